@@ -1,0 +1,101 @@
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::cluster::{NodeId, Policy};
+
+/// A node's configuration, checked and with every default filled in.
+#[derive(Clone, Debug)]
+pub struct NodeConfig {
+    pub name: NodeId,
+    pub cluster: String,
+    pub data: PathBuf,
+    pub sql: SqlConfig,
+    pub peer_listen: String,
+    pub tls: PeerTlsConfig,
+    /// host:port of the monitor's peer listener; `None` for a cluster without one.
+    pub monitor: Option<String>,
+    /// All members, this one included, as (name, peer address).
+    pub members: Vec<(NodeId, String)>,
+    pub policy: Policy,
+    pub timing: Timing,
+    /// Capacity of a log segment, bytes.
+    pub segment_bytes: u64,
+    /// Log kept for followers beyond the applied LSN, bytes.
+    pub retain_bytes: u64,
+    /// Read connections to SQLite.
+    pub readers: usize,
+}
+
+/// The SQL endpoint of a node or proxy.
+#[derive(Clone, Debug)]
+pub struct SqlConfig {
+    pub listen: String,
+    /// PEM certificate and key for clients' TLS; without, SSLRequest gets 'N'.
+    pub certificate: Option<(PathBuf, PathBuf)>,
+    /// The name that clients connect to; the first database.
+    pub database: String,
+    /// (name, SCRAM-SHA-256 verifier as PostgreSQL stores it).
+    pub users: Vec<(String, String)>,
+    pub max_connections: usize,
+    /// Largest message a client may send, bytes.
+    pub message_max: usize,
+}
+
+#[derive(Clone, Debug)]
+pub struct PeerTlsConfig {
+    pub ca: PathBuf,
+    pub certificate: PathBuf,
+    pub key: PathBuf,
+}
+
+/// The failover clockwork, validated together (rule 8).
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timing {
+    pub heartbeat: Duration,
+    pub suspicion: Duration,
+    pub lease: Duration,
+    /// How far two clocks may drift apart within a lease.
+    pub drift: Duration,
+}
+
+#[derive(Clone, Debug)]
+pub struct ProxyConfig {
+    pub name: String,
+    pub cluster: String,
+    pub sql: SqlConfig,
+    pub http_listen: Option<String>,
+    pub tls: PeerTlsConfig,
+    pub monitor: Option<String>,
+    /// All nodes as (name, peer address).
+    pub nodes: Vec<(NodeId, String)>,
+    /// How long a statement that needs a leader waits for one.
+    pub leader_wait: Duration,
+    pub timing: Timing,
+}
+
+#[derive(Clone, Debug)]
+pub struct MonitorConfig {
+    pub name: String,
+    pub cluster: String,
+    pub data: PathBuf,
+    pub peer_listen: String,
+    pub http_listen: Option<String>,
+    pub tls: PeerTlsConfig,
+    /// All members, with priority (0: never lead).
+    pub members: Vec<(NodeId, String, u32)>,
+    pub policy: Policy,
+    pub choose: Choice,
+    pub timing: Timing,
+    /// At most this many automatic failovers within `failover_window` (rule 28).
+    pub failovers_max: u32,
+    pub failover_window: Duration,
+}
+
+/// Which candidate is appointed.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Choice {
+    /// Highest last term, then LSN; ties by priority, then seniority, then name.
+    Latest,
+    /// Longest-serving eligible.
+    Seniority,
+}

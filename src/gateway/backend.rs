@@ -1,0 +1,154 @@
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use crate::cluster::{NodeId, Position};
+use crate::log::{ClientToken, Term};
+use crate::pg::backend::TransactionStatus;
+
+/// A session's settings that differ from the node's defaults.
+pub type SettingsMap = BTreeMap<String, String>;
+
+/// With what a session on a node begins.
+#[derive(Clone, Debug, Default)]
+pub struct SessionParams {
+    pub user: String,
+    pub database: String,
+    /// Settings from the start-up message (`options`, `application_name`, …) and
+    /// those that the session has made since.
+    pub settings: SettingsMap,
+    pub backend_pid: i32,
+}
+
+/// Work for a node: one routing unit, or the part of it that came before a Flush.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// Whole frontend messages, one behind the other. In a COPY FROM STDIN, the
+    /// CopyData, CopyDone and CopyFail messages as they arrive.
+    pub messages: Bytes,
+    /// What the reads (and Parse, Describe) must see; default is "anything".
+    pub see: Position,
+    /// Of an autocommit write, or of a COMMIT: makes sending it again safe.
+    pub token: Option<ClientToken>,
+    pub mode: Mode,
+}
+
+/// What a request is for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Mode {
+    /// The client's own: replies go to it.
+    Client,
+    /// Re-makes session state (SET, Parse) on a node that is new to the session:
+    /// replies are dropped, an error is [`Refusal::Failed`].
+    Silent,
+    /// Asks what became of `token`: the reply is the recorded one, or 08007.
+    Lookup,
+}
+
+/// A request is done; its messages are in [`Out`].
+#[derive(Clone, Debug, Default)]
+pub struct Reply {
+    pub status: TransactionStatus,
+    /// What has been seen or written: the session's next reads must not be older.
+    pub position: Position,
+    /// All settings, if the request changed one (or a rollback took one back).
+    pub settings: Option<Arc<SettingsMap>>,
+    /// The node waits for more of the same unit: COPY data, or what follows a Flush.
+    pub unfinished: bool,
+}
+
+/// A request that was not carried out here.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// A write on a node that does not lead. Nothing happened.
+    #[error("this node does not lead; it follows {leader:?} in term {term}")]
+    NotLeader { term: Term, leader: Option<NodeId> },
+    /// The node has not applied what the request must see within its time. Nothing happened.
+    #[error("this node has not caught up with the session")]
+    Behind,
+    /// What the session saw was lost in a failover (async only).
+    #[error("a write this session saw was lost in a failover")]
+    Lost,
+    /// The node can't serve now (stopping, quarantined, not open yet). Nothing happened.
+    #[error("this node can't serve now: {0}")]
+    Unavailable(String),
+    /// The connection, or the leadership, ended in the middle: the unit may have
+    /// been committed or not. A look-up by token tells.
+    #[error("the outcome is unknown")]
+    Unknown,
+    /// Session state could not be re-made.
+    #[error("session state could not be restored: {0}")]
+    Failed(String),
+}
+
+/// Where reply bytes go. Producers append to `buffer` and call `flush` once it
+/// holds [`Out::FLUSH_AT`]; what is left when a request ends is the caller's to send.
+pub struct Out {
+    pub buffer: BytesMut,
+    /// Whether any bytes of the current request have left.
+    pub flushed: bool,
+    sink: Box<dyn ReplySink>,
+}
+
+/// The other end of [`Out`]: a client's socket, or a link's session.
+pub trait ReplySink: Send {
+    /// Sends all of `bytes` and leaves it empty; waits while the receiver's window is full.
+    fn send<'a>(
+        &'a mut self,
+        bytes: &'a mut BytesMut,
+    ) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
+}
+
+impl Out {
+    /// Bytes gathered before a flush is due.
+    pub const FLUSH_AT: usize = 32 * 1024;
+
+    pub fn new(sink: Box<dyn ReplySink>) -> Self {
+        Self { buffer: BytesMut::with_capacity(Self::FLUSH_AT), flushed: false, sink }
+    }
+
+    /// Whether a flush is due.
+    pub fn is_full(&self) -> bool {
+        self.buffer.len() >= Self::FLUSH_AT
+    }
+
+    /// Sends what is in the buffer.
+    pub async fn flush(&mut self) -> io::Result<()> {
+        if self.buffer.is_empty() {
+            return Ok(());
+        }
+        self.flushed = true;
+        self.sink.send(&mut self.buffer).await
+    }
+}
+
+/// One client session's presence on one node. Dropping it ends it: an open
+/// transaction is rolled back.
+pub trait NodeSession: Send {
+    /// Carries out a request. After an `Err` with nothing flushed, `out.buffer` is
+    /// as it was before.
+    fn run(
+        &mut self,
+        request: Request,
+        out: &mut Out,
+    ) -> impl Future<Output = Result<Reply, Refusal>> + Send;
+
+    /// Stops what `run` is doing, from elsewhere.
+    fn canceller(&self) -> Canceller;
+}
+
+/// Cancels a session's running statement.
+#[derive(Clone)]
+pub struct Canceller(pub Arc<dyn Fn() + Send + Sync>);
+
+/// The node in whose process the gateway runs, if any.
+pub trait LocalNode: Clone + Send + Sync + 'static {
+    type Session: NodeSession;
+
+    /// Opens a session; never blocks.
+    fn open(&self, params: SessionParams) -> Self::Session;
+}

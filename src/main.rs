@@ -1,0 +1,3 @@
+//! The `towline` binary.
+
+fn main() {}

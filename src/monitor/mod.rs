@@ -1,0 +1,1 @@
+//! The monitor: watches the nodes, appoints leaders, pushes the view.

@@ -1,0 +1,106 @@
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use tokio::sync::watch;
+
+use crate::cluster::{NodeId, Policy, Role, View};
+use crate::log::{LogEnd, Lsn, Term};
+
+/// A member of the cluster, from the configuration.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Member {
+    pub name: NodeId,
+    /// host:port of its peer listener.
+    pub peer: String,
+}
+
+/// What this node does in its current term.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Leadership {
+    pub term: Term,
+    pub role: Role,
+    /// Whom it follows, or itself; `None` while nobody is known.
+    pub leader: Option<NodeId>,
+}
+
+/// What the tasks of a node tell each other. Every field has one writer, named here.
+///
+/// Order of positions at all times: `applied ≤ commit ≤ durable ≤ end` on a leader;
+/// on a follower `commit` may run ahead of `durable` (told by the leader), and
+/// application is bounded by both (see [`Hub::apply_bound`]).
+pub struct Hub {
+    pub me: NodeId,
+    /// All members, this node included.
+    pub members: Vec<Member>,
+    pub policy: Policy,
+    /// Written by `control`.
+    pub leadership: watch::Sender<Leadership>,
+    /// The last frame appended. Written by whoever appends: the writer when
+    /// leading, `replicate::follow` when following.
+    pub end: watch::Sender<LogEnd>,
+    /// Fsynced. Written as `end`.
+    pub durable: watch::Sender<Lsn>,
+    /// Safe to apply and acknowledge. Written by `replicate`: from
+    /// acknowledgements when leading, as told in the current term when following.
+    pub commit: watch::Sender<Lsn>,
+    /// Up to where the own log is verified to equal the current leader's. Written
+    /// by `replicate::follow`; a leader's own log is its own.
+    pub verified: watch::Sender<Lsn>,
+    /// In SQLite, visible to readers. Written by the writer thread.
+    pub applied: watch::Sender<Lsn>,
+    /// The newest view heard. Written by `control`.
+    pub view: watch::Sender<View>,
+    /// Until when (CLOCK_BOOTTIME, ns) this leader may acknowledge. Written by `control`.
+    lease_until_ns: AtomicI64,
+    /// Why this node does not serve or follow, for `status`; empty when all is well.
+    pub reason: watch::Sender<String>,
+}
+
+impl Hub {
+    pub fn new(
+        me: NodeId,
+        members: Vec<Member>,
+        policy: Policy,
+        end: LogEnd,
+        applied: Lsn,
+    ) -> Self {
+        let follower = Leadership { term: Term(0), role: Role::Follower, leader: None };
+        Self {
+            me,
+            members,
+            policy,
+            leadership: watch::Sender::new(follower),
+            end: watch::Sender::new(end),
+            durable: watch::Sender::new(end.lsn),
+            commit: watch::Sender::new(applied),
+            verified: watch::Sender::new(Lsn(0)),
+            applied: watch::Sender::new(applied),
+            view: watch::Sender::new(View::default()),
+            lease_until_ns: AtomicI64::new(i64::MIN),
+            reason: watch::Sender::new(String::new()),
+        }
+    }
+
+    /// Up to where a follower may apply now.
+    pub fn apply_bound(&self) -> Lsn {
+        let (commit, durable, verified) =
+            (*self.commit.borrow(), *self.durable.borrow(), *self.verified.borrow());
+        commit.min(durable).min(verified)
+    }
+
+    /// Whether the lease holds at `now_ns` (CLOCK_BOOTTIME).
+    pub fn lease_holds(&self, now_ns: i64) -> bool {
+        now_ns < self.lease_until_ns.load(Ordering::SeqCst)
+    }
+
+    /// Moves the end of the lease; `i64::MIN` ends it.
+    pub fn set_lease_until(&self, until_ns: i64) {
+        self.lease_until_ns.store(until_ns, Ordering::SeqCst);
+    }
+}
+
+/// Nanoseconds on the clock that leases are measured by; it runs during suspend.
+pub fn boottime_ns() -> i64 {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)
+        .expect("CLOCK_BOOTTIME exists on Linux");
+    now.tv_sec() * 1_000_000_000 + now.tv_nsec()
+}

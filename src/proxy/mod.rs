@@ -1,0 +1,1 @@
+//! A proxy: the gateway without a node of its own.

@@ -1,0 +1,105 @@
+use std::collections::BTreeMap;
+
+use crate::pg::Oid;
+
+/// A database's schema at one schema version. Keys are names as stored (folded
+/// to lower case unless they were quoted).
+#[derive(Clone, Debug, Default)]
+pub struct Catalog {
+    /// SQLite's schema version, the cache key of everything derived.
+    pub version: u64,
+    pub relations: BTreeMap<String, Relation>,
+    pub sequences: BTreeMap<String, Sequence>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum RelationKind {
+    Table,
+    View,
+}
+
+/// A table or view.
+#[derive(Clone, Debug)]
+pub struct Relation {
+    /// The same on every node: allotted from 16384 by the statement that made it.
+    pub oid: Oid,
+    pub name: String,
+    pub kind: RelationKind,
+    /// In column order.
+    pub attributes: Vec<Attribute>,
+    pub constraints: Vec<Constraint>,
+    pub indexes: Vec<Index>,
+    /// A view's query, as PostgreSQL would print it.
+    pub definition: Option<String>,
+}
+
+/// A column.
+#[derive(Clone, Debug)]
+pub struct Attribute {
+    pub name: String,
+    pub oid: Oid,
+    pub typmod: i32,
+    pub not_null: bool,
+    /// PostgreSQL's spelling of the default.
+    pub default: Option<String>,
+    pub identity: Option<Identity>,
+    /// PostgreSQL's spelling of a generated column's expression.
+    pub generated: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Identity {
+    Always,
+    ByDefault,
+}
+
+#[derive(Clone, Debug)]
+pub struct Constraint {
+    pub oid: Oid,
+    pub name: String,
+    pub kind: ConstraintKind,
+    /// Its columns, by name.
+    pub columns: Vec<String>,
+    pub deferrable: bool,
+    pub deferred: bool,
+}
+
+#[derive(Clone, Debug)]
+pub enum ConstraintKind {
+    PrimaryKey,
+    Unique,
+    /// PostgreSQL's spelling of the condition.
+    Check(String),
+    ForeignKey {
+        table: String,
+        columns: Vec<String>,
+        on_update: char,
+        on_delete: char,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub struct Index {
+    pub oid: Oid,
+    pub name: String,
+    pub unique: bool,
+    pub primary: bool,
+    /// Columns by name, or expressions in parentheses.
+    pub columns: Vec<String>,
+    pub predicate: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Sequence {
+    pub oid: Oid,
+    pub name: String,
+    pub start: i64,
+    pub increment: i64,
+    pub min: i64,
+    pub max: i64,
+    pub cycle: bool,
+    /// The highest value reserved so far in the log; `None` before the first.
+    pub reserved: Option<i64>,
+    /// The column that owns it, as (table, column).
+    pub owner: Option<(String, String)>,
+}

@@ -1,0 +1,13 @@
+//! SQL as clients write it: split, classified, translated to SQLite's dialect.
+//! Pure: text and a catalog in, text out.
+#![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)]
+
+pub mod catalog;
+mod classify;
+mod translated;
+
+pub use classify::{Class, Isolation, classify};
+pub use translated::{
+    Column, CopyFormat, CopyOptions, Kind, Ship, SqliteStatement, Tag, TranslateContext,
+    Translated, split, translate,
+};

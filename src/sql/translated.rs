@@ -1,0 +1,210 @@
+//! STUB: the shapes are fixed, the functions are to come.
+use std::sync::Arc;
+
+use super::Isolation;
+use super::catalog::Catalog;
+use crate::pg::{Oid, SqlError};
+
+/// One client statement, ready for SQLite.
+#[derive(Clone, Debug)]
+pub struct Translated {
+    pub kind: Kind,
+    pub tag: Tag,
+    /// Types of `$1`, `$2`, …: as given, or inferred (`text` where nothing tells).
+    pub params: Vec<Oid>,
+    /// Result columns; empty for a statement without rows.
+    pub columns: Vec<Column>,
+    /// Run in order with the same parameters; the last gives rows and count.
+    pub statements: Vec<SqliteStatement>,
+}
+
+/// A result column.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Column {
+    pub name: String,
+    pub oid: Oid,
+    pub typmod: i32,
+    /// The relation's OID and column number, or 0 for an expression.
+    pub table: Oid,
+    pub number: i16,
+}
+
+/// One statement in SQLite's dialect, parameters spelled `?1`, `?2`, ….
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SqliteStatement {
+    pub text: Arc<str>,
+    pub ship: Ship,
+}
+
+/// How a write reaches followers.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ship {
+    /// As its text: the rule.
+    Statement,
+    /// As its row changes: it reads what other nodes don't have.
+    Rows,
+    /// Not at all: it changes only this connection (temporary tables).
+    Nothing,
+}
+
+/// What to do with a statement.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    Empty,
+    /// Run `statements` on a reader (or on the writer after a first write).
+    Read {
+        for_update: bool,
+    },
+    /// Run `statements` on the writer.
+    Write,
+    /// As `Write`; the schema changes. With `rebuild`, foreign keys are switched
+    /// off around it and checked before the release.
+    Ddl {
+        rebuild: bool,
+    },
+    Begin {
+        isolation: Option<Isolation>,
+        read_only: Option<bool>,
+    },
+    Commit {
+        chain: bool,
+    },
+    Rollback {
+        chain: bool,
+    },
+    Savepoint(String),
+    Release(String),
+    RollbackTo(String),
+    /// SET name = value (`None`: DEFAULT); `local` to the transaction.
+    Set {
+        name: String,
+        value: Option<String>,
+        local: bool,
+    },
+    /// SET TRANSACTION / SET SESSION CHARACTERISTICS.
+    SetTransaction {
+        isolation: Option<Isolation>,
+        read_only: Option<bool>,
+        session: bool,
+    },
+    /// SHOW name; `ALL` for all.
+    Show(String),
+    /// RESET name; `ALL` for all.
+    Reset(String),
+    Discard(String),
+    /// PREPARE name (types) AS statement.
+    Prepare {
+        name: String,
+        params: Vec<Oid>,
+        statement: String,
+    },
+    /// EXECUTE name (literal arguments, as SQL texts).
+    Execute {
+        name: String,
+        arguments: Vec<String>,
+    },
+    /// DEALLOCATE; `None` is ALL.
+    Deallocate(Option<String>),
+    /// DECLARE name CURSOR FOR query.
+    Declare {
+        name: String,
+        hold: bool,
+        query: String,
+    },
+    /// FETCH or MOVE: count `None` is ALL; negative is backward.
+    Fetch {
+        cursor: String,
+        count: Option<i64>,
+        discard: bool,
+    },
+    /// CLOSE; `None` is ALL.
+    Close(Option<String>),
+    /// COPY … FROM STDIN: `statements[0]` inserts one row of `columns`.
+    CopyIn {
+        columns: Vec<Column>,
+        options: CopyOptions,
+    },
+    /// COPY … TO STDOUT: `statements[0]` selects.
+    CopyOut {
+        options: CopyOptions,
+    },
+    /// EXPLAIN of the inner statement.
+    Explain,
+    /// LISTEN, NOTIFY, UNLISTEN, with the channel.
+    Listen(String),
+    Unlisten(Option<String>),
+    Notify {
+        channel: String,
+        payload: String,
+    },
+    /// LOCK TABLE: takes the writer.
+    Lock,
+    /// VACUUM (checkpoint and incremental vacuum), ANALYZE as a logged `Write`.
+    Vacuum {
+        analyze: bool,
+    },
+    /// Accepted, does nothing (GRANT, COMMENT, …); the tag says what.
+    Nothing,
+}
+
+/// COPY's options.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CopyOptions {
+    pub format: CopyFormat,
+    pub delimiter: u8,
+    pub null: String,
+    pub header: bool,
+    pub quote: u8,
+    pub escape: u8,
+    /// Output column numbers that are always quoted.
+    pub force_quote: Vec<usize>,
+    pub force_not_null: Vec<usize>,
+    pub force_null: Vec<usize>,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CopyFormat {
+    Text,
+    Csv,
+    Binary,
+}
+
+/// How CommandComplete is spelled.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Tag {
+    /// `SELECT n`, counting rows sent.
+    Select,
+    /// `INSERT 0 n`, counting changes.
+    Insert,
+    Update,
+    Delete,
+    /// `COPY n`.
+    Copy,
+    Fetch,
+    Move,
+    /// As it stands.
+    Fixed(&'static str),
+}
+
+/// What a translation may depend on besides the text.
+pub struct TranslateContext<'a> {
+    pub catalog: &'a Catalog,
+    /// Types that the client gave to parameters; 0 or missing means "infer".
+    pub param_types: &'a [Oid],
+    /// Schemas, in order.
+    pub search_path: &'a [String],
+    /// SQLite's own dialect: pass the text through, translate nothing.
+    pub sqlite_dialect: bool,
+}
+
+/// Cuts a simple-query string into its statements, without their semicolons.
+#[allow(unused_variables, clippy::todo)]
+pub fn split(text: &str) -> Result<Vec<&str>, SqlError> {
+    todo!()
+}
+
+/// Translates one statement.
+#[allow(unused_variables, clippy::todo)]
+pub fn translate(statement: &str, context: &TranslateContext<'_>) -> Result<Translated, SqlError> {
+    todo!()
+}

@@ -1,0 +1,5 @@
+//! What a node keeps: the log's segments, the control file, SQLite's databases.
+
+pub mod control_file;
+pub mod log_store;
+pub mod sqlite;
