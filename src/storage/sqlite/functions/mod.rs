@@ -1,0 +1,53 @@
+//! The functions that Towline adds to SQLite, and what they may ask of their
+//! connection.
+//!
+//! A function raises an error that a client should see by returning
+//! [`Surroundings::raise`] (or a `rusqlite::Error::UserFunctionError` of a
+//! [`SqlError`]). SQLite carries only a text upwards: `22012: division by zero`.
+//! The connection recovers the whole error, detail and hint included, from what
+//! [`Surroundings::raise`] put aside where the texts are equal, else state and
+//! message from the text alone.
+//!
+//! All functions are registered `INNOCUOUS`, or views, triggers and defaults could
+//! not call them under `trusted_schema=OFF`; `DETERMINISTIC` only where they are.
+
+mod casts;
+mod datetime;
+mod determinism;
+mod json;
+mod math;
+mod operators;
+mod regex;
+mod surroundings;
+mod system;
+mod text;
+
+use rusqlite::Connection;
+use rusqlite::functions::FunctionFlags;
+
+pub(super) use surroundings::{Surroundings, fold_name};
+
+/// Flags of a function whose result depends on its arguments alone.
+pub(super) const PURE: FunctionFlags = FunctionFlags::SQLITE_UTF8
+    .union(FunctionFlags::SQLITE_DETERMINISTIC)
+    .union(FunctionFlags::SQLITE_INNOCUOUS);
+
+/// Flags of a function that also depends on its surroundings.
+pub(super) const IMPURE: FunctionFlags =
+    FunctionFlags::SQLITE_UTF8.union(FunctionFlags::SQLITE_INNOCUOUS);
+
+/// Registers every function on a connection.
+pub(super) fn register_all(
+    connection: &Connection,
+    surroundings: &Surroundings,
+) -> rusqlite::Result<()> {
+    determinism::register(connection, surroundings)?;
+    operators::register(connection, surroundings)?;
+    casts::register(connection, surroundings)?;
+    text::register(connection, surroundings)?;
+    math::register(connection, surroundings)?;
+    datetime::register(connection, surroundings)?;
+    json::register(connection, surroundings)?;
+    regex::register(connection, surroundings)?;
+    system::register(connection, surroundings)
+}

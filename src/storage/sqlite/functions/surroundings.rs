@@ -1,0 +1,285 @@
+//! What functions may ask of the connection that runs them.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use crate::log::Context;
+use crate::pg::SqlError;
+use crate::sql::catalog::Catalog;
+use crate::storage::sqlite::{ConnectionKind, Environment};
+
+/// The state that a connection shares with its functions, virtual tables and hooks.
+/// A cheap handle: clone it into closures.
+///
+/// Everything is behind atomics or short locks. A connection is used by one thread
+/// at a time, so no lock is ever waited for; they only make that safe to rely on.
+#[derive(Clone)]
+pub(in crate::storage::sqlite) struct Surroundings(Arc<Shared>);
+
+struct Shared {
+    kind: ConnectionKind,
+    /// Microseconds since 1970; used while `frozen`.
+    now_us: AtomicI64,
+    clock_us: AtomicI64,
+    frozen: AtomicBool,
+    /// What `changes()` answers at the start of a statement.
+    changes: AtomicI64,
+    /// State of the SplitMix64 generator.
+    random: AtomicU64,
+    environment: Mutex<Arc<Environment>>,
+    catalog: Mutex<Arc<Catalog>>,
+    /// Moves with every change of the catalog that this connection may not have
+    /// seen; functions that cache what they read compare it.
+    catalog_generation: AtomicU64,
+    sequences: Mutex<Sequences>,
+    cancel: Mutex<Cancel>,
+    raised: Mutex<Option<Box<SqlError>>>,
+}
+
+/// Where the values of sequences come from, and went to.
+#[derive(Debug, Default)]
+pub(in crate::storage::sqlite) struct Sequences {
+    /// Name → (next, last) that this node may hand out.
+    pub(in crate::storage::sqlite) ranges: BTreeMap<String, (i64, i64)>,
+    /// What the context says that the statement draws: name → next value.
+    pub(in crate::storage::sqlite) replay: BTreeMap<String, i64>,
+    /// Values read by `currval` and `lastval`, as the context says.
+    pub(in crate::storage::sqlite) replay_read: BTreeMap<String, i64>,
+    /// Name → first value drawn by the statement.
+    pub(in crate::storage::sqlite) first: BTreeMap<String, i64>,
+    /// Name → value that `currval` (or under "", `lastval`) took from the session.
+    pub(in crate::storage::sqlite) read: BTreeMap<String, i64>,
+    /// Name → last value drawn by the statement.
+    pub(in crate::storage::sqlite) last: BTreeMap<String, i64>,
+    /// The sequence drawn from last.
+    pub(in crate::storage::sqlite) latest: Option<String>,
+}
+
+#[derive(Default)]
+struct Cancel {
+    flag: Option<Arc<AtomicBool>>,
+    deadline: Option<Instant>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic inside a function is caught by rusqlite; the state stays usable.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Surroundings {
+    pub(in crate::storage::sqlite) fn new(kind: ConnectionKind) -> Self {
+        Self(Arc::new(Shared {
+            kind,
+            now_us: AtomicI64::new(0),
+            clock_us: AtomicI64::new(0),
+            frozen: AtomicBool::new(false),
+            changes: AtomicI64::new(0),
+            random: AtomicU64::new(rand::random()),
+            environment: Mutex::default(),
+            catalog: Mutex::default(),
+            catalog_generation: AtomicU64::new(0),
+            sequences: Mutex::default(),
+            cancel: Mutex::default(),
+            raised: Mutex::default(),
+        }))
+    }
+
+    /// Whether this connection may change the database.
+    pub(in crate::storage::sqlite) fn is_writer(&self) -> bool {
+        self.0.kind == ConnectionKind::Writer
+    }
+
+    /// `now()`: start of the transaction, microseconds since 1970-01-01 UTC.
+    pub(in crate::storage::sqlite) fn now_us(&self) -> i64 {
+        if self.0.frozen.load(Ordering::Relaxed) {
+            self.0.now_us.load(Ordering::Relaxed)
+        } else {
+            wall_clock_us()
+        }
+    }
+
+    /// Start of the statement, microseconds since 1970-01-01 UTC; also what SQLite
+    /// takes for `'now'`.
+    pub(in crate::storage::sqlite) fn statement_us(&self) -> i64 {
+        if self.0.frozen.load(Ordering::Relaxed) {
+            self.0.clock_us.load(Ordering::Relaxed)
+        } else {
+            wall_clock_us()
+        }
+    }
+
+    /// `clock_timestamp()`: on a writer the statement's start, which followers can
+    /// repeat; elsewhere the wall clock.
+    pub(in crate::storage::sqlite) fn clock_us(&self) -> i64 {
+        if self.is_writer() { self.statement_us() } else { wall_clock_us() }
+    }
+
+    /// The clock that SQLite's own date functions are to see, if it is frozen.
+    pub(in crate::storage::sqlite) fn frozen_clock_us(&self) -> Option<i64> {
+        let frozen = self.0.frozen.load(Ordering::Relaxed);
+        frozen.then(|| self.0.clock_us.load(Ordering::Relaxed))
+    }
+
+    /// The next draw of the seeded generator (SplitMix64).
+    pub(in crate::storage::sqlite) fn random(&self) -> u64 {
+        const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
+        let state = self.0.random.load(Ordering::Relaxed).wrapping_add(STEP);
+        self.0.random.store(state, Ordering::Relaxed);
+        let mut draw = state;
+        draw = (draw ^ (draw >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        draw = (draw ^ (draw >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        draw ^ (draw >> 31)
+    }
+
+    /// Fills `bytes` from the seeded generator.
+    pub(in crate::storage::sqlite) fn fill_random(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            chunk.copy_from_slice(&self.random().to_le_bytes()[..chunk.len()]);
+        }
+    }
+
+    /// What `changes()` answers until the statement changes something.
+    pub(in crate::storage::sqlite) fn changes(&self) -> i64 {
+        self.0.changes.load(Ordering::Relaxed)
+    }
+
+    /// The session's surroundings, as set before the statement.
+    pub(in crate::storage::sqlite) fn environment(&self) -> Arc<Environment> {
+        lock(&self.0.environment).clone()
+    }
+
+    pub(in crate::storage::sqlite) fn set_environment(&self, environment: Arc<Environment>) {
+        *lock(&self.0.environment) = environment;
+    }
+
+    /// The database's catalog. Fresh in a statement that reads a table of
+    /// `pg_catalog` or `information_schema`, or calls a function for which
+    /// `prepared::needs_catalog` holds; else possibly of an earlier schema.
+    pub(in crate::storage::sqlite) fn catalog(&self) -> Arc<Catalog> {
+        lock(&self.0.catalog).clone()
+    }
+
+    pub(in crate::storage::sqlite) fn set_catalog(&self, catalog: Arc<Catalog>) {
+        *lock(&self.0.catalog) = catalog;
+    }
+
+    pub(in crate::storage::sqlite) fn catalog_generation(&self) -> u64 {
+        self.0.catalog_generation.load(Ordering::Relaxed)
+    }
+
+    pub(in crate::storage::sqlite) fn bump_catalog_generation(&self) {
+        self.0.catalog_generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(in crate::storage::sqlite) fn sequences(&self) -> MutexGuard<'_, Sequences> {
+        lock(&self.0.sequences)
+    }
+
+    pub(in crate::storage::sqlite) fn set_cancel(
+        &self,
+        flag: Option<Arc<AtomicBool>>,
+        deadline: Option<Instant>,
+    ) {
+        *lock(&self.0.cancel) = Cancel { flag, deadline };
+    }
+
+    /// Whether the running statement should stop. A function that runs long or
+    /// sleeps asks now and then, and returns an error of SQLite's `INTERRUPT`.
+    pub(in crate::storage::sqlite) fn interrupted(&self) -> bool {
+        let cancel = lock(&self.0.cancel);
+        cancel.flag.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
+            || cancel.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Makes the error that a function returns to raise `error` at the client.
+    pub(in crate::storage::sqlite) fn raise(&self, error: SqlError) -> rusqlite::Error {
+        *lock(&self.0.raised) = Some(Box::new(error.clone()));
+        rusqlite::Error::UserFunctionError(Box::new(error))
+    }
+
+    /// Puts `error` aside for the connection, whatever text SQLite then reports.
+    pub(in crate::storage::sqlite) fn set_raised(&self, error: SqlError) {
+        *lock(&self.0.raised) = Some(Box::new(error));
+    }
+
+    pub(in crate::storage::sqlite) fn take_raised(&self) -> Option<Box<SqlError>> {
+        lock(&self.0.raised).take()
+    }
+
+    /// Freezes the surroundings for the statements that follow.
+    pub(in crate::storage::sqlite) fn set_context(&self, context: &Context) {
+        let shared = &self.0;
+        shared.now_us.store(context.now_us, Ordering::Relaxed);
+        shared.clock_us.store(context.clock_us, Ordering::Relaxed);
+        shared.changes.store(context.changes, Ordering::Relaxed);
+        shared.random.store(context.seed, Ordering::Relaxed);
+        shared.frozen.store(true, Ordering::Relaxed);
+        self.sequences().begin(&context.sequences);
+    }
+}
+
+impl Sequences {
+    /// Starts a statement which, if `starts` has any, repeats what was drawn before.
+    fn begin(&mut self, starts: &[(String, i64)]) {
+        for map in [
+            &mut self.replay,
+            &mut self.replay_read,
+            &mut self.first,
+            &mut self.read,
+            &mut self.last,
+        ] {
+            if !map.is_empty() {
+                map.clear();
+            }
+        }
+        self.latest = None;
+        for (name, value) in starts {
+            match name.strip_prefix(READ_MARK) {
+                Some(name) => self.replay_read.insert(name.to_owned(), *value),
+                None => self.replay.insert(name.clone(), *value),
+            };
+        }
+    }
+
+    /// The `sequences` of the context to log.
+    pub(in crate::storage::sqlite) fn drawn(&self) -> Vec<(String, i64)> {
+        let read = self.read.iter().map(|(name, value)| (format!("{READ_MARK}{name}"), *value));
+        let first = self.first.iter().map(|(name, value)| (name.clone(), *value));
+        let mut drawn: Vec<_> = first.chain(read).collect();
+        drawn.sort();
+        drawn
+    }
+}
+
+/// Marks, in a context's `sequences`, a value that `currval` read from the session
+/// instead of a start to draw from. No folded sequence name starts with it.
+const READ_MARK: char = '\u{1}';
+
+/// The name by which the catalog knows what a client wrote as a (qualified,
+/// perhaps quoted) relation name: `public."S"` is `S`, `S` is `s`.
+pub(in crate::storage::sqlite) fn fold_name(written: &str) -> String {
+    let mut name = String::with_capacity(written.len());
+    let mut quoted = false;
+    let mut chars = written.trim().chars().peekable();
+    while let Some(char) = chars.next() {
+        match char {
+            '"' if quoted && chars.peek() == Some(&'"') => {
+                chars.next();
+                name.push('"');
+            }
+            '"' => quoted = !quoted,
+            // What stood before was the schema.
+            '.' if !quoted => name.clear(),
+            char if quoted => name.push(char),
+            char => name.extend(char.to_lowercase()),
+        }
+    }
+    name
+}
+
+fn wall_clock_us() -> i64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
