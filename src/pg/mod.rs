@@ -1,10 +1,18 @@
 //! PostgreSQL's wire protocol, version 3: messages, types, errors, as values and bytes.
+//!
+//! Written here instead of taken from a crate, because everything in it faces
+//! strangers' bytes: each count is checked against the bytes that are there, rows
+//! are written straight into the connection's buffer, and messages pass through a
+//! router unread.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)]
 
 pub mod backend;
 mod error;
 pub mod frontend;
+pub mod scram;
+pub mod startup;
 pub mod types;
+mod wire;
 
 pub use error::{Severity, SqlError, SqlState};
 pub use types::Oid;
