@@ -1,10 +1,29 @@
-//! Bytes between processes: mutual TLS, framing, dialling and listening.
-//! Only this module names TLS.
+//! Bytes between processes: mutual TLS, framing, dialling and listening, and TLS
+//! towards clients. Only this module names TLS.
+//!
+//! Every process holds a certificate of the cluster's own authority; its first DNS
+//! name is the process's name. Both ends of every link check the other's
+//! certificate, so an address alone proves nothing. On top of TLS runs one framing
+//! (see [`FrameStream`]) whose first frame is a [`Hello`] that says what the
+//! connection is for.
+//!
+//! TLS 1.3 only between processes, without session resumption: a resumed session
+//! would outlive the certificate that opened it. Clients may come with TLS 1.2.
 
+mod certificate;
+mod client;
+mod dial;
+mod error;
+mod framed;
 mod hello;
-mod peer;
+mod listen;
+mod tls;
 
+pub use certificate::{Authority, Issued};
+pub use client::{ClientStream, ClientTls};
+pub use dial::dial;
+pub use error::NetError;
+pub use framed::{FrameReader, FrameStream, FrameWriter};
 pub use hello::{Hello, HelloReply, Purpose};
-pub use peer::{
-    FrameReader, FrameStream, FrameWriter, NetError, PeerIdentity, PeerListener, PeerTls, dial,
-};
+pub use listen::{PeerListener, bind_tcp, tune};
+pub use tls::{PeerIdentity, PeerTls};
