@@ -51,6 +51,21 @@ pub struct Hub {
     pub view: watch::Sender<View>,
     /// Until when (CLOCK_BOOTTIME, ns) this leader may acknowledge. Written by `control`.
     lease_until_ns: AtomicI64,
+    /// When the leader was last heard (CLOCK_BOOTTIME, ns); `i64::MIN`: not at all, or
+    /// its stream has ended since. Written by `replicate::follow`.
+    leader_seen_ns: AtomicI64,
+    /// The end of the first frame of a term that this node leads. Written by the writer
+    /// as soon as it has appended it.
+    pub term_start: watch::Sender<(Term, Lsn)>,
+    /// While true the leader's writer begins nothing new: what clients ask waits. Written
+    /// by `control`, for a planned hand-over.
+    pub frozen: watch::Sender<bool>,
+    /// True while the writer is frozen and nothing that it began is unfinished. Written
+    /// by the writer.
+    pub resting: watch::Sender<bool>,
+    /// The leader of this term can't go on, and why: `control` ends the term. Written by
+    /// the writer and `replicate`.
+    pub failed: watch::Sender<Option<(Term, String)>>,
     /// Why this node does not serve or follow, for `status`; empty when all is well.
     pub reason: watch::Sender<String>,
 }
@@ -76,6 +91,11 @@ impl Hub {
             applied: watch::Sender::new(applied),
             view: watch::Sender::new(View::default()),
             lease_until_ns: AtomicI64::new(i64::MIN),
+            leader_seen_ns: AtomicI64::new(i64::MIN),
+            term_start: watch::Sender::new((Term(0), Lsn(0))),
+            frozen: watch::Sender::new(false),
+            resting: watch::Sender::new(false),
+            failed: watch::Sender::new(None),
             reason: watch::Sender::new(String::new()),
         }
     }
@@ -90,6 +110,22 @@ impl Hub {
     /// Whether the lease holds at `now_ns` (CLOCK_BOOTTIME).
     pub fn lease_holds(&self, now_ns: i64) -> bool {
         now_ns < self.lease_until_ns.load(Ordering::SeqCst)
+    }
+
+    /// Notes a sign of life of the leader that is followed: any message on its stream.
+    pub fn saw_leader(&self, now_ns: i64) {
+        self.leader_seen_ns.store(now_ns, Ordering::Relaxed);
+    }
+
+    /// Notes that the leader's stream has ended, or that another leader is followed.
+    pub fn lost_leader(&self) {
+        self.leader_seen_ns.store(i64::MIN, Ordering::Relaxed);
+    }
+
+    /// When the leader that is followed was last heard.
+    pub fn leader_seen_ns(&self) -> Option<i64> {
+        let seen = self.leader_seen_ns.load(Ordering::Relaxed);
+        (seen != i64::MIN).then_some(seen)
     }
 
     /// Moves the end of the lease; `i64::MIN` ends it.

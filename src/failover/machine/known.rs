@@ -1,0 +1,201 @@
+//! What the monitor knows of each node, and what follows for suspicion (rules 6 and 7).
+use std::time::Duration;
+
+use super::{Cluster, Command, Input, MonitorState};
+use crate::cluster::NodeId;
+use crate::failover::{Moment, Report, Rule, ToMonitor, ToNode};
+use crate::log::Term;
+
+/// One node, as heard.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Known {
+    pub connected: bool,
+    /// Since when it has been connected without a break.
+    pub since: Moment,
+    /// The last message.
+    pub heard: Option<Moment>,
+    /// The last report under this monitor's incarnation.
+    pub report: Option<Report>,
+    /// When it last heard from the leader of that term.
+    pub saw_leader: Option<(Term, Moment)>,
+}
+
+impl Known {
+    /// Whether it was heard within `suspicion`.
+    pub(super) fn is_heard(&self, now: Moment, suspicion: Duration) -> bool {
+        self.connected && self.heard.is_some_and(|heard| now.since(heard) <= suspicion)
+    }
+
+    /// Why it is not heard.
+    pub(super) fn absence(&self, now: Moment) -> String {
+        match (self.heard, self.connected) {
+            (None, _) => "has not been heard yet".to_owned(),
+            (Some(_), false) => "its connection is gone".to_owned(),
+            (Some(heard), true) => format!("silent for {} ms", now.since(heard).as_millis()),
+        }
+    }
+}
+
+/// What is to be thought of the leader.
+#[derive(Debug, Eq, PartialEq)]
+pub(super) enum Suspicion {
+    /// It is there, or somebody saw it, or it is too early to tell.
+    None,
+    /// It is gone, and a successor can be elected.
+    Confirmed(String),
+    /// It is gone, but an election could not succeed.
+    Blocked(Rule, String),
+}
+
+impl Cluster {
+    /// Takes in who is there and what was heard. True if the nodes obey a newer monitor
+    /// than this one has been: it has become a new incarnation.
+    pub(super) fn hear(&mut self, now: Moment, input: &Input, out: &mut Vec<Command>) -> bool {
+        match input {
+            Input::Tick | Input::Operator { .. } => false,
+            Input::Connected { node } => {
+                let Some(known) = self.nodes.get_mut(node) else { return false };
+                known.connected = true;
+                known.since = now;
+                known.heard = Some(now);
+                let incarnation = self.state.incarnation;
+                self.send(node, ToNode::Welcome { incarnation }, out);
+                false
+            }
+            Input::Disconnected { node } => {
+                if let Some(known) = self.nodes.get_mut(node) {
+                    known.connected = false;
+                }
+                false
+            }
+            Input::Message { node, message } => self.hear_message(now, node, message, out),
+        }
+    }
+
+    fn hear_message(
+        &mut self,
+        now: Moment,
+        node: &NodeId,
+        message: &ToMonitor,
+        out: &mut Vec<Command>,
+    ) -> bool {
+        let Some(known) = self.nodes.get_mut(node) else { return false };
+        known.heard = Some(known.heard.map_or(now, |heard| heard.max(now)));
+        let (heard, obeyed) = match message {
+            ToMonitor::Report(report) => {
+                if report.incarnation == self.state.incarnation {
+                    let age = report.leader_seen_ms.map(Duration::from_millis);
+                    known.saw_leader = age.map(|age| (report.term, now.minus(age)));
+                    known.report = Some(report.clone());
+                }
+                (report.term.max(report.led), report.incarnation)
+            }
+            ToMonitor::Refused { held, obeyed, .. } => (*held, *obeyed),
+            ToMonitor::LeaseRequest { term, .. }
+            | ToMonitor::Accepted { term }
+            | ToMonitor::Frozen { term, .. }
+            | ToMonitor::Handover { term }
+            | ToMonitor::SteppedDown { term, .. } => (*term, 0),
+            ToMonitor::Promised(promise) => (promise.term, promise.incarnation),
+        };
+        self.heard = self.heard.max(heard);
+        if obeyed <= self.state.incarnation {
+            return false;
+        }
+        self.state = MonitorState { term: self.state.term, ..MonitorState::lost(0, obeyed) };
+        self.persist(out);
+        self.answer(Err("the monitor became a new incarnation".to_owned()), out);
+        self.opened = false;
+        let lease_and_drift = self.options.timing.lease + self.options.timing.drift;
+        self.owed_until = self.owed_until.max(now.plus(lease_and_drift));
+        for known in self.nodes.values_mut() {
+            known.report = None;
+        }
+        let incarnation = self.state.incarnation;
+        for node in self.options.members.keys() {
+            self.send(node, ToNode::Welcome { incarnation }, out);
+        }
+        true
+    }
+
+    /// The last report of the leader of the recorded term.
+    pub(super) fn leader_report(&self) -> Option<&Report> {
+        self.nodes[self.state.leader()?].report.as_ref()
+    }
+
+    /// Members other than `except` that are heard and would count in an election.
+    pub(super) fn electors(&self, now: Moment, except: &NodeId) -> usize {
+        let suspicion = self.options.timing.suspicion;
+        let counts = |known: &Known| {
+            known.is_heard(now, suspicion)
+                && known.report.as_ref().is_some_and(|report| !report.unproven)
+        };
+        self.nodes.iter().filter(|(node, known)| *node != except && counts(known)).count()
+    }
+
+    /// Members that are not heard, or count for nothing, as a list for a sentence.
+    pub(super) fn absentees(&self, now: Moment) -> String {
+        let suspicion = self.options.timing.suspicion;
+        let absent = self.nodes.iter().filter_map(|(node, known)| {
+            if !known.is_heard(now, suspicion) {
+                return Some(format!("{node} ({})", known.absence(now)));
+            }
+            let unproven = known.report.as_ref().is_some_and(|report| report.unproven);
+            unproven.then(|| format!("{node} (counts for no election yet, rule 16a)"))
+        });
+        absent.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Rules 6 and 7: own probe failing, and nobody saw the leader; and rule 28.
+    pub(super) fn suspect(&self, now: Moment) -> Suspicion {
+        let Some(leader) = self.state.leader() else { return Suspicion::None };
+        let suspicion = self.options.timing.suspicion;
+        let known = &self.nodes[leader];
+        if known.is_heard(now, suspicion) || now < self.hold_off_until {
+            return Suspicion::None;
+        }
+        let vetoes = |known: &Known| {
+            known.is_heard(now, suspicion)
+                && known
+                    .saw_leader
+                    .is_some_and(|(term, at)| term == self.state.term && now.since(at) <= suspicion)
+        };
+        if self.nodes.iter().any(|(node, known)| node != leader && vetoes(known)) {
+            return Suspicion::None;
+        }
+        let absence = known.absence(now);
+        let needed = self.electorate().needed_without_leader();
+        let heard = self.electors(now, leader);
+        if heard < needed {
+            return Suspicion::Blocked(
+                Rule::Data,
+                format!(
+                    "leader {leader}: {absence}; an election needs {needed} other members (P9, P10), {heard} are \
+                     heard: missing {}; start one of them, or accept the loss of what only they hold with \
+                     `towline failover --allow-data-loss`",
+                    self.absentees(now)
+                ),
+            );
+        }
+        if let Some(sentence) = self.flapping(now) {
+            return Suspicion::Blocked(Rule::AntiFlap, sentence);
+        }
+        Suspicion::Confirmed(format!(
+            "leader {leader}: {absence}; no follower saw it within {} ms",
+            suspicion.as_millis()
+        ))
+    }
+
+    /// Rule 28: too many automatic failovers lately.
+    pub(super) fn flapping(&self, now: Moment) -> Option<String> {
+        let window = self.options.failover_window;
+        let recent = self.failovers.iter().filter(|at| now.since(**at) < window).count();
+        (recent >= self.options.failovers_max).then(|| {
+            format!(
+                "{recent} automatic failovers within {} s: the next waits until the oldest is older (rule 28); \
+                 `towline failover` overrides",
+                window.as_secs()
+            )
+        })
+    }
+}
