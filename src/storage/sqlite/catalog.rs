@@ -1,9 +1,446 @@
 //! Reads the `towline_*` tables and SQLite's own schema into a [`Catalog`].
+//!
+//! Towline's tables know what PostgreSQL's DDL said. A table or view that came by
+//! another way (an adopted file, SQLite's own dialect) has no rows there: it is
+//! described from `sqlite_schema`, its declared types read as PostgreSQL's, and its
+//! OID is a hash of its name, which is the same on every node.
 
-use super::{Sqlite, SqliteError};
-use crate::sql::catalog::Catalog;
+use std::collections::{BTreeMap, BTreeSet};
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::{Sqlite, SqliteError, Statement};
+use crate::log::ValueRef;
+use crate::pg::Oid;
+use crate::sql::catalog::{
+    Attribute, Catalog, Constraint, ConstraintKind, Identity, Index, RESERVED_PREFIX, Relation,
+    RelationKind, Sequence, type_of_declaration,
+};
 
 /// Loads the catalog as of the connection's snapshot.
-pub(super) fn load(_sqlite: &mut Sqlite) -> Result<Catalog, SqliteError> {
-    Ok(Catalog::default())
+pub(super) fn load(sqlite: &mut Sqlite) -> Result<Catalog, SqliteError> {
+    let mut catalog = Catalog { version: schema_version(sqlite)?, ..Catalog::default() };
+    let mut names = BTreeMap::new();
+    for relation in relations(sqlite)? {
+        names.insert(relation.oid, relation.name.clone());
+        catalog.relations.insert(relation.name.clone(), relation);
+    }
+    let mut of = |oid: Oid, catalog: &mut Catalog, add: &mut dyn FnMut(&mut Relation)| {
+        let relation = names.get(&oid).and_then(|name| catalog.relations.get_mut(name));
+        relation.map(add);
+    };
+    for (oid, attribute) in attributes(sqlite)? {
+        of(oid, &mut catalog, &mut |relation| relation.attributes.push(attribute.clone()));
+    }
+    for (oid, constraint) in constraints(sqlite)? {
+        of(oid, &mut catalog, &mut |relation| relation.constraints.push(constraint.clone()));
+    }
+    for (oid, index) in indexes(sqlite)? {
+        of(oid, &mut catalog, &mut |relation| relation.indexes.push(index.clone()));
+    }
+    for relation in catalog.relations.values_mut() {
+        add_key_indexes(relation);
+    }
+    catalog.sequences = sequences(sqlite)?;
+    let taken: BTreeSet<Oid> = names.keys().copied().collect();
+    describe_foreign(sqlite, &mut catalog, taken)?;
+    Ok(catalog)
+}
+
+fn schema_version(sqlite: &mut Sqlite) -> Result<u64, SqliteError> {
+    let mut statement = sqlite.prepare("PRAGMA main.schema_version")?;
+    statement.step()?;
+    Ok(u64::try_from(integer(&statement, 0)).unwrap_or(0))
+}
+
+fn relations(sqlite: &mut Sqlite) -> Result<Vec<Relation>, SqliteError> {
+    rows(sqlite, "SELECT oid, name, kind, definition FROM main.towline_relation", |row| Relation {
+        oid: oid(row, 0),
+        name: text(row, 1),
+        kind: if text(row, 2) == "v" { RelationKind::View } else { RelationKind::Table },
+        attributes: Vec::new(),
+        constraints: Vec::new(),
+        indexes: Vec::new(),
+        definition: optional(row, 3),
+    })
+}
+
+fn attributes(sqlite: &mut Sqlite) -> Result<Vec<(Oid, Attribute)>, SqliteError> {
+    rows(
+        sqlite,
+        "SELECT relation, name, type, typmod, not_null, default_expr, identity, generated
+         FROM main.towline_attribute ORDER BY relation, number",
+        |row| {
+            let attribute = Attribute {
+                name: text(row, 1),
+                oid: oid(row, 2),
+                typmod: i32::try_from(integer(row, 3)).unwrap_or(-1),
+                not_null: integer(row, 4) != 0,
+                default: optional(row, 5),
+                identity: optional(row, 6).and_then(|letter| match letter.as_str() {
+                    "a" => Some(Identity::Always),
+                    "d" => Some(Identity::ByDefault),
+                    _ => None,
+                }),
+                generated: optional(row, 7),
+            };
+            (oid(row, 0), attribute)
+        },
+    )
+}
+
+fn constraints(sqlite: &mut Sqlite) -> Result<Vec<(Oid, Constraint)>, SqliteError> {
+    let found = rows(
+        sqlite,
+        "SELECT relation, oid, name, kind, columns, expression, target, target_columns,
+                on_update, on_delete, is_deferrable, is_deferred
+         FROM main.towline_constraint ORDER BY oid",
+        |row| {
+            let kind = match text(row, 3).as_str() {
+                "p" => ConstraintKind::PrimaryKey,
+                "u" => ConstraintKind::Unique,
+                "c" => ConstraintKind::Check(text(row, 5)),
+                "f" => ConstraintKind::ForeignKey {
+                    table: text(row, 6),
+                    columns: list(&text(row, 7)),
+                    on_update: action(&text(row, 8)),
+                    on_delete: action(&text(row, 9)),
+                },
+                _ => return None,
+            };
+            let constraint = Constraint {
+                oid: oid(row, 1),
+                name: text(row, 2),
+                kind,
+                columns: list(&text(row, 4)),
+                deferrable: integer(row, 10) != 0,
+                deferred: integer(row, 11) != 0,
+            };
+            Some((oid(row, 0), constraint))
+        },
+    )?;
+    Ok(found.into_iter().flatten().collect())
+}
+
+fn indexes(sqlite: &mut Sqlite) -> Result<Vec<(Oid, Index)>, SqliteError> {
+    rows(
+        sqlite,
+        "SELECT relation, oid, name, is_unique, is_primary, columns, predicate
+         FROM main.towline_index ORDER BY oid",
+        |row| {
+            let index = Index {
+                oid: oid(row, 1),
+                name: text(row, 2),
+                unique: integer(row, 3) != 0,
+                primary: integer(row, 4) != 0,
+                columns: list(&text(row, 5)),
+                predicate: optional(row, 6),
+            };
+            (oid(row, 0), index)
+        },
+    )
+}
+
+fn sequences(sqlite: &mut Sqlite) -> Result<BTreeMap<String, Sequence>, SqliteError> {
+    let found = rows(
+        sqlite,
+        "SELECT oid, name, start, increment, min, max, cycle, reserved, owner_table,
+                owner_column
+         FROM main.towline_sequence",
+        |row| Sequence {
+            oid: oid(row, 0),
+            name: text(row, 1),
+            start: integer(row, 2),
+            increment: integer(row, 3),
+            min: integer(row, 4),
+            max: integer(row, 5),
+            cycle: integer(row, 6) != 0,
+            reserved: match row.column(7) {
+                ValueRef::Integer(value) => Some(value),
+                _ => None,
+            },
+            owner: optional(row, 8).zip(optional(row, 9)),
+        },
+    )?;
+    Ok(found.into_iter().map(|sequence| (sequence.name.clone(), sequence)).collect())
+}
+
+/// A key's index carries its constraint's name. Where none is recorded it takes the
+/// constraint's OID too, which no other row of `pg_class` has.
+fn add_key_indexes(relation: &mut Relation) {
+    for constraint in &relation.constraints {
+        let primary = matches!(constraint.kind, ConstraintKind::PrimaryKey);
+        let is_key = primary || matches!(constraint.kind, ConstraintKind::Unique);
+        if is_key && !relation.indexes.iter().any(|index| index.name == constraint.name) {
+            relation.indexes.push(Index {
+                oid: constraint.oid,
+                name: constraint.name.clone(),
+                unique: true,
+                primary,
+                columns: constraint.columns.clone(),
+                predicate: None,
+            });
+        }
+    }
+}
+
+/// Adds what only SQLite's schema knows.
+fn describe_foreign(
+    sqlite: &mut Sqlite,
+    catalog: &mut Catalog,
+    mut taken: BTreeSet<Oid>,
+) -> Result<(), SqliteError> {
+    let objects = rows(
+        sqlite,
+        "SELECT name, type, sql FROM main.sqlite_schema
+         WHERE type IN ('table', 'view') ORDER BY name",
+        |row| (text(row, 0), text(row, 1) == "view", optional(row, 2)),
+    )?;
+    for (name, is_view, sql) in objects {
+        let lower = name.to_lowercase();
+        if lower.starts_with("sqlite_") || lower.starts_with(RESERVED_PREFIX) {
+            continue;
+        }
+        match catalog.relations.get_mut(&name) {
+            // A view's columns may be left for SQLite to tell.
+            Some(relation) if relation.attributes.is_empty() => {
+                relation.attributes = declared_attributes(sqlite, &name);
+            }
+            Some(_) => {}
+            None => {
+                let mut relation = Relation {
+                    oid: hashed_oid(&name, &mut taken),
+                    name: name.clone(),
+                    kind: if is_view { RelationKind::View } else { RelationKind::Table },
+                    attributes: declared_attributes(sqlite, &name),
+                    constraints: Vec::new(),
+                    indexes: Vec::new(),
+                    definition: sql.filter(|_| is_view).map(|sql| query_of_view(&sql)),
+                };
+                if !is_view {
+                    describe_keys(sqlite, &mut relation, &mut taken)?;
+                }
+                catalog.relations.insert(name, relation);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// An OID that follows from a name, above those that DDL allots.
+fn hashed_oid(name: &str, taken: &mut BTreeSet<Oid>) -> Oid {
+    let hash = u32::try_from(xxh3_64(name.as_bytes()) & 0x3fff_ffff).unwrap_or(0);
+    let mut oid = Oid(0x4000_0000 | hash);
+    while !taken.insert(oid) {
+        oid = Oid(0x4000_0000 | (oid.0.wrapping_add(1) & 0x3fff_ffff));
+    }
+    oid
+}
+
+/// Columns as declared to SQLite; none where SQLite can't tell, as for a view whose
+/// table is gone.
+fn declared_attributes(sqlite: &mut Sqlite, name: &str) -> Vec<Attribute> {
+    let columns = bound_rows(
+        sqlite,
+        "SELECT name, type, \"notnull\", dflt_value, pk, hidden
+         FROM pragma_table_xinfo(?1, 'main') WHERE hidden <> 1 ORDER BY cid",
+        name,
+        |row| {
+            let (oid, typmod) = type_of_declaration(&text(row, 1));
+            Attribute {
+                name: text(row, 0),
+                oid,
+                typmod,
+                not_null: integer(row, 2) != 0 || integer(row, 4) != 0,
+                default: optional(row, 3),
+                identity: None,
+                generated: None,
+            }
+        },
+    );
+    columns.unwrap_or_default()
+}
+
+fn describe_keys(
+    sqlite: &mut Sqlite,
+    relation: &mut Relation,
+    taken: &mut BTreeSet<Oid>,
+) -> Result<(), SqliteError> {
+    let table = relation.name.clone();
+    let primary = bound_rows(
+        sqlite,
+        "SELECT name FROM pragma_table_xinfo(?1, 'main') WHERE pk > 0 ORDER BY pk",
+        &table,
+        |row| text(row, 0),
+    )?;
+    if !primary.is_empty() {
+        let name = format!("{table}_pkey");
+        relation.constraints.push(Constraint {
+            oid: hashed_oid(&name, taken),
+            name,
+            kind: ConstraintKind::PrimaryKey,
+            columns: primary,
+            deferrable: false,
+            deferred: false,
+        });
+    }
+    let indexes = bound_rows(
+        sqlite,
+        "SELECT name, \"unique\", origin FROM pragma_index_list(?1, 'main') ORDER BY name",
+        &table,
+        |row| (text(row, 0), integer(row, 1) != 0, text(row, 2)),
+    )?;
+    for (index, unique, origin) in indexes {
+        if origin == "pk" {
+            continue;
+        }
+        let columns = bound_rows(
+            sqlite,
+            "SELECT name FROM pragma_index_xinfo(?1, 'main') WHERE key ORDER BY seqno",
+            &index,
+            |row| optional(row, 0).unwrap_or_else(|| "(expression)".to_owned()),
+        )?;
+        if origin == "u" {
+            let name = format!("{table}_{}_key", columns.join("_"));
+            relation.constraints.push(Constraint {
+                oid: hashed_oid(&name, taken),
+                name,
+                kind: ConstraintKind::Unique,
+                columns,
+                deferrable: false,
+                deferred: false,
+            });
+        } else {
+            relation.indexes.push(Index {
+                oid: hashed_oid(&index, taken),
+                name: index,
+                unique,
+                primary: false,
+                columns,
+                predicate: None,
+            });
+        }
+    }
+    describe_foreign_keys(sqlite, relation, taken)?;
+    add_key_indexes(relation);
+    Ok(())
+}
+
+fn describe_foreign_keys(
+    sqlite: &mut Sqlite,
+    relation: &mut Relation,
+    taken: &mut BTreeSet<Oid>,
+) -> Result<(), SqliteError> {
+    let parts = bound_rows(
+        sqlite,
+        "SELECT id, \"table\", \"from\", \"to\", on_update, on_delete
+         FROM pragma_foreign_key_list(?1, 'main') ORDER BY id, seq",
+        &relation.name,
+        |row| {
+            let key = (integer(row, 0), text(row, 1), action(&text(row, 4)), action(&text(row, 5)));
+            (key, text(row, 2), optional(row, 3))
+        },
+    )?;
+    let mut keys = BTreeMap::<_, (Vec<String>, Vec<String>)>::new();
+    for (key, from, to) in parts {
+        let (columns, target) = keys.entry(key).or_default();
+        columns.push(from);
+        target.extend(to);
+    }
+    for ((_, table, on_update, on_delete), (columns, target)) in keys {
+        let name = format!("{}_{}_fkey", relation.name, columns.join("_"));
+        relation.constraints.push(Constraint {
+            oid: hashed_oid(&name, taken),
+            name,
+            kind: ConstraintKind::ForeignKey { table, columns: target, on_update, on_delete },
+            columns,
+            deferrable: false,
+            deferred: false,
+        });
+    }
+    Ok(())
+}
+
+/// The query behind `CREATE VIEW … AS`.
+fn query_of_view(sql: &str) -> String {
+    let lower = sql.to_ascii_lowercase();
+    let starts = lower.match_indices("as").find(|(at, _)| {
+        let before = lower[..*at].chars().next_back();
+        let after = lower[at + 2..].chars().next();
+        before.is_some_and(char::is_whitespace) && after.is_some_and(char::is_whitespace)
+    });
+    starts.map_or(sql, |(at, _)| sql[at + 2..].trim()).to_owned()
+}
+
+/// A JSON array of names. Anything else is one name, or none.
+fn list(json: &str) -> Vec<String> {
+    match serde_json::from_str(json) {
+        Ok(names) => names,
+        Err(_) if json.is_empty() => Vec::new(),
+        Err(_) => json.split(',').map(|name| name.trim().to_owned()).collect(),
+    }
+}
+
+/// A referential action as PostgreSQL's catalogs abbreviate it.
+fn action(written: &str) -> char {
+    match written.to_ascii_uppercase().as_str() {
+        "R" | "RESTRICT" => 'r',
+        "C" | "CASCADE" => 'c',
+        "N" | "SET NULL" => 'n',
+        "D" | "SET DEFAULT" => 'd',
+        _ => 'a',
+    }
+}
+
+fn rows<T>(
+    sqlite: &mut Sqlite,
+    sql: &str,
+    read: impl FnMut(&Statement) -> T,
+) -> Result<Vec<T>, SqliteError> {
+    collect(sqlite.prepare(sql)?, read)
+}
+
+fn bound_rows<T>(
+    sqlite: &mut Sqlite,
+    sql: &str,
+    name: &str,
+    read: impl FnMut(&Statement) -> T,
+) -> Result<Vec<T>, SqliteError> {
+    let mut statement = sqlite.prepare(sql)?;
+    statement.bind(1, ValueRef::Text(name))?;
+    collect(statement, read)
+}
+
+fn collect<T>(
+    mut statement: Statement,
+    mut read: impl FnMut(&Statement) -> T,
+) -> Result<Vec<T>, SqliteError> {
+    let mut found = Vec::new();
+    while statement.step()? {
+        found.push(read(&statement));
+    }
+    Ok(found)
+}
+
+fn integer(row: &Statement, column: usize) -> i64 {
+    match row.column(column) {
+        ValueRef::Integer(value) => value,
+        _ => 0,
+    }
+}
+
+fn oid(row: &Statement, column: usize) -> Oid {
+    Oid(u32::try_from(integer(row, column)).unwrap_or(0))
+}
+
+fn text(row: &Statement, column: usize) -> String {
+    optional(row, column).unwrap_or_default()
+}
+
+fn optional(row: &Statement, column: usize) -> Option<String> {
+    match row.column(column) {
+        ValueRef::Text(value) => Some(value.to_owned()),
+        ValueRef::Integer(value) => Some(value.to_string()),
+        _ => None,
+    }
 }
