@@ -219,14 +219,9 @@ pub fn format_type(oid: Oid, typmod: Option<i32>) -> String {
         Oid::TIMESTAMP => precise("timestamp", modifier, " without time zone"),
         Oid::TIMESTAMPTZ => precise("timestamp", modifier, " with time zone"),
         Oid::INTERVAL => precise("interval", modifier.map(|bits| bits & 0xffff), ""),
-        Oid(1560) => modifier.map_or_else(
-            || "bit".to_owned(),
-            |modifier| with("bit", modifier),
-        ),
-        Oid(1562) => modifier.map_or_else(
-            || "bit varying".to_owned(),
-            |modifier| with("bit varying", modifier),
-        ),
+        Oid(1560) => modifier.map_or_else(|| "bit".to_owned(), |modifier| with("bit", modifier)),
+        Oid(1562) => modifier
+            .map_or_else(|| "bit varying".to_owned(), |modifier| with("bit varying", modifier)),
         _ => kind.name.to_owned(),
     }
 }
@@ -247,9 +242,7 @@ pub fn type_of_declaration(declared: &str) -> (Oid, i32) {
     if let Some(known) = parse_type(declared) {
         return match known {
             // SQLite's INTEGER holds 64 bits.
-            (Oid::INT4, typmod) if !declared.to_lowercase().contains("int4") => {
-                (Oid::INT8, typmod)
-            }
+            (Oid::INT4, typmod) if !declared.to_lowercase().contains("int4") => (Oid::INT8, typmod),
             known => known,
         };
     }

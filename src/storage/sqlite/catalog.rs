@@ -25,7 +25,7 @@ pub(super) fn load(sqlite: &mut Sqlite) -> Result<Catalog, SqliteError> {
         names.insert(relation.oid, relation.name.clone());
         catalog.relations.insert(relation.name.clone(), relation);
     }
-    let mut of = |oid: Oid, catalog: &mut Catalog, add: &mut dyn FnMut(&mut Relation)| {
+    let of = |oid: Oid, catalog: &mut Catalog, add: &mut dyn FnMut(&mut Relation)| {
         let relation = names.get(&oid).and_then(|name| catalog.relations.get_mut(name));
         relation.map(add);
     };
