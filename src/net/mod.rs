@@ -19,6 +19,9 @@ mod hello;
 mod listen;
 mod tls;
 
+#[cfg(test)]
+mod tests;
+
 pub use certificate::{Authority, Issued};
 pub use client::{ClientStream, ClientTls};
 pub use dial::dial;
