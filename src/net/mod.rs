@@ -13,6 +13,7 @@
 mod certificate;
 mod client;
 mod dial;
+mod duplex;
 mod error;
 mod framed;
 mod hello;
@@ -25,6 +26,7 @@ mod tests;
 pub use certificate::{Authority, Issued};
 pub use client::{ClientStream, ClientTls};
 pub use dial::dial;
+pub use duplex::Outbox;
 pub use error::NetError;
 pub use framed::{FrameReader, FrameStream, FrameWriter};
 pub use hello::{Hello, HelloReply, Purpose};

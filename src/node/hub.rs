@@ -1,6 +1,6 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::cluster::{NodeId, Policy, Role, View};
 use crate::log::{LogEnd, Lsn, Term};
@@ -54,6 +54,10 @@ pub struct Hub {
     /// When the leader was last heard (CLOCK_BOOTTIME, ns); `i64::MIN`: not at all, or
     /// its stream has ended since. Written by `replicate::follow`.
     leader_seen_ns: AtomicI64,
+    leader_lost: Notify,
+    /// The newest term in which the own log, durable and verified, has reached the commit
+    /// LSN that the leader told on its stream. Written by `replicate::follow`.
+    pub caught_up: watch::Sender<Term>,
     /// The end of the first frame of a term that this node leads. Written by the writer
     /// as soon as it has appended it.
     pub term_start: watch::Sender<(Term, Lsn)>,
@@ -92,6 +96,8 @@ impl Hub {
             view: watch::Sender::new(View::default()),
             lease_until_ns: AtomicI64::new(i64::MIN),
             leader_seen_ns: AtomicI64::new(i64::MIN),
+            leader_lost: Notify::new(),
+            caught_up: watch::Sender::new(Term(0)),
             term_start: watch::Sender::new((Term(0), Lsn(0))),
             frozen: watch::Sender::new(false),
             resting: watch::Sender::new(false),
@@ -117,9 +123,20 @@ impl Hub {
         self.leader_seen_ns.store(now_ns, Ordering::Relaxed);
     }
 
-    /// Notes that the leader's stream has ended, or that another leader is followed.
+    /// Notes that the leader's stream has ended, which `control` reports at once.
     pub fn lost_leader(&self) {
+        self.forget_leader();
+        self.leader_lost.notify_one();
+    }
+
+    /// Notes that another leader is followed, or none.
+    pub fn forget_leader(&self) {
         self.leader_seen_ns.store(i64::MIN, Ordering::Relaxed);
+    }
+
+    /// Waits until the leader's stream has ended.
+    pub async fn leader_lost(&self) {
+        self.leader_lost.notified().await;
     }
 
     /// When the leader that is followed was last heard.

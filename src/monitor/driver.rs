@@ -1,0 +1,272 @@
+//! The task that owns the failover machine.
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use super::MonitorError;
+use super::events::EventLog;
+use super::state_file::StateFile;
+use crate::cluster::{NodeId, NodeView, View};
+use crate::config::{Choice as Configured, MonitorConfig};
+use crate::failover::{
+    Choice, Command, Input, Machine, Moment, Operator, Options, Start, Timing, ToMonitor, ToNode,
+    encode,
+};
+use crate::log::Lsn;
+use crate::net::Outbox;
+
+/// How long a planned hand-over may keep the leader from taking writes.
+const DRAIN: Duration = Duration::from_secs(1);
+/// Rule 19: how far an async candidate may lie behind the leader, bytes.
+const LAG_BYTES_MAX: u64 = 1 << 20;
+/// Operators' commands under way at most.
+const OPERATORS_MAX: usize = 64;
+
+/// What the driver is told.
+pub(super) enum Happening {
+    Up { node: NodeId, generation: u64, outbox: Outbox },
+    Message { node: NodeId, generation: u64, message: ToMonitor },
+    Down { node: NodeId, generation: u64 },
+    Operator(Operator, oneshot::Sender<Result<String, String>>),
+}
+
+/// What the other tasks may see of the driver's.
+#[derive(Clone, Debug)]
+pub(super) struct Outlook {
+    pub view: View,
+    pub phase: &'static str,
+    pub incarnation: u64,
+}
+
+pub(super) struct Driver {
+    machine: Option<Machine>,
+    pending: VecDeque<Command>,
+    state_file: StateFile,
+    events: Arc<EventLog>,
+    outlook: watch::Sender<Outlook>,
+    /// The view that nodes were told last.
+    told: View,
+    nodes: BTreeMap<NodeId, (u64, Outbox)>,
+    operators: BTreeMap<u64, oneshot::Sender<Result<String, String>>>,
+    operator: u64,
+    heartbeat: Duration,
+    pushed: Moment,
+}
+
+impl Driver {
+    /// Loads or begins the state; durable when this returns.
+    pub(super) async fn new(
+        config: &MonitorConfig,
+        events: Arc<EventLog>,
+    ) -> Result<(Self, watch::Receiver<Outlook>), MonitorError> {
+        let state_file = StateFile::new(&config.data);
+        let start = match state_file.load()? {
+            Some(state) => Start::Recorded(state),
+            None => Start::Lost { incarnation: wall_clock_us() },
+        };
+        let mut commands = Vec::new();
+        let machine = Machine::new(options(config), start, now(), &mut commands);
+        let view = machine.view(now());
+        let (phase, incarnation) = (machine.phase(), machine.state().incarnation);
+        let outlook = Outlook { view: view.clone(), phase, incarnation };
+        let (outlook, seen) = watch::channel(outlook);
+        let mut driver = Self {
+            machine: Some(machine),
+            pending: commands.into(),
+            state_file,
+            events,
+            outlook,
+            told: view,
+            nodes: BTreeMap::new(),
+            operators: BTreeMap::new(),
+            operator: 0,
+            heartbeat: config.timing.heartbeat,
+            pushed: now(),
+        };
+        driver.execute().await?;
+        Ok((driver, seen))
+    }
+
+    pub(super) async fn run(
+        mut self,
+        mut happenings: mpsc::Receiver<Happening>,
+        shutdown: CancellationToken,
+    ) -> Result<(), MonitorError> {
+        let mut tick = interval((self.heartbeat / 5).max(Duration::from_millis(1)));
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let input = tokio::select! {
+                () = shutdown.cancelled() => return Ok(()),
+                happening = happenings.recv() => match happening {
+                    Some(happening) => self.input(happening),
+                    None => return Ok(()),
+                },
+                _ = tick.tick() => Some(Input::Tick),
+            };
+            if let Some(input) = input {
+                self.step(input);
+                self.execute().await?;
+                self.push();
+            }
+        }
+    }
+
+    fn input(&mut self, happening: Happening) -> Option<Input> {
+        match happening {
+            Happening::Up { node, generation, outbox } => {
+                self.nodes.insert(node.clone(), (generation, outbox));
+                Some(Input::Connected { node })
+            }
+            Happening::Message { node, generation, message } => {
+                let current = self.nodes.get(&node).is_some_and(|(held, _)| *held == generation);
+                current.then_some(Input::Message { node, message })
+            }
+            Happening::Down { node, generation } => {
+                let current = self.nodes.get(&node).is_some_and(|(held, _)| *held == generation);
+                if !current {
+                    return None;
+                }
+                self.nodes.remove(&node);
+                Some(Input::Disconnected { node })
+            }
+            Happening::Operator(operator, answer) => {
+                self.operators.retain(|_, waiting| !waiting.is_closed());
+                if self.operators.len() >= OPERATORS_MAX {
+                    let _ = answer.send(Err("too many commands are under way".to_owned()));
+                    return None;
+                }
+                self.operator += 1;
+                self.operators.insert(self.operator, answer);
+                Some(Input::Operator { id: self.operator, operator })
+            }
+        }
+    }
+
+    fn step(&mut self, input: Input) {
+        let machine = self.machine.take().expect("put back after each step");
+        let welcomed = match &input {
+            Input::Connected { node } => Some(node.clone()),
+            _ => None,
+        };
+        let mut commands = Vec::new();
+        self.machine = Some(machine.step(now(), input, &mut commands));
+        self.pending.extend(commands);
+        if let Some(node) = welcomed {
+            // Behind the welcome: what the others were told already.
+            let message = ToNode::View(self.told.clone());
+            self.pending.push_back(Command::Send { to: node, message });
+        }
+    }
+
+    /// Executes in order: what is persisted is durable before what follows.
+    async fn execute(&mut self) -> Result<(), MonitorError> {
+        while let Some(command) = self.pending.pop_front() {
+            match command {
+                Command::Persist(state) => {
+                    let file = self.state_file.clone();
+                    let save = tokio::task::spawn_blocking(move || file.save(&state));
+                    save.await.expect("the blocking pool outlives its users")?;
+                }
+                Command::Send { to, message } => self.send(&to, &message),
+                Command::Event(event) => self.events.add(event),
+                Command::Answer { id, result } => {
+                    if let Some(answer) = self.operators.remove(&id) {
+                        let _ = answer.send(result);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn send(&mut self, to: &NodeId, message: &ToNode) {
+        if let Some((_, outbox)) = self.nodes.get(to)
+            && !outbox.post(encode(message))
+        {
+            tracing::warn!(node = %to, "its connection is stuck and is closed");
+            self.nodes.remove(to);
+            self.step(Input::Disconnected { node: to.clone() });
+        }
+    }
+
+    /// Tells everybody: what matters at once, positions each heartbeat.
+    fn push(&mut self) {
+        let machine = self.machine.as_ref().expect("put back after each step");
+        let view = machine.view(now());
+        let urgent = essence(&view) != essence(&self.told);
+        let due = now().since(self.pushed) >= self.heartbeat && view != self.told;
+        if !urgent && !due {
+            return;
+        }
+        let (phase, incarnation) = (machine.phase(), machine.state().incarnation);
+        self.pushed = now();
+        self.told = view.clone();
+        self.outlook.send_replace(Outlook { view: view.clone(), phase, incarnation });
+        let message = encode(&ToNode::View(view));
+        // A stuck connection shows at its next message of weight.
+        for (_, outbox) in self.nodes.values() {
+            let _ = outbox.post(message.clone());
+        }
+    }
+}
+
+/// A view without what moves all the time.
+fn essence(view: &View) -> View {
+    let still = |node: &NodeView| NodeView {
+        end: Default::default(),
+        durable: Lsn(0),
+        commit: Lsn(0),
+        applied: Lsn(0),
+        lag_bytes: 0,
+        reason: String::new(),
+        ..node.clone()
+    };
+    View {
+        nodes: view.nodes.iter().map(still).collect(),
+        blocked: view.blocked.as_ref().map(|_| String::new()),
+        ..view.clone()
+    }
+}
+
+fn options(config: &MonitorConfig) -> Options {
+    let member =
+        |(name, peer, priority): &(NodeId, String, u32)| (name.clone(), (peer.clone(), *priority));
+    Options {
+        members: config.members.iter().map(member).collect(),
+        policy: config.policy,
+        choose: match config.choose {
+            Configured::Latest => Choice::Latest,
+            Configured::Seniority => Choice::Seniority,
+        },
+        timing: Timing {
+            heartbeat: config.timing.heartbeat,
+            suspicion: config.timing.suspicion,
+            lease: config.timing.lease,
+            drift: config.timing.drift,
+            drain: DRAIN,
+        },
+        failovers_max: config.failovers_max as usize,
+        failover_window: config.failover_window,
+        lag_bytes_max: LAG_BYTES_MAX,
+        #[cfg(test)]
+        without: None,
+    }
+}
+
+/// CLOCK_BOOTTIME, which runs during suspend (rule 11).
+fn now() -> Moment {
+    let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)
+        .expect("CLOCK_BOOTTIME exists on Linux");
+    Moment(now.tv_sec() * 1_000_000_000 + now.tv_nsec())
+}
+
+/// A new incarnation is above earlier ones as far as the wall clock goes; if a node knows
+/// a higher one, the machine goes above that.
+fn wall_clock_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(1)
+}

@@ -1,0 +1,236 @@
+//! Who comes in at the peer listener, and what is carried for them.
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::time::Instant;
+
+use super::admin;
+use super::driver::{Happening, Outlook};
+use super::events::EventLog;
+use crate::cluster::NodeId;
+use crate::config::MonitorConfig;
+use crate::failover::{ToMonitor, decode};
+use crate::net::{FrameStream, Hello, HelloReply, PeerListener, Purpose};
+
+/// Frames queued for a node, and from it.
+const FRAMES_MAX: usize = 64;
+/// Routers and tools connected at most.
+const GUESTS_MAX: usize = 512;
+/// Time to take a hello's answer or a view.
+const SEND_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Answers hellos, and turns connections into happenings.
+pub(super) struct Door {
+    name: String,
+    cluster: String,
+    members: BTreeMap<NodeId, Line>,
+    suspicion: Duration,
+    heartbeat: Duration,
+    happenings: mpsc::Sender<Happening>,
+    outlook: watch::Receiver<Outlook>,
+    events: Arc<EventLog>,
+    guests: Arc<Semaphore>,
+    generation: u64,
+}
+
+/// The connection of one member.
+#[derive(Default)]
+struct Line {
+    /// When it was last heard; `None` once it is closed.
+    heard: Option<watch::Receiver<Instant>>,
+}
+
+impl Door {
+    pub(super) fn new(
+        config: &MonitorConfig,
+        happenings: mpsc::Sender<Happening>,
+        outlook: watch::Receiver<Outlook>,
+        events: Arc<EventLog>,
+    ) -> Self {
+        Self {
+            name: config.name.clone(),
+            cluster: config.cluster.clone(),
+            members: config
+                .members
+                .iter()
+                .map(|(name, ..)| (name.clone(), Line::default()))
+                .collect(),
+            suspicion: config.timing.suspicion,
+            heartbeat: config.timing.heartbeat,
+            happenings,
+            outlook,
+            events,
+            guests: Arc::new(Semaphore::new(GUESTS_MAX)),
+            generation: 0,
+        }
+    }
+
+    /// Accepts for as long as the listener lives.
+    pub(super) async fn open(mut self, mut listener: PeerListener) {
+        loop {
+            match listener.accept().await {
+                Ok((stream, hello, _)) => self.admit(stream, &hello),
+                Err(error) => {
+                    tracing::error!(%error, "the peer listener ended");
+                    return;
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, stream: FrameStream, hello: &Hello) {
+        match self.admission(hello) {
+            Ok(()) => {}
+            Err(reason) => {
+                tracing::warn!(name = hello.name, reason, "refused");
+                tokio::spawn(refuse(stream, reason));
+                return;
+            }
+        }
+        let welcome = self.welcome();
+        match hello.purpose {
+            Purpose::Control => {
+                let node: NodeId = hello.name.parse().expect("admitted as a member");
+                self.generation += 1;
+                let (heard, seen) = watch::channel(Instant::now());
+                self.members.insert(node.clone(), Line { heard: Some(seen) });
+                let happenings = self.happenings.clone();
+                let carry = carry(stream, welcome, node, self.generation, heard, happenings);
+                tokio::spawn(carry);
+            }
+            Purpose::View | Purpose::Admin => {
+                let Ok(permit) = Arc::clone(&self.guests).try_acquire_owned() else {
+                    tokio::spawn(refuse(stream, "too many connections".to_owned()));
+                    return;
+                };
+                let is_view = hello.purpose == Purpose::View;
+                let (outlook, events) = (self.outlook.clone(), Arc::clone(&self.events));
+                let (happenings, heartbeat) = (self.happenings.clone(), self.heartbeat);
+                tokio::spawn(async move {
+                    let mut stream = stream;
+                    if !answer(&mut stream, &welcome).await {
+                        return;
+                    }
+                    if is_view {
+                        push_views(stream, outlook, heartbeat).await;
+                    } else {
+                        admin::serve(stream, outlook, &events, &happenings).await;
+                    }
+                    drop(permit);
+                });
+            }
+            Purpose::Replication | Purpose::Link => unreachable!("refused above"),
+        }
+    }
+
+    /// Rule 27, and what a monitor has to offer.
+    fn admission(&self, hello: &Hello) -> Result<(), String> {
+        if hello.version != 1 {
+            return Err(format!("protocol version {} is not spoken here, 1 is", hello.version));
+        }
+        if hello.cluster != self.cluster {
+            return Err(format!("this is cluster {:?}, not {:?}", self.cluster, hello.cluster));
+        }
+        match hello.purpose {
+            Purpose::View | Purpose::Admin => Ok(()),
+            Purpose::Replication | Purpose::Link => {
+                Err("this is the monitor: it holds no log and serves no sessions".to_owned())
+            }
+            Purpose::Control => {
+                let node = hello.name.parse::<NodeId>().map_err(|error| error.to_string())?;
+                let line = self.members.get(&node);
+                let line =
+                    line.ok_or_else(|| format!("{node} is no member of {:?}", self.cluster))?;
+                let alive = line.heard.as_ref().is_some_and(|heard| {
+                    // A closed channel: its connection has ended.
+                    heard.has_changed().is_ok() && heard.borrow().elapsed() < self.suspicion
+                });
+                if alive {
+                    Err(format!("a node named {node} is connected already"))
+                } else {
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    fn welcome(&self) -> HelloReply {
+        let outlook = self.outlook.borrow();
+        let (term, leader) = (outlook.view.term, outlook.view.leader.clone());
+        HelloReply::Welcome { name: self.name.clone(), term, leader }
+    }
+}
+
+async fn refuse(mut stream: FrameStream, reason: String) {
+    answer(&mut stream, &HelloReply::Refused(reason)).await;
+}
+
+async fn answer(stream: &mut FrameStream, reply: &HelloReply) -> bool {
+    matches!(tokio::time::timeout(SEND_TIMEOUT, stream.answer(reply)).await, Ok(Ok(())))
+}
+
+/// Carries a member's messages to the driver.
+async fn carry(
+    mut stream: FrameStream,
+    welcome: HelloReply,
+    node: NodeId,
+    generation: u64,
+    heard: watch::Sender<Instant>,
+    happenings: mpsc::Sender<Happening>,
+) {
+    if !answer(&mut stream, &welcome).await {
+        return;
+    }
+    let (outbox, mut arrived) = stream.attend(FRAMES_MAX);
+    let up = Happening::Up { node: node.clone(), generation, outbox };
+    if happenings.send(up).await.is_err() {
+        return;
+    }
+    while let Some(arrival) = arrived.recv().await {
+        let message = match arrival.map(|frame| decode::<ToMonitor>(&frame)) {
+            Ok(Ok(message)) => message,
+            Ok(Err(error)) => {
+                tracing::warn!(%node, %error, "its connection is closed");
+                break;
+            }
+            Err(error) => {
+                tracing::debug!(%node, %error, "its connection ended");
+                break;
+            }
+        };
+        heard.send_replace(Instant::now());
+        let happening = Happening::Message { node: node.clone(), generation, message };
+        if happenings.send(happening).await.is_err() {
+            return;
+        }
+    }
+    let _ = happenings.send(Happening::Down { node, generation }).await;
+}
+
+/// One JSON view a change, at most one each heartbeat unless what matters changed.
+async fn push_views(
+    mut stream: FrameStream,
+    mut outlook: watch::Receiver<Outlook>,
+    heartbeat: Duration,
+) {
+    loop {
+        let view = outlook.borrow_and_update().view.clone();
+        let text = serde_json::to_vec(&view).expect("plain data");
+        if !matches!(tokio::time::timeout(SEND_TIMEOUT, stream.send(&text)).await, Ok(Ok(()))) {
+            return;
+        }
+        tokio::select! {
+            changed = outlook.changed() => if changed.is_err() { return },
+            // A view each heartbeat also without change, so that a router notices when
+            // news stay out (rule 15).
+            () = tokio::time::sleep(heartbeat) => {}
+            // Guests say nothing here; this notices when they leave.
+            arrival = stream.recv() => match arrival {
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return,
+            },
+        }
+    }
+}
