@@ -1,10 +1,27 @@
-//! STUB: signatures fixed for the other parts; bodies to come.
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+//! Connections: how they are opened, what they cache, and what they tell each other
+//! about changes of the schema.
 
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use lru::LruCache;
+use rusqlite::ffi as codes;
+
+use super::effect::RawValue;
+use super::error::SqliteError;
+use super::ffi::{Database, Prepared, Step, Switch};
+use super::functions::{self, Sequences, Surroundings};
+use super::hooks::{Hooks, Traits};
+use super::statement::{Cached, Statement};
+use super::{catalog, clock, digest, refusals, vtab};
 use crate::log::{Context, Lsn, Term, Value, ValueRef};
-use crate::sql::catalog::Catalog;
+use crate::pg::{SqlError, SqlState};
+use crate::sql::catalog::{BOOTSTRAP, Catalog};
 
 /// What a connection may do.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,201 +45,657 @@ pub struct Environment {
     pub applied_lsn: Lsn,
     pub search_path: String,
     /// Settings by name, for `current_setting`.
-    pub settings: Arc<std::collections::BTreeMap<String, String>>,
-}
-
-/// An error of SQLite's, sorted by what it means for the transaction.
-#[derive(Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct SqliteError {
-    pub kind: SqliteErrorKind,
-    /// Extended result code.
-    pub code: i32,
-    pub message: String,
-    /// Byte offset in the SQL text, if SQLite knows it.
-    pub offset: Option<usize>,
-    /// SQLSTATE and fields, where a function of ours raised the error.
-    pub raised: Option<Box<crate::pg::SqlError>>,
-}
-
-/// Why a statement failed.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum SqliteErrorKind {
-    /// UNIQUE or PRIMARY KEY.
-    Unique,
-    NotNull,
-    Check,
-    ForeignKey,
-    /// Stopped by the cancel flag or the deadline.
-    Interrupted,
-    /// Tried to write on a `query_only` connection.
-    ReadOnly,
-    /// The schema changed under a prepared statement.
-    Schema,
-    /// No space left.
-    Full,
-    /// The disk failed.
-    Io,
-    /// The file is damaged.
-    Corrupt,
-    /// The SQL does not compile, or anything else that is the statement's fault.
-    Statement,
+    pub settings: Arc<BTreeMap<String, String>>,
+    /// What the session's earlier statements drew, for `currval`: the union, later
+    /// ones winning, of [`Sqlite::drawn_sequences`].
+    pub sequence_values: Arc<BTreeMap<String, i64>>,
+    /// The sequence of which `lastval()` is the value.
+    pub last_sequence: Option<String>,
 }
 
 /// One connection, its cached statements, and its frozen surroundings.
 /// Used by one thread at a time; may move between threads.
-pub struct Sqlite {}
-
-/// A prepared statement, checked out of its connection's cache; goes back when
-/// dropped. Keeps the connection alive.
-pub struct Statement {}
+pub struct Sqlite {
+    handle: Arc<Handle>,
+}
 
 /// Marks a point in the effect hash to which an undone statement sets it back.
 #[derive(Clone, Copy, Debug)]
-pub struct UndoMark(#[allow(dead_code)] u64);
+pub struct UndoMark(u64);
 
-#[allow(unused_variables, clippy::todo)]
+/// What the statements of a connection share with it.
+pub(super) struct Handle {
+    kind: ConnectionKind,
+    cache: Mutex<Cache>,
+    /// Moved by every connection to the same file in this process.
+    generations: Arc<Generations>,
+    /// The open transaction changed the schema or catalog: others learn at its end.
+    changed: AtomicBool,
+    catalog: Mutex<CachedCatalog>,
+    database: Arc<Database>,
+}
+
+struct Cache {
+    statements: LruCache<Arc<str>, Cached>,
+    /// The schema generation that SQLite's own copy of the schema was checked for.
+    generation: u64,
+}
+
+#[derive(Default)]
+struct CachedCatalog {
+    /// The catalog generation that it was loaded at; `None` if it is to be loaded.
+    generation: Option<u64>,
+    catalog: Arc<Catalog>,
+    loading: bool,
+}
+
+/// Counts the changes that connections to one file must notice. SQLite notices a
+/// changed schema only when a statement is stepped, which is too late for whoever
+/// asked for its columns; and asking the file each time costs as much as a read.
+#[derive(Debug, Default)]
+struct Generations {
+    /// Changes of tables, views, indexes, triggers.
+    schema: AtomicU64,
+    /// Those, and changes of Towline's own catalog tables.
+    catalog: AtomicU64,
+}
+
+/// Statements cached by a connection, each of which holds some KiB.
+const CACHE_STATEMENTS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero");
+/// A longer text is hardly sent twice, and its program is large.
+const CACHED_TEXT_BYTES_MAX: usize = 16 * 1024;
+
+/// Page caches, in KiB. Filled as pages are used.
+const WRITER_CACHE_KIB: u32 = 16 * 1024;
+const READER_CACHE_KIB: u32 = 4 * 1024;
+/// To what the WAL is truncated once it could be restarted.
+const WAL_BYTES_KEPT: u32 = 64 * 1024 * 1024;
+
+/// What a statement or value may be, so that hostile ones end in an error long
+/// before memory or the stack does.
+const LIMITS: &[(i32, i32)] = &[
+    (codes::SQLITE_LIMIT_LENGTH, 256 * 1024 * 1024),
+    (codes::SQLITE_LIMIT_SQL_LENGTH, 32 * 1024 * 1024),
+    (codes::SQLITE_LIMIT_EXPR_DEPTH, 1000),
+    (codes::SQLITE_LIMIT_COMPOUND_SELECT, 500),
+    (codes::SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 50_000),
+    (codes::SQLITE_LIMIT_TRIGGER_DEPTH, 100),
+    (codes::SQLITE_LIMIT_WORKER_THREADS, 0),
+];
+
 impl Sqlite {
     /// Opens (a writer also creates) the database file, with functions,
     /// collations, virtual catalog tables, the clock shim and, for a writer, the
-    /// preupdate hook installed.
+    /// preupdate hook installed. `:memory:` is a database without a file, for tests.
     pub fn open(path: &Path, kind: ConnectionKind) -> Result<Self, SqliteError> {
-        todo!()
+        let writer = kind == ConnectionKind::Writer;
+        let surroundings = Surroundings::new(kind);
+        let hooks = Hooks::new(surroundings.clone());
+        let database = Arc::new(Database::open(path, writer, writer, hooks)?);
+        for (limit, value) in LIMITS {
+            database.set_limit(*limit, *value);
+        }
+        database.set_switch(Switch::TrustedSchema, false)?;
+        database.set_switch(Switch::Defensive, true)?;
+        database.set_switch(Switch::ForeignKeys, true)?;
+        database.set_switch(Switch::NoCheckpointOnClose, !writer)?;
+        let handle = Handle {
+            kind,
+            cache: Mutex::new(Cache { statements: LruCache::new(CACHE_STATEMENTS), generation: 0 }),
+            generations: generations(path),
+            changed: AtomicBool::new(false),
+            catalog: Mutex::default(),
+            database,
+        };
+        let mut sqlite = Self { handle: Arc::new(handle) };
+        sqlite.configure(path)?;
+        sqlite.handle.database.with_rusqlite(|connection| {
+            functions::register_all(connection, &surroundings)?;
+            vtab::register(connection, &surroundings)
+        })?;
+        if writer {
+            sqlite.adopt()?;
+        } else {
+            sqlite.execute_batch("PRAGMA query_only = ON")?;
+        }
+        sqlite.handle.hooks().set_trusted(false);
+        sqlite.effect_reset();
+        Ok(sqlite)
+    }
+
+    fn configure(&mut self, path: &Path) -> Result<(), SqliteError> {
+        if self.handle.kind == ConnectionKind::Writer {
+            // Before the first table: it cannot be changed later.
+            self.execute_batch("PRAGMA auto_vacuum = INCREMENTAL")?;
+            let mode = self.query_text("PRAGMA journal_mode = WAL")?;
+            if mode != "wal" && path != Path::new(":memory:") {
+                let message = format!("the database cannot be kept in WAL mode, only in {mode}");
+                return Err(SqliteError::new(codes::SQLITE_CANTOPEN, message, None, None));
+            }
+            self.execute_batch(&format!(
+                "PRAGMA synchronous = NORMAL;
+                 PRAGMA journal_size_limit = {WAL_BYTES_KEPT};
+                 PRAGMA cache_size = -{WRITER_CACHE_KIB}"
+            ))?;
+        } else {
+            self.execute_batch(&format!("PRAGMA cache_size = -{READER_CACHE_KIB}"))?;
+        }
+        self.execute_batch(
+            "ATTACH ':memory:' AS pg_catalog; ATTACH ':memory:' AS information_schema",
+        )
+    }
+
+    /// Makes Towline's own tables in a file that lacks them, and refuses a file whose
+    /// schema could undo other sessions' transactions.
+    fn adopt(&mut self) -> Result<(), SqliteError> {
+        let mut schema = self.prepare("SELECT name, sql FROM main.sqlite_schema")?;
+        let mut made = false;
+        while schema.step()? {
+            made |= schema.column(0) == ValueRef::Text("towline_applied");
+            if let ValueRef::Text(sql) = schema.column(1) {
+                refusals::refuse_rollback_clauses(sql).map_err(SqliteError::refused)?;
+            }
+        }
+        drop(schema);
+        if made {
+            return Ok(());
+        }
+        self.execute_batch("BEGIN IMMEDIATE")?;
+        self.execute_batch(BOOTSTRAP)?;
+        self.execute_batch("COMMIT")
+    }
+
+    pub(super) fn of(handle: Arc<Handle>) -> Self {
+        Self { handle }
     }
 
     /// Prepares, or takes from the cache. `sql` is exactly one statement.
     pub fn prepare(&mut self, sql: &str) -> Result<Statement, SqliteError> {
-        todo!()
+        self.handle.check_schema()?;
+        if let Some((text, cached)) = self.handle.cache().statements.pop_entry(sql) {
+            return Ok(Statement::new(Arc::clone(&self.handle), text, cached, true));
+        }
+        let (prepared, tail) = self.compile(sql)?;
+        if !tail.is_empty() && !refusals::is_blank(tail) {
+            let message = "cannot insert multiple commands into a prepared statement";
+            return Err(SqliteError::refused(SqlError::new(SqlState::SYNTAX_ERROR, message)));
+        }
+        let Some(prepared) = prepared else {
+            return Err(SqliteError::refused(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "the statement is empty",
+            )));
+        };
+        Ok(self.check_out(sql, prepared))
+    }
+
+    fn check_out(&self, sql: &str, prepared: Prepared) -> Statement {
+        let cached = Cached::new(prepared, self.handle.cache().generation);
+        let keep = sql.len() <= CACHED_TEXT_BYTES_MAX;
+        Statement::new(Arc::clone(&self.handle), Arc::from(sql), cached, keep)
+    }
+
+    /// Compiles the first statement; returns it and the text after it.
+    fn compile<'a>(&self, sql: &'a str) -> Result<(Option<Prepared>, &'a str), SqliteError> {
+        // SQLite would take the text to end there.
+        if sql.as_bytes().contains(&0) {
+            return Err(SqliteError::refused(SqlError::new(
+                SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+                "invalid byte sequence for encoding \"UTF8\": 0x00",
+            )));
+        }
+        if self.handle.kind == ConnectionKind::Writer {
+            refusals::refuse_rollback_clauses(sql).map_err(SqliteError::refused)?;
+        }
+        let persistent = sql.len() <= CACHED_TEXT_BYTES_MAX;
+        // The schema's expressions may be evaluated while compiling.
+        let frozen = self.handle.surroundings().frozen_clock_us();
+        let compiled = clock::with(frozen, || self.handle.database.prepare(sql, persistent));
+        let (prepared, taken) = compiled?;
+        Ok((prepared, sql.get(taken..).unwrap_or_default()))
     }
 
     /// Runs statements without parameters or results (BEGIN, SAVEPOINT, DDL).
     pub fn execute_batch(&mut self, sql: &str) -> Result<(), SqliteError> {
-        todo!()
+        self.handle.check_schema()?;
+        if let Some((text, cached)) = self.handle.cache().statements.pop_entry(sql) {
+            return run(Statement::new(Arc::clone(&self.handle), text, cached, true));
+        }
+        let mut rest = sql;
+        while !rest.is_empty() {
+            let (prepared, tail) = self.compile(rest)?;
+            if let Some(prepared) = prepared {
+                let taken = &rest[..rest.len() - tail.len()];
+                run(self.check_out(taken, prepared))?;
+            }
+            if tail.len() == rest.len() {
+                break;
+            }
+            rest = tail;
+        }
+        Ok(())
+    }
+
+    /// The first column of the first row, as text.
+    fn query_text(&mut self, sql: &str) -> Result<String, SqliteError> {
+        let mut statement = self.prepare(sql)?;
+        statement.step()?;
+        Ok(match statement.column(0) {
+            ValueRef::Text(text) => text.to_owned(),
+            ValueRef::Integer(value) => value.to_string(),
+            _ => String::new(),
+        })
+    }
+
+    /// The first column of the first row, as a number; 0 without one.
+    fn query_integer(&mut self, sql: &str) -> Result<i64, SqliteError> {
+        let mut statement = self.prepare(sql)?;
+        statement.step()?;
+        Ok(match statement.column(0) {
+            ValueRef::Integer(value) => value,
+            _ => 0,
+        })
+    }
+
+    /// Runs work of the connection's own, which may do what clients may not.
+    fn trusted<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, SqliteError>,
+    ) -> Result<T, SqliteError> {
+        let before = self.handle.hooks().set_trusted(true);
+        let result = work(self);
+        self.handle.hooks().set_trusted(before);
+        result
     }
 
     /// Freezes clock, randomness, `last_insert_rowid`, `changes` and sequence
     /// starts for the statements that follow.
     pub fn set_context(&mut self, context: &Context) {
-        todo!()
+        self.handle.surroundings().set_context(context);
+        self.handle.database.set_last_insert_rowid(context.last_insert_rowid);
     }
 
-    /// What the statement drew: the context to log (sequence starts filled in).
+    /// What the statement drew: the `sequences` of the context to log with it.
+    /// The rest of the context is as it was set.
     pub fn drawn_context(&self) -> Context {
-        todo!()
+        self.handle.surroundings().drawn_context()
+    }
+
+    /// What the statement drew last from each sequence (or set it to), and from which
+    /// sequence it drew last of all: the session keeps it for its [`Environment`].
+    pub fn drawn_sequences(&self) -> (BTreeMap<String, i64>, Option<String>) {
+        let sequences = self.handle.surroundings().sequences();
+        (sequences.last.clone(), sequences.latest.clone())
     }
 
     /// The session's surroundings for system functions.
-    pub fn set_environment(&mut self, environment: Environment) {
-        todo!()
+    pub fn set_environment(&mut self, environment: impl Into<Arc<Environment>>) {
+        self.handle.surroundings().set_environment(environment.into());
     }
 
     /// Ranges of sequences that this node may draw from: name → (next, last).
     /// `nextval` beyond it fails with [`SqliteError`] whose `raised` has SQLSTATE
-    /// `TL001` and the sequence's name: reserve, then run the statement again.
-    pub fn sequence_ranges(&mut self) -> &mut std::collections::BTreeMap<String, (i64, i64)> {
-        todo!()
+    /// `TL001` and as its message the sequence's name: reserve, then run the
+    /// statement again. The draws of the statement that failed so are given back.
+    pub fn sequence_ranges(&mut self) -> SequenceRanges<'_> {
+        SequenceRanges(self.handle.surroundings().sequences())
     }
 
     /// The effect hash so far in this transaction.
     pub fn effect(&self) -> u64 {
-        todo!()
+        self.handle.hooks().effect().hash()
     }
+
     pub fn effect_mark(&self) -> UndoMark {
-        todo!()
+        UndoMark(self.effect())
     }
+
     pub fn effect_undo(&mut self, mark: UndoMark) {
-        todo!()
+        self.handle.hooks().effect().set(mark.0);
     }
+
     pub fn effect_reset(&mut self) {
-        todo!()
+        self.handle.hooks().effect().set(0);
+    }
+
+    /// Adds the schema, and the rows of `tables`, to the effect hash: for a
+    /// transaction with DDL, of which the row changes do not tell enough. Tables that
+    /// do not exist (any more) add their absence.
+    pub fn effect_add_schema(&mut self, tables: &[&str]) -> Result<(), SqliteError> {
+        let schema = digest::schema(self)?;
+        self.add_effect(&[RawValue::Integer(schema.cast_signed())]);
+        for table in tables {
+            let rows = digest::table(self, table)?;
+            let rows = rows.map_or(RawValue::Null, |rows| RawValue::Integer(rows.cast_signed()));
+            self.add_effect(&[RawValue::Text(table.as_bytes()), rows]);
+        }
+        Ok(())
+    }
+
+    fn add_effect(&self, values: &[RawValue<'_>]) {
+        self.handle.hooks().effect().add_row(values.iter().copied());
     }
 
     /// Stops a running statement with `Interrupted` soon after `flag` is set or
-    /// the deadline (nanoseconds on the monotonic clock) has passed.
-    pub fn set_cancel(
-        &mut self,
-        flag: Option<Arc<AtomicBool>>,
-        deadline: Option<std::time::Instant>,
-    ) {
-        todo!()
+    /// the deadline has passed.
+    pub fn set_cancel(&mut self, flag: Option<Arc<AtomicBool>>, deadline: Option<Instant>) {
+        self.handle.surroundings().set_cancel(flag, deadline);
     }
 
-    /// Deferred foreign keys violated in the open transaction or savepoint.
+    /// Whether foreign keys are violated in the open transaction: 0, or more. SQLite
+    /// does not tell how many, nor by which savepoint: of members that run one after
+    /// the other, the first after which it is not 0 is the one.
     pub fn deferred_foreign_key_violations(&self) -> Result<u64, SqliteError> {
-        todo!()
+        Ok(u64::from(self.handle.database.has_deferred_violations()?))
     }
 
     /// Switches foreign key enforcement, also inside a transaction.
     pub fn set_foreign_keys(&mut self, on: bool) -> Result<(), SqliteError> {
-        todo!()
+        self.handle.database.set_switch(Switch::ForeignKeys, on)
+    }
+
+    /// Defers all foreign keys until the end of the SQLite transaction (or not any
+    /// more): `SET CONSTRAINTS ALL DEFERRED`. Belongs to the member of a group that
+    /// asked for it, so switch it off after. A follower may leave it on: what it
+    /// applies has passed the checks.
+    pub fn set_defer_foreign_keys(&mut self, on: bool) -> Result<(), SqliteError> {
+        let text =
+            if on { "PRAGMA defer_foreign_keys = 1" } else { "PRAGMA defer_foreign_keys = 0" };
+        self.trusted(|sqlite| sqlite.execute_batch(text))
+    }
+
+    /// The first row found that violates a foreign key, as (table, referenced table).
+    pub fn foreign_key_check(&mut self) -> Result<Option<(String, String)>, SqliteError> {
+        let mut check = self.prepare("PRAGMA main.foreign_key_check")?;
+        if !check.step()? {
+            return Ok(None);
+        }
+        let text = |value: ValueRef<'_>| match value {
+            ValueRef::Text(text) => text.to_owned(),
+            _ => String::new(),
+        };
+        Ok(Some((text(check.column(0)), text(check.column(2)))))
     }
 
     /// Whether a transaction is open; false where SQLite undid it by itself.
     pub fn in_transaction(&self) -> bool {
-        todo!()
+        !self.handle.database.autocommit()
     }
 
     pub fn changes(&self) -> i64 {
-        todo!()
+        self.handle.database.changes()
     }
+
     pub fn last_insert_rowid(&self) -> i64 {
-        todo!()
+        self.handle.database.last_insert_rowid()
     }
 
     /// The types, relations and sequences of the database, cached by schema version.
     pub fn catalog(&mut self) -> Result<Arc<Catalog>, SqliteError> {
-        todo!()
+        self.refresh_catalog()?;
+        Ok(Arc::clone(&self.handle.cached_catalog().catalog))
+    }
+
+    /// Loads the catalog if it may have changed, and shows it to the functions.
+    pub(super) fn refresh_catalog(&mut self) -> Result<(), SqliteError> {
+        let current = self.handle.generations.catalog.load(Ordering::Acquire);
+        {
+            let mut cached = self.handle.cached_catalog();
+            // While loading, functions called by the loader see the one before.
+            if cached.generation == Some(current) || cached.loading {
+                return Ok(());
+            }
+            cached.loading = true;
+        }
+        let loaded = self.trusted(catalog::load);
+        // An old snapshot's catalog is not the current one.
+        let settled = self.handle.kind == ConnectionKind::Writer || !self.in_transaction();
+        let mut cached = self.handle.cached_catalog();
+        cached.loading = false;
+        let mut catalog = loaded?;
+        catalog.version = digest::catalog_version(&catalog);
+        cached.catalog = Arc::new(catalog);
+        cached.generation = settled.then_some(current);
+        self.handle.surroundings().set_catalog(Arc::clone(&cached.catalog));
+        Ok(())
     }
 
     /// The log position that the file's content corresponds to (in the current snapshot).
     pub fn applied(&mut self) -> Result<(Term, Lsn), SqliteError> {
-        todo!()
+        let mut statement = self.prepare("SELECT term, lsn FROM main.towline_applied")?;
+        if statement.step()?
+            && let (ValueRef::Integer(term), ValueRef::Integer(lsn)) =
+                (statement.column(0), statement.column(1))
+        {
+            return Ok((Term(term.cast_unsigned()), Lsn(lsn.cast_unsigned())));
+        }
+        let message = "the applied LSN is not recorded".to_owned();
+        Err(SqliteError::new(codes::SQLITE_CORRUPT, message, None, None))
     }
+
     /// Records it, inside the open transaction.
     pub fn set_applied(&mut self, term: Term, lsn: Lsn) -> Result<(), SqliteError> {
-        todo!()
+        let mut statement = self.prepare(
+            "INSERT INTO main.towline_applied (id, term, lsn) VALUES (0, ?1, ?2)
+             ON CONFLICT (id) DO UPDATE SET term = excluded.term, lsn = excluded.lsn",
+        )?;
+        statement.bind(1, ValueRef::Integer(term.0.cast_signed()))?;
+        statement.bind(2, ValueRef::Integer(lsn.0.cast_signed()))?;
+        statement.step()?;
+        Ok(())
     }
 
     /// A passive checkpoint of the WAL; returns pages still in it.
     pub fn checkpoint(&mut self) -> Result<u64, SqliteError> {
-        todo!()
+        self.handle.database.checkpoint()
+    }
+
+    /// Copies the database to a new file, as of one snapshot (the open transaction's,
+    /// if there is one), fsynced with its directory entry. Pages are copied as they
+    /// are: nothing is renumbered. Returns the log position that the copy holds.
+    pub fn copy_to(&mut self, path: &Path) -> Result<(Term, Lsn), SqliteError> {
+        let own = !self.in_transaction();
+        if own {
+            self.execute_batch("BEGIN")?;
+        }
+        // The first read takes the snapshot.
+        let copied = self.applied().and_then(|applied| {
+            self.handle.database.back_up(path)?;
+            Ok(applied)
+        });
+        if own {
+            self.execute_batch("COMMIT")?;
+        }
+        let applied = copied?;
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        for entry in [path, parent.unwrap_or(Path::new("."))] {
+            File::open(entry).and_then(|file| file.sync_all()).map_err(|error| {
+                SqliteError::new(codes::SQLITE_IOERR_FSYNC, error.to_string(), None, None)
+            })?;
+        }
+        Ok(applied)
+    }
+
+    /// Gives up to `pages` free pages back to the file system, in a transaction of
+    /// its own. Unlike VACUUM it leaves rowids as they are.
+    pub fn incremental_vacuum(&mut self, pages: u32) -> Result<(), SqliteError> {
+        let text = format!("PRAGMA main.incremental_vacuum({pages})");
+        self.trusted(|sqlite| sqlite.execute_batch(&text))
+    }
+
+    /// Pages of the file that hold nothing.
+    pub fn free_pages(&mut self) -> Result<u64, SqliteError> {
+        Ok(self.query_integer("PRAGMA main.freelist_count")?.cast_unsigned())
+    }
+
+    /// Bytes that the page cache holds.
+    pub fn cache_bytes(&self) -> Result<u64, SqliteError> {
+        self.handle.database.cache_bytes()
     }
 }
 
-#[allow(unused_variables, clippy::todo)]
-impl Statement {
-    /// Binds parameter `index` (from 1); indices beyond the statement's are ignored.
-    pub fn bind(&mut self, index: usize, value: ValueRef<'_>) -> Result<(), SqliteError> {
-        todo!()
+/// The sequence ranges of a connection, while they are looked at or changed.
+pub struct SequenceRanges<'a>(MutexGuard<'a, Sequences>);
+
+impl std::ops::Deref for SequenceRanges<'_> {
+    type Target = BTreeMap<String, (i64, i64)>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0.ranges
     }
-    pub fn bind_all(&mut self, values: &[Value]) -> Result<(), SqliteError> {
-        todo!()
+}
+
+impl std::ops::DerefMut for SequenceRanges<'_> {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.0.ranges
     }
-    /// Advances; whether there is a row.
-    pub fn step(&mut self) -> Result<bool, SqliteError> {
-        todo!()
+}
+
+/// Runs a statement to its end.
+fn run(mut statement: Statement) -> Result<(), SqliteError> {
+    while statement.step()? {}
+    Ok(())
+}
+
+impl Handle {
+    pub(super) fn hooks(&self) -> &Hooks {
+        self.database.hooks()
     }
-    /// Column `index` (from 0) of the current row.
-    pub fn column(&self, index: usize) -> ValueRef<'_> {
-        todo!()
+
+    pub(super) fn surroundings(&self) -> &Surroundings {
+        self.hooks().surroundings()
     }
-    pub fn column_count(&self) -> usize {
-        todo!()
+
+    fn cache(&self) -> MutexGuard<'_, Cache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    pub fn column_name(&self, index: usize) -> String {
-        todo!()
+
+    fn cached_catalog(&self) -> MutexGuard<'_, CachedCatalog> {
+        self.catalog.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    /// SQLite's own opinion; see the table of exceptions in `sql::classify`.
-    pub fn readonly(&self) -> bool {
-        todo!()
+
+    /// Drops cached statements, and has SQLite look at the schema anew, if another
+    /// connection changed it.
+    fn check_schema(&self) -> Result<(), SqliteError> {
+        let current = self.generations.schema.load(Ordering::Acquire);
+        if self.cache().generation == current {
+            return Ok(());
+        }
+        // Any statement that reads a table makes SQLite compare the schema's cookie.
+        let (prepared, _) =
+            self.database.prepare("SELECT 1 FROM main.sqlite_schema LIMIT 1", false)?;
+        if let Some(mut prepared) = prepared {
+            prepared.step()?;
+        }
+        let mut cache = self.cache();
+        cache.statements.clear();
+        // In an old snapshot the schema is the old one: look again after.
+        if self.kind == ConnectionKind::Writer || self.database.autocommit() {
+            cache.generation = current;
+        }
+        Ok(())
     }
-    /// Whether every table is reached by a unique key's equality: at most a few
-    /// rows are visited, so the statement may run on an async worker.
-    pub fn is_point(&self) -> bool {
-        todo!()
+
+    /// Takes a statement into the cache.
+    pub(super) fn give_back(&self, text: Arc<str>, cached: Cached) {
+        let mut cache = self.cache();
+        if cached.generation == cache.generation {
+            cache.statements.put(text, cached);
+        }
     }
-    /// Ends the run and clears bindings; the statement can be bound and stepped again.
-    pub fn reset(&mut self) {
-        todo!()
+
+    /// Notices, when a statement has ended, what it did to the schema and catalog.
+    pub(super) fn after_run(&self, traits: Traits) {
+        if self.kind != ConnectionKind::Writer {
+            return;
+        }
+        let touched = self.hooks().take_catalog_touched();
+        let changed = self.changed.load(Ordering::Relaxed);
+        if !(touched || changed || traits.schema) {
+            return;
+        }
+        let ended = self.database.autocommit();
+        if traits.schema || changed && (traits.rollback || ended) {
+            self.generations.schema.fetch_add(1, Ordering::AcqRel);
+        }
+        if traits.schema || touched || changed && (traits.rollback || ended) {
+            self.generations.catalog.fetch_add(1, Ordering::AcqRel);
+            self.surroundings().bump_catalog_generation();
+        }
+        self.changed.store(!ended, Ordering::Relaxed);
     }
+
+    /// Makes SQLite's own `changes()`, which cannot be set, answer what the context
+    /// says, by a statement that changes as many rows of a temporary table. More
+    /// rows than that table has come from the function that overrides `changes()`.
+    pub(super) fn restore_changes(&self) -> Result<(), SqliteError> {
+        let wanted = self.surroundings().changes().clamp(0, functions::CHANGES_NATIVE_MAX);
+        if self.kind != ConnectionKind::Writer || self.database.changes() == wanted {
+            return Ok(());
+        }
+        let before = self.hooks().set_trusted(true);
+        let result = self.change_temporary_rows(wanted);
+        self.hooks().set_trusted(before);
+        result
+    }
+
+    fn change_temporary_rows(&self, count: i64) -> Result<(), SqliteError> {
+        let rows = functions::CHANGES_NATIVE_MAX;
+        let database = &self.database;
+        let exists = database.prepare("SELECT 1 FROM temp.towline_changes LIMIT 0", false).is_ok();
+        if !exists {
+            let make = format!(
+                "CREATE TABLE temp.towline_changes AS
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+                 SELECT i FROM n"
+            );
+            step_to_end(database.prepare(&make, false)?.0)?;
+        }
+        let change = "UPDATE temp.towline_changes SET i = i WHERE i <= ?1";
+        let (mut prepared, _) = database.prepare(change, false)?;
+        if let Some(prepared) = &mut prepared {
+            prepared.bind(1, RawValue::Integer(count))?;
+        }
+        step_to_end(prepared)
+    }
+}
+
+fn step_to_end(prepared: Option<Prepared>) -> Result<(), SqliteError> {
+    let Some(mut prepared) = prepared else { return Ok(()) };
+    while prepared.step()? == Step::Row {}
+    Ok(())
+}
+
+/// The generations of a file, shared by its connections in this process.
+fn generations(path: &Path) -> Arc<Generations> {
+    static BY_PATH: Mutex<BTreeMap<PathBuf, Weak<Generations>>> = Mutex::new(BTreeMap::new());
+    if path == Path::new(":memory:") {
+        return Arc::default();
+    }
+    let path = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mut by_path = BY_PATH.lock().unwrap_or_else(PoisonError::into_inner);
+    by_path.retain(|_, generations| generations.strong_count() > 0);
+    if let Some(generations) = by_path.get(&path).and_then(Weak::upgrade) {
+        return generations;
+    }
+    let generations = Arc::<Generations>::default();
+    by_path.insert(path, Arc::downgrade(&generations));
+    generations
+}
+
+/// Binds and runs one statement; returns its rows. For tools and tests: sessions
+/// step through their statements.
+pub fn query(
+    sqlite: &mut Sqlite,
+    sql: &str,
+    parameters: &[Value],
+) -> Result<Vec<Vec<Value>>, SqliteError> {
+    let mut statement = sqlite.prepare(sql)?;
+    statement.bind_all(parameters)?;
+    let mut rows = Vec::new();
+    while statement.step()? {
+        let columns = 0..statement.column_count();
+        rows.push(columns.map(|index| statement.column(index).to_owned()).collect());
+    }
+    Ok(rows)
 }

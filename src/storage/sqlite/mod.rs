@@ -1,11 +1,32 @@
 //! SQLite as the node uses it: connections, statements, and the surroundings that
 //! make a statement give the same result on every node. Only this module names SQLite.
+//!
+//! ```text
+//!   Sqlite ── prepare ──▶ Statement ── step ──▶ rows
+//!     │ set_context: clock, seed, sequences          │
+//!     ▼                                              ▼
+//!   Surroundings ◀── functions, virtual tables    Hooks: authorizer, row hash, cancel
+//! ```
+//!
+//! A writer is opened before its readers. All of the `unsafe` is in `ffi`.
 
 mod catalog;
+mod clock;
 mod connection;
+mod digest;
+mod effect;
+mod error;
+mod ffi;
 mod functions;
+mod hooks;
+mod point;
+mod refusals;
+mod statement;
+#[cfg(test)]
+mod tests;
 mod vtab;
 
-pub use connection::{
-    ConnectionKind, Environment, Sqlite, SqliteError, SqliteErrorKind, Statement, UndoMark,
-};
+pub use connection::{ConnectionKind, Environment, SequenceRanges, Sqlite, UndoMark, query};
+pub use digest::content_digest;
+pub use error::{SqliteError, SqliteErrorKind};
+pub use statement::Statement;

@@ -25,7 +25,8 @@ mod text;
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
-pub(super) use surroundings::{Surroundings, fold_name};
+pub(super) use determinism::CHANGES_NATIVE_MAX;
+pub(super) use surroundings::{Sequences, Surroundings, fold_name};
 
 /// Flags of a function whose result depends on its arguments alone.
 pub(super) const PURE: FunctionFlags = FunctionFlags::SQLITE_UTF8

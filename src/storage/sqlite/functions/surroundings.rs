@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
+use super::determinism::Definition;
 use crate::log::Context;
 use crate::pg::SqlError;
 use crate::sql::catalog::Catalog;
@@ -20,6 +21,8 @@ pub(in crate::storage::sqlite) struct Surroundings(Arc<Shared>);
 
 struct Shared {
     kind: ConnectionKind,
+    /// As it was set.
+    context: Mutex<Context>,
     /// Microseconds since 1970; used while `frozen`.
     now_us: AtomicI64,
     clock_us: AtomicI64,
@@ -55,6 +58,10 @@ pub(in crate::storage::sqlite) struct Sequences {
     pub(in crate::storage::sqlite) last: BTreeMap<String, i64>,
     /// The sequence drawn from last.
     pub(in crate::storage::sqlite) latest: Option<String>,
+    /// What the catalog says of each sequence, read when first needed.
+    pub(in crate::storage::sqlite) definitions: BTreeMap<String, Definition>,
+    /// The catalog generation that `definitions` were read at.
+    pub(in crate::storage::sqlite) definitions_generation: u64,
 }
 
 #[derive(Default)]
@@ -72,6 +79,7 @@ impl Surroundings {
     pub(in crate::storage::sqlite) fn new(kind: ConnectionKind) -> Self {
         Self(Arc::new(Shared {
             kind,
+            context: Mutex::default(),
             now_us: AtomicI64::new(0),
             clock_us: AtomicI64::new(0),
             frozen: AtomicBool::new(false),
@@ -156,7 +164,7 @@ impl Surroundings {
 
     /// The database's catalog. Fresh in a statement that reads a table of
     /// `pg_catalog` or `information_schema`, or calls a function for which
-    /// `prepared::needs_catalog` holds; else possibly of an earlier schema.
+    /// `refusals::needs_catalog` holds; else possibly of an earlier schema.
     pub(in crate::storage::sqlite) fn catalog(&self) -> Arc<Catalog> {
         lock(&self.0.catalog).clone()
     }
@@ -216,7 +224,14 @@ impl Surroundings {
         shared.changes.store(context.changes, Ordering::Relaxed);
         shared.random.store(context.seed, Ordering::Relaxed);
         shared.frozen.store(true, Ordering::Relaxed);
+        lock(&shared.context).clone_from(context);
         self.sequences().begin(&context.sequences);
+    }
+
+    /// The context that repeats what has run since it was set.
+    pub(in crate::storage::sqlite) fn drawn_context(&self) -> Context {
+        let sequences = self.sequences().drawn();
+        Context { sequences, ..lock(&self.0.context).clone() }
     }
 }
 

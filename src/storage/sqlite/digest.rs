@@ -1,0 +1,123 @@
+//! Digests of a database's content: to compare nodes, and for what the preupdate hook
+//! does not see.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use xxhash_rust::xxh3::Xxh3;
+
+use super::effect::EffectHash;
+use super::{Sqlite, SqliteError};
+use crate::log::ValueRef;
+use crate::sql::catalog::Catalog;
+
+/// The key under which [`content_digest`] gives the schema's digest.
+const SCHEMA_KEY: &str = "sqlite_schema";
+
+/// A digest a table, rowids included, and one of the schema (under `sqlite_schema`):
+/// equal on nodes that hold equal databases. How far the log is applied is left out.
+/// Taken in one snapshot if a transaction is open.
+pub fn content_digest(sqlite: &mut Sqlite) -> Result<BTreeMap<String, u64>, SqliteError> {
+    let mut names = Vec::new();
+    let mut statement = sqlite.prepare(
+        "SELECT name FROM main.sqlite_schema
+         WHERE type = 'table' AND name <> 'towline_applied'
+           AND sql NOT LIKE 'create virtual table%' ORDER BY name",
+    )?;
+    while statement.step()? {
+        if let ValueRef::Text(name) = statement.column(0) {
+            names.push(name.to_owned());
+        }
+    }
+    drop(statement);
+    let mut digests = BTreeMap::from([(SCHEMA_KEY.to_owned(), schema(sqlite)?)]);
+    for name in names {
+        if let Some(digest) = table(sqlite, &name)? {
+            digests.insert(name, digest);
+        }
+    }
+    Ok(digests)
+}
+
+/// The digest of the schema. Where in the file its parts lie does not count.
+pub(super) fn schema(sqlite: &mut Sqlite) -> Result<u64, SqliteError> {
+    rows(sqlite, "SELECT type, name, tbl_name, sql FROM main.sqlite_schema ORDER BY type, name")
+}
+
+/// The digest of a table's rows, `None` where there is no such table.
+pub(super) fn table(sqlite: &mut Sqlite, name: &str) -> Result<Option<u64>, SqliteError> {
+    let mut columns = Vec::new();
+    let mut key = Vec::new();
+    let mut statement = sqlite.prepare(
+        "SELECT x.name, x.pk, t.wr FROM pragma_table_list AS t, pragma_table_xinfo(t.name) AS x
+         WHERE t.schema = 'main' AND t.type IN ('table', 'shadow') AND t.name = ?1
+           AND x.schema = 'main'",
+    )?;
+    statement.bind(1, ValueRef::Text(name))?;
+    let mut without_rowid = false;
+    while statement.step()? {
+        let ValueRef::Text(column) = statement.column(0) else { continue };
+        if let ValueRef::Integer(position @ 1..) = statement.column(1) {
+            key.push((position, quote(column)));
+        }
+        without_rowid = statement.column(2) == ValueRef::Integer(1);
+        columns.push(column.to_owned());
+    }
+    drop(statement);
+    if columns.is_empty() {
+        return Ok(None);
+    }
+    let hidden = ["rowid", "_rowid_", "oid"];
+    let rowid = hidden.iter().find(|rowid| {
+        !without_rowid && !columns.iter().any(|column| column.eq_ignore_ascii_case(rowid))
+    });
+    let mut wanted: Vec<String> = rowid.map(|rowid| (*rowid).to_owned()).into_iter().collect();
+    wanted.extend(columns.iter().map(|column| quote(column)));
+    key.sort_unstable();
+    let order: Vec<_> = match rowid {
+        Some(rowid) => vec![(*rowid).to_owned()],
+        None => key.into_iter().map(|(_, column)| column).collect(),
+    };
+    let mut sql = format!("SELECT {} FROM main.{}", wanted.join(", "), quote(name));
+    if !order.is_empty() {
+        let _ = write!(sql, " ORDER BY {}", order.join(", "));
+    }
+    rows(sqlite, &sql).map(Some)
+}
+
+/// The digest of a query's rows, in order.
+fn rows(sqlite: &mut Sqlite, sql: &str) -> Result<u64, SqliteError> {
+    let mut digest = EffectHash::default();
+    let mut statement = sqlite.prepare(sql)?;
+    while statement.step()? {
+        digest.add_row((0..statement.column_count()).map(|index| statement.raw_column(index)));
+    }
+    Ok(digest.hash())
+}
+
+fn quote(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// A version of the catalog that is equal wherever its content is: on all nodes, in
+/// all connections. SQLite's own schema version does not do: a sequence, or a
+/// column's PostgreSQL type, changes without it. What is reserved of a sequence does
+/// not count: it moves all the time, and no translation depends on it.
+pub(super) fn catalog_version(catalog: &Catalog) -> u64 {
+    struct Sink(Xxh3);
+    impl std::fmt::Write for Sink {
+        fn write_str(&mut self, text: &str) -> std::fmt::Result {
+            self.0.update(text.as_bytes());
+            Ok(())
+        }
+    }
+    let mut sink = Sink(Xxh3::new());
+    // Writing to the sink does not fail.
+    let _ = write!(sink, "{}{:?}", catalog.version, catalog.relations);
+    for sequence in catalog.sequences.values() {
+        let mut sequence = sequence.clone();
+        sequence.reserved = None;
+        let _ = write!(sink, "{sequence:?}");
+    }
+    sink.0.digest()
+}
