@@ -3,15 +3,25 @@
 //! `information_schema` that follow from them.
 
 mod bootstrap;
+mod definition;
+mod information_schema;
+mod pg_catalog;
 mod relation;
+mod rows;
 mod system;
 mod types;
 
 pub use bootstrap::{BOOTSTRAP, RESERVED_PREFIX};
+pub use definition::{
+    constraint_definition, index_definition, index_key_definition, quote_ident, quote_literal,
+    view_definition,
+};
+pub use pg_catalog::default_setting;
 pub use relation::{
     Attribute, Catalog, Constraint, ConstraintKind, Identity, Index, Relation, RelationKind,
     Sequence,
 };
+pub use rows::{Facts, system_rows};
 pub use system::{HIDDEN_COLUMNS, SystemColumn, SystemRelation, system_relation, system_relations};
 pub use types::{
     BuiltinType, builtin_type, builtin_type_named, builtin_types, format_type, parse_type,

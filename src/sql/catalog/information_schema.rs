@@ -1,0 +1,515 @@
+//! Rows of `information_schema`.
+
+use super::definition::{action_rule, view_definition, without_parentheses};
+use super::pg_catalog::{DATABASE_OWNER, NAMESPACES, columns_in, sequence_type};
+use super::rows::{Facts, Rows, row};
+use super::types::{builtin_type, format_type};
+use super::{Attribute, ConstraintKind, Identity, Relation, RelationKind};
+use crate::pg::Oid;
+
+/// Adds the rows of the relation that `rows` collects.
+pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
+    match rows.relation.name {
+        "applicable_roles" => row!(rows,
+            "grantee" => facts.user,
+            "role_name" => "pg_database_owner",
+            "is_grantable" => "NO",
+        ),
+        "character_sets" => row!(rows,
+            "character_set_name" => "UTF8",
+            "character_repertoire" => "UCS",
+            "form_of_use" => "UTF8",
+            "default_collate_catalog" => facts.database,
+        ),
+        "check_constraints" => add_check_constraints(rows, facts),
+        "collations" => {
+            for name in ["default", "C", "POSIX"] {
+                row!(rows,
+                    "collation_catalog" => facts.database,
+                    "collation_schema" => "pg_catalog",
+                    "collation_name" => name,
+                    "pad_attribute" => "NO PAD",
+                );
+            }
+        }
+        "columns" => add_columns(rows, facts),
+        "column_privileges" => add_column_privileges(rows, facts),
+        "constraint_column_usage" => add_constraint_columns(rows, facts),
+        "constraint_table_usage" => add_constraint_tables(rows, facts),
+        "element_types" => add_element_types(rows, facts),
+        "enabled_roles" => {
+            row!(rows, "role_name" => facts.user);
+            row!(rows, "role_name" => "pg_database_owner");
+        }
+        "information_schema_catalog_name" => row!(rows, "catalog_name" => facts.database),
+        "key_column_usage" => add_key_columns(rows, facts),
+        "referential_constraints" => add_referential_constraints(rows, facts),
+        "schemata" => add_schemata(rows, facts),
+        "sequences" => add_sequences(rows, facts),
+        "table_constraints" => add_table_constraints(rows, facts),
+        "table_privileges" | "role_table_grants" => add_table_privileges(rows, facts),
+        "tables" => add_tables(rows, facts),
+        "views" => add_views(rows, facts),
+        // The rest tells of features that are absent here.
+        _ => {}
+    }
+}
+
+fn yes(holds: bool) -> &'static str {
+    if holds { "YES" } else { "NO" }
+}
+
+/// The constraint that the standard has for NOT NULL, and its name in PostgreSQL 15.
+fn not_null_constraints(relation: &Relation) -> impl Iterator<Item = (String, &Attribute)> {
+    (1..).zip(&relation.attributes).filter(|(_, attribute)| attribute.not_null).map(
+        |(number, attribute): (i64, _)| {
+            (format!("2200_{}_{number}_not_null", relation.oid.0), attribute)
+        },
+    )
+}
+
+fn add_check_constraints(rows: &mut Rows, facts: &Facts<'_>) {
+    for relation in facts.catalog.relations.values() {
+        for constraint in &relation.constraints {
+            if let ConstraintKind::Check(condition) = &constraint.kind {
+                row!(rows,
+                    "constraint_catalog" => facts.database,
+                    "constraint_schema" => "public",
+                    "constraint_name" => &constraint.name,
+                    "check_clause" => format!("(({}))", without_parentheses(condition)),
+                );
+            }
+        }
+        for (name, attribute) in not_null_constraints(relation) {
+            row!(rows,
+                "constraint_catalog" => facts.database,
+                "constraint_schema" => "public",
+                "constraint_name" => name,
+                "check_clause" => format!("{} IS NOT NULL", attribute.name),
+            );
+        }
+    }
+}
+
+/// What the standard tells of a type's size.
+#[derive(Default)]
+struct Extent {
+    characters: Option<i64>,
+    octets: Option<i64>,
+    precision: Option<i64>,
+    radix: Option<i64>,
+    scale: Option<i64>,
+    fraction: Option<i64>,
+}
+
+/// A longer text than this cannot exist in PostgreSQL.
+const LONGEST_TEXT: i64 = 1 << 30;
+
+fn extent(oid: Oid, typmod: i32) -> Extent {
+    let typmod = i64::from(typmod);
+    let given = (typmod >= 0).then_some(typmod);
+    let binary = |bits| Extent {
+        precision: Some(bits),
+        radix: Some(2),
+        scale: Some(0),
+        ..Extent::default()
+    };
+    match oid {
+        Oid::INT2 => binary(16),
+        Oid::INT4 => binary(32),
+        Oid::INT8 => binary(64),
+        Oid::FLOAT4 => Extent { scale: None, ..binary(24) },
+        Oid::FLOAT8 => Extent { scale: None, ..binary(53) },
+        Oid::NUMERIC => {
+            let bits = given.map(|typmod| typmod - 4);
+            Extent {
+                precision: bits.map(|bits| (bits >> 16) & 0xffff),
+                radix: Some(10),
+                scale: bits.map(|bits| bits & 0x7ff),
+                ..Extent::default()
+            }
+        }
+        Oid::BPCHAR | Oid::VARCHAR => {
+            let characters = given.map(|typmod| typmod - 4);
+            let octets = characters.map_or(LONGEST_TEXT, |characters| characters * 4);
+            Extent { characters, octets: Some(octets), ..Extent::default() }
+        }
+        Oid::TEXT => Extent { octets: Some(LONGEST_TEXT), ..Extent::default() },
+        Oid::DATE => Extent { fraction: Some(0), ..Extent::default() },
+        Oid::TIME | Oid::TIMETZ | Oid::TIMESTAMP | Oid::TIMESTAMPTZ | Oid::INTERVAL => {
+            Extent { fraction: Some(given.unwrap_or(6)), ..Extent::default() }
+        }
+        _ => Extent::default(),
+    }
+}
+
+/// A type's name as the standard would give it.
+fn data_type(oid: Oid) -> String {
+    match builtin_type(oid) {
+        Some(kind) if kind.category == "A" && kind.element != Oid(0) => "ARRAY".to_owned(),
+        Some(_) => format_type(oid, None),
+        None => "USER-DEFINED".to_owned(),
+    }
+}
+
+fn add_columns(rows: &mut Rows, facts: &Facts<'_>) {
+    for relation in facts.catalog.relations.values() {
+        for (number, attribute) in (1_i64..).zip(&relation.attributes) {
+            add_column(rows, facts, relation, number, attribute);
+        }
+    }
+}
+
+fn add_column(
+    rows: &mut Rows,
+    facts: &Facts<'_>,
+    relation: &Relation,
+    number: i64,
+    attribute: &Attribute,
+) {
+    let extent = extent(attribute.oid, attribute.typmod);
+    let sequence = facts.catalog.sequences.values().find(|sequence| {
+        attribute.identity.is_some()
+            && sequence.owner.as_ref().is_some_and(|(table, column)| {
+                *table == relation.name && *column == attribute.name
+            })
+    });
+    let is_table = relation.kind == RelationKind::Table;
+    row!(rows,
+        "table_catalog" => facts.database,
+        "table_schema" => "public",
+        "table_name" => &relation.name,
+        "column_name" => &attribute.name,
+        "ordinal_position" => number,
+        "column_default" => attribute.default.as_ref().filter(|_| attribute.generated.is_none()),
+        "is_nullable" => yes(!attribute.not_null),
+        "data_type" => data_type(attribute.oid),
+        "character_maximum_length" => extent.characters,
+        "character_octet_length" => extent.octets,
+        "numeric_precision" => extent.precision,
+        "numeric_precision_radix" => extent.radix,
+        "numeric_scale" => extent.scale,
+        "datetime_precision" => extent.fraction,
+        "udt_catalog" => facts.database,
+        "udt_schema" => "pg_catalog",
+        "udt_name" => builtin_type(attribute.oid).map_or("text", |kind| kind.name),
+        "dtd_identifier" => number.to_string(),
+        "is_self_referencing" => "NO",
+        "is_identity" => yes(attribute.identity.is_some()),
+        "identity_generation" => attribute.identity.map(|identity| match identity {
+            Identity::Always => "ALWAYS",
+            Identity::ByDefault => "BY DEFAULT",
+        }),
+        "identity_start" => sequence.map(|sequence| sequence.start.to_string()),
+        "identity_increment" => sequence.map(|sequence| sequence.increment.to_string()),
+        "identity_maximum" => sequence.map(|sequence| sequence.max.to_string()),
+        "identity_minimum" => sequence.map(|sequence| sequence.min.to_string()),
+        "identity_cycle" => yes(sequence.is_some_and(|sequence| sequence.cycle)),
+        "is_generated" => if attribute.generated.is_some() { "ALWAYS" } else { "NEVER" },
+        "generation_expression" => attribute.generated.as_ref(),
+        "is_updatable" => yes(is_table),
+    );
+}
+
+fn add_element_types(rows: &mut Rows, facts: &Facts<'_>) {
+    for relation in facts.catalog.relations.values() {
+        for (number, attribute) in (1_i64..).zip(&relation.attributes) {
+            let array = builtin_type(attribute.oid).filter(|kind| kind.category == "A");
+            let Some(element) = array.and_then(|array| builtin_type(array.element)) else {
+                continue;
+            };
+            row!(rows,
+                "object_catalog" => facts.database,
+                "object_schema" => "public",
+                "object_name" => &relation.name,
+                "object_type" => "TABLE",
+                "collection_type_identifier" => number.to_string(),
+                "data_type" => format_type(element.oid, None),
+                "udt_catalog" => facts.database,
+                "udt_schema" => "pg_catalog",
+                "udt_name" => element.name,
+                "dtd_identifier" => format!("a{number}"),
+            );
+        }
+    }
+}
+
+fn add_column_privileges(rows: &mut Rows, facts: &Facts<'_>) {
+    for relation in facts.catalog.relations.values() {
+        for attribute in &relation.attributes {
+            for privilege in ["INSERT", "SELECT", "UPDATE", "REFERENCES"] {
+                row!(rows,
+                    "grantor" => facts.user,
+                    "grantee" => facts.user,
+                    "table_catalog" => facts.database,
+                    "table_schema" => "public",
+                    "table_name" => &relation.name,
+                    "column_name" => &attribute.name,
+                    "privilege_type" => privilege,
+                    "is_grantable" => "YES",
+                );
+            }
+        }
+    }
+}
+
+fn add_table_privileges(rows: &mut Rows, facts: &Facts<'_>) {
+    for relation in facts.catalog.relations.values() {
+        for privilege in
+            ["INSERT", "SELECT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"]
+        {
+            row!(rows,
+                "grantor" => facts.user,
+                "grantee" => facts.user,
+                "table_catalog" => facts.database,
+                "table_schema" => "public",
+                "table_name" => &relation.name,
+                "privilege_type" => privilege,
+                "is_grantable" => "YES",
+                "with_hierarchy" => yes(privilege == "SELECT"),
+            );
+        }
+    }
+}
+
+fn add_constraint_columns(rows: &mut Rows, facts: &Facts<'_>) {
+    for relation in facts.catalog.relations.values() {
+        for constraint in &relation.constraints {
+            // A foreign key uses the columns that it refers to.
+            let (table, columns) = match &constraint.kind {
+                ConstraintKind::ForeignKey { table, columns, .. } => {
+                    (table, facts.catalog.referenced_columns(table, columns).to_vec())
+                }
+                ConstraintKind::Check(condition) => {
+                    (&relation.name, columns_in(relation, condition))
+                }
+                _ => (&relation.name, constraint.columns.clone()),
+            };
+            for column in columns {
+                row!(rows,
+                    "table_catalog" => facts.database,
+                    "table_schema" => "public",
+                    "table_name" => table,
+                    "column_name" => column,
+                    "constraint_catalog" => facts.database,
+                    "constraint_schema" => "public",
+                    "constraint_name" => &constraint.name,
+                );
+            }
+        }
+    }
+}
+
+fn add_constraint_tables(rows: &mut Rows, facts: &Facts<'_>) {
+    for relation in facts.catalog.relations.values() {
+        for constraint in &relation.constraints {
+            let table = match &constraint.kind {
+                ConstraintKind::ForeignKey { table, .. } => table,
+                ConstraintKind::Check(_) => continue,
+                _ => &relation.name,
+            };
+            row!(rows,
+                "table_catalog" => facts.database,
+                "table_schema" => "public",
+                "table_name" => table,
+                "constraint_catalog" => facts.database,
+                "constraint_schema" => "public",
+                "constraint_name" => &constraint.name,
+            );
+        }
+    }
+}
+
+fn add_key_columns(rows: &mut Rows, facts: &Facts<'_>) {
+    for relation in facts.catalog.relations.values() {
+        for constraint in &relation.constraints {
+            let target = match &constraint.kind {
+                ConstraintKind::Check(_) => continue,
+                ConstraintKind::ForeignKey { table, columns, .. } => {
+                    Some((table, facts.catalog.referenced_columns(table, columns)))
+                }
+                _ => None,
+            };
+            for (at, column) in constraint.columns.iter().enumerate() {
+                let position = target.and_then(|(table, columns)| {
+                    position_in_key(facts, table, columns, columns.get(at)?)
+                });
+                row!(rows,
+                    "constraint_catalog" => facts.database,
+                    "constraint_schema" => "public",
+                    "constraint_name" => &constraint.name,
+                    "table_catalog" => facts.database,
+                    "table_schema" => "public",
+                    "table_name" => &relation.name,
+                    "column_name" => column,
+                    "ordinal_position" => at + 1,
+                    "position_in_unique_constraint" => position,
+                );
+            }
+        }
+    }
+}
+
+/// The unique constraint of `table` over exactly these columns, in any order.
+fn referenced_key<'a>(
+    facts: &Facts<'a>,
+    table: &str,
+    columns: &[String],
+) -> Option<&'a super::Constraint> {
+    facts.catalog.relations.get(table)?.constraints.iter().find(|constraint| {
+        matches!(constraint.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique)
+            && constraint.columns.len() == columns.len()
+            && columns.iter().all(|column| constraint.columns.contains(column))
+    })
+}
+
+fn position_in_key(
+    facts: &Facts<'_>,
+    table: &str,
+    columns: &[String],
+    column: &String,
+) -> Option<usize> {
+    let key = referenced_key(facts, table, columns)?;
+    key.columns.iter().position(|name| name == column).map(|at| at + 1)
+}
+
+fn add_referential_constraints(rows: &mut Rows, facts: &Facts<'_>) {
+    for relation in facts.catalog.relations.values() {
+        for constraint in &relation.constraints {
+            let ConstraintKind::ForeignKey { table, columns, on_update, on_delete } =
+                &constraint.kind
+            else {
+                continue;
+            };
+            let columns = facts.catalog.referenced_columns(table, columns);
+            let key = referenced_key(facts, table, columns);
+            row!(rows,
+                "constraint_catalog" => facts.database,
+                "constraint_schema" => "public",
+                "constraint_name" => &constraint.name,
+                "unique_constraint_catalog" => key.map(|_| facts.database),
+                "unique_constraint_schema" => key.map(|_| "public"),
+                "unique_constraint_name" => key.map(|key| &key.name),
+                "match_option" => "NONE",
+                "update_rule" => action_rule(*on_update),
+                "delete_rule" => action_rule(*on_delete),
+            );
+        }
+    }
+}
+
+fn add_schemata(rows: &mut Rows, facts: &Facts<'_>) {
+    for (_, name, owner) in NAMESPACES {
+        row!(rows,
+            "catalog_name" => facts.database,
+            "schema_name" => name,
+            "schema_owner" =>
+                if owner == DATABASE_OWNER { "pg_database_owner" } else { facts.user },
+        );
+    }
+}
+
+fn add_sequences(rows: &mut Rows, facts: &Facts<'_>) {
+    for sequence in facts.catalog.sequences.values() {
+        // Those behind identity columns are the column's own affair.
+        let owner = sequence.owner.as_ref();
+        let is_identity = owner.is_some_and(|(table, column)| {
+            let relation = facts.catalog.relations.get(table);
+            let attribute = relation.and_then(|relation| relation.attribute(column));
+            attribute.is_some_and(|attribute| attribute.identity.is_some())
+        });
+        if is_identity {
+            continue;
+        }
+        let kind = sequence_type(sequence);
+        let extent = extent(kind, -1);
+        row!(rows,
+            "sequence_catalog" => facts.database,
+            "sequence_schema" => "public",
+            "sequence_name" => &sequence.name,
+            "data_type" => format_type(kind, None),
+            "numeric_precision" => extent.precision,
+            "numeric_precision_radix" => extent.radix,
+            "numeric_scale" => extent.scale,
+            "start_value" => sequence.start.to_string(),
+            "minimum_value" => sequence.min.to_string(),
+            "maximum_value" => sequence.max.to_string(),
+            "increment" => sequence.increment.to_string(),
+            "cycle_option" => yes(sequence.cycle),
+        );
+    }
+}
+
+fn add_table_constraints(rows: &mut Rows, facts: &Facts<'_>) {
+    let mut add = |table: &str, name: &str, kind: &str, deferrable, deferred| {
+        row!(rows,
+            "constraint_catalog" => facts.database,
+            "constraint_schema" => "public",
+            "constraint_name" => name,
+            "table_catalog" => facts.database,
+            "table_schema" => "public",
+            "table_name" => table,
+            "constraint_type" => kind,
+            "is_deferrable" => yes(deferrable),
+            "initially_deferred" => yes(deferred),
+            "enforced" => "YES",
+            "nulls_distinct" => (kind == "UNIQUE").then_some("YES"),
+        );
+    };
+    for relation in facts.catalog.relations.values() {
+        for constraint in &relation.constraints {
+            let kind = match constraint.kind {
+                ConstraintKind::PrimaryKey => "PRIMARY KEY",
+                ConstraintKind::Unique => "UNIQUE",
+                ConstraintKind::Check(_) => "CHECK",
+                ConstraintKind::ForeignKey { .. } => "FOREIGN KEY",
+            };
+            let (deferrable, deferred) = (constraint.deferrable, constraint.deferred);
+            add(&relation.name, &constraint.name, kind, deferrable, deferred);
+        }
+        if relation.kind == RelationKind::Table {
+            for (name, _) in not_null_constraints(relation) {
+                add(&relation.name, &name, "CHECK", false, false);
+            }
+        }
+    }
+}
+
+fn add_tables(rows: &mut Rows, facts: &Facts<'_>) {
+    let mut add = |schema: &str, name: &str, is_table: bool, insertable: bool| {
+        row!(rows,
+            "table_catalog" => facts.database,
+            "table_schema" => schema,
+            "table_name" => name,
+            "table_type" => if is_table { "BASE TABLE" } else { "VIEW" },
+            "is_insertable_into" => yes(insertable),
+            "is_typed" => "NO",
+        );
+    };
+    for relation in facts.catalog.relations.values() {
+        let is_table = relation.kind == RelationKind::Table;
+        add("public", &relation.name, is_table, is_table);
+    }
+    for relation in super::system_relations() {
+        add(relation.schema, relation.name, relation.kind == "r", false);
+    }
+}
+
+fn add_views(rows: &mut Rows, facts: &Facts<'_>) {
+    for relation in facts.catalog.relations.values() {
+        if relation.kind == RelationKind::View {
+            row!(rows,
+                "table_catalog" => facts.database,
+                "table_schema" => "public",
+                "table_name" => &relation.name,
+                "view_definition" => view_definition(relation),
+                "check_option" => "NONE",
+                "is_updatable" => "NO",
+                "is_insertable_into" => "NO",
+                "is_trigger_updatable" => "NO",
+                "is_trigger_deletable" => "NO",
+                "is_trigger_insertable_into" => "NO",
+            );
+        }
+    }
+}

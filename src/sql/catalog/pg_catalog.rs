@@ -1,0 +1,904 @@
+//! Rows of `pg_catalog`.
+
+use std::collections::BTreeMap;
+
+use super::definition::{index_definition, index_key, view_definition};
+use super::rows::{Facts, Rows, number_array, row, vector};
+use super::system::system_relations;
+use super::types::{builtin_type, builtin_types, data_lines, format_type};
+use super::{
+    Attribute, Catalog, Constraint, ConstraintKind, Identity, Index, Relation, RelationKind,
+    Sequence,
+};
+use crate::pg::Oid;
+
+/// OIDs of PostgreSQL's that clients may know by heart.
+pub(super) const OWNER: i64 = 10;
+pub(super) const DATABASE_OWNER: i64 = 6171;
+pub(super) const PG_CATALOG: i64 = 11;
+pub(super) const PUBLIC: i64 = 2200;
+pub(super) const INFORMATION_SCHEMA: i64 = 13_207;
+pub(super) const DATABASE: i64 = 5;
+const HEAP: i64 = 2;
+const BTREE: i64 = 403;
+const DEFAULT_TABLESPACE: i64 = 1663;
+const PG_CLASS: i64 = 1259;
+const PG_CONSTRAINT: i64 = 2606;
+
+/// Namespaces, with their owners.
+pub(super) const NAMESPACES: [(i64, &str, i64); 4] = [
+    (PG_CATALOG, "pg_catalog", OWNER),
+    (99, "pg_toast", OWNER),
+    (PUBLIC, "public", DATABASE_OWNER),
+    (INFORMATION_SCHEMA, "information_schema", OWNER),
+];
+
+/// Adds the rows of the relation that `rows` collects.
+pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
+    let catalog = facts.catalog;
+    match rows.relation.name {
+        "pg_am" => add_access_methods(rows),
+        "pg_attrdef" => add_defaults(rows, catalog),
+        "pg_attribute" => add_attributes(rows, catalog),
+        "pg_authid" | "pg_roles" => add_roles(rows, facts),
+        "pg_class" => add_classes(rows, catalog),
+        "pg_collation" => add_collations(rows),
+        "pg_constraint" => add_constraints(rows, catalog),
+        "pg_database" => add_database(rows, facts),
+        "pg_depend" => add_dependencies(rows, catalog),
+        "pg_index" => add_indexes(rows, catalog),
+        "pg_indexes" => add_index_definitions(rows, catalog),
+        "pg_language" => add_languages(rows),
+        "pg_namespace" => add_namespaces(rows),
+        "pg_opclass" => add_operator_classes(rows),
+        "pg_proc" => add_functions(rows),
+        "pg_range" => add_ranges(rows),
+        "pg_sequence" => add_sequences(rows, catalog),
+        "pg_sequences" => add_sequence_views(rows, facts),
+        "pg_settings" => add_settings(rows, facts),
+        "pg_stat_activity" => add_own_activity(rows, facts),
+        "pg_stat_all_tables" | "pg_stat_user_tables" | "pg_statio_all_tables"
+        | "pg_statio_user_tables" => add_table_statistics(rows, catalog),
+        "pg_stat_database" => {
+            row!(rows, "datid" => DATABASE, "datname" => facts.database);
+        }
+        "pg_tables" => add_tables(rows, facts),
+        "pg_tablespace" => {
+            row!(rows, "oid" => 1663_i64, "spcname" => "pg_default", "spcowner" => OWNER);
+            row!(rows, "oid" => 1664_i64, "spcname" => "pg_global", "spcowner" => OWNER);
+        }
+        "pg_type" => add_types(rows),
+        "pg_user" | "pg_shadow" => add_users(rows, facts),
+        "pg_views" => add_views(rows, facts),
+        // The rest tells of features that are absent here.
+        _ => {}
+    }
+}
+
+fn add_access_methods(rows: &mut Rows) {
+    let methods = [
+        (2_i64, "heap", "heap_tableam_handler", "t"),
+        (403, "btree", "bthandler", "i"),
+        (405, "hash", "hashhandler", "i"),
+        (783, "gist", "gisthandler", "i"),
+        (2742, "gin", "ginhandler", "i"),
+        (4000, "spgist", "spghandler", "i"),
+        (3580, "brin", "brinhandler", "i"),
+    ];
+    for (oid, name, handler, kind) in methods {
+        row!(rows, "oid" => oid, "amname" => name, "amhandler" => handler, "amtype" => kind);
+    }
+}
+
+fn tables(catalog: &Catalog) -> impl Iterator<Item = &Relation> {
+    catalog.relations.values().filter(|relation| relation.kind == RelationKind::Table)
+}
+
+/// The OID of a column's default: the table's is the same on every node, and no
+/// other catalog shares `pg_attrdef`'s OIDs.
+fn default_oid(relation: &Relation, number: i64) -> i64 {
+    (i64::from(relation.oid.0) * 2048 + number) & 0xffff_ffff
+}
+
+/// What `pg_attrdef` holds for a column: a default, or a generated column's
+/// expression.
+fn stored_default(attribute: &Attribute) -> Option<&String> {
+    attribute.generated.as_ref().or(attribute.default.as_ref())
+}
+
+fn numbered(relation: &Relation) -> impl Iterator<Item = (i64, &Attribute)> {
+    (1..).zip(&relation.attributes)
+}
+
+fn add_defaults(rows: &mut Rows, catalog: &Catalog) {
+    for relation in tables(catalog) {
+        for (number, attribute) in numbered(relation) {
+            if let Some(expression) = stored_default(attribute) {
+                row!(rows,
+                    "oid" => default_oid(relation, number),
+                    "adrelid" => relation.oid,
+                    "adnum" => number,
+                    "adbin" => expression,
+                );
+            }
+        }
+    }
+}
+
+/// A column of anything that `pg_class` lists.
+struct Column<'a> {
+    relation: Oid,
+    number: i64,
+    name: &'a str,
+    oid: Oid,
+    typmod: i32,
+    not_null: bool,
+    has_default: bool,
+    identity: &'a str,
+    generated: &'a str,
+}
+
+fn add_attribute(rows: &mut Rows, column: &Column<'_>) {
+    let kind = builtin_type(column.oid);
+    let is_array = kind.is_some_and(|kind| kind.category == "A");
+    row!(rows,
+        "attrelid" => column.relation,
+        "attname" => column.name,
+        "atttypid" => column.oid,
+        "attstattarget" => -1_i64,
+        "attlen" => kind.map_or(-1, |kind| kind.length),
+        "attnum" => column.number,
+        "attndims" => i64::from(is_array),
+        "attcacheoff" => -1_i64,
+        "atttypmod" => column.typmod,
+        "attbyval" => kind.is_some_and(|kind| kind.by_value),
+        "attalign" => kind.map_or("i", |kind| kind.align),
+        "attstorage" => kind.map_or("x", |kind| kind.storage),
+        "attnotnull" => column.not_null,
+        "atthasdef" => column.has_default,
+        "attidentity" => column.identity,
+        "attgenerated" => column.generated,
+        "attislocal" => true,
+        "attcollation" => kind.map_or(0, |kind| kind.collation),
+    );
+}
+
+fn add_attributes(rows: &mut Rows, catalog: &Catalog) {
+    for relation in catalog.relations.values() {
+        for (number, attribute) in numbered(relation) {
+            let identity = match attribute.identity {
+                Some(Identity::Always) => "a",
+                Some(Identity::ByDefault) => "d",
+                None => "",
+            };
+            add_attribute(
+                rows,
+                &Column {
+                    relation: relation.oid,
+                    number,
+                    name: &attribute.name,
+                    oid: attribute.oid,
+                    typmod: attribute.typmod,
+                    not_null: attribute.not_null,
+                    has_default: relation.kind == RelationKind::Table
+                        && stored_default(attribute).is_some(),
+                    identity,
+                    generated: if attribute.generated.is_some() { "s" } else { "" },
+                },
+            );
+        }
+        for index in &relation.indexes {
+            add_index_attributes(rows, relation, index);
+        }
+    }
+    let bare = |relation, number, name, oid, not_null| Column {
+        relation,
+        number,
+        name,
+        oid,
+        typmod: -1,
+        not_null,
+        has_default: false,
+        identity: "",
+        generated: "",
+    };
+    for sequence in catalog.sequences.values() {
+        let columns = [("last_value", Oid::INT8), ("log_cnt", Oid::INT8), ("is_called", Oid::BOOL)];
+        for (number, (name, oid)) in (1..).zip(columns) {
+            add_attribute(rows, &bare(sequence.oid, number, name, oid, true));
+        }
+    }
+    for relation in system_relations() {
+        for (number, column) in (1..).zip(&relation.columns) {
+            add_attribute(
+                rows,
+                &bare(relation.oid, number, column.name, column.oid, column.not_null),
+            );
+        }
+    }
+}
+
+fn add_index_attributes(rows: &mut Rows, relation: &Relation, index: &Index) {
+    for (number, written) in (1..).zip(&index.columns) {
+        let key = index_key(relation, written);
+        let attribute = relation.attribute(key.text).filter(|_| key.is_column);
+        let name = if key.is_column { key.text } else { expression_name(key.text) };
+        add_attribute(
+            rows,
+            &Column {
+                relation: index.oid,
+                number,
+                name,
+                oid: attribute.map_or(Oid::TEXT, |attribute| attribute.oid),
+                typmod: attribute.map_or(-1, |attribute| attribute.typmod),
+                not_null: false,
+                has_default: false,
+                identity: "",
+                generated: "",
+            },
+        );
+    }
+}
+
+/// How PostgreSQL names an index's key that is an expression: after the function
+/// called, if it is a call.
+fn expression_name(expression: &str) -> &str {
+    let name = expression.split('(').next().unwrap_or("");
+    let is_name = name.chars().all(|char| char.is_alphanumeric() || char == '_');
+    if is_name && !name.is_empty() && name.len() < expression.len() { name } else { "expr" }
+}
+
+fn add_roles(rows: &mut Rows, facts: &Facts<'_>) {
+    let is_view = rows.relation.name == "pg_roles";
+    for (oid, name, is_user) in
+        [(OWNER, facts.user, true), (DATABASE_OWNER, "pg_database_owner", false)]
+    {
+        row!(rows,
+            "oid" => oid,
+            "rolname" => name,
+            "rolsuper" => is_user,
+            "rolinherit" => true,
+            "rolcreaterole" => is_user,
+            "rolcreatedb" => is_user,
+            "rolcanlogin" => is_user,
+            "rolreplication" => is_user,
+            "rolconnlimit" => -1_i64,
+            "rolpassword" => is_view.then_some("********"),
+            "rolbypassrls" => is_user,
+        );
+    }
+}
+
+fn add_users(rows: &mut Rows, facts: &Facts<'_>) {
+    row!(rows,
+        "usename" => facts.user,
+        "usesysid" => OWNER,
+        "usecreatedb" => true,
+        "usesuper" => true,
+        "userepl" => true,
+        "usebypassrls" => true,
+        "passwd" => "********",
+    );
+}
+
+/// A row of `pg_class`.
+struct Class<'a> {
+    oid: Oid,
+    name: &'a str,
+    namespace: i64,
+    method: i64,
+    kind: &'a str,
+    columns: usize,
+    checks: usize,
+    has_index: bool,
+    has_triggers: bool,
+}
+
+fn add_class(rows: &mut Rows, class: &Class<'_>) {
+    let stored = class.kind != "v";
+    row!(rows,
+        "oid" => class.oid,
+        "relname" => class.name,
+        "relnamespace" => class.namespace,
+        "relowner" => OWNER,
+        "relam" => class.method,
+        "relfilenode" => if stored { i64::from(class.oid.0) } else { 0 },
+        "reltuples" => -1.0,
+        "relhasindex" => class.has_index,
+        "relpersistence" => "p",
+        "relkind" => class.kind,
+        "relnatts" => class.columns,
+        "relchecks" => class.checks,
+        "relhasrules" => class.kind == "v",
+        "relhastriggers" => class.has_triggers,
+        "relispopulated" => true,
+        "relreplident" => if class.kind == "r" && class.namespace == PUBLIC { "d" } else { "n" },
+    );
+}
+
+fn add_classes(rows: &mut Rows, catalog: &Catalog) {
+    let mut referenced = BTreeMap::new();
+    for constraint in catalog.relations.values().flat_map(|relation| &relation.constraints) {
+        if let ConstraintKind::ForeignKey { table, .. } = &constraint.kind {
+            referenced.insert(table.as_str(), ());
+        }
+    }
+    for relation in catalog.relations.values() {
+        let is_table = relation.kind == RelationKind::Table;
+        let is_check = |kind: &ConstraintKind| matches!(kind, ConstraintKind::Check(_));
+        let is_foreign = |kind: &ConstraintKind| matches!(kind, ConstraintKind::ForeignKey { .. });
+        let kinds = || relation.constraints.iter().map(|constraint| &constraint.kind);
+        add_class(
+            rows,
+            &Class {
+                oid: relation.oid,
+                name: &relation.name,
+                namespace: PUBLIC,
+                method: if is_table { HEAP } else { 0 },
+                kind: if is_table { "r" } else { "v" },
+                columns: relation.attributes.len(),
+                checks: kinds().filter(|kind| is_check(kind)).count(),
+                has_index: !relation.indexes.is_empty(),
+                // PostgreSQL enforces foreign keys by triggers on both tables.
+                has_triggers: kinds().any(is_foreign)
+                    || referenced.contains_key(relation.name.as_str()),
+            },
+        );
+        for index in &relation.indexes {
+            add_class(
+                rows,
+                &Class {
+                    oid: index.oid,
+                    name: &index.name,
+                    namespace: PUBLIC,
+                    method: BTREE,
+                    kind: "i",
+                    columns: index.columns.len(),
+                    checks: 0,
+                    has_index: false,
+                    has_triggers: false,
+                },
+            );
+        }
+    }
+    let plain = |oid, name, namespace, method, kind, columns| Class {
+        oid,
+        name,
+        namespace,
+        method,
+        kind,
+        columns,
+        checks: 0,
+        has_index: false,
+        has_triggers: false,
+    };
+    for sequence in catalog.sequences.values() {
+        add_class(rows, &plain(sequence.oid, &sequence.name, PUBLIC, 0, "S", 3));
+    }
+    for relation in system_relations() {
+        let namespace =
+            if relation.schema == "pg_catalog" { PG_CATALOG } else { INFORMATION_SCHEMA };
+        let method = if relation.kind == "r" { HEAP } else { 0 };
+        let columns = relation.columns.len();
+        add_class(
+            rows,
+            &plain(relation.oid, relation.name, namespace, method, relation.kind, columns),
+        );
+    }
+}
+
+fn add_collations(rows: &mut Rows) {
+    for (oid, name, provider, collate) in
+        [(100_i64, "default", "d", None), (950, "C", "c", Some("C")), (951, "POSIX", "c", Some("POSIX"))]
+    {
+        row!(rows,
+            "oid" => oid,
+            "collname" => name,
+            "collnamespace" => PG_CATALOG,
+            "collowner" => OWNER,
+            "collprovider" => provider,
+            "collisdeterministic" => true,
+            "collencoding" => -1_i64,
+            "collcollate" => collate,
+            "collctype" => collate,
+        );
+    }
+}
+
+fn column_numbers(relation: &Relation, columns: &[String]) -> String {
+    number_array(columns.iter().map(|column| relation.number(column).unwrap_or(0)))
+}
+
+/// The index that enforces a key, or the referenced key of a foreign key.
+fn supporting_index(catalog: &Catalog, relation: &Relation, constraint: &Constraint) -> Oid {
+    let found = match &constraint.kind {
+        ConstraintKind::PrimaryKey | ConstraintKind::Unique => {
+            relation.indexes.iter().find(|index| index.name == constraint.name)
+        }
+        ConstraintKind::ForeignKey { table, columns, .. } => {
+            let target = catalog.referenced_columns(table, columns);
+            let target_table = catalog.relations.get(table);
+            target_table.and_then(|table| {
+                table.indexes.iter().find(|index| index.unique && index.columns == target)
+            })
+        }
+        ConstraintKind::Check(_) => None,
+    };
+    found.map_or(Oid(0), |index| index.oid)
+}
+
+/// A constraint's kind as `contype` spells it.
+fn constraint_letter(kind: &ConstraintKind) -> &'static str {
+    match kind {
+        ConstraintKind::PrimaryKey => "p",
+        ConstraintKind::Unique => "u",
+        ConstraintKind::Check(_) => "c",
+        ConstraintKind::ForeignKey { .. } => "f",
+    }
+}
+
+fn add_constraints(rows: &mut Rows, catalog: &Catalog) {
+    for relation in catalog.relations.values() {
+        for constraint in &relation.constraints {
+            let condition = match &constraint.kind {
+                ConstraintKind::Check(condition) => Some(condition),
+                _ => None,
+            };
+            let (mut target, mut target_columns) = (None, None);
+            let (mut on_update, mut on_delete) = (' ', ' ');
+            if let ConstraintKind::ForeignKey { table, columns, on_update: u, on_delete: d } =
+                &constraint.kind
+            {
+                target = catalog.relations.get(table);
+                let named = catalog.referenced_columns(table, columns);
+                target_columns = target.map(|target| column_numbers(target, named));
+                (on_update, on_delete) = (*u, *d);
+            }
+            let columns = match condition {
+                Some(condition) if constraint.columns.is_empty() => {
+                    let named = columns_in(relation, condition);
+                    (!named.is_empty()).then(|| column_numbers(relation, &named))
+                }
+                _ => Some(column_numbers(relation, &constraint.columns)),
+            };
+            row!(rows,
+                "oid" => constraint.oid,
+                "conname" => &constraint.name,
+                "connamespace" => PUBLIC,
+                "contype" => constraint_letter(&constraint.kind),
+                "condeferrable" => constraint.deferrable,
+                "condeferred" => constraint.deferred,
+                "convalidated" => true,
+                "conrelid" => relation.oid,
+                "conindid" => supporting_index(catalog, relation, constraint),
+                "confrelid" => target.map_or(Oid(0), |target| target.oid),
+                "confupdtype" => on_update.to_string(),
+                "confdeltype" => on_delete.to_string(),
+                "confmatchtype" => if target.is_some() { "s" } else { " " },
+                "conislocal" => true,
+                "connoinherit" => condition.is_none(),
+                "conkey" => columns,
+                "confkey" => target_columns,
+                "conbin" => condition,
+            );
+        }
+    }
+}
+
+/// The columns that a condition names, as far as its words tell.
+pub(super) fn columns_in(relation: &Relation, condition: &str) -> Vec<String> {
+    let is_word = |char: char| char.is_alphanumeric() || char == '_';
+    let words: Vec<_> = condition.split(|char| !is_word(char)).collect();
+    let is_named = |attribute: &&Attribute| words.contains(&attribute.name.as_str());
+    relation.attributes.iter().filter(is_named).map(|attribute| attribute.name.clone()).collect()
+}
+
+fn add_database(rows: &mut Rows, facts: &Facts<'_>) {
+    row!(rows,
+        "oid" => DATABASE,
+        "datname" => facts.database,
+        "datdba" => OWNER,
+        "encoding" => 6_i64,
+        "datlocprovider" => "c",
+        "datallowconn" => true,
+        "datconnlimit" => -1_i64,
+        "datfrozenxid" => "1",
+        "datminmxid" => "1",
+        "dattablespace" => DEFAULT_TABLESPACE,
+        "datcollate" => "C.UTF-8",
+        "datctype" => "C.UTF-8",
+    );
+}
+
+fn add_dependencies(rows: &mut Rows, catalog: &Catalog) {
+    for sequence in catalog.sequences.values() {
+        let Some((table, column)) = &sequence.owner else { continue };
+        let Some(relation) = catalog.relations.get(table) else { continue };
+        let attribute = relation.attribute(column);
+        let is_identity = attribute.is_some_and(|attribute| attribute.identity.is_some());
+        row!(rows,
+            "classid" => PG_CLASS,
+            "objid" => sequence.oid,
+            "refclassid" => PG_CLASS,
+            "refobjid" => relation.oid,
+            "refobjsubid" => relation.number(column).unwrap_or(0),
+            "deptype" => if is_identity { "i" } else { "a" },
+        );
+    }
+    for relation in catalog.relations.values() {
+        for constraint in &relation.constraints {
+            let is_key =
+                matches!(constraint.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique);
+            if is_key {
+                row!(rows,
+                    "classid" => PG_CLASS,
+                    "objid" => supporting_index(catalog, relation, constraint),
+                    "refclassid" => PG_CONSTRAINT,
+                    "refobjid" => constraint.oid,
+                    "deptype" => "i",
+                );
+            }
+        }
+    }
+}
+
+/// A row of the built-in table of operator classes.
+struct OperatorClass {
+    oid: i64,
+    method: i64,
+    name: &'static str,
+    family: i64,
+    kind: Oid,
+    key_kind: i64,
+}
+
+fn operator_classes() -> impl Iterator<Item = OperatorClass> {
+    data_lines(include_str!("data/opclasses.txt")).map(|line| {
+        let fields: Vec<_> = line.split('\t').collect();
+        let number = |at: usize| fields[at].parse::<i64>().expect("built-in table holds a number");
+        OperatorClass {
+            oid: number(0),
+            method: number(1),
+            name: fields[2],
+            family: number(3),
+            kind: Oid(u32::try_from(number(4)).expect("built-in table holds an OID")),
+            key_kind: number(5),
+        }
+    })
+}
+
+fn add_operator_classes(rows: &mut Rows) {
+    for class in operator_classes() {
+        row!(rows,
+            "oid" => class.oid,
+            "opcmethod" => class.method,
+            "opcname" => class.name,
+            "opcnamespace" => PG_CATALOG,
+            "opcowner" => OWNER,
+            "opcfamily" => class.family,
+            "opcintype" => class.kind,
+            "opcdefault" => true,
+            "opckeytype" => class.key_kind,
+        );
+    }
+}
+
+fn add_indexes(rows: &mut Rows, catalog: &Catalog) {
+    let classes: BTreeMap<Oid, i64> = operator_classes()
+        .filter(|class| class.method == BTREE)
+        .map(|class| (class.kind, class.oid))
+        .collect();
+    // varchar is compared as text, arrays by one class for all.
+    let class_of = |oid: Oid| {
+        let is_array = builtin_type(oid).is_some_and(|kind| kind.category == "A");
+        let compared = match oid {
+            Oid::VARCHAR => Oid::TEXT,
+            _ if is_array => Oid(2277),
+            _ => oid,
+        };
+        classes.get(&compared).copied().unwrap_or(0)
+    };
+    for relation in catalog.relations.values() {
+        for index in &relation.indexes {
+            let keys: Vec<_> =
+                index.columns.iter().map(|written| index_key(relation, written)).collect();
+            let type_of = |text: &str| relation.attribute(text).map_or(Oid::TEXT, |a| a.oid);
+            let key_types: Vec<_> = keys
+                .iter()
+                .map(|key| if key.is_column { type_of(key.text) } else { Oid::TEXT })
+                .collect();
+            let expressions: Vec<_> =
+                keys.iter().filter(|key| !key.is_column).map(|key| key.text).collect();
+            let deferrable = relation
+                .constraints
+                .iter()
+                .any(|constraint| constraint.name == index.name && constraint.deferrable);
+            row!(rows,
+                "indexrelid" => index.oid,
+                "indrelid" => relation.oid,
+                "indnatts" => keys.len(),
+                "indnkeyatts" => keys.len(),
+                "indisunique" => index.unique,
+                "indisprimary" => index.primary,
+                "indimmediate" => !deferrable,
+                "indisvalid" => true,
+                "indisready" => true,
+                "indislive" => true,
+                "indkey" => vector(keys.iter().map(|key| {
+                    if key.is_column { relation.number(key.text).unwrap_or(0) } else { 0 }
+                })),
+                "indcollation" => vector(key_types.iter().map(|oid| {
+                    builtin_type(*oid).map_or(0, |kind| kind.collation)
+                })),
+                "indclass" => vector(key_types.iter().map(|oid| class_of(*oid))),
+                "indoption" => vector(keys.iter().map(|key| {
+                    i64::from(key.descending) | i64::from(key.nulls_first) << 1
+                })),
+                "indexprs" => (!expressions.is_empty()).then(|| expressions.join(", ")),
+                "indpred" => index.predicate.as_ref(),
+            );
+        }
+    }
+}
+
+fn add_index_definitions(rows: &mut Rows, catalog: &Catalog) {
+    for relation in catalog.relations.values() {
+        for index in &relation.indexes {
+            row!(rows,
+                "schemaname" => "public",
+                "tablename" => &relation.name,
+                "indexname" => &index.name,
+                "indexdef" => index_definition(relation, index, false),
+            );
+        }
+    }
+}
+
+fn add_languages(rows: &mut Rows) {
+    for (oid, name, trusted) in [(12_i64, "internal", false), (13, "c", false), (14, "sql", true)] {
+        row!(rows,
+            "oid" => oid,
+            "lanname" => name,
+            "lanowner" => OWNER,
+            "lanpltrusted" => trusted,
+        );
+    }
+}
+
+fn add_namespaces(rows: &mut Rows) {
+    for (oid, name, owner) in NAMESPACES {
+        row!(rows, "oid" => oid, "nspname" => name, "nspowner" => owner);
+    }
+}
+
+fn add_functions(rows: &mut Rows) {
+    for line in data_lines(include_str!("data/functions.txt")) {
+        let fields: Vec<_> = line.split('\t').collect();
+        let number = |at: usize| fields[at].parse::<i64>().expect("built-in table holds a number");
+        row!(rows,
+            "oid" => number(0),
+            "proname" => fields[1],
+            "pronamespace" => PG_CATALOG,
+            "proowner" => OWNER,
+            "prolang" => 12_i64,
+            "procost" => 1.0,
+            "prorows" => if fields[4] == "t" { 1000.0 } else { 0.0 },
+            "provariadic" => number(9),
+            "prokind" => fields[2],
+            "proisstrict" => fields[5] == "t",
+            "proretset" => fields[4] == "t",
+            "provolatile" => fields[6],
+            "proparallel" => "s",
+            "pronargs" => number(7),
+            "pronargdefaults" => number(8),
+            "prorettype" => number(3),
+            "proargtypes" => fields[10],
+            "prosrc" => fields[1],
+        );
+    }
+}
+
+fn add_ranges(rows: &mut Rows) {
+    let ranges = [
+        (3904_i64, 23_i64, 4451_i64, 1978_i64, "int4range_canonical", "int4range_subdiff"),
+        (3906, 1700, 4532, 3125, "-", "numrange_subdiff"),
+        (3908, 1114, 4533, 3128, "-", "tsrange_subdiff"),
+        (3910, 1184, 4534, 3127, "-", "tstzrange_subdiff"),
+        (3912, 1082, 4535, 3122, "daterange_canonical", "daterange_subdiff"),
+        (3926, 20, 4536, 3124, "int8range_canonical", "int8range_subdiff"),
+    ];
+    for (kind, of, multi, class, canonical, difference) in ranges {
+        row!(rows,
+            "rngtypid" => kind,
+            "rngsubtype" => of,
+            "rngmultitypid" => multi,
+            "rngsubopc" => class,
+            "rngcanonical" => canonical,
+            "rngsubdiff" => difference,
+        );
+    }
+}
+
+/// A sequence's type, told by its greatest value.
+pub(super) fn sequence_type(sequence: &Sequence) -> Oid {
+    if sequence.max == i64::from(i32::MAX) {
+        Oid::INT4
+    } else if sequence.max == i64::from(i16::MAX) {
+        Oid::INT2
+    } else {
+        Oid::INT8
+    }
+}
+
+fn add_sequences(rows: &mut Rows, catalog: &Catalog) {
+    for sequence in catalog.sequences.values() {
+        row!(rows,
+            "seqrelid" => sequence.oid,
+            "seqtypid" => sequence_type(sequence),
+            "seqstart" => sequence.start,
+            "seqincrement" => sequence.increment,
+            "seqmax" => sequence.max,
+            "seqmin" => sequence.min,
+            "seqcache" => 1_i64,
+            "seqcycle" => sequence.cycle,
+        );
+    }
+}
+
+fn add_sequence_views(rows: &mut Rows, facts: &Facts<'_>) {
+    for sequence in facts.catalog.sequences.values() {
+        row!(rows,
+            "schemaname" => "public",
+            "sequencename" => &sequence.name,
+            "sequenceowner" => facts.user,
+            "data_type" => format_type(sequence_type(sequence), None),
+            "start_value" => sequence.start,
+            "min_value" => sequence.min,
+            "max_value" => sequence.max,
+            "increment_by" => sequence.increment,
+            "cycle" => sequence.cycle,
+            "cache_size" => 1_i64,
+            "last_value" => sequence.reserved,
+        );
+    }
+}
+
+/// The default of a setting that clients look for, by name in any case.
+pub fn default_setting(name: &str) -> Option<&'static str> {
+    data_lines(include_str!("data/settings.txt")).find_map(|line| {
+        let (setting, rest) = line.split_once('\t')?;
+        setting.eq_ignore_ascii_case(name).then(|| rest.split('\t').next().unwrap_or(""))
+    })
+}
+
+fn add_settings(rows: &mut Rows, facts: &Facts<'_>) {
+    let mut seen = Vec::new();
+    for line in data_lines(include_str!("data/settings.txt")) {
+        let fields: Vec<_> = line.split('\t').collect();
+        let name = fields[0];
+        let set = facts.settings.iter().find(|(set, _)| set.eq_ignore_ascii_case(name));
+        let some = |at: usize| Some(fields[at]).filter(|text| !text.is_empty());
+        seen.push(name);
+        row!(rows,
+            "name" => name,
+            "setting" => set.map_or(fields[1], |(_, value)| value.as_str()),
+            "unit" => some(2),
+            "category" => some(3),
+            "short_desc" => some(4),
+            "context" => fields[5],
+            "vartype" => fields[6],
+            "source" => if set.is_some() { "session" } else { "default" },
+            "min_val" => some(7),
+            "max_val" => some(8),
+            "enumvals" => some(9),
+            "boot_val" => some(10),
+            "reset_val" => fields[1],
+            "pending_restart" => false,
+        );
+    }
+    for (name, value) in facts.settings {
+        if !seen.iter().any(|known| known.eq_ignore_ascii_case(name)) {
+            row!(rows,
+                "name" => name,
+                "setting" => value,
+                "category" => "Customized Options",
+                "context" => "user",
+                "vartype" => "string",
+                "source" => "session",
+                "pending_restart" => false,
+            );
+        }
+    }
+}
+
+fn add_own_activity(rows: &mut Rows, facts: &Facts<'_>) {
+    row!(rows,
+        "datid" => DATABASE,
+        "datname" => facts.database,
+        "pid" => facts.backend_pid,
+        "usesysid" => OWNER,
+        "usename" => facts.user,
+        "application_name" => facts.settings.get("application_name").map_or("", String::as_str),
+        "state" => "active",
+        "backend_type" => "client backend",
+    );
+}
+
+fn add_table_statistics(rows: &mut Rows, catalog: &Catalog) {
+    for relation in tables(catalog) {
+        row!(rows,
+            "relid" => relation.oid,
+            "schemaname" => "public",
+            "relname" => &relation.name,
+        );
+    }
+}
+
+fn add_tables(rows: &mut Rows, facts: &Facts<'_>) {
+    for relation in tables(facts.catalog) {
+        row!(rows,
+            "schemaname" => "public",
+            "tablename" => &relation.name,
+            "tableowner" => facts.user,
+            "hasindexes" => !relation.indexes.is_empty(),
+            "hasrules" => false,
+            "hastriggers" => false,
+            "rowsecurity" => false,
+        );
+    }
+    for relation in system_relations().iter().filter(|relation| relation.kind == "r") {
+        row!(rows,
+            "schemaname" => relation.schema,
+            "tablename" => relation.name,
+            "tableowner" => facts.user,
+            "hasindexes" => false,
+            "hasrules" => false,
+            "hastriggers" => false,
+            "rowsecurity" => false,
+        );
+    }
+}
+
+fn add_types(rows: &mut Rows) {
+    for kind in builtin_types() {
+        row!(rows,
+            "oid" => kind.oid,
+            "typname" => kind.name,
+            "typnamespace" => PG_CATALOG,
+            "typowner" => OWNER,
+            "typlen" => kind.length,
+            "typbyval" => kind.by_value,
+            "typtype" => kind.kind,
+            "typcategory" => kind.category,
+            "typispreferred" => kind.preferred,
+            "typisdefined" => true,
+            "typdelim" => kind.delimiter,
+            "typsubscript" => kind.subscript,
+            "typelem" => kind.element,
+            "typarray" => kind.array,
+            "typinput" => kind.input,
+            "typoutput" => kind.output,
+            "typreceive" => kind.receive,
+            "typsend" => kind.send,
+            "typmodin" => kind.modifier_input,
+            "typmodout" => kind.modifier_output,
+            "typalign" => kind.align,
+            "typstorage" => kind.storage,
+            "typtypmod" => -1_i64,
+            "typcollation" => kind.collation,
+        );
+    }
+}
+
+fn add_views(rows: &mut Rows, facts: &Facts<'_>) {
+    for relation in facts.catalog.relations.values() {
+        if relation.kind == RelationKind::View {
+            row!(rows,
+                "schemaname" => "public",
+                "viewname" => &relation.name,
+                "viewowner" => facts.user,
+                "definition" => view_definition(relation),
+            );
+        }
+    }
+}
