@@ -52,8 +52,7 @@ fn echo(mut listener: PeerListener) {
     tokio::spawn(async move {
         while let Ok((mut stream, _, identity)) = listener.accept().await {
             tokio::spawn(async move {
-                let welcome =
-                    HelloReply::Welcome { name: identity.0, term: Term(7), leader: None };
+                let welcome = HelloReply::Welcome { name: identity.0, term: Term(7), leader: None };
                 stream.answer(&welcome).await?;
                 let (mut reader, mut writer) = stream.split();
                 while let Some(frame) = reader.recv().await? {

@@ -174,8 +174,7 @@ pub(super) fn without_parentheses(text: &str) -> &str {
 
 /// Whether an expression may stand without parentheses in a list of index keys.
 fn is_call_or_name(expression: &str) -> bool {
-    let name = expression.trim_end_matches(|char: char| char != '(');
-    let name = name.strip_suffix('(').unwrap_or(expression);
+    let name = expression.split('(').next().unwrap_or(expression);
     let is_name = !name.is_empty()
         && name.chars().all(|char| char.is_alphanumeric() || matches!(char, '_' | '.' | '"'));
     let open = expression.find('(');

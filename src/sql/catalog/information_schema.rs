@@ -170,9 +170,10 @@ fn add_column(
     let extent = extent(attribute.oid, attribute.typmod);
     let sequence = facts.catalog.sequences.values().find(|sequence| {
         attribute.identity.is_some()
-            && sequence.owner.as_ref().is_some_and(|(table, column)| {
-                *table == relation.name && *column == attribute.name
-            })
+            && sequence
+                .owner
+                .as_ref()
+                .is_some_and(|(table, column)| *table == relation.name && *column == attribute.name)
     });
     let is_table = relation.kind == RelationKind::Table;
     row!(rows,

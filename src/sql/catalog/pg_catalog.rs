@@ -57,7 +57,9 @@ pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
         "pg_sequences" => add_sequence_views(rows, facts),
         "pg_settings" => add_settings(rows, facts),
         "pg_stat_activity" => add_own_activity(rows, facts),
-        "pg_stat_all_tables" | "pg_stat_user_tables" | "pg_statio_all_tables"
+        "pg_stat_all_tables"
+        | "pg_stat_user_tables"
+        | "pg_statio_all_tables"
         | "pg_statio_user_tables" => add_table_statistics(rows, catalog),
         "pg_stat_database" => {
             row!(rows, "datid" => DATABASE, "datname" => facts.database);
@@ -388,9 +390,11 @@ fn add_classes(rows: &mut Rows, catalog: &Catalog) {
 }
 
 fn add_collations(rows: &mut Rows) {
-    for (oid, name, provider, collate) in
-        [(100_i64, "default", "d", None), (950, "C", "c", Some("C")), (951, "POSIX", "c", Some("POSIX"))]
-    {
+    for (oid, name, provider, collate) in [
+        (100_i64, "default", "d", None),
+        (950, "C", "c", Some("C")),
+        (951, "POSIX", "c", Some("POSIX")),
+    ] {
         row!(rows,
             "oid" => oid,
             "collname" => name,

@@ -53,6 +53,8 @@ impl Rows {
             Oid::BOOL | Oid::INT2 | Oid::INT4 | Oid::INT8 | Oid::OID => Value::Integer(0),
             Oid::FLOAT4 | Oid::FLOAT8 => Value::Real(0.0),
             Oid::REGPROC => Value::Text("-".to_owned()),
+            // Transaction numbers.
+            Oid(28) => Value::Text("0".to_owned()),
             _ => Value::Text(String::new()),
         });
         Self { relation, empty: empty.collect(), rows: Vec::new() }

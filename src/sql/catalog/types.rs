@@ -37,6 +37,13 @@ pub struct BuiltinType {
     pub collation: i64,
 }
 
+impl BuiltinType {
+    /// Whether it is an array; the vectors of the catalogs, stored in line, are not.
+    pub fn is_array(&self) -> bool {
+        self.category == "A" && self.element != Oid(0) && self.storage != "p"
+    }
+}
+
 struct Types {
     all: Vec<BuiltinType>,
     by_oid: BTreeMap<Oid, usize>,
@@ -182,8 +189,7 @@ pub fn format_type(oid: Oid, typmod: Option<i32>) -> String {
         return "-".to_owned();
     }
     let Some(kind) = builtin_type(oid) else { return "???".to_owned() };
-    let is_array = kind.subscript == "array_subscript_handler" && kind.element != Oid(0);
-    if is_array && kind.category == "A" {
+    if kind.is_array() {
         return format!("{}[]", format_type(kind.element, typmod));
     }
     let modifier = typmod.filter(|typmod| *typmod >= 0);

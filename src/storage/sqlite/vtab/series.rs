@@ -227,8 +227,8 @@ impl Cursor for SeriesCursor {
         let mut values = values.into_iter();
         let arguments =
             [0, 1, 2].map(|bit| if plan & (1 << bit) != 0 { values.next() } else { None });
-        self.walk = Walk::start(self.name, arguments)
-            .map_err(|error| self.surroundings.raise(error))?;
+        self.walk =
+            Walk::start(self.name, arguments).map_err(|error| self.surroundings.raise(error))?;
         self.row = 1;
         self.step();
         Ok(())

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use rusqlite::types::ToSqlOutput;
 use rusqlite::vtab::{IndexConstraintOp, IndexInfo};
 
-use super::super::functions::Surroundings;
 use super::super::Environment;
+use super::super::functions::Surroundings;
 use super::table::{Cursor, Table, result};
 use crate::log::Value;
 use crate::pg::Oid;
@@ -53,7 +53,11 @@ impl Table for SystemTable {
     type Shared = Surroundings;
     type Cursor = SystemCursor;
 
-    fn connect(shared: &Surroundings, schema: &str, name: &str) -> rusqlite::Result<(String, Self)> {
+    fn connect(
+        shared: &Surroundings,
+        schema: &str,
+        name: &str,
+    ) -> rusqlite::Result<(String, Self)> {
         let Some(relation) = system_relation(schema, name) else {
             return Err(rusqlite::Error::ModuleError(format!("no relation {schema}.{name}")));
         };
@@ -155,8 +159,10 @@ fn declaration(relation: &SystemRelation) -> String {
         .columns
         .iter()
         .map(|column| format!("\"{}\" {}", column.name, affinity(column.oid)));
-    let hidden =
-        HIDDEN_COLUMNS.iter().map(|column| format!("{} {} HIDDEN", column.name, affinity(column.oid)));
+    let hidden = HIDDEN_COLUMNS
+        .iter()
+        .filter(|column| relation.position(column.name).is_none())
+        .map(|column| format!("{} {} HIDDEN", column.name, affinity(column.oid)));
     format!("CREATE TABLE x({})", shown.chain(hidden).collect::<Vec<_>>().join(", "))
 }
 
@@ -184,7 +190,10 @@ pub(super) struct SystemCursor {
 enum Walk {
     All,
     /// The rows with this key in this column.
-    Found { column: usize, key: Option<Key> },
+    Found {
+        column: usize,
+        key: Option<Key>,
+    },
 }
 
 impl SystemCursor {
@@ -245,7 +254,7 @@ impl Cursor for SystemCursor {
         let row = self.row().and_then(|row| self.rows.rows.get(row));
         let value = row.and_then(|row| row.get(column));
         // Hidden columns are the same for every row.
-            value.map_or(ToSqlOutput::Owned(rusqlite::types::Value::Integer(0)), result)
+        value.map_or(ToSqlOutput::Owned(rusqlite::types::Value::Integer(0)), result)
     }
 
     fn row_number(&self) -> i64 {

@@ -19,7 +19,8 @@ pub(super) trait Table: Sized + 'static {
     type Cursor: Cursor;
 
     /// The table of this name, and its columns as a CREATE TABLE statement.
-    fn connect(shared: &Self::Shared, schema: &str, name: &str) -> rusqlite::Result<(String, Self)>;
+    fn connect(shared: &Self::Shared, schema: &str, name: &str)
+    -> rusqlite::Result<(String, Self)>;
 
     /// Chooses how to run a query; whether it can be run at all.
     fn plan(&self, info: &mut IndexInfo) -> rusqlite::Result<bool>;
