@@ -1,0 +1,211 @@
+//! Time zones: names, abbreviations, offsets.
+//!
+//! The tz database is compiled in and never read from the machine, so that all
+//! nodes of one version agree on every conversion.
+use std::sync::OnceLock;
+
+use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
+
+use super::calendar::{Civil, MICROS_PER_SECOND, civil_from_days, days_from_civil, split_days};
+
+/// How local time relates to UTC.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Zone {
+    /// Seconds east of UTC.
+    Fixed(i32),
+    Named(TimeZone),
+}
+
+impl Zone {
+    pub const UTC: Self = Self::Fixed(0);
+
+    /// Reads what TimeZone can be set to: an IANA name, an abbreviation, hours east
+    /// of UTC (`2`, `-3.5`), or a POSIX specification (`EST5EDT`, `UTC+2`, which is
+    /// two hours *west*). Case does not matter. `None` where it is none of them.
+    pub fn parse(name: &str) -> Option<Self> {
+        let name = name.trim();
+        if name.is_empty() || name.eq_ignore_ascii_case("utc") {
+            return Some(Self::UTC);
+        }
+        if let Some(offset) = abbreviation(name) {
+            // "EST" and the like are zones of the database too, "CST" is not.
+            return Some(named(name).unwrap_or(Self::Fixed(offset)));
+        }
+        if let Ok(hours) = name.parse::<f64>() {
+            let seconds = hours * 3600.0;
+            return (seconds.abs() <= f64::from(OFFSET_MAX))
+                .then(|| Self::Fixed(seconds.round() as i32));
+        }
+        named(name).or_else(|| posix(name))
+    }
+
+    /// Seconds east of UTC at a moment, in microseconds since 2000-01-01 UTC.
+    pub fn offset_at(&self, micros: i64) -> i32 {
+        match self {
+            Self::Fixed(offset) => *offset,
+            Self::Named(zone) => {
+                let (days, time) = split_days(micros);
+                let seconds = days * 86_400 + time / MICROS_PER_SECOND + UNIX_EPOCH_OFFSET;
+                // Far from now zones follow a rule that repeats with the calendar.
+                let seconds = wrap(seconds, UNIX_MIN, UNIX_MAX, CYCLE_SECONDS);
+                match jiff::Timestamp::from_second(seconds) {
+                    Ok(timestamp) => zone.to_offset(timestamp).seconds(),
+                    Err(_) => 0,
+                }
+            }
+        }
+    }
+
+    /// Seconds east of UTC at a local time, in microseconds since 2000-01-01 00:00
+    /// on the local clock. As in PostgreSQL, a time that the clock skips counts as
+    /// before the skip, and one that it shows twice as the second time.
+    pub fn offset_at_local(&self, micros: i64) -> i32 {
+        match self {
+            Self::Fixed(offset) => *offset,
+            Self::Named(zone) => {
+                let (days, time) = split_days(micros);
+                let civil = civil_from_days(days);
+                let year = wrap(civil.year, -9_000, 9_000, 400);
+                let seconds = time / MICROS_PER_SECOND;
+                let local = jiff::civil::DateTime::new(
+                    year as i16,
+                    civil.month as i8,
+                    civil.day as i8,
+                    (seconds / 3600) as i8,
+                    (seconds / 60 % 60) as i8,
+                    (seconds % 60) as i8,
+                    0,
+                );
+                match local.map(|local| zone.to_ambiguous_timestamp(local).offset()) {
+                    Ok(AmbiguousOffset::Unambiguous { offset }) => offset.seconds(),
+                    Ok(AmbiguousOffset::Gap { before, .. }) => before.seconds(),
+                    Ok(AmbiguousOffset::Fold { after, .. }) => after.seconds(),
+                    Err(_) => 0,
+                }
+            }
+        }
+    }
+
+    /// The abbreviation in use at a moment, as `to_char`'s `TZ` shows it.
+    pub fn abbreviation_at(&self, micros: i64) -> String {
+        match self {
+            Self::Fixed(0) => "UTC".to_owned(),
+            Self::Fixed(offset) => {
+                let mut text = String::new();
+                super::datetime::print_offset(*offset, &mut text);
+                text
+            }
+            Self::Named(zone) => {
+                let (days, time) = split_days(micros);
+                let seconds = days * 86_400 + time / MICROS_PER_SECOND + UNIX_EPOCH_OFFSET;
+                let seconds = wrap(seconds, UNIX_MIN, UNIX_MAX, CYCLE_SECONDS);
+                match jiff::Timestamp::from_second(seconds) {
+                    Ok(timestamp) => zone.to_offset_info(timestamp).abbreviation().to_owned(),
+                    Err(_) => String::new(),
+                }
+            }
+        }
+    }
+}
+
+/// The greatest offset that PostgreSQL takes, in seconds.
+pub(super) const OFFSET_MAX: i32 = 15 * 3600 + 59 * 60 + 59;
+
+/// Seconds from 1970-01-01 to 2000-01-01.
+const UNIX_EPOCH_OFFSET: i64 = 946_684_800;
+
+/// Within what jiff's timestamps can say, with a margin.
+const UNIX_MIN: i64 = -300_000_000_000;
+const UNIX_MAX: i64 = 250_000_000_000;
+
+/// Seconds in 400 years of the Gregorian calendar.
+const CYCLE_SECONDS: i64 = 146_097 * 86_400;
+
+/// Moves `value` by whole cycles into `min..=max`.
+fn wrap(value: i64, min: i64, max: i64, cycle: i64) -> i64 {
+    if value > max {
+        value - (value - max + cycle - 1) / cycle * cycle
+    } else if value < min {
+        value + (min - value + cycle - 1) / cycle * cycle
+    } else {
+        value
+    }
+}
+
+fn named(name: &str) -> Option<Zone> {
+    static DATABASE: OnceLock<TimeZoneDatabase> = OnceLock::new();
+    let database = DATABASE.get_or_init(TimeZoneDatabase::bundled);
+    let zone = database.get(name).ok()?;
+    if zone.is_unknown() { None } else { Some(Zone::Named(zone)) }
+}
+
+fn posix(name: &str) -> Option<Zone> {
+    // A name of at least three letters comes first; a bare offset is no zone.
+    let starts = name.starts_with('<') || name.bytes().take(3).all(|b| b.is_ascii_alphabetic());
+    if !starts || name.len() > 64 {
+        return None;
+    }
+    TimeZone::posix(name).ok().map(Zone::Named)
+}
+
+/// Seconds east of UTC of a zone abbreviation.
+pub(super) fn abbreviation(name: &str) -> Option<i32> {
+    let name = name.to_ascii_lowercase();
+    let at = ABBREVIATIONS.binary_search_by_key(&name.as_str(), |(name, _)| name).ok()?;
+    Some(ABBREVIATIONS[at].1)
+}
+
+/// Of PostgreSQL's default set, those of fixed offset in wide use.
+const ABBREVIATIONS: &[(&str, i32)] = &[
+    ("acst", 34_200),
+    ("adt", -10_800),
+    ("aest", 36_000),
+    ("akdt", -28_800),
+    ("akst", -32_400),
+    ("ast", -14_400),
+    ("awst", 28_800),
+    ("bst", 3_600),
+    ("cdt", -18_000),
+    ("cest", 7_200),
+    ("cet", 3_600),
+    ("cst", -21_600),
+    ("eat", 10_800),
+    ("edt", -14_400),
+    ("eest", 10_800),
+    ("eet", 7_200),
+    ("est", -18_000),
+    ("gmt", 0),
+    ("hst", -36_000),
+    ("ist", 7_200),
+    ("jst", 32_400),
+    ("kst", 32_400),
+    ("mdt", -21_600),
+    ("met", 3_600),
+    ("mst", -25_200),
+    ("ndt", -9_052),
+    ("nzdt", 46_800),
+    ("nzst", 43_200),
+    ("pdt", -25_200),
+    ("pst", -28_800),
+    ("sast", 7_200),
+    ("ut", 0),
+    ("utc", 0),
+    ("wet", 0),
+    ("wetdst", 3_600),
+    ("z", 0),
+    ("zulu", 0),
+];
+
+/// The civil date of a moment in a zone, and microseconds into its day.
+pub fn local_civil(micros: i64, zone: &Zone) -> (Civil, i64) {
+    let local = micros.saturating_add(i64::from(zone.offset_at(micros)) * MICROS_PER_SECOND);
+    let (days, time) = split_days(local);
+    (civil_from_days(days), time)
+}
+
+/// The moment at which a zone's clocks show a civil date and time of day.
+pub fn from_local_civil(civil: Civil, time: i64, zone: &Zone) -> Option<i64> {
+    let days = days_from_civil(civil.year, civil.month, civil.day);
+    let local = days.checked_mul(super::calendar::MICROS_PER_DAY)?.checked_add(time)?;
+    local.checked_sub(i64::from(zone.offset_at_local(local)) * MICROS_PER_SECOND)
+}
