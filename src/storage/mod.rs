@@ -1,5 +1,6 @@
 //! What a node keeps: the log's segments, the control file, SQLite's databases.
 
 pub mod control_file;
+pub mod fs;
 pub mod log_store;
 pub mod sqlite;
