@@ -310,6 +310,9 @@ fn put_fields(out: &mut BytesMut, error: &SqlError) {
     if let Some(position) = error.position {
         put(b'P', &position.to_string());
     }
+    if let Some(context) = &error.context {
+        put(b'W', context);
+    }
     if let Some(table) = &error.table {
         put(b's', "public");
         put(b't', table);

@@ -97,6 +97,8 @@ pub struct SqlError {
     pub table: Option<String>,
     pub column: Option<String>,
     pub constraint: Option<String>,
+    /// Where it happened, beyond the statement: a line of a COPY.
+    pub context: Option<String>,
 }
 
 impl SqlError {
@@ -112,6 +114,7 @@ impl SqlError {
             table: None,
             column: None,
             constraint: None,
+            context: None,
         }
     }
 
@@ -133,6 +136,11 @@ impl SqlError {
     #[must_use]
     pub fn with_hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
+    }
+
+    #[must_use]
+    pub fn with_context(self, context: impl Into<String>) -> Self {
+        Self { context: Some(context.into()), ..self }
     }
 
     #[must_use]

@@ -7,6 +7,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)]
 
 pub mod backend;
+pub mod copy;
 mod error;
 pub mod frontend;
 pub mod scram;

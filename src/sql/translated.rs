@@ -5,6 +5,8 @@ use super::Isolation;
 use super::catalog::Catalog;
 use crate::pg::{Oid, SqlError};
 
+pub use crate::pg::copy::{CopyFormat, CopyOptions};
+
 /// One client statement, ready for SQLite.
 #[derive(Clone, Debug)]
 pub struct Translated {
@@ -145,28 +147,6 @@ pub enum Kind {
     },
     /// Accepted, does nothing (GRANT, COMMENT, …); the tag says what.
     Nothing,
-}
-
-/// COPY's options.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct CopyOptions {
-    pub format: CopyFormat,
-    pub delimiter: u8,
-    pub null: String,
-    pub header: bool,
-    pub quote: u8,
-    pub escape: u8,
-    /// Output column numbers that are always quoted.
-    pub force_quote: Vec<usize>,
-    pub force_not_null: Vec<usize>,
-    pub force_null: Vec<usize>,
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum CopyFormat {
-    Text,
-    Csv,
-    Binary,
 }
 
 /// How CommandComplete is spelled.
