@@ -1,0 +1,210 @@
+//! Which node runs a part of a unit, and what becomes of it after a refusal.
+//!
+//! Every decision that a router takes about a client's work is here, as two pure
+//! functions: [`route`] before it is sent, [`after_refusal`] when a node has sent it
+//! back. A wrong class or a stale view costs a detour and never an answer.
+
+use super::session::Level;
+use super::unit::Need;
+use crate::cluster::Position;
+use crate::log::{Lsn, Term};
+use crate::pg::{SqlError, SqlState};
+
+/// A node as a router sees it at this moment.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Candidate {
+    /// There is a way to it now.
+    pub connected: bool,
+    /// Nobody says that it can't serve.
+    pub healthy: bool,
+    /// In the router's own process.
+    pub local: bool,
+    /// It is known to lead, and to be open.
+    pub leads: bool,
+    /// It is known to have applied this far.
+    pub applied: Lsn,
+    /// Bytes that it has yet to apply.
+    pub lag_bytes: u64,
+    /// Parts that this router has sent it and that are not answered.
+    pub outstanding: usize,
+    /// It has just refused this part.
+    pub refused: bool,
+}
+
+/// What a part asks for.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Ask {
+    pub need: Need,
+    pub level: Level,
+    /// What the session has seen.
+    pub position: Position,
+    /// The node that served the session last.
+    pub last: Option<usize>,
+}
+
+/// Where a part goes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Route {
+    /// To this node; its reads must see `see`.
+    Node { node: usize, see: Position },
+    /// It waits until a leader is known and reachable.
+    WaitForLeader,
+    /// It waits until any node is reachable.
+    WaitForNode,
+}
+
+/// How far behind the leader a `bounded` read may be served, bytes of log.
+pub const BOUNDED_LAG_MAX: u64 = 1 << 20;
+
+/// A node that served the session before is kept while it has at most this many
+/// more unanswered parts than the least loaded: what is prepared there is worth it.
+const KEEP_WITHIN: usize = 4;
+
+/// Chooses among `nodes`, by their numbers.
+pub fn route(ask: &Ask, nodes: &[Candidate]) -> Route {
+    let leader = nodes.iter().position(|node| node.leads && node.connected && !node.refused);
+    let level = if ask.need == Need::Leader { Level::Strong } else { ask.level };
+    let see = match level {
+        Level::Strong | Level::Session => ask.position,
+        Level::Bounded | Level::Eventual => Position::default(),
+    };
+    if level == Level::Strong && ask.need != Need::Any {
+        return leader.map_or(Route::WaitForLeader, |node| Route::Node { node, see });
+    }
+    // A node answers its own clients' reads, even if it must catch up first.
+    let local = nodes.iter().position(|node| node.local && node.healthy && !node.refused);
+    if let Some(node) = local {
+        return Route::Node { node, see };
+    }
+    let fit = |node: &Candidate| {
+        node.connected
+            && node.healthy
+            && !node.refused
+            && match level {
+                Level::Strong | Level::Session => node.applied >= see.lsn || node.leads,
+                Level::Bounded => node.lag_bytes <= BOUNDED_LAG_MAX || node.leads,
+                Level::Eventual => true,
+            }
+    };
+    let least_loaded = (0..nodes.len())
+        .filter(|node| fit(&nodes[*node]))
+        .min_by_key(|node| (nodes[*node].outstanding, *node));
+    if let Some(least) = least_loaded {
+        let bound = nodes[least].outstanding + KEEP_WITHIN;
+        let kept = ask.last.filter(|last| {
+            nodes.get(*last).is_some_and(|node| fit(node) && node.outstanding <= bound)
+        });
+        return Route::Node { node: kept.unwrap_or(least), see };
+    }
+    // Nobody is known to be fit: whoever is there may catch up in time.
+    let anybody = (0..nodes.len())
+        .filter(|node| nodes[*node].connected && !nodes[*node].refused)
+        .min_by_key(|node| (!nodes[*node].healthy, nodes[*node].lag_bytes, *node));
+    anybody.map_or(Route::WaitForNode, |node| Route::Node { node, see })
+}
+
+/// How a node sent a part back; [`crate::routing`]'s names for the gateway's refusals.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Refused {
+    NotLeader,
+    Behind,
+    Lost,
+    Unavailable,
+    Unknown,
+    NeverRan,
+    Failed,
+}
+
+/// What the part was that came back.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Sent {
+    /// A transaction was open when it was sent.
+    pub in_transaction: bool,
+    /// That transaction was begun read-only, or on a node that does not lead.
+    pub read_only: bool,
+    /// It may have changed data.
+    pub writes: bool,
+    /// It has a token, by which its outcome can be looked up.
+    pub token: bool,
+    /// It has COMMIT in it.
+    pub commits: bool,
+    /// Reply bytes of its unit have gone to the client, or earlier parts of its
+    /// unit have run something.
+    pub answered: bool,
+}
+
+/// What to do with it.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Next {
+    /// Send it again, elsewhere, unseen by the client.
+    Retry(Need),
+    /// Ask the leader what became of it.
+    LookUp,
+    /// Tell the client.
+    Fail(SqlError),
+}
+
+/// Decides on a part that was refused.
+///
+/// | refused     | outside a transaction, nothing answered | else                    |
+/// |-------------|-----------------------------------------|-------------------------|
+/// | NotLeader   | again, at the leader                    | 40001, or 25006 in a read-only transaction |
+/// | Behind      | again, elsewhere                        | 40001                   |
+/// | Lost        | 40001 that says so                      | the same                |
+/// | Unavailable | again, elsewhere                        | 40001                   |
+/// | Unknown     | look-up with a token; a read again; else 08007 | look-up for COMMIT, 40001 |
+/// | NeverRan    | again, at the leader                    | 40001                   |
+/// | Failed      | XX000                                   | the same                |
+pub fn after_refusal(refused: Refused, sent: &Sent) -> Next {
+    let movable = !sent.in_transaction && !sent.answered;
+    let conflict = |message: &str| {
+        Next::Fail(
+            SqlError::new(SqlState::SERIALIZATION_FAILURE, message)
+                .with_hint("The transaction might succeed if retried."),
+        )
+    };
+    match refused {
+        Refused::NotLeader if sent.in_transaction && sent.read_only => Next::Fail(SqlError::new(
+            SqlState::READ_ONLY_SQL_TRANSACTION,
+            "cannot write in a read-only transaction",
+        )),
+        Refused::NotLeader | Refused::NeverRan if movable => Next::Retry(Need::Leader),
+        Refused::Behind | Refused::Unavailable if movable => {
+            Next::Retry(if sent.writes { Need::Leader } else { Need::Any })
+        }
+        Refused::Lost => conflict("a write that this session saw was lost in a failover"),
+        Refused::Unknown if sent.token && (sent.commits || !sent.in_transaction) => Next::LookUp,
+        Refused::Unknown if movable && !sent.writes => Next::Retry(Need::Any),
+        Refused::Unknown if !sent.in_transaction && sent.writes => Next::Fail(unknown_outcome()),
+        Refused::Failed => Next::Fail(SqlError::new(
+            SqlState::INTERNAL_ERROR,
+            "the session's state could not be restored on another node",
+        )),
+        Refused::NotLeader
+        | Refused::Behind
+        | Refused::Unavailable
+        | Refused::Unknown
+        | Refused::NeverRan => {
+            conflict("the transaction was cut off by a change of leader or the loss of a node")
+        }
+    }
+}
+
+/// Nobody can tell whether a write took place.
+pub fn unknown_outcome() -> SqlError {
+    SqlError::new(
+        SqlState::TRANSACTION_RESOLUTION_UNKNOWN,
+        "the outcome of the transaction is unknown: it may have been committed or not",
+    )
+}
+
+/// No leader was found within the time that a client is made to wait.
+pub fn no_leader(term: Term) -> SqlError {
+    SqlError::new(SqlState::CANNOT_CONNECT_NOW, "no leader is available to run this statement")
+        .with_detail(format!("The newest known term is {term}."))
+}
+
+/// No node was found within the time that a client is made to wait.
+pub fn no_node() -> SqlError {
+    SqlError::new(SqlState::CANNOT_CONNECT_NOW, "no node is available to run this statement")
+}

@@ -1,0 +1,303 @@
+//! A client session as its router keeps it, so that any node can serve it next.
+//!
+//! ```text
+//!            BEGIN                     node lost, 40001
+//!   Idle ─────────────► InTransaction ─────────────────► Lost
+//!    ▲  ◄─────────────    │      ▲                         │
+//!    │   COMMIT, ROLLBACK │error │ ROLLBACK TO             │ ROLLBACK, COMMIT
+//!    │                    ▼      │                         │
+//!    │◄───────────────── Failed ─┘                         │
+//!    │◄────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Idle, InTransaction and Failed are what the node reported. Lost is a failed
+//! transaction whose node is gone: the router itself answers until it ends.
+//!
+//! Invariant: outside Idle the session stays where it is (`home` is set, or the
+//! transaction is lost), for a transaction can't move.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::unit::{Effect, Summary};
+use crate::cluster::Position;
+use crate::log::{ClientToken, Lsn};
+use crate::pg::backend::TransactionStatus;
+use crate::pg::{SqlError, SqlState};
+use crate::sql::Class;
+
+/// Settings by name, those that differ from a node's defaults.
+pub type Settings = BTreeMap<String, String>;
+
+/// Bytes of prepared statements that a session may hold.
+const STATEMENTS_BYTES_MAX: usize = 64 << 20;
+
+/// What is known of a session.
+#[derive(Clone, Debug)]
+pub struct Session {
+    pub status: TransactionStatus,
+    /// The open transaction went down with its node; it only waits for ROLLBACK.
+    pub lost: bool,
+    /// The node where the session must stay, by its number.
+    pub home: Option<usize>,
+    /// Something is at `home` that outlives transactions.
+    pub settled: bool,
+    /// What the session has seen.
+    pub position: Position,
+    /// Settings now, and with those it began.
+    pub settings: Arc<Settings>,
+    pub startup: Arc<Settings>,
+    statements: BTreeMap<Bytes, Prepared>,
+    statements_bytes: usize,
+    next_statement: u64,
+    token: ClientToken,
+}
+
+/// A prepared statement: how to make it again, and which of its name it is.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Prepared {
+    id: u64,
+    message: Bytes,
+    class: Class,
+}
+
+/// What one node has of a session.
+#[derive(Clone, Debug)]
+pub struct Presence {
+    settings: Arc<Settings>,
+    statements: BTreeMap<Bytes, u64>,
+}
+
+/// How much a read must see.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Level {
+    /// All that was acknowledged to anybody: the leader, its lease checked.
+    Strong,
+    /// The session's own writes, and nothing older than it has read.
+    #[default]
+    Session,
+    /// Not too far behind the leader.
+    Bounded,
+    /// Anything.
+    Eventual,
+}
+
+impl Session {
+    /// A new session; `token` is random.
+    pub fn new(startup: Settings, token: u128) -> Self {
+        let startup = Arc::new(startup);
+        Self {
+            status: TransactionStatus::Idle,
+            lost: false,
+            home: None,
+            settled: false,
+            position: Position::default(),
+            settings: Arc::clone(&startup),
+            startup,
+            statements: BTreeMap::new(),
+            statements_bytes: 0,
+            next_statement: 0,
+            token: ClientToken { session: token, sequence: 0 },
+        }
+    }
+
+    /// The token for the next write.
+    pub fn next_token(&mut self) -> ClientToken {
+        self.token.sequence += 1;
+        self.token
+    }
+
+    /// Of setting `towline.read_level`.
+    pub fn level(&self) -> Level {
+        match self.settings.get("towline.read_level").map(String::as_str) {
+            Some("strong") => Level::Strong,
+            Some("bounded") => Level::Bounded,
+            Some("eventual") => Level::Eventual,
+            _ => Level::Session,
+        }
+    }
+
+    /// Whether transactions are read-only unless they say otherwise.
+    pub fn read_only(&self) -> bool {
+        let on = |value: &String| matches!(value.as_str(), "on" | "true" | "yes" | "1");
+        self.settings.get("default_transaction_read_only").is_some_and(on)
+    }
+
+    /// The class of a prepared statement.
+    pub fn class_of(&self, name: &[u8]) -> Option<Class> {
+        self.statements.get(name).map(|prepared| prepared.class)
+    }
+
+    /// What must not be older in what the session sees next.
+    pub fn saw(&mut self, position: Position) {
+        self.position = self.position.max(position);
+    }
+
+    /// A write that the session saw is gone: it goes on from what there is.
+    pub fn cut_back(&mut self) {
+        self.position = Position::default();
+    }
+
+    /// A part has been carried out at a node, and the first `effects_done` of its
+    /// effects took place.
+    pub fn applied(
+        &mut self,
+        summary: &Summary,
+        effects_done: usize,
+        presence: &mut Presence,
+    ) -> Result<(), SqlError> {
+        if summary.simple {
+            self.forget(b"");
+            presence.statements.remove(b"".as_slice());
+        }
+        for effect in summary.effects.iter().take(effects_done) {
+            match effect {
+                Effect::Define { name, message, class } => {
+                    self.forget(name);
+                    self.statements_bytes += message.len();
+                    if self.statements_bytes > STATEMENTS_BYTES_MAX {
+                        return Err(SqlError::fatal(
+                            SqlState::PROGRAM_LIMIT_EXCEEDED,
+                            "too many prepared statements in one session",
+                        ));
+                    }
+                    let id = self.next_statement;
+                    self.next_statement += 1;
+                    // Detached from the buffer that it came in, which is larger.
+                    let message = Bytes::copy_from_slice(message);
+                    let name = Bytes::copy_from_slice(name);
+                    presence.statements.insert(name.clone(), id);
+                    self.statements.insert(name, Prepared { id, message, class: *class });
+                }
+                Effect::Close { name } => {
+                    self.forget(name);
+                    presence.statements.remove(name);
+                }
+                Effect::CloseAll => {
+                    self.statements.clear();
+                    self.statements_bytes = 0;
+                    presence.statements.clear();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn forget(&mut self, name: &[u8]) {
+        if let Some(prepared) = self.statements.remove(name) {
+            self.statements_bytes -= prepared.message.len();
+        }
+    }
+
+    /// Messages that bring a node to where the session is, as far as a part that
+    /// uses the statements `uses` can tell; `None` if it is there already.
+    pub fn remake(&self, presence: &Presence, uses: &[Bytes]) -> Option<Bytes> {
+        let mut out = BytesMut::new();
+        if !Arc::ptr_eq(&self.settings, &presence.settings) {
+            remake_settings(&presence.settings, &self.settings, &mut out);
+        }
+        let mut extended = false;
+        for name in uses {
+            let wanted = self.statements.get(name);
+            let there = presence.statements.get(name).copied();
+            if wanted.map(|prepared| prepared.id) == there {
+                continue;
+            }
+            if there.is_some() {
+                extended = true;
+                message(b'C', &mut out, |out| {
+                    out.put_u8(b'S');
+                    out.put_slice(name);
+                    out.put_u8(0);
+                });
+            }
+            if let Some(prepared) = wanted {
+                // A PREPARE is a Query, which needs no Sync of its own.
+                let parse = prepared.message.first() == Some(&b'P');
+                if extended && !parse {
+                    message(b'S', &mut out, |_| {});
+                    extended = false;
+                }
+                extended |= parse;
+                out.put_slice(&prepared.message);
+            }
+        }
+        if extended {
+            message(b'S', &mut out, |_| {});
+        }
+        (!out.is_empty()).then(|| out.freeze())
+    }
+
+    /// The node is now where the session is, as far as `uses` can tell.
+    pub fn remade(&self, presence: &mut Presence, uses: &[Bytes]) {
+        presence.settings = Arc::clone(&self.settings);
+        for name in uses {
+            match self.statements.get(name) {
+                Some(prepared) => presence.statements.insert(name.clone(), prepared.id),
+                None => presence.statements.remove(name),
+            };
+        }
+    }
+
+    /// Settings have changed at the node that serves the session.
+    pub fn set_settings(&mut self, settings: Arc<Settings>, presence: &mut Presence) {
+        presence.settings = Arc::clone(&settings);
+        self.settings = settings;
+    }
+}
+
+impl Presence {
+    /// Of a session that has just begun at a node with its start-up settings.
+    pub fn new(session: &Session) -> Self {
+        Self { settings: Arc::clone(&session.startup), statements: BTreeMap::new() }
+    }
+}
+
+/// A Query message that turns the settings `from` into `to`.
+fn remake_settings(from: &Settings, to: &Settings, out: &mut BytesMut) {
+    let mut text = String::new();
+    for name in from.keys().filter(|name| !to.contains_key(*name)) {
+        text.push_str(&format!("RESET {};", quoted(name)));
+    }
+    for (name, value) in to.iter().filter(|(name, value)| from.get(*name) != Some(*value)) {
+        // Lists come as SHOW prints them, which is how SET reads them.
+        let value = match name.as_str() {
+            "search_path" if !value.is_empty() => value.clone(),
+            _ => format!("'{}'", value.replace('\'', "''")),
+        };
+        text.push_str(&format!("SET {} TO {value};", quoted(name)));
+    }
+    if !text.is_empty() {
+        message(b'Q', out, |out| {
+            out.put_slice(text.as_bytes());
+            out.put_u8(0);
+        });
+    }
+}
+
+/// A setting's name as an identifier; `a.b` stays two.
+fn quoted(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    if name.chars().all(plain) {
+        name.to_ascii_lowercase()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
+}
+
+/// Appends a frontend message.
+pub fn message(tag: u8, out: &mut BytesMut, body: impl FnOnce(&mut BytesMut)) {
+    let start = out.len();
+    out.put_u8(tag);
+    out.put_u32(0);
+    body(out);
+    let length = (out.len() - start - 1) as u32;
+    out[start + 1..start + 5].copy_from_slice(&length.to_be_bytes());
+}
+
+/// Whether a position says anything.
+pub fn is_somewhere(position: Position) -> bool {
+    position.lsn > Lsn(0)
+}

@@ -1,0 +1,121 @@
+//! What the first words of a statement tell the router, beyond its class.
+
+use crate::sql::Class;
+
+/// Whether a statement leaves something at its node that can't be made elsewhere.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum NodeState {
+    Nothing,
+    /// A temporary table, a held cursor, a subscription to notifications.
+    Settles,
+}
+
+/// Looks at a statement that is a write or concerns the session.
+pub fn node_state(text: &str) -> NodeState {
+    let mut words = Words(text);
+    let settles = match words.next().as_deref() {
+        Some("create") => {
+            let second = words.next();
+            let word = match second.as_deref() {
+                Some("local" | "global") => words.next(),
+                Some("or") => words.nth(1),
+                _ => second,
+            };
+            matches!(word.as_deref(), Some("temp" | "temporary"))
+        }
+        Some("declare") => words.any(|word| word == "hold"),
+        Some("listen") => true,
+        _ => false,
+    };
+    if settles { NodeState::Settles } else { NodeState::Nothing }
+}
+
+/// The first word, in lower case, and the name after it, as PostgreSQL folds it.
+/// `PREPARE`'s spelling `DEALLOCATE PREPARE name` counts as `DEALLOCATE name`.
+pub fn leading_words(text: &str) -> (String, Option<String>) {
+    let mut words = Words(text);
+    let first = words.next().unwrap_or_default();
+    let mut second = words.next();
+    if first == "deallocate" && second.as_deref() == Some("prepare") {
+        second = words.next();
+    }
+    (first, second)
+}
+
+/// The class of what `PREPARE name (types) AS statement` prepares.
+pub fn class_of_prepared(text: &str, classify: &mut dyn FnMut(&str) -> Class) -> Class {
+    let mut words = Words(text);
+    while let Some(word) = words.next() {
+        if word == "as" {
+            return classify(words.0);
+        }
+    }
+    Class::Empty
+}
+
+/// Words and quoted names, folded as PostgreSQL folds them; comments and all other
+/// characters only separate. Good enough for the heads of statements.
+struct Words<'a>(&'a str);
+
+impl Iterator for Words<'_> {
+    type Item = String;
+
+    fn next(&mut self) -> Option<String> {
+        loop {
+            let rest = self.0;
+            let first = rest.chars().next()?;
+            if let Some(comment) = rest.strip_prefix("--") {
+                self.0 = comment.split_once('\n').map_or("", |(_, after)| after);
+            } else if let Some(comment) = rest.strip_prefix("/*") {
+                self.0 = comment.split_once("*/").map_or("", |(_, after)| after);
+            } else if first == '"' {
+                let inner = &rest[1..];
+                let end = inner.find('"')?;
+                self.0 = &inner[end + 1..];
+                return Some(inner[..end].to_owned());
+            } else if first.is_alphanumeric() || first == '_' {
+                let end = rest
+                    .find(|c: char| !(c.is_alphanumeric() || c == '_' || c == '$'))
+                    .unwrap_or(rest.len());
+                self.0 = &rest[end..];
+                return Some(rest[..end].to_lowercase());
+            } else {
+                self.0 = &rest[first.len_utf8()..];
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn temporary_tables_held_cursors_and_listeners_settle() {
+        for text in [
+            "CREATE TEMP TABLE t (a int)",
+            " /* x */ create local temporary table t (a int)",
+            "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
+            "listen news",
+        ] {
+            assert_eq!(node_state(text), NodeState::Settles, "{text}");
+        }
+        for text in ["CREATE TABLE temp (a int)", "DECLARE c CURSOR FOR SELECT 1", "SET a = 1", ""]
+        {
+            assert_eq!(node_state(text), NodeState::Nothing, "{text}");
+        }
+    }
+
+    #[test]
+    fn names_fold_as_in_postgresql() {
+        let words = |text| {
+            let (first, second) = leading_words(text);
+            (first, second.unwrap_or_default())
+        };
+        assert_eq!(words("PREPARE Plan (int) AS SELECT 1"), ("prepare".into(), "plan".into()));
+        assert_eq!(words("execute \"Plan\"(1)"), ("execute".into(), "Plan".into()));
+        assert_eq!(words("DEALLOCATE PREPARE a"), ("deallocate".into(), "a".into()));
+        assert_eq!(words("DEALLOCATE ALL"), ("deallocate".into(), "all".into()));
+        assert_eq!(words("-- nothing\n"), (String::new(), String::new()));
+    }
+}

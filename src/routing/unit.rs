@@ -1,0 +1,347 @@
+//! The routing unit: everything up to Sync, or one Query message.
+//!
+//! A client's bytes are cut into parts without being copied or decoded: only the
+//! headers of messages are read, and of some the names and texts in them. A part
+//! that ends with Flush (or has grown long) goes out before its unit is complete.
+
+use bytes::{Bytes, BytesMut};
+
+use super::statement::{NodeState, class_of_prepared, leading_words, node_state};
+use crate::pg::{SqlError, SqlState};
+use crate::sql::Class;
+
+/// A part is sent on without waiting for Sync or Flush once it holds this much.
+pub const PART_MAX: usize = 1 << 20;
+
+/// What stands at the front of a client's buffer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Cut {
+    /// Nothing that could be sent yet.
+    Partial,
+    /// This many bytes are a part; `complete` if its unit ends with it.
+    Part { length: usize, complete: bool },
+    /// This many bytes are COPY data that nobody waits for any more.
+    Stray { length: usize },
+    /// The client says goodbye.
+    Terminate,
+}
+
+/// Cuts a growing buffer; remembers how far it has looked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Cutter {
+    looked: usize,
+}
+
+impl Cutter {
+    /// Looks for the next part at the front of `buffer`, which holds what it held
+    /// at the last call and perhaps more behind. With `copying`, whatever whole
+    /// messages there are make a part. Errors end the connection.
+    pub fn cut(
+        &mut self,
+        buffer: &[u8],
+        length_max: usize,
+        copying: bool,
+    ) -> Result<Cut, SqlError> {
+        loop {
+            let rest = &buffer[self.looked..];
+            let Some(header) = rest.first_chunk::<5>() else {
+                return Ok(self.so_far(copying));
+            };
+            let (tag, length) = measure(*header, length_max)?;
+            if tag == b'X' && rest.len() >= length {
+                return Ok(if copying { self.so_far_or(Cut::Terminate) } else { Cut::Terminate });
+            }
+            if rest.len() < length {
+                return Ok(self.so_far(copying));
+            }
+            let end = self.looked + length;
+            let cut = match tag {
+                b'S' | b'Q' | b'F' => Cut::Part { length: end, complete: true },
+                b'H' => Cut::Part { length: end, complete: false },
+                b'c' | b'f' if copying => Cut::Part { length: end, complete: false },
+                b'd' | b'c' | b'f' if !copying && self.looked == 0 => Cut::Stray { length: end },
+                _ if end >= PART_MAX => Cut::Part { length: end, complete: false },
+                _ => {
+                    self.looked = end;
+                    continue;
+                }
+            };
+            self.looked = 0;
+            return Ok(cut);
+        }
+    }
+
+    fn so_far(&mut self, copying: bool) -> Cut {
+        if copying { self.so_far_or(Cut::Partial) } else { Cut::Partial }
+    }
+
+    fn so_far_or(&mut self, otherwise: Cut) -> Cut {
+        match std::mem::take(&mut self.looked) {
+            0 => otherwise,
+            length => Cut::Part { length, complete: false },
+        }
+    }
+}
+
+/// The type of a message, and its length with the header.
+fn measure(header: [u8; 5], length_max: usize) -> Result<(u8, usize), SqlError> {
+    let violation = |message: String| SqlError::fatal(SqlState::PROTOCOL_VIOLATION, message);
+    let [tag, length @ ..] = header;
+    if !b"QPBFdCDEHSXcf".contains(&tag) {
+        return Err(violation(format!("invalid frontend message type {tag}")));
+    }
+    let length = usize::try_from(i32::from_be_bytes(length)).unwrap_or(0);
+    if length < 4 || length > length_max {
+        return Err(violation("invalid message length".to_owned()));
+    }
+    Ok((tag, 1 + length))
+}
+
+/// Which node a unit needs.
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Need {
+    /// Any, best the one that served the session last.
+    #[default]
+    Any,
+    /// One whose data are new enough.
+    Read,
+    /// The leader.
+    Leader,
+}
+
+/// What a part means for routing. Names and messages are slices of the part.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Summary {
+    pub need: Need,
+    /// It may change data, so that it must not run twice.
+    pub writes: bool,
+    /// It has COMMIT in it.
+    pub commits: bool,
+    /// It runs something, rather than only preparing and describing.
+    pub executes: bool,
+    /// Statements prepared and closed, in order: each is answered by one
+    /// ParseComplete or CloseComplete, or (SQL's own) by a CommandComplete.
+    pub effects: Vec<Effect>,
+    /// Prepared statements that must be at the node.
+    pub uses: Vec<Bytes>,
+    /// It leaves something at the node that can't be made elsewhere.
+    pub settles: bool,
+    /// A Query message, which ends the unnamed statement.
+    pub simple: bool,
+}
+
+/// A change to the session's prepared statements.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Effect {
+    /// A Parse message, or a Query message with PREPARE in it.
+    Define { name: Bytes, message: Bytes, class: Class },
+    Close { name: Bytes },
+    CloseAll,
+}
+
+/// Finds out what a part of whole messages means. `class_of` tells the class of a
+/// statement prepared before; unknown names are any node's to complain about.
+/// `read_only` is whether transactions are read-only by default.
+pub fn summarize(
+    part: &Bytes,
+    read_only: bool,
+    classify: &mut dyn FnMut(&str) -> Class,
+    class_of: &dyn Fn(&[u8]) -> Option<Class>,
+) -> Summary {
+    let mut summary = Summary::default();
+    let mut at = 0;
+    while let Some((tag, length)) = next_message(&part[at..]) {
+        let message = part.slice(at..at + length);
+        at += length;
+        summary.add(tag, &message, read_only, classify, class_of);
+    }
+    summary
+}
+
+/// The type and length of the whole message at the front.
+pub fn next_message(bytes: &[u8]) -> Option<(u8, usize)> {
+    let [tag, length @ ..] = *bytes.first_chunk::<5>()?;
+    let length = 1 + usize::try_from(i32::from_be_bytes(length)).ok()?;
+    (length >= 5 && bytes.len() >= length).then_some((tag, length))
+}
+
+impl Summary {
+    fn add(
+        &mut self,
+        tag: u8,
+        message: &Bytes,
+        read_only: bool,
+        classify: &mut dyn FnMut(&str) -> Class,
+        class_of: &dyn Fn(&[u8]) -> Option<Class>,
+    ) {
+        let body = message.slice(5..);
+        match tag {
+            b'Q' => {
+                self.simple = true;
+                self.executes = true;
+                let Some((text, _)) = string(&body) else { return };
+                let Ok(text) = std::str::from_utf8(&text) else { return };
+                self.add_query(text, message, read_only, classify, class_of);
+            }
+            b'P' => {
+                let Some((name, rest)) = string(&body) else { return };
+                let Some((text, _)) = string(&rest) else { return };
+                let Ok(text) = std::str::from_utf8(&text) else { return };
+                let class = classify(text);
+                self.take_class(class, read_only);
+                self.take_text(text, class);
+                if !name.is_empty() {
+                    // If it exists already the node must know, to refuse.
+                    self.use_statement(&name);
+                }
+                self.effects.push(Effect::Define { name, message: message.clone(), class });
+            }
+            b'B' => {
+                let Some((_, rest)) = string(&body) else { return };
+                let Some((name, _)) = string(&rest) else { return };
+                if let Some(class) = self.class_of(&name, class_of) {
+                    self.take_class(class, read_only);
+                }
+                self.use_statement(&name);
+            }
+            b'D' | b'C' if body.first() == Some(&b'S') => {
+                let Some((name, _)) = string(&body.slice(1..)) else { return };
+                if tag == b'D' {
+                    self.use_statement(&name);
+                } else {
+                    self.effects.push(Effect::Close { name });
+                }
+            }
+            b'E' => self.executes = true,
+            _ => {}
+        }
+    }
+
+    fn add_query(
+        &mut self,
+        text: &str,
+        message: &Bytes,
+        read_only: bool,
+        classify: &mut dyn FnMut(&str) -> Class,
+        class_of: &dyn Fn(&[u8]) -> Option<Class>,
+    ) {
+        let trimmed = text.trim_end_matches(|c: char| c == ';' || c.is_ascii_whitespace());
+        if !trimmed.as_bytes().contains(&b';') {
+            let class = classify(trimmed);
+            self.take_class(class, read_only);
+            self.take_text(trimmed, class);
+            if class == Class::Session {
+                self.take_session(trimmed, message, read_only, classify, class_of);
+            }
+            return;
+        }
+        // A text that can't be split is the node's to refuse.
+        for statement in crate::sql::split(text).unwrap_or_default() {
+            let class = classify(statement);
+            self.take_class(class, read_only);
+            self.take_text(statement, class);
+            if class == Class::Session {
+                // To make it again, this statement alone is what must be sent.
+                let mut alone = BytesMut::new();
+                super::session::message(b'Q', &mut alone, |out| {
+                    out.extend_from_slice(statement.as_bytes());
+                    out.extend_from_slice(&[0]);
+                });
+                self.take_session(statement, &alone.freeze(), read_only, classify, class_of);
+            }
+        }
+    }
+
+    fn take_class(&mut self, class: Class, read_only: bool) {
+        let need = match class {
+            Class::Empty | Class::Session | Class::Savepoint | Class::Rollback => Need::Any,
+            Class::Read => Need::Read,
+            Class::Write | Class::CopyIn => {
+                self.writes = true;
+                Need::Leader
+            }
+            Class::Begin { read_only: asked, .. } if asked || read_only => Need::Read,
+            // It may write later, and a transaction can't move.
+            Class::Begin { .. } => Need::Leader,
+            Class::Commit => {
+                self.commits = true;
+                Need::Any
+            }
+        };
+        self.need = self.need.max(need);
+    }
+
+    /// What only the text tells.
+    fn take_text(&mut self, text: &str, class: Class) {
+        if matches!(class, Class::Write | Class::Session) && node_state(text) == NodeState::Settles
+        {
+            self.settles = true;
+        }
+    }
+
+    /// PREPARE, EXECUTE, DEALLOCATE and DISCARD reach the same statements as Parse,
+    /// Bind and Close do.
+    fn take_session(
+        &mut self,
+        text: &str,
+        message: &Bytes,
+        read_only: bool,
+        classify: &mut dyn FnMut(&str) -> Class,
+        class_of: &dyn Fn(&[u8]) -> Option<Class>,
+    ) {
+        let (first, second) = leading_words(text);
+        match (first.as_str(), second) {
+            ("prepare", Some(name)) => {
+                let class = class_of_prepared(text, classify);
+                let name = Bytes::from(name);
+                self.use_statement(&name);
+                self.effects.push(Effect::Define { name, message: message.clone(), class });
+            }
+            ("execute", Some(name)) => {
+                if let Some(class) = self.class_of(name.as_bytes(), class_of) {
+                    self.take_class(class, read_only);
+                }
+                self.use_statement(&Bytes::from(name));
+            }
+            ("deallocate", Some(name)) if name == "all" => self.effects.push(Effect::CloseAll),
+            ("deallocate", Some(name)) => {
+                let name = Bytes::from(name);
+                self.use_statement(&name);
+                self.effects.push(Effect::Close { name });
+            }
+            ("discard", Some(what)) if what == "all" => self.effects.push(Effect::CloseAll),
+            _ => {}
+        }
+    }
+
+    /// The class of a statement that this part or an earlier one has prepared.
+    fn class_of(&self, name: &[u8], before: &dyn Fn(&[u8]) -> Option<Class>) -> Option<Class> {
+        for effect in self.effects.iter().rev() {
+            match effect {
+                Effect::Define { name: defined, class, .. } if defined == name => {
+                    return Some(*class);
+                }
+                Effect::Close { name: closed } if closed == name => return None,
+                _ => {}
+            }
+        }
+        before(name)
+    }
+
+    /// Notes that `name` must be there, unless this part itself brings it.
+    fn use_statement(&mut self, name: &Bytes) {
+        let defined_here = self
+            .effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Define { name: defined, .. } if defined == name));
+        if !defined_here && !self.uses.contains(name) {
+            self.uses.push(name.clone());
+        }
+    }
+}
+
+/// A zero-terminated string, and what follows it.
+fn string(bytes: &Bytes) -> Option<(Bytes, Bytes)> {
+    let end = bytes.iter().position(|byte| *byte == 0)?;
+    Some((bytes.slice(..end), bytes.slice(end + 1..)))
+}
