@@ -5,21 +5,23 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
+use serde::{Deserialize, Serialize};
 
 use crate::cluster::{NodeId, Position};
 use crate::log::{ClientToken, Term};
 use crate::pg::backend::TransactionStatus;
+use crate::routing::link::NodeState;
 
 /// A session's settings that differ from the node's defaults.
 pub type SettingsMap = BTreeMap<String, String>;
 
 /// With what a session on a node begins.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct SessionParams {
     pub user: String,
     pub database: String,
-    /// Settings from the start-up message (`options`, `application_name`, …) and
-    /// those that the session has made since.
+    /// Settings from the start-up message (`options`, `application_name`, …): what
+    /// RESET goes back to. Those made since come as silent requests.
     pub settings: SettingsMap,
     pub backend_pid: i32,
 }
@@ -45,7 +47,9 @@ pub enum Mode {
     /// Re-makes session state (SET, Parse) on a node that is new to the session:
     /// replies are dropped, an error is [`Refusal::Failed`].
     Silent,
-    /// Asks what became of `token`: the reply is the recorded one, or 08007.
+    /// Asks what became of `token`, and runs nothing. The messages are those first
+    /// sent, so that the reply can be what it would have been: the recorded one,
+    /// [`Refusal::NeverRan`], or 08007 where nobody can tell.
     Lookup,
 }
 
@@ -62,7 +66,7 @@ pub struct Reply {
 }
 
 /// A request that was not carried out here.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
     /// A write on a node that does not lead. Nothing happened.
     #[error("this node does not lead; it follows {leader:?} in term {term}")]
@@ -80,6 +84,9 @@ pub enum Refusal {
     /// been committed or not. A look-up by token tells.
     #[error("the outcome is unknown")]
     Unknown,
+    /// Answer to a look-up only: the write certainly did not take place and never will.
+    #[error("the write was never run")]
+    NeverRan,
     /// Session state could not be re-made.
     #[error("session state could not be restored: {0}")]
     Failed(String),
@@ -137,7 +144,7 @@ pub trait NodeSession: Send {
         out: &mut Out,
     ) -> impl Future<Output = Result<Reply, Refusal>> + Send;
 
-    /// Stops what `run` is doing, from elsewhere.
+    /// Stops what `run` is doing, from elsewhere; nothing, while it does nothing.
     fn canceller(&self) -> Canceller;
 }
 
@@ -151,4 +158,9 @@ pub trait LocalNode: Clone + Send + Sync + 'static {
 
     /// Opens a session; never blocks.
     fn open(&self, params: SessionParams) -> Self::Session;
+
+    /// What the node knows of itself: how far its data reach, and who leads.
+    fn state(&self) -> NodeState {
+        NodeState::default()
+    }
 }

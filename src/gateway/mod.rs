@@ -1,9 +1,20 @@
 //! The SQL endpoint that clients connect to, the same at proxies and nodes: accepts,
 //! authenticates, keeps the session's state, and routes every unit to a node.
+//!
+//! Decisions are [`crate::routing`]'s; here are the sockets. A session reaches the
+//! node in its own process by calling it, any other through a [`link`].
 
 mod backend;
+mod cancel;
+pub mod link;
+mod nodes;
+mod serve;
+mod session;
+mod startup;
 
 pub use backend::{
     Canceller, LocalNode, Mode, NodeSession, Out, Refusal, Reply, ReplySink, Request,
     SessionParams, SettingsMap,
 };
+pub use serve::{Gateway, GatewayConfig, GatewayError, GatewayStatus, GatewayWatch};
+pub use startup::SERVER_VERSION;

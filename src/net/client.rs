@@ -7,8 +7,12 @@ use std::task::{Context, Poll};
 use arc_swap::ArcSwap;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use bytes::BytesMut;
+use tokio::io::{
+    AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf, ReadHalf, WriteHalf,
+};
 use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
@@ -36,6 +40,69 @@ struct Loaded {
 pub enum ClientStream {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// The reading half of a client's connection.
+pub enum ClientReader {
+    Plain(OwnedReadHalf),
+    Tls(ReadHalf<Box<TlsStream<TcpStream>>>),
+}
+
+/// The writing half of a client's connection.
+pub enum ClientWriter {
+    Plain(OwnedWriteHalf),
+    Tls(WriteHalf<Box<TlsStream<TcpStream>>>),
+}
+
+impl ClientStream {
+    /// Splits into independently owned halves.
+    pub fn split(self) -> (ClientReader, ClientWriter) {
+        match self {
+            Self::Plain(stream) => {
+                let (read, write) = stream.into_split();
+                (ClientReader::Plain(read), ClientWriter::Plain(write))
+            }
+            Self::Tls(stream) => {
+                let (read, write) = tokio::io::split(stream);
+                (ClientReader::Tls(read), ClientWriter::Tls(write))
+            }
+        }
+    }
+}
+
+impl ClientReader {
+    /// Reads what has come into `buffer`, whose room it is for the caller to make;
+    /// 0 at the end. Cancel-safe.
+    pub async fn read(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
+        match self {
+            Self::Plain(half) => half.read_buf(buffer).await,
+            Self::Tls(half) => half.read_buf(buffer).await,
+        }
+    }
+}
+
+impl ClientWriter {
+    /// Sends all of `bytes` and leaves it empty.
+    pub async fn write(&mut self, bytes: &mut BytesMut) -> io::Result<()> {
+        match self {
+            Self::Plain(half) => half.write_all_buf(bytes).await?,
+            Self::Tls(half) => {
+                half.write_all_buf(bytes).await?;
+                half.flush().await?;
+            }
+        }
+        // What is left has no bytes; this makes its room whole again.
+        bytes.clear();
+        Ok(())
+    }
+
+    /// Says goodbye.
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(half) => half.shutdown().await,
+            Self::Tls(half) => half.shutdown().await,
+        }
+    }
 }
 
 impl ClientTls {

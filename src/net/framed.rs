@@ -80,6 +80,19 @@ impl FrameStream {
     }
 }
 
+/// Appends a frame whose body `write` appends, for [`FrameWriter::feed_frames`].
+///
+/// # Panics
+/// When the body exceeds [`FrameStream::FRAME_MAX`].
+pub fn put_frame(out: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) {
+    let start = out.len();
+    out.extend_from_slice(&[0; 4]);
+    write(out);
+    let length = out.len() - start - 4;
+    assert!(length <= FrameStream::FRAME_MAX, "a frame of {length} bytes");
+    out[start..start + 4].copy_from_slice(&(length as u32).to_be_bytes());
+}
+
 impl FrameReader {
     /// The next frame; `None` after a clean end.
     pub async fn recv(&mut self) -> Result<Option<Bytes>, NetError> {
@@ -138,6 +151,17 @@ impl FrameWriter {
         self.buffer.extend_from_slice(&(length as u32).to_be_bytes());
         for part in parts {
             self.buffer.extend_from_slice(part);
+        }
+    }
+
+    /// Queues whole frames written by [`put_frame`], and leaves `frames` empty.
+    pub fn feed_frames(&mut self, frames: &mut BytesMut) {
+        if self.buffer.is_empty() {
+            self.buffer.clear();
+            std::mem::swap(&mut self.buffer, frames);
+        } else {
+            self.buffer.extend_from_slice(frames);
+            frames.clear();
         }
     }
 

@@ -24,11 +24,11 @@ mod tls;
 mod tests;
 
 pub use certificate::{Authority, Issued};
-pub use client::{ClientStream, ClientTls};
+pub use client::{ClientReader, ClientStream, ClientTls, ClientWriter};
 pub use dial::dial;
 pub use duplex::Outbox;
 pub use error::NetError;
-pub use framed::{FrameReader, FrameStream, FrameWriter};
+pub use framed::{FrameReader, FrameStream, FrameWriter, put_frame};
 pub use hello::{Hello, HelloReply, Purpose};
 pub use listen::{PeerListener, bind_tcp, tune};
 pub use tls::{PeerIdentity, PeerTls};

@@ -38,7 +38,7 @@ use crate::log::{ClientToken, Lsn, Term};
 use crate::pg::backend::TransactionStatus;
 
 /// A session's number on one link, chosen by the router; 0 is the link itself.
-#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, Ord, PartialEq, PartialOrd)]
 pub struct SessionNumber(pub u32);
 
 /// The two bits of a request's mode, as the link carries them.

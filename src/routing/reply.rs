@@ -16,6 +16,11 @@ pub struct ReplyScan {
 }
 
 impl ReplyScan {
+    /// Begins behind `skip` bytes that are none of its business.
+    pub fn behind(skip: usize) -> Self {
+        Self { skip, ..Self::default() }
+    }
+
     /// Takes the next bytes.
     pub fn feed(&mut self, mut bytes: &[u8]) {
         loop {

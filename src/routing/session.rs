@@ -42,6 +42,8 @@ pub struct Session {
     pub lost: bool,
     /// The node where the session must stay, by its number.
     pub home: Option<usize>,
+    /// The open transaction was begun to read only.
+    pub read_only_transaction: bool,
     /// Something is at `home` that outlives transactions.
     pub settled: bool,
     /// What the session has seen.
@@ -92,6 +94,7 @@ impl Session {
             status: TransactionStatus::Idle,
             lost: false,
             home: None,
+            read_only_transaction: false,
             settled: false,
             position: Position::default(),
             settings: Arc::clone(&startup),

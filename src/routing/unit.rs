@@ -128,6 +128,12 @@ pub struct Summary {
     pub settles: bool,
     /// A Query message, which ends the unnamed statement.
     pub simple: bool,
+    /// It has COPY FROM STDIN in it.
+    pub copies: bool,
+    /// It has DISCARD ALL in it: what settled the session is gone.
+    pub discards: bool,
+    /// It has BEGIN in it, of a transaction that only reads.
+    pub begins_read_only: bool,
 }
 
 /// A change to the session's prepared statements.
@@ -258,9 +264,13 @@ impl Summary {
             Class::Read => Need::Read,
             Class::Write | Class::CopyIn => {
                 self.writes = true;
+                self.copies |= class == Class::CopyIn;
                 Need::Leader
             }
-            Class::Begin { read_only: asked, .. } if asked || read_only => Need::Read,
+            Class::Begin { read_only: asked, .. } if asked || read_only => {
+                self.begins_read_only = true;
+                Need::Read
+            }
             // It may write later, and a transaction can't move.
             Class::Begin { .. } => Need::Leader,
             Class::Commit => {
@@ -309,7 +319,10 @@ impl Summary {
                 self.use_statement(&name);
                 self.effects.push(Effect::Close { name });
             }
-            ("discard", Some(what)) if what == "all" => self.effects.push(Effect::CloseAll),
+            ("discard", Some(what)) if what == "all" => {
+                self.discards = true;
+                self.effects.push(Effect::CloseAll);
+            }
             _ => {}
         }
     }

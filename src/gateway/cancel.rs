@@ -1,0 +1,91 @@
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use tokio::sync::Notify;
+
+use super::Canceller;
+
+/// The sessions of a gateway, by the numbers that CancelRequest names.
+#[derive(Default)]
+pub(super) struct CancelRegistry(Mutex<HashMap<i32, Arc<Cancellable>>>);
+
+/// How one session is cancelled.
+pub(super) struct Cancellable {
+    pub(super) pid: i32,
+    pub(super) secret: i32,
+    /// Something runs that a cancel is meant for.
+    busy: AtomicBool,
+    /// Stops what runs on the node that serves the session now.
+    node: Mutex<Option<Canceller>>,
+    /// Wakes the session where it waits for a leader.
+    pub(super) waiting: Notify,
+}
+
+/// A session's entry; dropping it takes the session out.
+pub(super) struct CancelEntry {
+    registry: Arc<CancelRegistry>,
+    pub(super) session: Arc<Cancellable>,
+}
+
+impl CancelRegistry {
+    /// Adds a session under a free number.
+    pub(super) fn register(self: &Arc<Self>) -> CancelEntry {
+        let mut sessions = self.lock();
+        let pid = loop {
+            let pid = rand::random_range(1..=i32::MAX);
+            if !sessions.contains_key(&pid) {
+                break pid;
+            }
+        };
+        let session = Arc::new(Cancellable {
+            pid,
+            secret: rand::random(),
+            busy: AtomicBool::new(false),
+            node: Mutex::new(None),
+            waiting: Notify::new(),
+        });
+        sessions.insert(pid, Arc::clone(&session));
+        CancelEntry { registry: Arc::clone(self), session }
+    }
+
+    /// Obeys a CancelRequest; a wrong secret does nothing, silently.
+    pub(super) fn cancel(&self, pid: i32, secret: i32) {
+        let session = self.lock().get(&pid).cloned();
+        if let Some(session) = session.filter(|session| session.secret == secret) {
+            session.cancel();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<i32, Arc<Cancellable>>> {
+        self.0.lock().expect("nobody panics while holding it")
+    }
+}
+
+impl Cancellable {
+    pub(super) fn set_busy(&self, busy: bool) {
+        self.busy.store(busy, Ordering::SeqCst);
+    }
+
+    /// From now on a cancel goes to this node.
+    pub(super) fn set_node(&self, canceller: Canceller) {
+        *self.node.lock().expect("nobody panics while holding it") = Some(canceller);
+    }
+
+    fn cancel(&self) {
+        if !self.busy.load(Ordering::SeqCst) {
+            return;
+        }
+        let node = self.node.lock().expect("nobody panics while holding it").clone();
+        if let Some(node) = node {
+            (node.0)();
+        }
+        self.waiting.notify_waiters();
+    }
+}
+
+impl Drop for CancelEntry {
+    fn drop(&mut self) {
+        self.registry.lock().remove(&self.session.pid);
+    }
+}

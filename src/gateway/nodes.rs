@@ -1,0 +1,277 @@
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::link::{Link, LinkEvent, LinkSession};
+use super::{LocalNode, SessionParams};
+use crate::cluster::{NodeId, View};
+use crate::log::{Lsn, Term};
+use crate::net::{Hello, PeerTls, Purpose, dial};
+use crate::routing::knowledge::Knowledge;
+use crate::routing::route::Candidate;
+
+/// Time to reach a node.
+const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
+/// Of [`Standing::leader`]: nobody.
+const NOBODY: usize = usize::MAX;
+
+/// The nodes of the cluster, and how this router reaches them.
+pub(super) struct Nodes<N> {
+    standing: Arc<Standing>,
+    links: Vec<Option<Link>>,
+    local: Option<(usize, N)>,
+}
+
+/// What is known of the nodes, kept so that routing takes no lock.
+struct Standing {
+    names: Vec<NodeId>,
+    /// Who is local, or [`NOBODY`].
+    local: usize,
+    /// Who leads and is open, by number, or [`NOBODY`].
+    leader: AtomicUsize,
+    nodes: Vec<Standard>,
+    knowledge: Mutex<Knowledge>,
+    /// Counts changes that may let somebody go on who waits.
+    changed: watch::Sender<u64>,
+}
+
+/// One node's standing.
+struct Standard {
+    up: AtomicBool,
+    healthy: AtomicBool,
+    applied: AtomicU64,
+    lag_bytes: AtomicU64,
+    outstanding: AtomicUsize,
+}
+
+/// Counts a part as unanswered while it lives.
+pub(super) struct Outstanding(Arc<Standing>, usize);
+
+impl Drop for Outstanding {
+    fn drop(&mut self) {
+        self.0.nodes[self.1].outstanding.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl<N: LocalNode> Nodes<N> {
+    /// Begins to keep links to all `members` but the local one.
+    pub(super) fn new(
+        cluster: &str,
+        name: &str,
+        members: &[(NodeId, String)],
+        tls: &PeerTls,
+        local: Option<(NodeId, N)>,
+    ) -> Self {
+        let mut names: Vec<NodeId> = members.iter().map(|(name, _)| name.clone()).collect();
+        let local = local.map(|(name, node)| {
+            let number = names.iter().position(|known| *known == name).unwrap_or_else(|| {
+                names.push(name);
+                names.len() - 1
+            });
+            (number, node)
+        });
+        let local_number = local.as_ref().map_or(NOBODY, |(number, _)| *number);
+        let standing = Arc::new(Standing {
+            local: local_number,
+            leader: AtomicUsize::new(NOBODY),
+            nodes: (0..names.len()).map(|number| Standard::new(number == local_number)).collect(),
+            knowledge: Mutex::default(),
+            changed: watch::Sender::new(0),
+            names,
+        });
+        let hello = Hello {
+            version: 1,
+            cluster: cluster.to_owned(),
+            name: name.to_owned(),
+            purpose: Purpose::Link,
+        };
+        let mut links = Vec::new();
+        for number in 0..standing.names.len() {
+            let address = members.get(number).map(|(_, address)| address.clone());
+            links.push(match address {
+                Some(address) if number != local_number => {
+                    Some(standing.link(number, address, tls.clone(), hello.clone()))
+                }
+                _ => None,
+            });
+        }
+        Self { standing, links, local }
+    }
+
+    /// The number of the local node.
+    pub(super) fn local(&self) -> Option<usize> {
+        self.local.as_ref().map(|(number, _)| *number)
+    }
+
+    pub(super) fn count(&self) -> usize {
+        self.standing.names.len()
+    }
+
+    /// Opens a session on a node; `None` if it can't be reached.
+    pub(super) fn open(&self, number: usize, params: &SessionParams) -> Option<Seat<N>> {
+        match &self.local {
+            Some((local, node)) if *local == number => {
+                Some(Seat::Local(node.open(params.clone())))
+            }
+            _ => Some(Seat::Remote(self.links[number].as_ref()?.session(params)?)),
+        }
+    }
+
+    /// Counts a part that is sent to a node.
+    pub(super) fn begin(&self, number: usize) -> Outstanding {
+        self.standing.nodes[number].outstanding.fetch_add(1, Ordering::Relaxed);
+        Outstanding(Arc::clone(&self.standing), number)
+    }
+
+    /// Describes all nodes for a route; `refused` holds the numbers (as bits) of
+    /// those that have refused this part.
+    pub(super) fn candidates(&self, refused: u64, into: &mut Vec<Candidate>) {
+        if let Some((number, node)) = &self.local {
+            // The own node's word is newer than any view.
+            self.standing.take_state(*number, &node.state());
+        }
+        let leader = self.standing.leader.load(Ordering::Acquire);
+        into.clear();
+        into.extend(self.standing.nodes.iter().enumerate().map(|(number, node)| Candidate {
+            connected: node.up.load(Ordering::Relaxed),
+            healthy: node.healthy.load(Ordering::Relaxed),
+            local: number == self.standing.local,
+            leads: number == leader,
+            applied: Lsn(node.applied.load(Ordering::Relaxed)),
+            lag_bytes: node.lag_bytes.load(Ordering::Relaxed),
+            outstanding: node.outstanding.load(Ordering::Relaxed),
+            refused: number < 64 && refused & (1 << number) != 0,
+        }));
+    }
+
+    /// The leader's number, if one is known and open.
+    pub(super) fn leader(&self) -> Option<usize> {
+        let leader = self.standing.leader.load(Ordering::Acquire);
+        (leader != NOBODY).then_some(leader)
+    }
+
+    /// A node has shown data up to here.
+    pub(super) fn has_applied(&self, number: usize, lsn: Lsn) {
+        self.standing.nodes[number].applied.fetch_max(lsn.0, Ordering::Relaxed);
+    }
+
+    /// Takes the monitor's view.
+    pub(super) fn see(&self, view: View) {
+        let mut knowledge = self.standing.lock();
+        for seen in &view.nodes {
+            let Some(number) = self.standing.number(&seen.name) else { continue };
+            let node = &self.standing.nodes[number];
+            node.applied.fetch_max(seen.applied.0, Ordering::Relaxed);
+            node.lag_bytes.store(seen.lag_bytes, Ordering::Relaxed);
+            node.healthy.store(seen.healthy, Ordering::Relaxed);
+        }
+        if knowledge.see(view) {
+            self.standing.publish(&knowledge);
+        }
+    }
+
+    /// Takes a node's word on who leads.
+    pub(super) fn hear(&self, term: Term, leader: Option<&NodeId>) {
+        self.standing.hear(term, leader, false);
+    }
+
+    /// The newest term that is known.
+    pub(super) fn term(&self) -> Term {
+        self.standing.lock().term
+    }
+
+    /// Told of changes that may let somebody go on who waits.
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.standing.changed.subscribe()
+    }
+
+    /// Nodes that can be reached, of all.
+    pub(super) fn reachable(&self) -> (usize, usize) {
+        let up = self.standing.nodes.iter().filter(|node| node.up.load(Ordering::Relaxed)).count();
+        (up, self.count())
+    }
+}
+
+impl Standing {
+    fn link(self: &Arc<Self>, number: usize, address: String, tls: PeerTls, hello: Hello) -> Link {
+        let name = self.names[number].clone();
+        let expected = name.clone();
+        let open: super::link::Opener = Arc::new(move || {
+            let (address, tls, hello) = (address.clone(), tls.clone(), hello.clone());
+            let expected = expected.clone();
+            Box::pin(async move {
+                dial(&address, &tls, Some(expected.as_str()), &hello, DIAL_TIMEOUT).await
+            })
+        });
+        let standing = Arc::clone(self);
+        Link::start(name, open, move |event| match event {
+            LinkEvent::Up { term, leader } => {
+                standing.nodes[number].up.store(true, Ordering::SeqCst);
+                standing.hear(term, leader.as_ref(), false);
+                standing.bump();
+            }
+            LinkEvent::Down => {
+                standing.nodes[number].up.store(false, Ordering::SeqCst);
+                standing.bump();
+            }
+            LinkEvent::State(state) => standing.take_state(number, &state),
+        })
+    }
+
+    fn take_state(&self, number: usize, state: &crate::routing::link::NodeState) {
+        self.nodes[number].applied.fetch_max(state.applied.lsn.0, Ordering::Relaxed);
+        if state.leads && self.leader.load(Ordering::Acquire) == number {
+            return;
+        }
+        let leader = if state.leads { Some(&self.names[number]) } else { state.leader.as_ref() };
+        if leader.is_some() {
+            self.hear(state.applied.term, leader, state.leads);
+        }
+    }
+
+    fn hear(&self, term: Term, leader: Option<&NodeId>, open: bool) {
+        let mut knowledge = self.lock();
+        if knowledge.hear(term, leader, open) {
+            self.publish(&knowledge);
+        }
+    }
+
+    fn publish(&self, knowledge: &Knowledge) {
+        let leader = knowledge.leader.as_ref().filter(|_| knowledge.open);
+        let number = leader.and_then(|leader| self.number(leader)).unwrap_or(NOBODY);
+        self.leader.store(number, Ordering::Release);
+        self.bump();
+    }
+
+    fn bump(&self) {
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    fn number(&self, name: &NodeId) -> Option<usize> {
+        self.names.iter().position(|known| known == name)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Knowledge> {
+        self.knowledge.lock().expect("nobody panics while holding it")
+    }
+}
+
+impl Standard {
+    fn new(local: bool) -> Self {
+        Self {
+            up: AtomicBool::new(local),
+            healthy: AtomicBool::new(true),
+            applied: AtomicU64::new(0),
+            lag_bytes: AtomicU64::new(0),
+            outstanding: AtomicUsize::new(0),
+        }
+    }
+}
+
+/// A session on a node, here or elsewhere.
+pub(super) enum Seat<N: LocalNode> {
+    Local(N::Session),
+    Remote(LinkSession),
+}

@@ -1,0 +1,335 @@
+//! What happens before a session: encryption, cancel requests, start-up, password.
+//!
+//! ```text
+//!   accepted ──SSLRequest──► S ──handshake──► encrypted ─┐
+//!      │ └────SSLRequest, GSSENCRequest──► N ─┐           │
+//!      ├──────────────────────────────────────┴───────────┤
+//!      │                                            StartupMessage ──► SCRAM ──► session
+//!      └──CancelRequest──► closed
+//! ```
+
+use std::collections::BTreeMap;
+use std::io;
+
+use bytes::BytesMut;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+
+use crate::net::{ClientReader, ClientStream, ClientTls, ClientWriter};
+use crate::pg::backend::Writer;
+use crate::pg::frontend::RawMessage;
+use crate::pg::scram::{self, Offered, Verifier};
+use crate::pg::startup::{Packet, Startup, refuse_early_bytes};
+use crate::pg::{SqlError, SqlState};
+
+/// The PostgreSQL release whose protocol and catalogs are spoken.
+pub const SERVER_VERSION: &str = "15.18";
+
+/// Bytes of a message before the session has begun.
+const MESSAGE_MAX: usize = 65_536;
+
+/// Who may log in.
+pub(super) struct Accounts {
+    users: BTreeMap<String, Verifier>,
+    /// Makes up salts for users who don't exist.
+    mock_secret: [u8; 32],
+    /// Nobody is configured: everybody may, under any name.
+    open: bool,
+    database: String,
+}
+
+/// A client that has said who it is.
+pub(super) struct Introduced {
+    pub reader: ClientReader,
+    pub writer: ClientWriter,
+    /// What it has sent ahead.
+    pub inbound: BytesMut,
+    pub user: String,
+    pub database: String,
+    pub settings: BTreeMap<String, String>,
+}
+
+/// Where the start-up led.
+pub(super) enum Arrival {
+    Session(Box<Introduced>),
+    Cancel { pid: i32, secret: i32 },
+    /// It went away, or was told why not.
+    Nothing,
+}
+
+impl Accounts {
+    /// From (name, verifier) pairs; a verifier that can't be read names its user.
+    pub(super) fn new(users: &[(String, String)], database: &str) -> Result<Self, String> {
+        let mut known = BTreeMap::new();
+        for (name, verifier) in users {
+            let verifier = verifier
+                .parse()
+                .map_err(|error: scram::InvalidVerifier| format!("user {name:?}: {error}"))?;
+            known.insert(name.clone(), verifier);
+        }
+        Ok(Self {
+            open: known.is_empty(),
+            users: known,
+            mock_secret: rand::random(),
+            database: database.to_owned(),
+        })
+    }
+}
+
+/// Leads a client to its session. The caller bounds the time. `full` is whether the
+/// last free place is taken.
+pub(super) async fn arrive(
+    stream: TcpStream,
+    tls: Option<&ClientTls>,
+    accounts: &Accounts,
+    full: impl FnOnce() -> bool,
+) -> io::Result<Arrival> {
+    let mut inbound = BytesMut::with_capacity(8192);
+    let (stream, binding, packet) = match encrypt(stream, tls, &mut inbound).await? {
+        Encrypted::Ready { stream, binding, packet } => (stream, binding, packet),
+        Encrypted::Refused { mut stream, error } => {
+            let mut out = BytesMut::new();
+            Writer(&mut out).error(&error);
+            stream.write_all(&out).await?;
+            stream.shutdown().await?;
+            return Ok(Arrival::Nothing);
+        }
+        Encrypted::Left => return Ok(Arrival::Nothing),
+    };
+    let startup = match packet {
+        Packet::CancelRequest { pid, secret } => return Ok(Arrival::Cancel { pid, secret }),
+        Packet::Startup(startup) => startup,
+        Packet::SslRequest | Packet::GssEncRequest => return Ok(Arrival::Nothing),
+    };
+    let (mut reader, mut writer) = stream.split();
+    let mut out = BytesMut::new();
+    match introduce(&mut reader, &mut writer, &mut inbound, startup, binding, accounts, full).await
+    {
+        Ok((user, database, settings)) => Ok(Arrival::Session(Box::new(Introduced {
+            reader,
+            writer,
+            inbound,
+            user,
+            database,
+            settings,
+        }))),
+        Err(Rejection::Told(error)) => {
+            Writer(&mut out).error(&error);
+            writer.write(&mut out).await?;
+            writer.shutdown().await?;
+            Ok(Arrival::Nothing)
+        }
+        Err(Rejection::Io(error)) => Err(error),
+    }
+}
+
+enum Encrypted {
+    /// `packet` is not about encryption.
+    Ready { stream: ClientStream, binding: Option<Vec<u8>>, packet: Packet },
+    Refused { stream: ClientStream, error: SqlError },
+    Left,
+}
+
+/// Answers requests for encryption until another packet comes.
+async fn encrypt(
+    stream: TcpStream,
+    tls: Option<&ClientTls>,
+    inbound: &mut BytesMut,
+) -> io::Result<Encrypted> {
+    use tokio::io::AsyncReadExt as _;
+    let mut stream = ClientStream::Plain(stream);
+    let mut binding = None;
+    loop {
+        let packet = match Packet::take(inbound) {
+            Ok(Some(packet)) => packet,
+            Ok(None) => {
+                if stream.read_buf(inbound).await? == 0 {
+                    return Ok(Encrypted::Left);
+                }
+                continue;
+            }
+            Err(error) => return Ok(Encrypted::Refused { stream, error }),
+        };
+        if !matches!(packet, Packet::SslRequest | Packet::GssEncRequest) {
+            return Ok(Encrypted::Ready { stream, binding, packet });
+        }
+        if let Err(error) = refuse_early_bytes(inbound) {
+            return Ok(Encrypted::Refused { stream, error });
+        }
+        stream = match (packet, tls, stream) {
+            (Packet::SslRequest, Some(tls), ClientStream::Plain(mut plain)) => {
+                plain.write_all(b"S").await?;
+                binding = scram::server_end_point(&tls.leaf());
+                tls.accept(plain).await?
+            }
+            (_, _, mut stream) => {
+                stream.write_all(b"N").await?;
+                stream.flush().await?;
+                stream
+            }
+        };
+    }
+}
+
+enum Rejection {
+    Told(SqlError),
+    Io(io::Error),
+}
+
+impl From<SqlError> for Rejection {
+    fn from(error: SqlError) -> Self {
+        Self::Told(error)
+    }
+}
+
+impl From<io::Error> for Rejection {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+type Identity = (String, String, BTreeMap<String, String>);
+
+async fn introduce(
+    reader: &mut ClientReader,
+    writer: &mut ClientWriter,
+    inbound: &mut BytesMut,
+    startup: Startup,
+    binding: Option<Vec<u8>>,
+    accounts: &Accounts,
+    full: impl FnOnce() -> bool,
+) -> Result<Identity, Rejection> {
+    let mut out = BytesMut::new();
+    if startup.must_negotiate() {
+        Writer(&mut out).negotiate_protocol_version(0, &startup.protocol_options);
+    }
+    let user = startup.user()?.to_owned();
+    if startup.params.get("replication").is_some_and(|value| !is_off(value)) {
+        return Err(SqlError::fatal(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "replication connections are not supported",
+        )
+        .into());
+    }
+    if full() {
+        return Err(SqlError::fatal(
+            SqlState::TOO_MANY_CONNECTIONS,
+            "sorry, too many clients already",
+        )
+        .into());
+    }
+    if !accounts.open {
+        authenticate(reader, writer, inbound, &mut out, &user, binding, accounts).await?;
+    }
+    let database = startup.database().unwrap_or(&user).to_owned();
+    if database != accounts.database {
+        return Err(SqlError::fatal(
+            SqlState::INVALID_CATALOG_NAME,
+            format!("database \"{database}\" does not exist"),
+        )
+        .into());
+    }
+    let mut settings = BTreeMap::new();
+    for (name, value) in startup.settings()? {
+        settings.insert(name.to_ascii_lowercase(), value);
+    }
+    if let Some(encoding) = settings.get("client_encoding") {
+        let plain: String = encoding.chars().filter(char::is_ascii_alphanumeric).collect();
+        if !matches!(plain.to_ascii_lowercase().as_str(), "utf8" | "unicode" | "sqlascii" | "auto")
+        {
+            return Err(SqlError::fatal(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("client encoding \"{encoding}\" is not supported: only UTF8 is"),
+            )
+            .into());
+        }
+        settings.remove("client_encoding");
+    }
+    Writer(&mut out).authentication_ok();
+    writer.write(&mut out).await?;
+    Ok((user, database, settings))
+}
+
+async fn authenticate(
+    reader: &mut ClientReader,
+    writer: &mut ClientWriter,
+    inbound: &mut BytesMut,
+    out: &mut BytesMut,
+    user: &str,
+    binding: Option<Vec<u8>>,
+    accounts: &Accounts,
+) -> Result<(), Rejection> {
+    let verifier = match accounts.users.get(user) {
+        Some(verifier) => verifier.clone(),
+        None => Verifier::mock(&accounts.mock_secret, user),
+    };
+    let offered = Offered::new(user, verifier, binding);
+    Writer(out).authentication_sasl(offered.mechanisms());
+    writer.write(out).await?;
+    let first = response(reader, inbound).await?;
+    let (challenged, data) = offered.first(&first.body(), &rand::random())?;
+    Writer(out).authentication_sasl_continue(&data);
+    writer.write(out).await?;
+    let last = response(reader, inbound).await?;
+    let data = challenged.last(&last.body())?;
+    Writer(out).authentication_sasl_final(&data);
+    Ok(())
+}
+
+/// The client's next message, which must be of the exchange.
+async fn response(
+    reader: &mut ClientReader,
+    inbound: &mut BytesMut,
+) -> Result<RawMessage, Rejection> {
+    loop {
+        if let Some(message) = RawMessage::take(inbound, MESSAGE_MAX)? {
+            if message.tag() == b'p' {
+                return Ok(message);
+            }
+            return Err(SqlError::fatal(
+                SqlState::PROTOCOL_VIOLATION,
+                format!("expected SASL response, got message type {}", message.tag()),
+            )
+            .into());
+        }
+        inbound.reserve(4096);
+        if reader.read(inbound).await? == 0 {
+            return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+        }
+    }
+}
+
+fn is_off(value: &str) -> bool {
+    matches!(value, "" | "0" | "off" | "false" | "no")
+}
+
+/// Parameters told at the start, from the session's first settings.
+pub(super) fn parameter_statuses(
+    settings: &BTreeMap<String, String>,
+    user: &str,
+    standby: bool,
+    writer: &mut Writer<'_>,
+) {
+    let setting = |name: &str, default: &str| {
+        settings.get(name).map_or(default, String::as_str).to_owned()
+    };
+    let on_off = |standby| if standby { "on" } else { "off" };
+    let statuses = [
+        ("server_version", SERVER_VERSION.to_owned()),
+        ("server_encoding", "UTF8".to_owned()),
+        ("client_encoding", "UTF8".to_owned()),
+        ("application_name", setting("application_name", "")),
+        ("is_superuser", "on".to_owned()),
+        ("session_authorization", user.to_owned()),
+        ("DateStyle", setting("datestyle", "ISO, MDY")),
+        ("IntervalStyle", setting("intervalstyle", "postgres")),
+        ("TimeZone", setting("timezone", "UTC")),
+        ("integer_datetimes", "on".to_owned()),
+        ("standard_conforming_strings", "on".to_owned()),
+        ("default_transaction_read_only", setting("default_transaction_read_only", "off")),
+        ("in_hot_standby", on_off(standby).to_owned()),
+    ];
+    for (name, value) in statuses {
+        writer.parameter_status(name, &value);
+    }
+}
