@@ -100,6 +100,13 @@ impl<N: LocalNode> Nodes<N> {
         Self { standing, links, local }
     }
 
+    /// Takes the own node's word, which is newer than any view.
+    pub(super) fn ask_local(&self) {
+        if let Some((number, node)) = &self.local {
+            self.standing.take_state(*number, &node.state());
+        }
+    }
+
     /// The number of the local node.
     pub(super) fn local(&self) -> Option<usize> {
         self.local.as_ref().map(|(number, _)| *number)
@@ -112,9 +119,7 @@ impl<N: LocalNode> Nodes<N> {
     /// Opens a session on a node; `None` if it can't be reached.
     pub(super) fn open(&self, number: usize, params: &SessionParams) -> Option<Seat<N>> {
         match &self.local {
-            Some((local, node)) if *local == number => {
-                Some(Seat::Local(node.open(params.clone())))
-            }
+            Some((local, node)) if *local == number => Some(Seat::Local(node.open(params.clone()))),
             _ => Some(Seat::Remote(self.links[number].as_ref()?.session(params)?)),
         }
     }
@@ -128,10 +133,7 @@ impl<N: LocalNode> Nodes<N> {
     /// Describes all nodes for a route; `refused` holds the numbers (as bits) of
     /// those that have refused this part.
     pub(super) fn candidates(&self, refused: u64, into: &mut Vec<Candidate>) {
-        if let Some((number, node)) = &self.local {
-            // The own node's word is newer than any view.
-            self.standing.take_state(*number, &node.state());
-        }
+        self.ask_local();
         let leader = self.standing.leader.load(Ordering::Acquire);
         into.clear();
         into.extend(self.standing.nodes.iter().enumerate().map(|(number, node)| Candidate {

@@ -22,6 +22,8 @@ const STARTUP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections beyond the configured number that may be in start-up, to be told
 /// that they are too many, or to cancel.
 const STARTUPS_MAX: usize = 256;
+/// The own node is asked for its role this often.
+const ASK_LOCAL_EVERY: Duration = Duration::from_millis(100);
 /// Time that units in flight have to finish at shutdown.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -98,8 +100,7 @@ impl<N: LocalNode> Gateway<N> {
         local: Option<(NodeId, N)>,
     ) -> Result<Self, GatewayError> {
         let sql = &config.sql;
-        let accounts =
-            Accounts::new(&sql.users, &sql.database).map_err(GatewayError::Accounts)?;
+        let accounts = Accounts::new(&sql.users, &sql.database).map_err(GatewayError::Accounts)?;
         let tls = match &sql.certificate {
             Some((certificate, key)) => Some(ClientTls::load(certificate, key)?),
             None => None,
@@ -108,8 +109,7 @@ impl<N: LocalNode> Gateway<N> {
         let address = listener
             .local_addr()
             .map_err(|source| NetError::Listen { address: sql.listen.clone(), source })?;
-        let nodes =
-            Nodes::new(&config.cluster, &config.name, &config.nodes, &config.tls, local);
+        let nodes = Nodes::new(&config.cluster, &config.name, &config.nodes, &config.tls, local);
         let shared = Arc::new(Shared {
             nodes,
             cancels: Arc::default(),
@@ -156,12 +156,21 @@ impl<N: LocalNode> Gateway<N> {
         let clients = TaskTracker::new();
         let seen = Arc::clone(&self.shared);
         let follow_views = async move {
+            let mut first = true;
             loop {
-                let view = views.borrow_and_update().clone();
-                seen.nodes.see(view);
-                if views.changed().await.is_err() {
-                    std::future::pending::<()>().await;
+                if views.has_changed().unwrap_or(false) || first {
+                    let view = views.borrow_and_update().clone();
+                    seen.nodes.see(view);
+                    first = false;
                 }
+                tokio::select! {
+                    changed = views.changed() => if changed.is_err() {
+                        // No more views will come; nodes still say who leads.
+                        tokio::time::sleep(ASK_LOCAL_EVERY).await;
+                    },
+                    () = tokio::time::sleep(ASK_LOCAL_EVERY) => {}
+                }
+                seen.nodes.ask_local();
             }
         };
         tokio::select! {

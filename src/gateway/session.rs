@@ -22,14 +22,14 @@ use super::nodes::Seat;
 use super::serve::Shared;
 use super::startup::{Introduced, parameter_statuses};
 use super::{
-    Canceller, LocalNode, Mode, NodeSession, Out, Refusal, Reply, ReplySink, Request,
-    SessionParams,
+    Canceller, LocalNode, Mode, NodeSession, Out, Refusal, Reply, ReplySink, Request, SessionParams,
 };
 use crate::cluster::Position;
 use crate::log::ClientToken;
 use crate::net::{ClientReader, ClientWriter};
 use crate::pg::backend::{TransactionStatus, Writer};
 use crate::pg::{SqlError, SqlState};
+use crate::routing::lost;
 use crate::routing::reply::ReplyScan;
 use crate::routing::route::{
     Ask, Candidate, Next, Refused, Route, Sent, after_refusal, no_leader, no_node, route,
@@ -37,7 +37,6 @@ use crate::routing::route::{
 };
 use crate::routing::session::{Presence, Session};
 use crate::routing::unit::{Cut, Cutter, Need, Summary, summarize};
-use crate::routing::lost;
 use crate::sql::{Class, classify};
 
 /// Bytes that a client may send ahead while its unit runs.
@@ -171,8 +170,7 @@ impl<N: LocalNode> Client<N> {
         let socket = Arc::new(SocketState::default());
         let sink = SocketSink { writer, state: Arc::clone(&socket) };
         let session = Session::new(settings.clone(), rand::random());
-        let params =
-            SessionParams { user, database, settings, backend_pid: cancel.session.pid };
+        let params = SessionParams { user, database, settings, backend_pid: cancel.session.pid };
         let mut client = Self {
             seats: (0..shared.nodes.count()).map(|_| None).collect(),
             changes: shared.nodes.changes(),
@@ -197,6 +195,7 @@ impl<N: LocalNode> Client<N> {
     }
 
     fn greet(&mut self) {
+        self.shared.nodes.ask_local();
         self.standby = self.is_standby();
         let mut writer = Writer(&mut self.out.buffer);
         let params = &self.params;
@@ -223,10 +222,7 @@ impl<N: LocalNode> Client<N> {
     }
 
     /// Carries out the next part, or waits for more of it.
-    async fn advance(
-        &mut self,
-        stop: Pin<&mut impl Future<Output = ()>>,
-    ) -> Result<(), Ended> {
+    async fn advance(&mut self, stop: Pin<&mut impl Future<Output = ()>>) -> Result<(), Ended> {
         let copying = self.unit.as_ref().is_some_and(|unit| unit.copying);
         match self.cutter.cut(&self.inbound, self.shared.message_max, copying)? {
             Cut::Part { length, complete } => {
@@ -348,9 +344,7 @@ impl<N: LocalNode> Client<N> {
                 if self.seats[node].as_ref().is_some_and(|placed| !placed.seat.is_dead()) {
                     return Ok(Some((node, self.session.position)));
                 }
-                if self.seats[node].is_some() || !work.in_transaction {
-                    self.seats[node] = None;
-                }
+                self.leave(node);
                 if self.session.settled && !work.in_transaction && self.unit.is_none() {
                     self.unsettle(work);
                     return Ok(None);
@@ -369,15 +363,14 @@ impl<N: LocalNode> Client<N> {
                     work.refused |= bit(node);
                 }
                 waits @ (Route::WaitForLeader | Route::WaitForNode) => {
-                    if !self.wait(work).await? {
-                        let error = if work.looks_up {
-                            unknown_outcome()
-                        } else if waits == Route::WaitForLeader {
-                            no_leader(self.shared.nodes.term())
-                        } else {
-                            no_node()
-                        };
-                        self.fail(error, work);
+                    let error = if work.looks_up {
+                        unknown_outcome()
+                    } else if waits == Route::WaitForLeader {
+                        no_leader(self.shared.nodes.term())
+                    } else {
+                        no_node()
+                    };
+                    if !self.wait_or_fail(work, error).await? {
                         return Ok(None);
                     }
                 }
@@ -453,10 +446,8 @@ impl<N: LocalNode> Client<N> {
             if let Err(refusal) = self.run_at(node, request, false).await? {
                 return Ok(Err(refusal));
             }
-            let left = std::mem::replace(
-                &mut self.unit.as_mut().expect("it was there before").node,
-                node,
-            );
+            let left =
+                std::mem::replace(&mut self.unit.as_mut().expect("it was there before").node, node);
             self.seats[left] = None;
         }
         Ok(Ok(()))
@@ -491,7 +482,7 @@ impl<N: LocalNode> Client<N> {
         }
         match result {
             Some(result) => {
-                if result == Err(Refusal::Unknown) {
+                if matches!(result, Err(Refusal::Unknown)) {
                     self.leave(node);
                 }
                 Ok(result)
@@ -607,7 +598,7 @@ impl<N: LocalNode> Client<N> {
             match kind {
                 Refused::NeverRan => work.looks_up = false,
                 // It asks again, until somebody knows or time is up.
-                _ => return Ok(self.wait_or(work, unknown_outcome()).await?),
+                _ => return self.wait_or_fail(work, unknown_outcome()).await,
             }
         }
         let sent = Sent {
@@ -639,34 +630,31 @@ impl<N: LocalNode> Client<N> {
         }
     }
 
-    async fn wait_or(&mut self, work: &mut Work, error: SqlError) -> Result<bool, Ended> {
-        if self.wait(work).await? {
-            return Ok(true);
-        }
-        self.fail(error, work);
-        Ok(false)
-    }
-
-    /// Waits for news, and forgives those that refused. `false` once time is up, or
-    /// the client has been told that its wait was cancelled.
-    async fn wait(&mut self, work: &mut Work) -> Result<bool, Ended> {
+    /// Waits for news, and forgives those that refused. `false` once the client has
+    /// been told `error` because time is up, or that its wait was cancelled.
+    async fn wait_or_fail(&mut self, work: &mut Work, error: SqlError) -> Result<bool, Ended> {
         let deadline =
             *work.deadline.get_or_insert_with(|| Instant::now() + self.shared.leader_wait);
-        if Instant::now() >= deadline {
+        let cancel = Arc::clone(&self.cancel.session);
+        let cancelled = tokio::select! {
+            _ = self.changes.changed() => false,
+            () = tokio::time::sleep_until(deadline.min(Instant::now() + LOOK_AGAIN)) => false,
+            () = cancel.waiting.notified() => true,
+            () = vanished(&mut self.reader, &mut self.inbound) => return Err(Ended::Gone),
+        };
+        if cancelled {
+            // What is looked up may have taken place: that answer can't be hurried.
+            let told = if work.looks_up {
+                unknown_outcome()
+            } else {
+                SqlError::new(SqlState::QUERY_CANCELED, "canceling statement due to user request")
+            };
+            self.fail(told, work);
             return Ok(false);
         }
-        let next = deadline.min(Instant::now() + LOOK_AGAIN);
-        let cancel = Arc::clone(&self.cancel.session);
-        tokio::select! {
-            _ = self.changes.changed() => {}
-            () = tokio::time::sleep_until(next) => {}
-            () = cancel.waiting.notified() => {
-                return Err(Ended::Told(SqlError::fatal(
-                    SqlState::QUERY_CANCELED,
-                    "canceling statement due to user request",
-                )));
-            }
-            () = vanished(&mut self.reader, &mut self.inbound) => return Err(Ended::Gone),
+        if Instant::now() >= deadline {
+            self.fail(error, work);
+            return Ok(false);
         }
         work.refused = 0;
         Ok(true)

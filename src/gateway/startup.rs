@@ -52,7 +52,10 @@ pub(super) struct Introduced {
 /// Where the start-up led.
 pub(super) enum Arrival {
     Session(Box<Introduced>),
-    Cancel { pid: i32, secret: i32 },
+    Cancel {
+        pid: i32,
+        secret: i32,
+    },
     /// It went away, or was told why not.
     Nothing,
 }
@@ -125,8 +128,15 @@ pub(super) async fn arrive(
 
 enum Encrypted {
     /// `packet` is not about encryption.
-    Ready { stream: ClientStream, binding: Option<Vec<u8>>, packet: Packet },
-    Refused { stream: ClientStream, error: SqlError },
+    Ready {
+        stream: ClientStream,
+        binding: Option<Vec<u8>>,
+        packet: Packet,
+    },
+    Refused {
+        stream: ClientStream,
+        error: SqlError,
+    },
     Left,
 }
 
@@ -310,9 +320,8 @@ pub(super) fn parameter_statuses(
     standby: bool,
     writer: &mut Writer<'_>,
 ) {
-    let setting = |name: &str, default: &str| {
-        settings.get(name).map_or(default, String::as_str).to_owned()
-    };
+    let setting =
+        |name: &str, default: &str| settings.get(name).map_or(default, String::as_str).to_owned();
     let on_off = |standby| if standby { "on" } else { "off" };
     let statuses = [
         ("server_version", SERVER_VERSION.to_owned()),

@@ -140,8 +140,14 @@ pub struct Summary {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Effect {
     /// A Parse message, or a Query message with PREPARE in it.
-    Define { name: Bytes, message: Bytes, class: Class },
-    Close { name: Bytes },
+    Define {
+        name: Bytes,
+        message: Bytes,
+        class: Class,
+    },
+    Close {
+        name: Bytes,
+    },
     CloseAll,
 }
 
@@ -343,10 +349,9 @@ impl Summary {
 
     /// Notes that `name` must be there, unless this part itself brings it.
     fn use_statement(&mut self, name: &Bytes) {
-        let defined_here = self
-            .effects
-            .iter()
-            .any(|effect| matches!(effect, Effect::Define { name: defined, .. } if defined == name));
+        let defined_here = self.effects.iter().any(
+            |effect| matches!(effect, Effect::Define { name: defined, .. } if defined == name),
+        );
         if !defined_here && !self.uses.contains(name) {
             self.uses.push(name.clone());
         }

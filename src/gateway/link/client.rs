@@ -33,7 +33,10 @@ pub type Opener = Arc<
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum LinkEvent {
     /// The node can be reached; it knows this leader.
-    Up { term: Term, leader: Option<NodeId> },
+    Up {
+        term: Term,
+        leader: Option<NodeId>,
+    },
     Down,
     State(NodeState),
 }

@@ -19,7 +19,12 @@ pub(super) struct Outgoing {
 
 impl Outgoing {
     pub(super) fn new() -> Self {
-        Self { queue: Mutex::default(), closed: AtomicBool::new(false), filled: Notify::new(), drained: Notify::new() }
+        Self {
+            queue: Mutex::default(),
+            closed: AtomicBool::new(false),
+            filled: Notify::new(),
+            drained: Notify::new(),
+        }
     }
 
     /// Queues frames and wakes the writer.

@@ -86,17 +86,19 @@ async fn receive<N: LocalNode>(
     let silence = tokio::time::sleep(SILENCE_MAX);
     tokio::pin!(silence);
     loop {
+        let (stopping, busy) = (sessions.stopping, Arc::clone(&sessions.busy));
         let frame = tokio::select! {
             biased;
             frame = reader.recv() => frame?,
-            () = shutdown.cancelled(), if !sessions.stopping => {
+            () = shutdown.cancelled(), if !stopping => {
                 sessions.stopping = true;
                 silence.as_mut().reset(tokio::time::Instant::now() + DRAIN_MAX);
                 continue;
             }
-            () = sessions.busy.until_idle(), if sessions.stopping => return Ok(()),
-            () = &mut silence, if sessions.stopping => return Ok(()),
-            () = &mut silence => return Err(violation("no sign of life")),
+            () = busy.until_idle(), if stopping => return Ok(()),
+            () = &mut silence => {
+                return if stopping { Ok(()) } else { Err(violation("no sign of life")) };
+            }
         };
         if !sessions.stopping {
             silence.as_mut().reset(tokio::time::Instant::now() + SILENCE_MAX);
