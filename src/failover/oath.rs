@@ -292,6 +292,9 @@ impl Oath {
             return;
         }
         self.bound.led = term;
+        // The log of whoever is appointed is the cluster's from here on: an unproven node
+        // is chosen only where all are new, or an operator accepts what that means.
+        self.bound.unproven = false;
         out.push(OathCommand::Persist(self.bound));
         let wait_until = now.plus(Duration::from_nanos(wait_ns));
         self.office = Office::Opening { wait_until, committed: false };
@@ -304,10 +307,6 @@ impl Oath {
         let Office::Opening { wait_until, committed: true } = self.office else { return };
         if now < wait_until {
             return;
-        }
-        if self.bound.unproven {
-            self.bound.unproven = false;
-            out.push(OathCommand::Persist(self.bound));
         }
         self.office = Office::Leading;
         self.publish(out);

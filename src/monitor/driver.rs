@@ -198,7 +198,9 @@ impl Driver {
         let machine = self.machine.as_ref().expect("put back after each step");
         let view = machine.view(now());
         let urgent = essence(&view) != essence(&self.told);
-        let due = now().since(self.pushed) >= self.heartbeat && view != self.told;
+        // Also without news now and then, so that a dead connection shows as silence.
+        let age = now().since(self.pushed);
+        let due = age >= self.heartbeat && view != self.told || age >= self.heartbeat * 4;
         if !urgent && !due {
             return;
         }

@@ -184,6 +184,8 @@ struct Cluster {
     failovers: VecDeque<Moment>,
     /// The election under way was nobody's wish.
     automatic: bool,
+    /// Since when the present leader is watched.
+    watched_since: Moment,
     /// The appointed node has opened.
     opened: bool,
     /// Who is to lead instead, once it holds everything.
@@ -252,6 +254,7 @@ impl Machine {
             last_step: now,
             failovers: VecDeque::new(),
             automatic: false,
+            watched_since: now,
             opened: false,
             then: None,
             asked: None,

@@ -71,6 +71,13 @@ fn resume(phase: Starting, now: Moment, cluster: &mut Cluster, out: &mut Vec<Com
     if now < cluster.hold_off_until && !(all && cluster.state.leader().is_none()) {
         return Phase::Starting(phase);
     }
+    // An appointment that was recorded and never sent, or a leader that restarted.
+    if let Some(leader) = cluster.state.leader()
+        && cluster.leader_report().is_some()
+    {
+        let reason = format!("{leader}, appointed in term {}, does not lead", cluster.state.term);
+        return Promising::begin(now, Cause::automatic(Rule::Resumed, reason), cluster, out);
+    }
     if cluster.state.leader().is_some() {
         let reason =
             format!("held off; the leader of term {} is still unheard", cluster.state.term);

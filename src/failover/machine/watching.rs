@@ -29,6 +29,7 @@ impl Watching {
     ) -> Phase {
         cluster.enter("watching", rule, reason, out);
         cluster.unblock();
+        cluster.watched_since = now;
         let leader = cluster.state.leader().expect("watching means that a leader is recorded");
         // A leader that has just been appointed or found gets the suspicion time anew.
         let leader = leader.clone();
@@ -215,10 +216,13 @@ impl Cluster {
 
     /// The leader is gone, or came back as a follower.
     fn absent_leader(&mut self, now: Moment, out: &mut Vec<Command>) -> Option<Cause> {
+        // A node that was wiped, or never heard of its appointment, does not know that it
+        // leads; it has connected anew since it is watched.
+        let leader = self.state.leader();
+        let came_back = leader.is_some_and(|leader| self.nodes[leader].since > self.watched_since);
         let gave_up = self.leader_report().is_some_and(|report| {
             report.role == Role::Follower
-                && report.term == self.state.term
-                && (report.led == report.term || report.unproven)
+                && (report.led == self.state.term && report.term == report.led || came_back)
         });
         if gave_up {
             let sentence = self.flapping(now);

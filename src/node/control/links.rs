@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::cluster::NodeId;
@@ -60,12 +61,19 @@ pub(super) struct Dialler {
     pub timeout: Duration,
 }
 
+/// A connection that is there.
+struct Up {
+    generation: u64,
+    outbox: Outbox,
+    heard: Instant,
+}
+
 /// All connections.
 pub(super) struct Links {
     dialler: Dialler,
     events: mpsc::Sender<LinkEvent>,
     happened: mpsc::Receiver<LinkEvent>,
-    up: BTreeMap<Peer, (u64, Outbox)>,
+    up: BTreeMap<Peer, Up>,
     dialling: BTreeMap<Peer, AbortOnDropHandle<()>>,
     generation: u64,
 }
@@ -86,20 +94,31 @@ impl Links {
     pub(super) fn note(&mut self, event: LinkEvent) -> Option<(Peer, Option<Bytes>)> {
         match event {
             LinkEvent::Up { peer, generation, outbox } => {
-                self.up.insert(peer.clone(), (generation, outbox));
+                let heard = Instant::now();
+                self.up.insert(peer.clone(), Up { generation, outbox, heard });
                 Some((peer, None))
             }
             LinkEvent::Frame { peer, generation, frame } => {
-                let current = self.up.get(&peer).is_some_and(|(held, _)| *held == generation);
-                current.then_some((peer, Some(frame)))
+                let up = self.up.get_mut(&peer).filter(|up| up.generation == generation)?;
+                up.heard = Instant::now();
+                Some((peer, Some(frame)))
             }
             LinkEvent::Down { peer, generation } => {
-                if self.up.get(&peer).is_some_and(|(held, _)| *held == generation) {
+                if self.up.get(&peer).is_some_and(|up| up.generation == generation) {
                     self.up.remove(&peer);
                 }
                 None
             }
             LinkEvent::Leads { .. } => None,
+        }
+    }
+
+    /// Closes a connection whose other end has said nothing for `patience`: it is dialled
+    /// again, perhaps to another machine.
+    pub(super) fn give_up_silent(&mut self, peer: &Peer, patience: Duration) {
+        if self.up.get(peer).is_some_and(|up| up.heard.elapsed() > patience) {
+            tracing::warn!(?peer, "silent; dialling again");
+            self.up.remove(peer);
         }
     }
 
@@ -109,8 +128,8 @@ impl Links {
 
     /// Queues a frame; a peer that doesn't take it loses its connection.
     pub(super) fn post(&mut self, peer: &Peer, frame: Vec<u8>) {
-        if let Some((_, outbox)) = self.up.get(peer)
-            && !outbox.post(frame)
+        if let Some(up) = self.up.get(peer)
+            && !up.outbox.post(frame)
         {
             tracing::warn!(?peer, "a control connection is stuck and is closed");
             self.up.remove(peer);

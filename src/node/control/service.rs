@@ -171,6 +171,7 @@ impl Service {
 
     async fn heartbeat(&mut self) -> Result<(), KeepError> {
         self.step(OathInput::Tick).await?;
+        self.links.give_up_silent(&Peer::Monitor, self.timing.lease * 2);
         self.report();
         self.ask_for_lease();
         if self.oath.leader().is_none() && !self.links.is_up(&Peer::Monitor) {
