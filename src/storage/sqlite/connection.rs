@@ -212,8 +212,8 @@ impl Sqlite {
     /// Prepares, or takes from the cache. `sql` is exactly one statement.
     pub fn prepare(&mut self, sql: &str) -> Result<Statement, SqliteError> {
         self.handle.check_schema()?;
-        if let Some((text, cached)) = self.handle.cache().statements.pop_entry(sql) {
-            return Ok(Statement::new(Arc::clone(&self.handle), text, cached, true));
+        if let Some(statement) = self.check_out_cached(sql) {
+            return Ok(statement);
         }
         let (prepared, tail) = self.compile(sql)?;
         if !tail.is_empty() && !refusals::is_blank(tail) {
@@ -227,6 +227,11 @@ impl Sqlite {
             )));
         };
         Ok(self.check_out(sql, prepared))
+    }
+
+    fn check_out_cached(&self, sql: &str) -> Option<Statement> {
+        let (text, cached) = self.handle.cache().statements.pop_entry(sql)?;
+        Some(Statement::new(Arc::clone(&self.handle), text, cached, true))
     }
 
     fn check_out(&self, sql: &str, prepared: Prepared) -> Statement {
@@ -258,8 +263,8 @@ impl Sqlite {
     /// Runs statements without parameters or results (BEGIN, SAVEPOINT, DDL).
     pub fn execute_batch(&mut self, sql: &str) -> Result<(), SqliteError> {
         self.handle.check_schema()?;
-        if let Some((text, cached)) = self.handle.cache().statements.pop_entry(sql) {
-            return run(Statement::new(Arc::clone(&self.handle), text, cached, true));
+        if let Some(statement) = self.check_out_cached(sql) {
+            return run(statement);
         }
         let mut rest = sql;
         while !rest.is_empty() {

@@ -1,14 +1,15 @@
 //! What the storage of a node promises of SQLite, tried on real files.
 
+mod shipping;
+
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::log::{Context, Lsn, Term, Value, ValueRef};
+use crate::log::{Context, Lsn, Term, Value};
 
 /// A directory, and a writer of a database in it.
 fn writer() -> (TempDir, Sqlite) {
