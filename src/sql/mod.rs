@@ -4,10 +4,17 @@
 
 pub mod catalog;
 mod classify;
+mod determinism;
+mod scan;
+mod split;
+mod translate;
 mod translated;
+mod types;
 
 pub use classify::{Class, Isolation, classify};
+pub use split::split;
+pub use translate::translate;
 pub use translated::{
     Column, CopyFormat, CopyOptions, Kind, Ship, SqliteStatement, Tag, TranslateContext,
-    Translated, split, translate,
+    Translated,
 };

@@ -1,9 +1,11 @@
-//! STUB: the shapes are fixed, the functions are to come.
+//! What a translation says: the statements for SQLite, and everything about them
+//! that the session needs.
+
 use std::sync::Arc;
 
 use super::Isolation;
 use super::catalog::Catalog;
-use crate::pg::{Oid, SqlError};
+use crate::pg::Oid;
 
 pub use crate::pg::copy::{CopyFormat, CopyOptions};
 
@@ -173,18 +175,8 @@ pub struct TranslateContext<'a> {
     pub param_types: &'a [Oid],
     /// Schemas, in order.
     pub search_path: &'a [String],
+    /// The session's TimeZone, in which literals and conversions are read; empty is UTC.
+    pub time_zone: &'a str,
     /// SQLite's own dialect: pass the text through, translate nothing.
     pub sqlite_dialect: bool,
-}
-
-/// Cuts a simple-query string into its statements, without their semicolons.
-#[allow(unused_variables, clippy::todo)]
-pub fn split(text: &str) -> Result<Vec<&str>, SqlError> {
-    todo!()
-}
-
-/// Translates one statement.
-#[allow(unused_variables, clippy::todo)]
-pub fn translate(statement: &str, context: &TranslateContext<'_>) -> Result<Translated, SqlError> {
-    todo!()
 }

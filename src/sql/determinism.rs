@@ -1,0 +1,149 @@
+//! Which functions and relations read something besides the database and the
+//! frozen context of a statement: the one table that decides how a statement that
+//! uses them is routed and shipped.
+//!
+//! | reads                                       | routed to | shipped as |
+//! |---------------------------------------------|-----------|------------|
+//! | arguments, tables, frozen clock, seeded random numbers | any node | its text |
+//! | sequences, advisory locks, notifications    | leader    | its text (draws are in the context) |
+//! | the session: settings, user, backend         | any node | row changes |
+//! | the node: positions, role, activity, sizes   | any node | row changes |
+
+/// What a function's result depends on, besides its arguments and the database.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Reads {
+    /// Nothing, or what the frozen context holds.
+    Frozen,
+    /// State that only the leader has, or that the call changes.
+    Leader,
+    /// The session that runs it.
+    Session,
+    /// The node that runs it.
+    Node,
+}
+
+const LEADER: &[&str] = &["currval", "lastval", "nextval", "pg_notify", "setval"];
+
+const SESSION: &[&str] = &[
+    "current_catalog",
+    "current_database",
+    "current_query",
+    "current_role",
+    "current_schema",
+    "current_schemas",
+    "current_setting",
+    "current_user",
+    "has_any_column_privilege",
+    "has_column_privilege",
+    "has_database_privilege",
+    "has_schema_privilege",
+    "has_sequence_privilege",
+    "has_table_privilege",
+    "inet_client_addr",
+    "inet_client_port",
+    "pg_backend_pid",
+    "pg_is_other_temp_schema",
+    "pg_my_temp_schema",
+    "session_user",
+    "set_config",
+    "user",
+];
+
+const NODE: &[&str] = &[
+    "inet_server_addr",
+    "inet_server_port",
+    "pg_conf_load_time",
+    "pg_current_wal_flush_lsn",
+    "pg_current_wal_insert_lsn",
+    "pg_current_wal_lsn",
+    "pg_current_xact_id",
+    "pg_database_size",
+    "pg_indexes_size",
+    "pg_is_in_recovery",
+    "pg_last_wal_receive_lsn",
+    "pg_last_wal_replay_lsn",
+    "pg_last_xact_replay_timestamp",
+    "pg_postmaster_start_time",
+    "pg_relation_size",
+    "pg_sleep",
+    "pg_table_size",
+    "pg_total_relation_size",
+    "txid_current",
+    "version",
+];
+
+/// What `function` (folded to lower case, without its schema) reads.
+pub(super) fn function_reads(function: &str) -> Reads {
+    if must_see_leader(function) {
+        Reads::Leader
+    } else if SESSION.binary_search(&function).is_ok() {
+        Reads::Session
+    } else if NODE.binary_search(&function).is_ok() || function.starts_with("pg_stat_") {
+        Reads::Node
+    } else {
+        Reads::Frozen
+    }
+}
+
+/// Whether a call of `function`, in any case, belongs on the leader.
+pub(super) fn must_see_leader(function: &str) -> bool {
+    // Nearly every word of a statement comes here: most leave at once.
+    match function.len() {
+        6..=9 => LEADER.iter().any(|name| name.eq_ignore_ascii_case(function)),
+        16.. => function
+            .get(..12)
+            .is_some_and(|start| start.eq_ignore_ascii_case("pg_advisory_"))
+            || function.get(..16).is_some_and(|start| {
+                start.eq_ignore_ascii_case("pg_try_advisory_")
+            }),
+        _ => false,
+    }
+}
+
+/// Whether the contents of system relation `name` differ between nodes or sessions.
+pub(super) fn relation_is_local(name: &str) -> bool {
+    name.starts_with("pg_stat_")
+        || name.starts_with("pg_statio_")
+        || matches!(
+            name,
+            "pg_locks" | "pg_settings" | "pg_cursors" | "pg_prepared_statements" | "pg_file_settings"
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_are_sorted() {
+        for table in [LEADER, NODE] {
+            assert!(table.is_sorted());
+        }
+        let mut sorted = SESSION.to_vec();
+        sorted.sort_unstable();
+        assert_eq!(sorted, SESSION);
+    }
+
+    #[test]
+    fn each_function_has_one_class() {
+        let cases = [
+            ("nextval", Reads::Leader),
+            ("pg_advisory_lock", Reads::Leader),
+            ("pg_try_advisory_xact_lock", Reads::Leader),
+            ("now", Reads::Frozen),
+            ("random", Reads::Frozen),
+            ("clock_timestamp", Reads::Frozen),
+            ("gen_random_uuid", Reads::Frozen),
+            ("current_user", Reads::Session),
+            ("pg_backend_pid", Reads::Session),
+            ("pg_stat_get_activity", Reads::Node),
+            ("pg_is_in_recovery", Reads::Node),
+        ];
+        for (function, expected) in cases {
+            assert_eq!(function_reads(function), expected, "{function}");
+        }
+        assert!(must_see_leader("NextVal"));
+        assert!(relation_is_local("pg_stat_activity"));
+        assert!(!relation_is_local("pg_class"));
+    }
+}

@@ -1,0 +1,665 @@
+//! ALTER TABLE: each action changes the table's description; then either SQLite's own
+//! ALTER TABLE does it, or the table is rebuilt once for all of them.
+
+use sqlparser::ast::{
+    AlterColumnOperation, AlterTable, AlterTableOperation, ColumnDef, ColumnOption, DropBehavior,
+    Expr, GeneratedAs, Ident, RenameTableNameKind, TableConstraint, VisitMut, VisitorMut,
+};
+
+use super::create_table::{Draft, default_text};
+use super::nothing;
+use super::rows::{self, Oids};
+use crate::pg::{SqlError, SqlState};
+use crate::sql::catalog::{Attribute, ConstraintKind, Identity, Relation};
+use crate::sql::translate::returning::{check_table, type_of, undefined_column};
+use crate::sql::translate::{Translator, names, syntax, translated};
+use crate::sql::translated::{Kind, Tag, Translated};
+use crate::sql::types::{self, Type};
+
+/// What a column of the rebuilt table is filled with.
+#[derive(Clone)]
+enum Fill {
+    /// A column of the old table, by its name there.
+    Old(String),
+    /// An expression over the old row.
+    Expression(String),
+}
+
+/// A table on its way from what it was to what it shall be.
+struct Change {
+    draft: Draft,
+    fills: Vec<Fill>,
+    rebuild: bool,
+    /// Statements of SQLite's own ALTER TABLE.
+    native: Vec<String>,
+}
+
+impl Translator<'_> {
+    pub(super) fn alter_table(&mut self, alter: &AlterTable) -> Result<Translated, SqlError> {
+        let relation = match self.target(&alter.name) {
+            Ok(relation) => relation,
+            Err(error) => {
+                let name = names::last(&alter.name).unwrap_or_default();
+                if alter.if_exists {
+                    return Ok(nothing("ALTER TABLE"));
+                }
+                return match (self.context.catalog.sequences.contains_key(&name), self.find_index(&name)) {
+                    (false, None) => Err(error),
+                    _ => Ok(nothing("ALTER TABLE")),
+                };
+            }
+        };
+        if let [AlterTableOperation::RenameTable { table_name }] = alter.operations.as_slice() {
+            return self.rename_table(relation, table_name);
+        }
+        if let [AlterTableOperation::OwnerTo { .. }] = alter.operations.as_slice() {
+            return Ok(nothing("ALTER TABLE"));
+        }
+        check_table(relation, "alter")?;
+        let mut change = Change {
+            draft: Draft { relation: relation.clone(), sequences: Vec::new() },
+            fills: relation
+                .attributes
+                .iter()
+                .map(|attribute| Fill::Old(attribute.name.clone()))
+                .collect(),
+            rebuild: false,
+            native: Vec::new(),
+        };
+        for operation in &alter.operations {
+            self.apply(&mut change, operation, relation)?;
+        }
+        let changed = change.rebuild || !change.native.is_empty();
+        if !changed {
+            return Ok(nothing("ALTER TABLE"));
+        }
+        let mut oids = Oids::default();
+        let mut statements = if change.rebuild {
+            self.rebuild(relation, &change.draft.relation, &change.fills)?
+        } else {
+            change.native
+        };
+        statements.extend(redescribed(&change.draft.relation, &mut oids));
+        for sequence in &change.draft.sequences {
+            statements.push(rows::sequence(sequence, &mut oids));
+        }
+        statements.extend(oids.taken());
+        Ok(translated(
+            Kind::Ddl { rebuild: change.rebuild },
+            Tag::Fixed("ALTER TABLE"),
+            Vec::new(),
+            statements,
+        ))
+    }
+
+    fn apply(
+        &mut self,
+        change: &mut Change,
+        operation: &AlterTableOperation,
+        old: &Relation,
+    ) -> Result<(), SqlError> {
+        match operation {
+            AlterTableOperation::AddColumn { if_not_exists, column_def, .. } => {
+                self.add_column(change, column_def, *if_not_exists)
+            }
+            AlterTableOperation::DropColumn { column_names, if_exists, drop_behavior, .. } => {
+                for column in column_names {
+                    let cascade = matches!(drop_behavior, Some(DropBehavior::Cascade));
+                    self.drop_column(change, &names::fold(column), *if_exists, cascade)?;
+                }
+                Ok(())
+            }
+            AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
+                self.rename_column(change, &names::fold(old_column_name), &names::fold(new_column_name))
+            }
+            AlterTableOperation::AddConstraint { constraint, .. } => {
+                self.draft_constraint(&mut change.draft, constraint)?;
+                self.check_constraint(change, constraint)
+            }
+            AlterTableOperation::DropConstraint { if_exists, name, .. } => {
+                let name = names::fold(name);
+                let relation = &mut change.draft.relation;
+                let before = relation.constraints.len();
+                relation.constraints.retain(|constraint| constraint.name != name);
+                relation.indexes.retain(|index| index.name != name);
+                if relation.constraints.len() == before {
+                    if *if_exists {
+                        return Ok(());
+                    }
+                    return Err(SqlError::new(
+                        SqlState::UNDEFINED_OBJECT,
+                        format!("constraint \"{name}\" of relation \"{}\" does not exist", relation.name),
+                    ));
+                }
+                change.rebuild = true;
+                Ok(())
+            }
+            AlterTableOperation::RenameConstraint { old_name, new_name } => {
+                let (old_name, new_name) = (names::fold(old_name), names::fold(new_name));
+                let relation = &mut change.draft.relation;
+                let constraint = relation
+                    .constraints
+                    .iter_mut()
+                    .find(|constraint| constraint.name == old_name)
+                    .ok_or_else(|| {
+                        SqlError::new(
+                            SqlState::UNDEFINED_OBJECT,
+                            format!("constraint \"{old_name}\" for table \"{}\" does not exist", relation.name),
+                        )
+                    })?;
+                constraint.name.clone_from(&new_name);
+                relation.indexes.retain(|index| index.name != old_name);
+                change.rebuild = true;
+                Ok(())
+            }
+            AlterTableOperation::AlterColumn { column_name, op } => {
+                self.alter_column(change, column_name, op, old)
+            }
+            // Who owns it and how PostgreSQL stores it make no difference here.
+            AlterTableOperation::OwnerTo { .. }
+            | AlterTableOperation::SetLogged
+            | AlterTableOperation::SetUnlogged
+            | AlterTableOperation::ReplicaIdentity { .. }
+            | AlterTableOperation::ValidateConstraint { .. }
+            | AlterTableOperation::SetOptionsParens { .. } => Ok(()),
+            other => Err(SqlError::unsupported(format_args!("ALTER TABLE … {other}"))),
+        }
+    }
+
+    fn add_column(
+        &mut self,
+        change: &mut Change,
+        column: &ColumnDef,
+        if_not_exists: bool,
+    ) -> Result<(), SqlError> {
+        let name = names::fold(&column.name);
+        let relation = &change.draft.relation;
+        if relation.attributes.iter().any(|attribute| attribute.name == name) {
+            if if_not_exists {
+                return Ok(());
+            }
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{name}\" of relation \"{}\" already exists", relation.name),
+            ));
+        }
+        let constraints = change.draft.relation.constraints.len();
+        self.draft_column(&mut change.draft, column)?;
+        let relation = change.draft.relation.clone();
+        let Some(attribute) = relation.attributes.last() else { return Ok(()) };
+        // A generated column fills itself; the fill of the others is their default.
+        let sequence = change.draft.sequences.iter().find(|sequence| {
+            sequence.owner.as_ref().is_some_and(|(_, owned)| *owned == name)
+        });
+        let fill = match (sequence, attribute.identity) {
+            (Some(sequence), Some(_)) => format!("nextval({})", names::quote_literal(&sequence.name)),
+            _ => self.default_value(attribute, &relation)?,
+        };
+        let constant = fill == "NULL" || is_constant(&fill);
+        let plain = constraints == relation.constraints.len()
+            && attribute.generated.is_none()
+            && constant
+            && !(attribute.not_null && fill == "NULL")
+            && !change.rebuild;
+        if plain {
+            let mut sql = format!(
+                "ALTER TABLE {} ADD COLUMN {} {}",
+                names::quote(&relation.name),
+                names::quote(&name),
+                types::sqlite_column_type(attribute.oid)
+            );
+            if attribute.not_null {
+                sql.push_str(" NOT NULL");
+            }
+            if fill != "NULL" {
+                sql.push_str(&format!(" DEFAULT {fill}"));
+            }
+            change.native.push(sql);
+        } else {
+            change.rebuild = true;
+        }
+        change.fills.push(Fill::Expression(fill));
+        Ok(())
+    }
+
+    fn drop_column(
+        &mut self,
+        change: &mut Change,
+        column: &str,
+        if_exists: bool,
+        cascade: bool,
+    ) -> Result<(), SqlError> {
+        let relation = &mut change.draft.relation;
+        let Some(at) = relation.attributes.iter().position(|attribute| attribute.name == column) else {
+            if if_exists {
+                return Ok(());
+            }
+            return Err(undefined_column(relation, column));
+        };
+        let table = relation.name.clone();
+        let referenced = self.context.catalog.relations.values().any(|other| {
+            other.constraints.iter().any(|constraint| {
+                matches!(&constraint.kind, ConstraintKind::ForeignKey { table: target, columns, .. }
+                    if *target == table && columns.iter().any(|name| name == column))
+            })
+        });
+        if referenced {
+            if !cascade {
+                return Err(SqlError::new(
+                    SqlState("2BP01"),
+                    format!(
+                        "cannot drop column {column} of table {table} because other objects depend on it"
+                    ),
+                ));
+            }
+            return Err(SqlError::unsupported("DROP COLUMN CASCADE of a referenced column"));
+        }
+        let mentions = |text: &String| {
+            syntax::parse_expression(text).is_ok_and(|expr| mentions_column(&expr, column))
+        };
+        relation.constraints.retain(|constraint| match &constraint.kind {
+            ConstraintKind::Check(text) => !mentions(text),
+            _ => !constraint.columns.iter().any(|name| name == column),
+        });
+        relation.indexes.retain(|index| {
+            !index.columns.iter().any(|name| {
+                let name = name.strip_suffix(" DESC").unwrap_or(name);
+                name == column || (name.starts_with('(') && mentions(&name.to_owned()))
+            }) && !index.predicate.as_ref().is_some_and(mentions)
+        });
+        relation.attributes.remove(at);
+        change.fills.remove(at);
+        change.rebuild = true;
+        Ok(())
+    }
+
+    fn rename_column(
+        &mut self,
+        change: &mut Change,
+        old: &str,
+        new: &str,
+    ) -> Result<(), SqlError> {
+        let relation = &mut change.draft.relation;
+        if relation.attributes.iter().any(|attribute| attribute.name == new) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{new}\" of relation \"{}\" already exists", relation.name),
+            ));
+        }
+        let table = relation.name.clone();
+        let Some(attribute) = relation.attributes.iter_mut().find(|attribute| attribute.name == old) else {
+            return Err(SqlError::new(
+                SqlState::UNDEFINED_COLUMN,
+                format!("column \"{old}\" does not exist"),
+            ));
+        };
+        new.clone_into(&mut attribute.name);
+        let renamed = |text: &mut String| {
+            if let Ok(mut expr) = syntax::parse_expression(text) {
+                rename_in(&mut expr, old, new);
+                *text = expr.to_string();
+            }
+        };
+        let rename = |names: &mut Vec<String>| {
+            for name in names.iter_mut().filter(|name| *name == old) {
+                new.clone_into(name);
+            }
+        };
+        for constraint in &mut relation.constraints {
+            rename(&mut constraint.columns);
+            match &mut constraint.kind {
+                ConstraintKind::Check(text) => renamed(text),
+                ConstraintKind::ForeignKey { table: target, columns, .. } if *target == table => {
+                    rename(columns);
+                }
+                _ => {}
+            }
+        }
+        for index in &mut relation.indexes {
+            for column in &mut index.columns {
+                let (name, order) = match column.strip_suffix(" DESC") {
+                    Some(name) => (name.to_owned(), " DESC"),
+                    None => (column.clone(), ""),
+                };
+                if name == old {
+                    *column = format!("{new}{order}");
+                } else if name.starts_with('(') {
+                    let mut text = name;
+                    renamed(&mut text);
+                    *column = format!("{text}{order}");
+                }
+            }
+            if let Some(predicate) = &mut index.predicate {
+                renamed(predicate);
+            }
+        }
+        for attribute in &mut relation.attributes {
+            if let Some(text) = &mut attribute.generated {
+                renamed(text);
+            }
+        }
+        change.native.push(format!(
+            "ALTER TABLE {} RENAME COLUMN {} TO {}",
+            names::quote(&table),
+            names::quote(old),
+            names::quote(new)
+        ));
+        // What others say of it.
+        change.native.push(format!(
+            "UPDATE towline_sequence SET owner_column = {} WHERE owner_table = {} AND owner_column = {}",
+            names::quote_literal(new),
+            names::quote_literal(&table),
+            names::quote_literal(old)
+        ));
+        change.native.push(format!(
+            "UPDATE towline_constraint SET target_columns = (SELECT json_group_array(CASE WHEN value = \
+             {old} THEN {new} ELSE value END) FROM json_each(target_columns)) WHERE target = {table}",
+            old = names::quote_literal(old),
+            new = names::quote_literal(new),
+            table = names::quote_literal(&table)
+        ));
+        if change.rebuild {
+            return Err(SqlError::unsupported("RENAME COLUMN together with other actions"));
+        }
+        Ok(())
+    }
+
+    /// What an added constraint needs: an index, or a rebuild.
+    fn check_constraint(
+        &mut self,
+        change: &mut Change,
+        constraint: &TableConstraint,
+    ) -> Result<(), SqlError> {
+        let relation = change.draft.relation.clone();
+        match (constraint, relation.constraints.last()) {
+            (TableConstraint::Unique(_), Some(added)) if !change.rebuild => {
+                change.native.push(format!(
+                    "CREATE UNIQUE INDEX {} ON {} ({})",
+                    names::quote(&added.name),
+                    names::quote(&relation.name),
+                    names::quote_all(&added.columns)
+                ));
+            }
+            _ => change.rebuild = true,
+        }
+        Ok(())
+    }
+
+    fn alter_column(
+        &mut self,
+        change: &mut Change,
+        column: &Ident,
+        operation: &AlterColumnOperation,
+        old: &Relation,
+    ) -> Result<(), SqlError> {
+        let name = names::fold(column);
+        let table = change.draft.relation.name.clone();
+        let Some(at) =
+            change.draft.relation.attributes.iter().position(|attribute| attribute.name == name)
+        else {
+            return Err(undefined_column(&change.draft.relation, &name));
+        };
+        change.rebuild = true;
+        match operation {
+            AlterColumnOperation::SetNotNull => {
+                change.draft.relation.attributes[at].not_null = true;
+            }
+            AlterColumnOperation::DropNotNull => {
+                let primary = change.draft.relation.constraints.iter().any(|constraint| {
+                    matches!(constraint.kind, ConstraintKind::PrimaryKey)
+                        && constraint.columns.contains(&name)
+                });
+                if primary {
+                    return Err(SqlError::new(
+                        SqlState("42P16"),
+                        format!("column \"{name}\" is in a primary key"),
+                    ));
+                }
+                change.draft.relation.attributes[at].not_null = false;
+            }
+            AlterColumnOperation::SetDefault { value } => {
+                change.draft.relation.attributes[at].default = default_text(value);
+            }
+            AlterColumnOperation::DropDefault => {
+                change.draft.relation.attributes[at].default = None;
+            }
+            AlterColumnOperation::SetDataType { data_type, using, .. } => {
+                let ty = types::resolve(data_type)?;
+                let before = change.draft.relation.attributes[at].clone();
+                let fill = match using {
+                    Some(using) => {
+                        let typed = self.over_row(&using.to_string(), old)?;
+                        self.assign(typed, ty, &name)?
+                    }
+                    None => {
+                        let Fill::Old(source) = &change.fills[at] else {
+                            return Err(SqlError::unsupported("ALTER TYPE of a column just added"));
+                        };
+                        let typed = self.over_row(&names::quote(source), old)?;
+                        self.assign(typed, ty, &name).map_err(|error| {
+                            if error.state == SqlState::DATATYPE_MISMATCH {
+                                return SqlError::new(
+                                    SqlState::DATATYPE_MISMATCH,
+                                    format!(
+                                        "column \"{name}\" cannot be cast automatically to type {}",
+                                        types::display_name(ty.oid)
+                                    ),
+                                )
+                                .with_hint("You might need to specify \"USING expression\".");
+                            }
+                            error
+                        })?
+                    }
+                };
+                change.fills[at] = Fill::Expression(fill.sql);
+                let attribute = &mut change.draft.relation.attributes[at];
+                attribute.oid = ty.oid;
+                attribute.typmod = ty.typmod;
+                self.check_default(&before, change.draft.relation.attributes[at].clone())?;
+            }
+            AlterColumnOperation::AddGenerated { generated_as, sequence_options } => {
+                let oid = change.draft.relation.attributes[at].oid;
+                let options = sequence_options.as_deref().unwrap_or_default();
+                self.draft_sequence(&mut change.draft, &name, oid, options)?;
+                change.draft.relation.attributes[at].identity = Some(match generated_as {
+                    Some(GeneratedAs::ByDefault) => Identity::ByDefault,
+                    _ => Identity::Always,
+                });
+                change.draft.relation.attributes[at].not_null = true;
+                let _ = table;
+            }
+        }
+        Ok(())
+    }
+
+    /// A default must still fit its column.
+    fn check_default(&mut self, before: &Attribute, after: Attribute) -> Result<(), SqlError> {
+        let Some(default) = &after.default else { return Ok(()) };
+        self.kept_expression(default, &after).map(|_| ()).map_err(|_| {
+            SqlError::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!(
+                    "default for column \"{}\" cannot be cast automatically to type {}",
+                    before.name,
+                    types::display_name(after.oid)
+                ),
+            )
+        })
+    }
+
+    /// A rebuild that changes no column, and the catalog's rows after it.
+    pub(super) fn rebuilt_as(
+        &mut self,
+        old: &Relation,
+        new: &Relation,
+    ) -> Result<Vec<String>, SqlError> {
+        let fills: Vec<Fill> =
+            new.attributes.iter().map(|attribute| Fill::Old(attribute.name.clone())).collect();
+        let mut oids = Oids::default();
+        let mut statements = self.rebuild(old, new, &fills)?;
+        statements.extend(redescribed(new, &mut oids));
+        statements.extend(oids.taken());
+        Ok(statements)
+    }
+
+    /// A new table, the rows copied, the old one dropped, the new one renamed.
+    fn rebuild(
+        &mut self,
+        old: &Relation,
+        new: &Relation,
+        fills: &[Fill],
+    ) -> Result<Vec<String>, SqlError> {
+        const UNDER_WAY: &str = "towline_rebuilt";
+        let mut statements = Vec::new();
+        // Renaming looks through every view; one that reads a missing table fails it.
+        let views: Vec<Relation> = self.views_over(&old.name).into_iter().cloned().collect();
+        for view in views.iter().rev() {
+            statements.push(format!("DROP VIEW {}", names::quote(&view.name)));
+        }
+        statements.push(self.table_sql(new, UNDER_WAY)?);
+        let mut columns = Vec::new();
+        let mut sources = Vec::new();
+        for (attribute, fill) in new.attributes.iter().zip(fills) {
+            if attribute.generated.is_some() {
+                continue;
+            }
+            columns.push(attribute.name.clone());
+            sources.push(match fill {
+                Fill::Old(name) => names::quote(name),
+                Fill::Expression(sql) => sql.clone(),
+            });
+        }
+        statements.push(format!(
+            "INSERT INTO {UNDER_WAY} ({}) SELECT {} FROM {}",
+            names::quote_all(&columns),
+            sources.join(", "),
+            names::quote(&old.name)
+        ));
+        statements.push(format!("DROP TABLE {}", names::quote(&old.name)));
+        statements.push(format!("ALTER TABLE {UNDER_WAY} RENAME TO {}", names::quote(&new.name)));
+        for index in &new.indexes {
+            if !new.constraints.iter().any(|constraint| constraint.name == index.name) {
+                statements.push(self.index_sql(new, index)?);
+            }
+        }
+        for view in &views {
+            statements.extend(self.view_again(view)?);
+        }
+        Ok(statements)
+    }
+
+    fn rename_table(
+        &mut self,
+        relation: &Relation,
+        name: &RenameTableNameKind,
+    ) -> Result<Translated, SqlError> {
+        let (RenameTableNameKind::As(name) | RenameTableNameKind::To(name)) = name;
+        let new = self.new_name(name)?;
+        self.check_free(&new)?;
+        let old = &relation.name;
+        let (new_text, old_text) = (names::quote_literal(&new), names::quote_literal(old));
+        if relation.kind == crate::sql::catalog::RelationKind::View {
+            return Err(SqlError::unsupported("renaming a view"));
+        }
+        let statements = vec![
+            format!("ALTER TABLE {} RENAME TO {}", names::quote(old), names::quote(&new)),
+            format!("UPDATE towline_relation SET name = {new_text} WHERE name = {old_text}"),
+            format!("UPDATE towline_sequence SET owner_table = {new_text} WHERE owner_table = {old_text}"),
+            format!("UPDATE towline_constraint SET target = {new_text} WHERE target = {old_text}"),
+        ];
+        Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed("ALTER TABLE"), Vec::new(), statements))
+    }
+}
+
+/// The catalog's rows of a table that has changed.
+fn redescribed(relation: &Relation, oids: &mut Oids) -> Vec<String> {
+    let oid = rows::oid_of(&relation.name);
+    let mut statements = Vec::new();
+    // A table that SQLite's own dialect made has no row of its own yet.
+    statements.push(format!(
+        "INSERT INTO towline_relation (oid, name, kind) SELECT {}, {}, 'r' WHERE NOT EXISTS (SELECT 1 \
+         FROM towline_relation WHERE name = {})",
+        relation.oid.0,
+        names::quote_literal(&relation.name),
+        names::quote_literal(&relation.name)
+    ));
+    for table in ["towline_attribute", "towline_constraint", "towline_index"] {
+        statements.push(format!("DELETE FROM {table} WHERE relation = {oid}"));
+    }
+    statements.extend(rows::attributes(&oid, &relation.attributes));
+    for constraint in &relation.constraints {
+        statements.push(rows::constraint(&oid, constraint, oids));
+    }
+    for index in &relation.indexes {
+        if !relation.constraints.iter().any(|constraint| constraint.name == index.name) {
+            statements.push(rows::index(&oid, index, oids));
+        }
+    }
+    statements
+}
+
+/// Whether SQLite's ADD COLUMN takes this default: a literal.
+fn is_constant(sql: &str) -> bool {
+    let number = sql.strip_prefix('-').unwrap_or(sql);
+    let quoted = sql.len() >= 2
+        && sql.starts_with('\'')
+        && sql.ends_with('\'')
+        && !sql[1..sql.len() - 1].replace("''", "").contains('\'');
+    quoted
+        || matches!(sql, "TRUE" | "FALSE")
+        || (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
+}
+
+fn mentions_column(expr: &Expr, column: &str) -> bool {
+    sqlparser::ast::visit_expressions(expr, |inner: &Expr| match inner {
+        Expr::Identifier(ident) if names::fold(ident) == column => std::ops::ControlFlow::Break(()),
+        Expr::CompoundIdentifier(idents)
+            if idents.last().is_some_and(|ident| names::fold(ident) == column) =>
+        {
+            std::ops::ControlFlow::Break(())
+        }
+        _ => std::ops::ControlFlow::Continue(()),
+    })
+    .is_break()
+}
+
+/// Renames a column inside an expression.
+fn rename_in(expr: &mut Expr, old: &str, new: &str) {
+    struct Renamer<'n> {
+        old: &'n str,
+        new: &'n str,
+    }
+    impl VisitorMut for Renamer<'_> {
+        type Break = ();
+        fn pre_visit_expr(&mut self, expr: &mut Expr) -> std::ops::ControlFlow<()> {
+            let ident = match expr {
+                Expr::Identifier(ident) => Some(ident),
+                Expr::CompoundIdentifier(idents) => idents.last_mut(),
+                _ => None,
+            };
+            if let Some(ident) = ident
+                && names::fold(ident) == self.old
+            {
+                *ident = if names::quote(self.new) == self.new {
+                    Ident::new(self.new)
+                } else {
+                    Ident::with_quote('"', self.new)
+                };
+            }
+            std::ops::ControlFlow::Continue(())
+        }
+    }
+    let _ = VisitMut::visit(expr, &mut Renamer { old, new });
+}
+
+/// Column options that constrain, for the reader of [`AlterTableOperation::AddColumn`].
+#[allow(dead_code)]
+fn constrains(option: &ColumnOption) -> bool {
+    matches!(option, ColumnOption::PrimaryKey(_) | ColumnOption::Unique(_) | ColumnOption::Check(_))
+}
+
+/// The type a column is stored as.
+#[allow(dead_code)]
+fn stored(attribute: &Attribute) -> Type {
+    type_of(attribute)
+}

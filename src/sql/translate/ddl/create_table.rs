@@ -1,0 +1,675 @@
+//! CREATE TABLE, from columns or from a query. The table is first described as the
+//! catalog describes it, then spelled out from that: a rebuild starts from there too.
+
+use sqlparser::ast::{
+    CheckConstraint, ColumnDef, ColumnOption, ConstraintCharacteristics, CreateTable,
+    CreateTableLikeKind, CreateTableOptions, DataType, DeferrableInitial, Expr, ForeignKeyConstraint,
+    GeneratedAs, GeneratedExpressionMode, Ident, IndexColumn, Query, ReferentialAction, Select,
+    SelectInto, SequenceOptions, SetExpr, TableConstraint, Value,
+};
+
+use super::rows::{self, Oids};
+use super::{chosen_name, nothing};
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::catalog::{
+    Attribute, Constraint, ConstraintKind, Identity, Relation, RelationKind, Sequence,
+};
+use crate::sql::translate::query::Wish;
+use crate::sql::translate::returning::{is_rowid, target_source};
+use crate::sql::translate::scope::Scope;
+use crate::sql::translate::{Translator, names, translated};
+use crate::sql::translated::{Kind, Tag, Translated};
+use crate::sql::types;
+
+/// A table being made: its description, and the sequences of its columns.
+pub(super) struct Draft {
+    pub relation: Relation,
+    pub sequences: Vec<Sequence>,
+}
+
+impl Translator<'_> {
+    pub(super) fn create_table(&mut self, create: &CreateTable) -> Result<Translated, SqlError> {
+        if create.temporary {
+            return Err(SqlError::unsupported("CREATE TEMPORARY TABLE"));
+        }
+        if create.inherits.is_some() {
+            return Err(SqlError::unsupported("INHERITS"));
+        }
+        if create.partition_by.is_some() || create.partition_of.is_some() {
+            return Err(SqlError::unsupported("partitioning"));
+        }
+        if create.without_rowid || create.strict {
+            return Ok(crate::sql::translate::syntax::pass_through(self.text));
+        }
+        // Storage parameters are PostgreSQL's own affair.
+        match &create.table_options {
+            CreateTableOptions::None | CreateTableOptions::With(_) | CreateTableOptions::Plain(_) => {}
+            _ => return Err(SqlError::unsupported("these table options")),
+        }
+        let name = self.new_name(&create.name)?;
+        if self.context.catalog.relations.contains_key(&name) && create.if_not_exists {
+            return Ok(nothing("CREATE TABLE"));
+        }
+        self.check_free(&name)?;
+        if let Some(query) = &create.query {
+            let columns: Vec<String> =
+                create.columns.iter().map(|column| names::fold(&column.name)).collect();
+            return self.create_table_as(&name, &columns, query);
+        }
+        let mut draft = Draft {
+            relation: Relation {
+                oid: Oid(0),
+                name,
+                kind: RelationKind::Table,
+                attributes: Vec::new(),
+                constraints: Vec::new(),
+                indexes: Vec::new(),
+                definition: None,
+            },
+            sequences: Vec::new(),
+        };
+        if let Some(CreateTableLikeKind::Parenthesized(like) | CreateTableLikeKind::Plain(like)) = &create.like {
+            let other = self.target(&like.name)?;
+            draft.relation.attributes = other
+                .attributes
+                .iter()
+                .map(|attribute| Attribute {
+                    default: None,
+                    identity: None,
+                    generated: None,
+                    ..attribute.clone()
+                })
+                .collect();
+        }
+        for column in &create.columns {
+            self.draft_column(&mut draft, column)?;
+        }
+        for constraint in &create.constraints {
+            self.draft_constraint(&mut draft, constraint)?;
+        }
+        let mut statements = vec![self.table_sql(&draft.relation, &draft.relation.name)?];
+        statements.extend(described(&draft));
+        Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed("CREATE TABLE"), Vec::new(), statements))
+    }
+
+    /// Adds a column, with what its options say.
+    pub(super) fn draft_column(
+        &mut self,
+        draft: &mut Draft,
+        column: &ColumnDef,
+    ) -> Result<(), SqlError> {
+        let name = names::fold(&column.name);
+        let table = draft.relation.name.clone();
+        if draft.relation.attributes.iter().any(|attribute| attribute.name == name) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_COLUMN,
+                format!("column \"{name}\" specified more than once"),
+            ));
+        }
+        let ty = types::resolve(&column.data_type)?;
+        let mut attribute = Attribute {
+            name: name.clone(),
+            oid: ty.oid,
+            typmod: ty.typmod,
+            not_null: false,
+            default: None,
+            identity: None,
+            generated: None,
+        };
+        if is_serial(&column.data_type) {
+            let sequence = self.draft_sequence(draft, &name, ty.oid, &[])?;
+            attribute.not_null = true;
+            attribute.default = Some(format!("nextval('{}'::regclass)", sequence.replace('\'', "''")));
+        }
+        draft.relation.attributes.push(attribute);
+        let at = draft.relation.attributes.len() - 1;
+        for option in &column.options {
+            let given = option.name.as_ref();
+            match &option.option {
+                ColumnOption::Null => {}
+                ColumnOption::NotNull => draft.relation.attributes[at].not_null = true,
+                ColumnOption::Default(expr) => {
+                    draft.relation.attributes[at].default = default_text(expr);
+                }
+                ColumnOption::PrimaryKey(_) => {
+                    self.draft_key(draft, given, vec![name.clone()], true)?;
+                }
+                ColumnOption::Unique(_) => self.draft_key(draft, given, vec![name.clone()], false)?,
+                ColumnOption::Check(check) => {
+                    self.draft_check(draft, check.name.as_ref().or(given), check, Some(&name))?;
+                }
+                ColumnOption::ForeignKey(key) => {
+                    self.draft_foreign_key(draft, key.name.as_ref().or(given), vec![name.clone()], key)?;
+                }
+                ColumnOption::Generated { generated_as, sequence_options, generation_expr, generation_expr_mode, .. } => {
+                    match (generated_as, generation_expr) {
+                        (GeneratedAs::ExpStored, Some(expr)) | (GeneratedAs::Always, Some(expr)) => {
+                            if let Some(GeneratedExpressionMode::Virtual) = generation_expr_mode {
+                                return Err(SqlError::unsupported("a virtual generated column"));
+                            }
+                            draft.relation.attributes[at].generated = Some(expr.to_string());
+                        }
+                        (kind, _) => {
+                            let options = sequence_options.as_deref().unwrap_or_default();
+                            self.draft_sequence(draft, &name, ty.oid, options)?;
+                            let attribute = &mut draft.relation.attributes[at];
+                            attribute.not_null = true;
+                            attribute.identity = Some(match kind {
+                                GeneratedAs::ByDefault => Identity::ByDefault,
+                                _ => Identity::Always,
+                            });
+                        }
+                    }
+                }
+                ColumnOption::Collation(_) | ColumnOption::Comment(_) => {}
+                other => return Err(SqlError::unsupported(format_args!("{other} in a column of {table}"))),
+            }
+        }
+        Ok(())
+    }
+
+    /// A sequence owned by a column; returns its name.
+    pub(super) fn draft_sequence(
+        &mut self,
+        draft: &mut Draft,
+        column: &str,
+        oid: Oid,
+        options: &[SequenceOptions],
+    ) -> Result<String, SqlError> {
+        if !types::is_integer(oid) {
+            return Err(SqlError::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                "identity column type must be smallint, integer, or bigint",
+            ));
+        }
+        let table = draft.relation.name.clone();
+        let taken = |name: &str| {
+            self.is_taken(name) || draft.sequences.iter().any(|sequence| sequence.name == name)
+        };
+        let name = chosen_name(&table, column, "seq", taken);
+        let mut sequence = super::sequence::described(&name, Some(oid), options)?;
+        sequence.owner = Some((table, column.to_owned()));
+        draft.sequences.push(sequence);
+        Ok(name)
+    }
+
+    fn is_constraint(draft: &Draft, name: &str) -> bool {
+        draft.relation.constraints.iter().any(|constraint| constraint.name == name)
+    }
+
+    pub(super) fn draft_constraint(
+        &mut self,
+        draft: &mut Draft,
+        constraint: &TableConstraint,
+    ) -> Result<(), SqlError> {
+        match constraint {
+            TableConstraint::PrimaryKey(key) => {
+                let columns = key_columns(&key.columns)?;
+                self.draft_key(draft, key.name.as_ref(), columns, true)
+            }
+            TableConstraint::Unique(key) => {
+                if matches!(key.nulls_distinct, sqlparser::ast::NullsDistinctOption::NotDistinct) {
+                    return Err(SqlError::unsupported("NULLS NOT DISTINCT"));
+                }
+                let columns = key_columns(&key.columns)?;
+                self.draft_key(draft, key.name.as_ref(), columns, false)
+            }
+            TableConstraint::Check(check) => self.draft_check(draft, check.name.as_ref(), check, None),
+            TableConstraint::ForeignKey(key) => {
+                let columns = key.columns.iter().map(names::fold).collect();
+                self.draft_foreign_key(draft, key.name.as_ref(), columns, key)
+            }
+            TableConstraint::Exclude(_) => Err(SqlError::unsupported("EXCLUDE")),
+            other => Err(SqlError::unsupported(format_args!("the constraint {other}"))),
+        }
+    }
+
+    fn draft_key(
+        &mut self,
+        draft: &mut Draft,
+        name: Option<&Ident>,
+        columns: Vec<String>,
+        primary: bool,
+    ) -> Result<(), SqlError> {
+        let is_primary = |constraint: &Constraint| matches!(constraint.kind, ConstraintKind::PrimaryKey);
+        if primary && draft.relation.constraints.iter().any(is_primary) {
+            return Err(SqlError::new(
+                SqlState("42P16"),
+                format!(
+                    "multiple primary keys for table \"{}\" are not allowed",
+                    draft.relation.name
+                ),
+            ));
+        }
+        for column in &columns {
+            let attribute = draft
+                .relation
+                .attributes
+                .iter_mut()
+                .find(|attribute| attribute.name == *column)
+                .ok_or_else(|| missing_key_column(column))?;
+            attribute.not_null |= primary;
+        }
+        let name = match name {
+            Some(name) => names::fold(name),
+            None => {
+                let taken = |name: &str| self.is_taken(name) || Self::is_constraint(draft, name);
+                let (columns, suffix) =
+                    if primary { (String::new(), "pkey") } else { (columns.join("_"), "key") };
+                chosen_name(&draft.relation.name, &columns, suffix, taken)
+            }
+        };
+        check_new_constraint(draft, &name)?;
+        let kind = if primary { ConstraintKind::PrimaryKey } else { ConstraintKind::Unique };
+        draft.relation.constraints.push(Constraint {
+            oid: Oid(0),
+            name,
+            kind,
+            columns,
+            deferrable: false,
+            deferred: false,
+        });
+        Ok(())
+    }
+
+    fn draft_check(
+        &mut self,
+        draft: &mut Draft,
+        name: Option<&Ident>,
+        check: &CheckConstraint,
+        column: Option<&str>,
+    ) -> Result<(), SqlError> {
+        let name = match name {
+            Some(name) => names::fold(name),
+            None => chosen_name(&draft.relation.name, column.unwrap_or_default(), "check", |name| {
+                Self::is_constraint(draft, name)
+            }),
+        };
+        check_new_constraint(draft, &name)?;
+        draft.relation.constraints.push(Constraint {
+            oid: Oid(0),
+            name,
+            kind: ConstraintKind::Check(check.expr.to_string()),
+            columns: column.map(str::to_owned).into_iter().collect(),
+            deferrable: false,
+            deferred: false,
+        });
+        Ok(())
+    }
+
+    fn draft_foreign_key(
+        &mut self,
+        draft: &mut Draft,
+        name: Option<&Ident>,
+        columns: Vec<String>,
+        key: &ForeignKeyConstraint,
+    ) -> Result<(), SqlError> {
+        for column in &columns {
+            if !draft.relation.attributes.iter().any(|attribute| attribute.name == *column) {
+                return Err(SqlError::new(
+                    SqlState::UNDEFINED_COLUMN,
+                    format!("column \"{column}\" referenced in foreign key constraint does not exist"),
+                ));
+            }
+        }
+        let target = names::last(&key.foreign_table).unwrap_or_default();
+        let referenced: &Relation = if target == draft.relation.name {
+            &draft.relation
+        } else {
+            self.target(&key.foreign_table)?
+        };
+        let mut target_columns: Vec<String> = key.referred_columns.iter().map(names::fold).collect();
+        if target_columns.is_empty() {
+            target_columns = referenced
+                .constraints
+                .iter()
+                .find(|constraint| matches!(constraint.kind, ConstraintKind::PrimaryKey))
+                .map(|constraint| constraint.columns.clone())
+                .ok_or_else(|| {
+                    SqlError::new(
+                        SqlState::UNDEFINED_OBJECT,
+                        format!("there is no primary key for referenced table \"{target}\""),
+                    )
+                })?;
+        }
+        if target_columns.len() != columns.len() {
+            return Err(SqlError::new(
+                SqlState("42830"),
+                "number of referencing and referenced columns for foreign key disagree",
+            ));
+        }
+        let mut wanted = target_columns.clone();
+        wanted.sort();
+        let is_key = |columns: &[String]| {
+            let mut columns = columns.to_vec();
+            columns.sort();
+            columns == wanted
+        };
+        let unique = referenced.constraints.iter().any(|constraint| {
+            matches!(constraint.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique)
+                && is_key(&constraint.columns)
+        }) || referenced
+            .indexes
+            .iter()
+            .any(|index| index.unique && index.predicate.is_none() && is_key(&index.columns));
+        if !unique {
+            return Err(SqlError::new(
+                SqlState("42830"),
+                format!(
+                    "there is no unique constraint matching given keys for referenced table \"{target}\""
+                ),
+            ));
+        }
+        let name = match name {
+            Some(name) => names::fold(name),
+            None => chosen_name(&draft.relation.name, &columns.join("_"), "fkey", |name| {
+                Self::is_constraint(draft, name)
+            }),
+        };
+        check_new_constraint(draft, &name)?;
+        let (deferrable, deferred) = deferral(key.characteristics.as_ref());
+        draft.relation.constraints.push(Constraint {
+            oid: Oid(0),
+            name,
+            kind: ConstraintKind::ForeignKey {
+                table: target,
+                columns: target_columns,
+                on_update: action_letter(key.on_update),
+                on_delete: action_letter(key.on_delete),
+            },
+            columns,
+            deferrable,
+            deferred,
+        });
+        Ok(())
+    }
+
+    /// CREATE TABLE for SQLite, from a description, under the name `as_name`.
+    pub(super) fn table_sql(&mut self, relation: &Relation, as_name: &str) -> Result<String, SqlError> {
+        let mut parts = Vec::new();
+        for attribute in &relation.attributes {
+            let rowid = is_rowid(relation, &attribute.name);
+            let mut part = format!(
+                "{} {}",
+                names::quote(&attribute.name),
+                types::sqlite_column_type(attribute.oid)
+            );
+            if rowid {
+                let name = relation
+                    .constraints
+                    .iter()
+                    .find(|constraint| matches!(constraint.kind, ConstraintKind::PrimaryKey))
+                    .map_or("", |constraint| constraint.name.as_str());
+                part.push_str(&format!(" CONSTRAINT {} PRIMARY KEY", names::quote(name)));
+            }
+            if attribute.not_null {
+                part.push_str(" NOT NULL");
+            }
+            if let Some(text) = &attribute.generated {
+                let expression = self.row_expression(text, relation, attribute)?;
+                part.push_str(&format!(" GENERATED ALWAYS AS ({expression}) STORED"));
+            } else if !rowid && (attribute.default.is_some() || attribute.identity.is_some()) {
+                let default = match (&attribute.default, attribute.identity) {
+                    (None, Some(_)) => {
+                        let sequence = self.sequence_of(relation, &attribute.name);
+                        format!("nextval({})", names::quote_literal(&sequence))
+                    }
+                    _ => self.default_value(attribute, relation)?,
+                };
+                part.push_str(&format!(" DEFAULT ({default})"));
+            }
+            parts.push(part);
+        }
+        for constraint in &relation.constraints {
+            let columns = names::quote_all(&constraint.columns);
+            let body = match &constraint.kind {
+                ConstraintKind::PrimaryKey => match constraint.columns.as_slice() {
+                    [only] if is_rowid(relation, only) => continue,
+                    _ => format!("PRIMARY KEY ({columns})"),
+                },
+                ConstraintKind::Unique => format!("UNIQUE ({columns})"),
+                ConstraintKind::Check(text) => {
+                    format!("CHECK ({})", self.row_condition(text, relation)?)
+                }
+                ConstraintKind::ForeignKey { table, columns: targets, on_update, on_delete } => {
+                    let mut body = format!(
+                        "FOREIGN KEY ({columns}) REFERENCES {} ({})",
+                        names::quote(table),
+                        names::quote_all(targets)
+                    );
+                    for (event, letter) in [("UPDATE", on_update), ("DELETE", on_delete)] {
+                        if let Some(action) = action_words(*letter) {
+                            body.push_str(&format!(" ON {event} {action}"));
+                        }
+                    }
+                    if constraint.deferred {
+                        body.push_str(" DEFERRABLE INITIALLY DEFERRED");
+                    }
+                    body
+                }
+            };
+            parts.push(format!("CONSTRAINT {} {body}", names::quote(&constraint.name)));
+        }
+        if parts.is_empty() {
+            return Err(SqlError::unsupported("a table without columns"));
+        }
+        Ok(format!("CREATE TABLE {} ({})", names::quote(as_name), parts.join(", ")))
+    }
+
+    /// The name of the sequence behind an identity column: it may not exist yet.
+    fn sequence_of(&self, relation: &Relation, column: &str) -> String {
+        self.context
+            .catalog
+            .sequences
+            .values()
+            .find(|sequence| {
+                sequence
+                    .owner
+                    .as_ref()
+                    .is_some_and(|(table, owned)| *table == relation.name && owned == column)
+            })
+            .map_or_else(
+                || chosen_name(&relation.name, column, "seq", |name| self.is_taken(name)),
+                |sequence| sequence.name.clone(),
+            )
+    }
+
+    /// An expression over a table's own row.
+    pub(super) fn row_expression(
+        &mut self,
+        text: &str,
+        relation: &Relation,
+        attribute: &Attribute,
+    ) -> Result<String, SqlError> {
+        let typed = self.over_row(text, relation)?;
+        let ty = crate::sql::translate::returning::type_of(attribute);
+        Ok(self.assign(typed, ty, &attribute.name)?.sql)
+    }
+
+    pub(super) fn row_condition(&mut self, text: &str, relation: &Relation) -> Result<String, SqlError> {
+        let typed = self.over_row(text, relation)?;
+        Ok(self.into_boolean(typed, "CHECK")?.sql)
+    }
+
+    pub(super) fn over_row(
+        &mut self,
+        text: &str,
+        relation: &Relation,
+    ) -> Result<crate::sql::translate::Typed, SqlError> {
+        let expr = crate::sql::translate::syntax::parse_expression(text)?;
+        let mut source = target_source(relation, &relation.name);
+        for column in &mut source.columns {
+            // The table's name changes while it is rebuilt.
+            column.sql = Some(names::quote(&column.name));
+        }
+        let outer = std::mem::replace(&mut self.scopes, vec![Scope { sources: vec![source] }]);
+        let typed = self.expression(&expr);
+        self.scopes = outer;
+        typed
+    }
+
+    /// CREATE TABLE … AS: the types are those of the query.
+    fn create_table_as(
+        &mut self,
+        name: &str,
+        columns: &[String],
+        query: &Query,
+    ) -> Result<Translated, SqlError> {
+        let selected = self.query(
+            query,
+            Wish { inner: true, names: Some(columns), ..Wish::default() },
+        )?;
+        let mut attributes: Vec<Attribute> = Vec::with_capacity(selected.columns.len());
+        for column in &selected.columns {
+            let oid = if types::is_unknown(column.ty.oid) { Oid::TEXT } else { column.ty.oid };
+            if attributes.iter().any(|other| other.name == column.name) {
+                return Err(SqlError::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column \"{}\" specified more than once", column.name),
+                ));
+            }
+            attributes.push(Attribute {
+                name: column.name.clone(),
+                oid,
+                typmod: column.ty.typmod,
+                not_null: false,
+                default: None,
+                identity: None,
+                generated: None,
+            });
+        }
+        let draft = Draft {
+            relation: Relation {
+                oid: Oid(0),
+                name: name.to_owned(),
+                kind: RelationKind::Table,
+                attributes,
+                constraints: Vec::new(),
+                indexes: Vec::new(),
+                definition: None,
+            },
+            sequences: Vec::new(),
+        };
+        let mut statements = vec![self.table_sql(&draft.relation, name)?];
+        statements.extend(described(&draft));
+        statements.push(format!("INSERT INTO {} {}", names::quote(name), selected.sql));
+        Ok(translated(Kind::Ddl { rebuild: false }, Tag::Select, Vec::new(), statements))
+    }
+
+    /// SELECT … INTO is CREATE TABLE AS.
+    pub(in crate::sql::translate) fn select_into(
+        &mut self,
+        query: &Query,
+        select: &Select,
+        into: &SelectInto,
+    ) -> Result<Translated, SqlError> {
+        if into.temporary {
+            return Err(SqlError::unsupported("CREATE TEMPORARY TABLE"));
+        }
+        let name = match into.targets.as_slice() {
+            [Expr::Identifier(ident)] => names::fold(ident),
+            _ => return Err(SqlError::unsupported("SELECT INTO a qualified name")),
+        };
+        let name = self.new_name(&vec![Ident::with_quote('"', name)].into())?;
+        self.check_free(&name)?;
+        let mut plain = query.clone();
+        plain.body = Box::new(SetExpr::Select(Box::new(Select { into: None, ..select.clone() })));
+        self.create_table_as(&name, &[], &plain)
+    }
+}
+
+/// The catalog's rows for a new table.
+pub(super) fn described(draft: &Draft) -> Vec<String> {
+    let relation = &draft.relation;
+    let mut oids = Oids::default();
+    let mut statements = vec![rows::relation(&oids.allot(), &relation.name, 'r', None)];
+    let oid = rows::oid_of(&relation.name);
+    statements.extend(rows::attributes(&oid, &relation.attributes));
+    for constraint in &relation.constraints {
+        statements.push(rows::constraint(&oid, constraint, &mut oids));
+    }
+    for sequence in &draft.sequences {
+        statements.push(rows::sequence(sequence, &mut oids));
+    }
+    statements.extend(oids.taken());
+    statements
+}
+
+fn check_new_constraint(draft: &Draft, name: &str) -> Result<(), SqlError> {
+    if draft.relation.constraints.iter().any(|constraint| constraint.name == name) {
+        return Err(SqlError::new(
+            SqlState::DUPLICATE_OBJECT,
+            format!(
+                "constraint \"{name}\" for relation \"{}\" already exists",
+                draft.relation.name
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn missing_key_column(column: &str) -> SqlError {
+    SqlError::new(
+        SqlState::UNDEFINED_COLUMN,
+        format!("column \"{column}\" named in key does not exist"),
+    )
+}
+
+fn is_serial(data_type: &DataType) -> bool {
+    match data_type {
+        DataType::Custom(name, _) => names::last(name).is_some_and(|name| {
+            matches!(
+                name.as_str(),
+                "serial" | "serial2" | "serial4" | "serial8" | "bigserial" | "smallserial"
+            )
+        }),
+        _ => false,
+    }
+}
+
+/// A default as the catalog keeps it; DEFAULT NULL is none.
+pub(super) fn default_text(expr: &Expr) -> Option<String> {
+    match expr {
+        Expr::Value(value) if value.value == Value::Null => None,
+        expr => Some(expr.to_string()),
+    }
+}
+
+pub(super) fn key_columns(columns: &[IndexColumn]) -> Result<Vec<String>, SqlError> {
+    columns
+        .iter()
+        .map(|column| match &column.column.expr {
+            Expr::Identifier(ident) => Ok(names::fold(ident)),
+            other => Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                format!("syntax error at or near \"{other}\""),
+            )),
+        })
+        .collect()
+}
+
+fn deferral(characteristics: Option<&ConstraintCharacteristics>) -> (bool, bool) {
+    let Some(characteristics) = characteristics else { return (false, false) };
+    let deferred = matches!(characteristics.initially, Some(DeferrableInitial::Deferred));
+    (characteristics.deferrable.unwrap_or(deferred), deferred)
+}
+
+fn action_letter(action: Option<ReferentialAction>) -> char {
+    match action {
+        None | Some(ReferentialAction::NoAction) => 'a',
+        Some(ReferentialAction::Restrict) => 'r',
+        Some(ReferentialAction::Cascade) => 'c',
+        Some(ReferentialAction::SetNull) => 'n',
+        Some(ReferentialAction::SetDefault) => 'd',
+    }
+}
+
+fn action_words(letter: char) -> Option<&'static str> {
+    match letter {
+        'r' => Some("RESTRICT"),
+        'c' => Some("CASCADE"),
+        'n' => Some("SET NULL"),
+        'd' => Some("SET DEFAULT"),
+        _ => None,
+    }
+}

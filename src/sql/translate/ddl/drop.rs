@@ -1,0 +1,218 @@
+//! DROP TABLE, VIEW, INDEX, SEQUENCE, SCHEMA: several names, IF EXISTS, CASCADE.
+
+use sqlparser::ast::{ObjectType, Statement};
+
+use super::nothing;
+use super::rows;
+use crate::pg::{SqlError, SqlState};
+use crate::sql::catalog::{Relation, RelationKind};
+use crate::sql::translate::{Translator, names, translated};
+use crate::sql::translated::{Kind, Tag, Translated};
+
+impl Translator<'_> {
+    pub(super) fn drop(&mut self, statement: &Statement) -> Result<Translated, SqlError> {
+        let Statement::Drop { object_type, if_exists, names: objects, cascade, .. } = statement else {
+            return Err(SqlError::unsupported("this statement"));
+        };
+        let mut wanted = Vec::with_capacity(objects.len());
+        for object in objects {
+            let parts = names::parts(object);
+            let name = match parts.as_slice() {
+                [name] => name.clone(),
+                [schema, name] if schema == "public" => name.clone(),
+                // Nothing is in other schemas.
+                [schema, name] => format!("{schema}.{name}"),
+                _ => return Err(SqlError::new(SqlState::SYNTAX_ERROR, "improper qualified name")),
+            };
+            if !wanted.contains(&name) {
+                wanted.push(name);
+            }
+        }
+        match object_type {
+            ObjectType::Table => self.drop_relations(&wanted, RelationKind::Table, *if_exists, *cascade),
+            ObjectType::View => self.drop_relations(&wanted, RelationKind::View, *if_exists, *cascade),
+            ObjectType::Index => self.drop_indexes(&wanted, *if_exists),
+            ObjectType::Sequence => self.drop_sequences(&wanted, *if_exists, *cascade),
+            ObjectType::Schema => match wanted.as_slice() {
+                [schema] if *if_exists && schema != "public" => Ok(nothing("DROP SCHEMA")),
+                _ => Err(SqlError::unsupported("DROP SCHEMA")),
+            },
+            ObjectType::Type if *if_exists => Ok(nothing("DROP TYPE")),
+            ObjectType::Type => Err(undefined("type", &wanted.join(", "))),
+            ObjectType::MaterializedView if *if_exists => Ok(nothing("DROP MATERIALIZED VIEW")),
+            ObjectType::Role if *if_exists => Ok(nothing("DROP ROLE")),
+            ObjectType::Database => Err(SqlError::unsupported("DROP DATABASE")),
+            other => Err(SqlError::unsupported(format_args!("DROP {other}"))),
+        }
+    }
+
+    fn drop_relations(
+        &mut self,
+        wanted: &[String],
+        kind: RelationKind,
+        if_exists: bool,
+        cascade: bool,
+    ) -> Result<Translated, SqlError> {
+        let (word, tag) = match kind {
+            RelationKind::Table => ("table", "DROP TABLE"),
+            RelationKind::View => ("view", "DROP VIEW"),
+        };
+        let mut doomed: Vec<&Relation> = Vec::new();
+        for name in wanted {
+            match self.context.catalog.relations.get(name) {
+                Some(relation) if relation.kind == kind => doomed.push(relation),
+                Some(_) => {
+                    return Err(SqlError::new(
+                        SqlState::WRONG_OBJECT_TYPE,
+                        format!("\"{name}\" is not a {word}"),
+                    ));
+                }
+                None if if_exists => {}
+                None => return Err(undefined(word, name)),
+            }
+        }
+        if doomed.is_empty() {
+            return Ok(nothing(tag));
+        }
+        let is_doomed =
+            |doomed: &[&Relation], name: &str| doomed.iter().any(|relation| relation.name == name);
+        // Views go first, those that read others before them.
+        let mut views: Vec<String> = Vec::new();
+        let mut constraints = Vec::new();
+        for relation in &doomed {
+            for view in self.views_over(&relation.name) {
+                if is_doomed(&doomed, &view.name) || views.contains(&view.name) {
+                    continue;
+                }
+                if !cascade {
+                    return Err(depended_on(word, &relation.name).with_detail(format!(
+                        "view {} depends on {word} {}",
+                        view.name, relation.name
+                    )));
+                }
+                views.push(view.name.clone());
+            }
+            for (other, constraint) in self.referencing(&relation.name) {
+                if is_doomed(&doomed, &other.name) {
+                    continue;
+                }
+                if !cascade {
+                    return Err(depended_on(word, &relation.name).with_detail(format!(
+                        "constraint {} on table {} depends on table {}",
+                        constraint.name, other.name, relation.name
+                    )));
+                }
+                constraints.push((other.name.clone(), constraint.name.clone()));
+            }
+        }
+        let mut statements = Vec::new();
+        for view in views.iter().rev() {
+            statements.push(format!("DROP VIEW {}", names::quote(view)));
+            statements.extend(rows::forget_relation(view));
+        }
+        let rebuild = !constraints.is_empty()
+            || doomed.iter().any(|relation| !self.referencing(&relation.name).is_empty());
+        let mut changed: Vec<String> = Vec::new();
+        for (table, _) in &constraints {
+            if changed.contains(table) {
+                continue;
+            }
+            changed.push(table.clone());
+            let dropped: Vec<&String> = constraints
+                .iter()
+                .filter(|(other, _)| other == table)
+                .map(|(_, constraint)| constraint)
+                .collect();
+            if let Some(relation) = self.context.catalog.relations.get(table) {
+                let mut without = relation.clone();
+                without.constraints.retain(|constraint| !dropped.contains(&&constraint.name));
+                statements.extend(self.rebuilt_as(relation, &without)?);
+            }
+        }
+        for relation in &doomed {
+            let verb = match kind {
+                RelationKind::Table => "DROP TABLE",
+                RelationKind::View => "DROP VIEW",
+            };
+            statements.push(format!("{verb} {}", names::quote(&relation.name)));
+            statements.extend(rows::forget_relation(&relation.name));
+        }
+        Ok(translated(Kind::Ddl { rebuild }, Tag::Fixed(tag), Vec::new(), statements))
+    }
+
+    fn drop_indexes(&mut self, wanted: &[String], if_exists: bool) -> Result<Translated, SqlError> {
+        let mut statements = Vec::new();
+        for name in wanted {
+            let Some((relation, _)) = self.find_index(name) else {
+                if if_exists {
+                    continue;
+                }
+                return Err(SqlError::new(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!("index \"{name}\" does not exist"),
+                ));
+            };
+            if relation.constraints.iter().any(|constraint| constraint.name == *name) {
+                return Err(SqlError::new(
+                    SqlState("2BP01"),
+                    format!(
+                        "cannot drop index {name} because constraint {name} on table {} requires it",
+                        relation.name
+                    ),
+                ));
+            }
+            statements.push(format!("DROP INDEX {}", names::quote(name)));
+            statements.push(format!("DELETE FROM towline_index WHERE name = {}", names::quote_literal(name)));
+        }
+        if statements.is_empty() {
+            return Ok(nothing("DROP INDEX"));
+        }
+        Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed("DROP INDEX"), Vec::new(), statements))
+    }
+
+    fn drop_sequences(
+        &mut self,
+        wanted: &[String],
+        if_exists: bool,
+        cascade: bool,
+    ) -> Result<Translated, SqlError> {
+        let mut statements = Vec::new();
+        for name in wanted {
+            match self.context.catalog.sequences.get(name) {
+                None if if_exists => {}
+                None => return Err(undefined("sequence", name)),
+                Some(sequence) => {
+                    if let Some((table, column)) = &sequence.owner
+                        && !cascade
+                    {
+                        return Err(depended_on("sequence", name).with_detail(format!(
+                            "default value for column {column} of table {table} depends on sequence {name}"
+                        )));
+                    }
+                    statements.push(format!(
+                        "DELETE FROM towline_sequence WHERE name = {}",
+                        names::quote_literal(name)
+                    ));
+                }
+            }
+        }
+        if statements.is_empty() {
+            return Ok(nothing("DROP SEQUENCE"));
+        }
+        statements.extend(rows::touch());
+        Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed("DROP SEQUENCE"), Vec::new(), statements))
+    }
+}
+
+fn undefined(word: &str, name: &str) -> SqlError {
+    let state = if word == "type" { SqlState::UNDEFINED_OBJECT } else { SqlState::UNDEFINED_TABLE };
+    SqlError::new(state, format!("{word} \"{name}\" does not exist"))
+}
+
+fn depended_on(word: &str, name: &str) -> SqlError {
+    SqlError::new(
+        SqlState("2BP01"),
+        format!("cannot drop {word} {name} because other objects depend on it"),
+    )
+    .with_hint("Use DROP ... CASCADE to drop the dependent objects too.")
+}

@@ -1,0 +1,136 @@
+//! CREATE INDEX and ALTER INDEX.
+
+use sqlparser::ast::{AlterIndexOperation, CreateIndex, Expr, ObjectName, OrderBySort};
+
+use super::rows::{self, Oids};
+use super::{chosen_name, nothing};
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::catalog::{Index, Relation};
+use crate::sql::translate::{Translator, names, translated};
+use crate::sql::translated::{Kind, Tag, Translated};
+
+impl Translator<'_> {
+    pub(super) fn create_index(&mut self, create: &CreateIndex) -> Result<Translated, SqlError> {
+        let relation = self.target(&create.table_name)?;
+        super::super::returning::check_table(relation, "create index on")?;
+        if create.nulls_distinct == Some(false) {
+            return Err(SqlError::unsupported("NULLS NOT DISTINCT"));
+        }
+        let mut columns = Vec::with_capacity(create.columns.len());
+        let mut hints = Vec::new();
+        for column in &create.columns {
+            let descending = matches!(column.column.options.sort, Some(OrderBySort::Desc));
+            let order = if descending { " DESC" } else { "" };
+            match &column.column.expr {
+                Expr::Identifier(ident) => {
+                    let name = names::fold(ident);
+                    if !relation.attributes.iter().any(|attribute| attribute.name == name) {
+                        return Err(SqlError::new(
+                            SqlState::UNDEFINED_COLUMN,
+                            format!("column \"{name}\" does not exist"),
+                        ));
+                    }
+                    hints.push(name.clone());
+                    columns.push(format!("{name}{order}"));
+                }
+                expr => {
+                    hints.push("expr".to_owned());
+                    let text = expr.to_string();
+                    let text = if text.starts_with('(') { text } else { format!("({text})") };
+                    columns.push(format!("{text}{order}"));
+                }
+            }
+        }
+        let name = match &create.name {
+            Some(name) => self.new_name(name)?,
+            None => chosen_name(&relation.name, &hints.join("_"), "idx", |name| self.is_taken(name)),
+        };
+        if self.is_taken(&name) {
+            if create.if_not_exists {
+                return Ok(nothing("CREATE INDEX"));
+            }
+            self.check_free(&name)?;
+        }
+        let index = Index {
+            oid: Oid(0),
+            name,
+            unique: create.unique,
+            primary: false,
+            columns,
+            predicate: create.predicate.as_ref().map(ToString::to_string),
+        };
+        let mut oids = Oids::default();
+        let mut statements = vec![self.index_sql(relation, &index)?];
+        statements.push(rows::index(&rows::oid_of(&relation.name), &index, &mut oids));
+        statements.extend(oids.taken());
+        Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed("CREATE INDEX"), Vec::new(), statements))
+    }
+
+    /// CREATE INDEX for SQLite, from a description.
+    pub(super) fn index_sql(&mut self, relation: &Relation, index: &Index) -> Result<String, SqlError> {
+        let mut terms = Vec::with_capacity(index.columns.len());
+        for column in &index.columns {
+            let (column, order) = match column.strip_suffix(" DESC") {
+                Some(column) => (column, " DESC"),
+                None => (column.as_str(), ""),
+            };
+            if relation.attributes.iter().any(|attribute| attribute.name == column) {
+                terms.push(format!("{}{order}", names::quote(column)));
+            } else {
+                let typed = self.over_row(column, relation)?;
+                terms.push(format!("{}{order}", typed.operand()));
+            }
+        }
+        let predicate = match &index.predicate {
+            Some(predicate) => format!(" WHERE {}", self.row_condition(predicate, relation)?),
+            None => String::new(),
+        };
+        Ok(format!(
+            "CREATE {}INDEX {} ON {} ({}){predicate}",
+            if index.unique { "UNIQUE " } else { "" },
+            names::quote(&index.name),
+            names::quote(&relation.name),
+            terms.join(", ")
+        ))
+    }
+
+    /// An index and its table, by the index's name.
+    pub(super) fn find_index(&self, name: &str) -> Option<(&Relation, &Index)> {
+        self.context.catalog.relations.values().find_map(|relation| {
+            let index = relation.indexes.iter().find(|index| index.name == name)?;
+            Some((relation, index))
+        })
+    }
+
+    /// ALTER INDEX … RENAME: SQLite has no such thing, so it is made anew.
+    pub(super) fn alter_index(
+        &mut self,
+        name: &ObjectName,
+        operation: &AlterIndexOperation,
+    ) -> Result<Translated, SqlError> {
+        let AlterIndexOperation::RenameIndex { index_name } = operation;
+        let old = names::last(name).unwrap_or_default();
+        let new = self.new_name(index_name)?;
+        self.check_free(&new)?;
+        let Some((relation, index)) = self.find_index(&old) else {
+            return Err(SqlError::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("relation \"{old}\" does not exist"),
+            ));
+        };
+        if relation.constraints.iter().any(|constraint| constraint.name == old) {
+            return Err(SqlError::unsupported("renaming a constraint's index"));
+        }
+        let (relation, index) = (relation.clone(), Index { name: new.clone(), ..index.clone() });
+        let statements = vec![
+            format!("DROP INDEX {}", names::quote(&old)),
+            self.index_sql(&relation, &index)?,
+            format!(
+                "UPDATE towline_index SET name = {} WHERE name = {}",
+                names::quote_literal(&new),
+                names::quote_literal(&old)
+            ),
+        ];
+        Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed("ALTER INDEX"), Vec::new(), statements))
+    }
+}

@@ -1,0 +1,277 @@
+//! Statements that change the schema.
+//!
+//! Each becomes a few SQLite statements, logged as their text: the change itself, and
+//! the rows of Towline's own catalog that remember what PostgreSQL's DDL said. A new
+//! object's OID is `(SELECT next FROM towline_oid)`, so that it is the same on every
+//! node, whatever else ran in between.
+//!
+//! What SQLite's ALTER TABLE can't do is a rebuild: a new table, the rows copied, the
+//! old one dropped, the new one renamed; foreign keys are switched off around it
+//! (`Kind::Ddl { rebuild: true }`).
+
+mod alter_table;
+mod create_table;
+mod drop;
+mod index;
+mod rows;
+mod sequence;
+mod view;
+
+use sqlparser::ast::{ObjectName, SchemaName, Statement, Truncate};
+
+use super::{Translator, names, translated};
+use crate::pg::{SqlError, SqlState};
+use crate::sql::catalog::{ConstraintKind, RESERVED_PREFIX, Relation, RelationKind};
+use crate::sql::translated::{Kind, Tag, Translated};
+
+/// Bytes of a name that PostgreSQL keeps.
+const NAME_MAX: usize = 63;
+
+impl Translator<'_> {
+    pub(super) fn ddl(&mut self, statement: &Statement) -> Result<Translated, SqlError> {
+        match statement {
+            Statement::CreateTable(create) => self.create_table(create),
+            Statement::AlterTable(alter) => self.alter_table(alter),
+            Statement::CreateIndex(create) => self.create_index(create),
+            Statement::CreateView(create) => self.create_view(create),
+            Statement::CreateSequence { .. } => self.create_sequence(statement),
+            Statement::Drop { .. } => self.drop(statement),
+            Statement::Truncate(truncate) => self.truncate(truncate),
+            Statement::AlterIndex { name, operation } => self.alter_index(name, operation),
+            Statement::CreateSchema { schema_name, if_not_exists, .. } => {
+                create_schema(schema_name, *if_not_exists)
+            }
+            Statement::CreateExtension(create) => {
+                match names::fold(&create.name).as_str() {
+                    "plpgsql" | "uuid-ossp" | "pgcrypto" | "citext" => {
+                        Ok(nothing("CREATE EXTENSION"))
+                    }
+                    other => Err(SqlError::new(
+                        SqlState::UNDEFINED_OBJECT,
+                        format!("extension \"{other}\" is not available"),
+                    )),
+                }
+            }
+            Statement::DropExtension(_) => Ok(nothing("DROP EXTENSION")),
+            Statement::Comment { .. } => Ok(nothing("COMMENT")),
+            Statement::Grant(_) => Ok(nothing("GRANT")),
+            Statement::Revoke(_) => Ok(nothing("REVOKE")),
+            Statement::CreateDatabase { .. } => Err(SqlError::unsupported("CREATE DATABASE")),
+            Statement::CreateFunction(_) => Err(SqlError::unsupported("CREATE FUNCTION")),
+            Statement::CreateProcedure { .. } => Err(SqlError::unsupported("CREATE PROCEDURE")),
+            Statement::CreateTrigger(_) => Err(SqlError::unsupported("CREATE TRIGGER")),
+            Statement::CreateType { .. } => Err(SqlError::unsupported("CREATE TYPE")),
+            Statement::CreateDomain(_) => Err(SqlError::unsupported("CREATE DOMAIN")),
+            Statement::CreateRole(_) => Err(SqlError::unsupported("CREATE ROLE")),
+            Statement::CreatePolicy(_) => Err(SqlError::unsupported("CREATE POLICY")),
+            other => {
+                let text = other.to_string();
+                let words: Vec<&str> = text.split_whitespace().take(2).collect();
+                Err(SqlError::unsupported(words.join(" ")))
+            }
+        }
+    }
+
+    /// The name of an object to be made, which must not be taken.
+    fn new_name(&self, name: &ObjectName) -> Result<String, SqlError> {
+        let parts = names::parts(name);
+        let (schema, name) = match parts.as_slice() {
+            [name] => (None, name),
+            [schema, name] | [_, schema, name] => (Some(schema.as_str()), name),
+            _ => return Err(SqlError::new(SqlState::SYNTAX_ERROR, "improper qualified name")),
+        };
+        match schema {
+            None | Some("public") => {}
+            Some("pg_catalog" | "information_schema") => {
+                return Err(SqlError::new(
+                    SqlState("42501"),
+                    format!("permission denied to create \"{}.{name}\"", schema.unwrap_or_default()),
+                ));
+            }
+            Some(schema) => {
+                return Err(SqlError::new(
+                    SqlState::INVALID_SCHEMA_NAME,
+                    format!("schema \"{schema}\" does not exist"),
+                ));
+            }
+        }
+        if name.starts_with(RESERVED_PREFIX) || name.starts_with("sqlite_") {
+            return Err(SqlError::new(
+                SqlState("42939"),
+                format!("unacceptable name \"{name}\""),
+            )
+            .with_detail("Names that begin with \"towline_\" or \"sqlite_\" are reserved."));
+        }
+        Ok(shortened(name))
+    }
+
+    fn is_taken(&self, name: &str) -> bool {
+        let catalog = self.context.catalog;
+        catalog.relations.contains_key(name)
+            || catalog.sequences.contains_key(name)
+            || catalog
+                .relations
+                .values()
+                .any(|relation| relation.indexes.iter().any(|index| index.name == name))
+    }
+
+    fn check_free(&self, name: &str) -> Result<(), SqlError> {
+        if self.is_taken(name) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_TABLE,
+                format!("relation \"{name}\" already exists"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Views that read from `name`, in an order in which they can be made.
+    fn views_over(&self, name: &str) -> Vec<&Relation> {
+        let reads = |view: &Relation, names: &[&str]| {
+            let Some(definition) = &view.definition else { return false };
+            let Ok(parsed) = super::syntax::parse(definition) else { return false };
+            sqlparser::ast::visit_relations(&parsed, |relation| {
+                match names::last(relation) {
+                    Some(read) if names.contains(&read.as_str()) => std::ops::ControlFlow::Break(()),
+                    _ => std::ops::ControlFlow::Continue(()),
+                }
+            })
+            .is_break()
+        };
+        let views: Vec<&Relation> = self
+            .context
+            .catalog
+            .relations
+            .values()
+            .filter(|relation| relation.kind == RelationKind::View)
+            .collect();
+        let mut found: Vec<&Relation> = Vec::new();
+        let mut frontier = vec![name];
+        while !frontier.is_empty() {
+            let mut next = Vec::new();
+            for view in &views {
+                if !found.iter().any(|other| other.name == view.name) && reads(view, &frontier) {
+                    found.push(view);
+                    next.push(view.name.as_str());
+                }
+            }
+            frontier = next;
+        }
+        found
+    }
+
+    /// Tables whose foreign keys point at `name`.
+    fn referencing(&self, name: &str) -> Vec<(&Relation, &crate::sql::catalog::Constraint)> {
+        let mut found = Vec::new();
+        for relation in self.context.catalog.relations.values() {
+            for constraint in &relation.constraints {
+                if matches!(&constraint.kind, ConstraintKind::ForeignKey { table, .. } if table == name) {
+                    found.push((relation, constraint));
+                }
+            }
+        }
+        found
+    }
+
+    fn truncate(&mut self, truncate: &Truncate) -> Result<Translated, SqlError> {
+        let mut tables = Vec::new();
+        for target in &truncate.table_names {
+            let relation = self.target(&target.name)?;
+            super::returning::check_table(relation, "truncate")?;
+            if !tables.contains(&relation.name) {
+                tables.push(relation.name.clone());
+            }
+        }
+        let cascade = matches!(truncate.cascade, Some(sqlparser::ast::CascadeOption::Cascade));
+        let mut at = 0;
+        while at < tables.len() {
+            let table = tables[at].clone();
+            for (relation, constraint) in self.referencing(&table) {
+                if tables.contains(&relation.name) {
+                    continue;
+                }
+                if !cascade {
+                    return Err(SqlError::new(
+                        SqlState::FEATURE_NOT_SUPPORTED,
+                        "cannot truncate a table referenced in a foreign key constraint",
+                    )
+                    .with_detail(format!(
+                        "Table \"{}\" references \"{table}\" (constraint {}).",
+                        relation.name, constraint.name
+                    ))
+                    .with_hint(format!(
+                        "Truncate table \"{}\" at the same time, or use TRUNCATE ... CASCADE.",
+                        relation.name
+                    )));
+                }
+                tables.push(relation.name.clone());
+            }
+            at += 1;
+        }
+        let related = tables.iter().any(|table| !self.referencing(table).is_empty());
+        let mut statements = Vec::new();
+        if matches!(truncate.identity, Some(sqlparser::ast::TruncateIdentityOption::Restart)) {
+            for sequence in self.context.catalog.sequences.values() {
+                if sequence.owner.as_ref().is_some_and(|(table, _)| tables.contains(table)) {
+                    statements.push(format!(
+                        "SELECT setval({}, {}, 0)",
+                        names::quote_literal(&sequence.name),
+                        sequence.start
+                    ));
+                }
+            }
+        }
+        statements.extend(tables.iter().map(|table| format!("DELETE FROM {}", names::quote(table))));
+        let kind = if related { Kind::Ddl { rebuild: true } } else { Kind::Write };
+        Ok(translated(kind, Tag::Fixed("TRUNCATE TABLE"), Vec::new(), statements))
+    }
+}
+
+/// A statement that is accepted and changes nothing.
+fn nothing(tag: &'static str) -> Translated {
+    translated(Kind::Nothing, Tag::Fixed(tag), Vec::new(), Vec::new())
+}
+
+fn create_schema(name: &SchemaName, if_not_exists: bool) -> Result<Translated, SqlError> {
+    let name = match name {
+        SchemaName::Simple(name) | SchemaName::NamedAuthorization(name, _) => {
+            names::last(name).unwrap_or_default()
+        }
+        SchemaName::UnnamedAuthorization(role) => names::fold(role),
+    };
+    match name.as_str() {
+        "public" | "pg_catalog" | "information_schema" if if_not_exists => Ok(nothing("CREATE SCHEMA")),
+        "public" | "pg_catalog" | "information_schema" => Err(SqlError::new(
+            SqlState("42P06"),
+            format!("schema \"{name}\" already exists"),
+        )),
+        _ => Err(SqlError::unsupported("CREATE SCHEMA")),
+    }
+}
+
+/// Cuts a name to what PostgreSQL keeps of it.
+fn shortened(name: &str) -> String {
+    let mut end = name.len().min(NAME_MAX);
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    name[..end].to_owned()
+}
+
+/// A name for what the client gave none: `table_column_suffix`, cut to fit, numbered
+/// until it is free.
+fn chosen_name(table: &str, columns: &str, suffix: &str, is_taken: impl Fn(&str) -> bool) -> String {
+    let tail = if columns.is_empty() { format!("_{suffix}") } else { format!("_{columns}_{suffix}") };
+    for number in 0_usize.. {
+        let tail = if number == 0 { tail.clone() } else { format!("{tail}{number}") };
+        let mut end = table.len().min(NAME_MAX.saturating_sub(tail.len()));
+        while !table.is_char_boundary(end) {
+            end -= 1;
+        }
+        let name = shortened(&format!("{}{tail}", &table[..end]));
+        if !is_taken(&name) || number > 10_000 {
+            return name;
+        }
+    }
+    tail
+}

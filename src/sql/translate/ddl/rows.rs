@@ -1,0 +1,181 @@
+//! The rows that Towline's catalog keeps of an object, as SQL.
+
+use crate::sql::catalog::{Attribute, Constraint, ConstraintKind, Identity, Index, Sequence};
+use crate::sql::translate::names::quote_literal;
+
+/// OIDs allotted by one statement: the n-th is `next + n`.
+#[derive(Default)]
+pub(super) struct Oids {
+    count: usize,
+}
+
+impl Oids {
+    /// An expression for the next OID.
+    pub(super) fn allot(&mut self) -> String {
+        let text = match self.count {
+            0 => "(SELECT next FROM towline_oid)".to_owned(),
+            count => format!("(SELECT next + {count} FROM towline_oid)"),
+        };
+        self.count += 1;
+        text
+    }
+
+    /// Moves the counter past what was allotted; none if nothing was.
+    pub(super) fn taken(&self) -> Option<String> {
+        (self.count > 0).then(|| format!("UPDATE towline_oid SET next = next + {}", self.count))
+    }
+}
+
+fn optional(text: Option<&str>) -> String {
+    text.map_or_else(|| "NULL".to_owned(), quote_literal)
+}
+
+/// A JSON array of strings.
+fn list(items: &[String]) -> String {
+    let quoted: Vec<String> = items
+        .iter()
+        .map(|item| {
+            let mut text = String::from("\"");
+            for char in item.chars() {
+                match char {
+                    '"' => text.push_str("\\\""),
+                    '\\' => text.push_str("\\\\"),
+                    char if char < ' ' => text.push_str(&format!("\\u{:04x}", u32::from(char))),
+                    char => text.push(char),
+                }
+            }
+            text.push('"');
+            text
+        })
+        .collect();
+    quote_literal(&format!("[{}]", quoted.join(",")))
+}
+
+/// The relation's own row; `oid` is an SQL expression.
+pub(super) fn relation(oid: &str, name: &str, kind: char, definition: Option<&str>) -> String {
+    format!(
+        "INSERT INTO towline_relation (oid, name, kind, definition) VALUES ({oid}, {}, '{kind}', {})",
+        quote_literal(name),
+        optional(definition)
+    )
+}
+
+/// `(SELECT oid …)` of a relation by name.
+pub(super) fn oid_of(name: &str) -> String {
+    format!("(SELECT oid FROM towline_relation WHERE name = {})", quote_literal(name))
+}
+
+/// All of a relation's columns.
+pub(super) fn attributes(relation: &str, attributes: &[Attribute]) -> Option<String> {
+    let rows: Vec<String> = attributes
+        .iter()
+        .enumerate()
+        .map(|(at, attribute)| {
+            let identity = match attribute.identity {
+                None => "NULL",
+                Some(Identity::Always) => "'a'",
+                Some(Identity::ByDefault) => "'d'",
+            };
+            format!(
+                "({}, {}, {}, {}, {}, {}, {identity}, {})",
+                at + 1,
+                quote_literal(&attribute.name),
+                attribute.oid.0,
+                attribute.typmod,
+                u8::from(attribute.not_null),
+                optional(attribute.default.as_deref()),
+                optional(attribute.generated.as_deref()),
+            )
+        })
+        .collect();
+    (!rows.is_empty()).then(|| {
+        format!(
+            "INSERT INTO towline_attribute (relation, number, name, type, typmod, not_null, \
+             default_expr, identity, generated) SELECT {relation}, * FROM (VALUES {})",
+            rows.join(", ")
+        )
+    })
+}
+
+/// One constraint; one that was there before keeps its OID.
+pub(super) fn constraint(relation: &str, constraint: &Constraint, oids: &mut Oids) -> String {
+    let oid = if constraint.oid.0 == 0 { oids.allot() } else { constraint.oid.0.to_string() };
+    let (kind, expression, target) = match &constraint.kind {
+        ConstraintKind::PrimaryKey => ('p', None, None),
+        ConstraintKind::Unique => ('u', None, None),
+        ConstraintKind::Check(expression) => ('c', Some(expression.as_str()), None),
+        ConstraintKind::ForeignKey { table, columns, on_update, on_delete } => {
+            ('f', None, Some((table, columns, on_update, on_delete)))
+        }
+    };
+    let target = match target {
+        None => "NULL, NULL, NULL, NULL".to_owned(),
+        Some((table, columns, on_update, on_delete)) => {
+            format!("{}, {}, '{on_update}', '{on_delete}'", quote_literal(table), list(columns))
+        }
+    };
+    format!(
+        "INSERT INTO towline_constraint (oid, relation, name, kind, columns, expression, target, \
+         target_columns, on_update, on_delete, is_deferrable, is_deferred) VALUES ({oid}, \
+         {relation}, {}, '{kind}', {}, {}, {target}, {}, {})",
+        quote_literal(&constraint.name),
+        list(&constraint.columns),
+        optional(expression),
+        u8::from(constraint.deferrable),
+        u8::from(constraint.deferred),
+    )
+}
+
+/// One index.
+pub(super) fn index(relation: &str, index: &Index, oids: &mut Oids) -> String {
+    let oid = if index.oid.0 == 0 { oids.allot() } else { index.oid.0.to_string() };
+    format!(
+        "INSERT INTO towline_index (oid, relation, name, is_unique, is_primary, columns, predicate) \
+         VALUES ({oid}, {relation}, {}, {}, {}, {}, {})",
+        quote_literal(&index.name),
+        u8::from(index.unique),
+        u8::from(index.primary),
+        list(&index.columns),
+        optional(index.predicate.as_deref()),
+    )
+}
+
+/// One sequence.
+pub(super) fn sequence(sequence: &Sequence, oids: &mut Oids) -> String {
+    let (table, column) = match &sequence.owner {
+        None => ("NULL".to_owned(), "NULL".to_owned()),
+        Some((table, column)) => (quote_literal(table), quote_literal(column)),
+    };
+    format!(
+        "INSERT INTO towline_sequence (oid, name, start, increment, min, max, cycle, owner_table, \
+         owner_column) VALUES ({}, {}, {}, {}, {}, {}, {}, {table}, {column})",
+        oids.allot(),
+        quote_literal(&sequence.name),
+        sequence.start,
+        sequence.increment,
+        sequence.min,
+        sequence.max,
+        u8::from(sequence.cycle),
+    )
+}
+
+/// Forgets a relation and all that hangs on it.
+pub(super) fn forget_relation(name: &str) -> Vec<String> {
+    let oid = oid_of(name);
+    vec![
+        format!("DELETE FROM towline_attribute WHERE relation = {oid}"),
+        format!("DELETE FROM towline_constraint WHERE relation = {oid}"),
+        format!("DELETE FROM towline_index WHERE relation = {oid}"),
+        format!("DELETE FROM towline_sequence WHERE owner_table = {}", quote_literal(name)),
+        format!("DELETE FROM towline_relation WHERE name = {}", quote_literal(name)),
+    ]
+}
+
+/// Catalogs are cached by SQLite's schema version: a change that SQLite's schema
+/// doesn't show moves it by a view made and dropped.
+pub(super) fn touch() -> Vec<String> {
+    vec![
+        "CREATE VIEW towline_touch AS SELECT 1".to_owned(),
+        "DROP VIEW towline_touch".to_owned(),
+    ]
+}

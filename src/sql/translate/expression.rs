@@ -1,0 +1,587 @@
+//! Expressions, from the leaves up.
+
+use sqlparser::ast::{
+    AccessExpr, CaseWhen, CastKind, DateTimeField, Expr, Ident, Subscript, TrimWhereField,
+    UnaryOperator, Value,
+};
+
+use super::scope::{self, Found};
+use super::{Form, Translator, Typed, function, names, operator};
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::types::{self, Type};
+
+impl Translator<'_> {
+    /// Translates an expression; untyped literals and parameters stay untyped.
+    pub(super) fn expression(&mut self, expr: &Expr) -> Result<Typed, SqlError> {
+        self.deeper(|this| this.expression_here(expr))
+    }
+
+    /// As [`Self::expression`], of type boolean, as WHERE and its kin want it.
+    pub(super) fn condition(&mut self, expr: &Expr, clause: &str) -> Result<String, SqlError> {
+        let typed = self.expression(expr)?;
+        let typed = self.into_boolean(typed, clause)?;
+        Ok(typed.sql)
+    }
+
+    pub(super) fn into_boolean(&mut self, typed: Typed, clause: &str) -> Result<Typed, SqlError> {
+        if typed.is_unknown() {
+            return self.coerce(typed, Type::plain(Oid::BOOL));
+        }
+        if typed.oid() != Oid::BOOL {
+            return Err(SqlError::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!(
+                    "argument of {clause} must be type boolean, not type {}",
+                    types::display_name(typed.oid())
+                ),
+            ));
+        }
+        Ok(typed)
+    }
+
+    /// As [`Self::expression`]; what is still untyped becomes text.
+    pub(super) fn settled(&mut self, expr: &Expr) -> Result<Typed, SqlError> {
+        let typed = self.expression(expr)?;
+        self.settle(typed)
+    }
+
+    /// Gives what is still untyped the type text.
+    pub(super) fn settle(&mut self, typed: Typed) -> Result<Typed, SqlError> {
+        match typed.form {
+            Form::Plain | Form::Column { .. } => Ok(typed),
+            _ if !typed.is_unknown() => Ok(typed),
+            _ => self.coerce(typed, Type::TEXT),
+        }
+    }
+
+    fn expression_here(&mut self, expr: &Expr) -> Result<Typed, SqlError> {
+        match expr {
+            Expr::Identifier(ident) => self.column(ident),
+            Expr::CompoundIdentifier(idents) => self.qualified_column(idents),
+            Expr::Value(value) => self.value(&value.value),
+            Expr::Nested(inner) => {
+                let mut typed = self.expression(inner)?;
+                if !typed.atomic {
+                    typed.sql = format!("({})", typed.sql);
+                    typed.atomic = true;
+                }
+                Ok(typed)
+            }
+            Expr::BinaryOp { left, op, right } => self.binary(left, op, right),
+            Expr::UnaryOp { op, expr } => self.unary(*op, expr),
+            Expr::IsNull(inner) => self.is_test(inner, "IS NULL"),
+            Expr::IsNotNull(inner) => self.is_test(inner, "IS NOT NULL"),
+            Expr::IsTrue(inner) => self.truth(inner, "IS TRUE"),
+            Expr::IsNotTrue(inner) => self.truth(inner, "IS NOT TRUE"),
+            Expr::IsFalse(inner) => self.truth(inner, "IS FALSE"),
+            Expr::IsNotFalse(inner) => self.truth(inner, "IS NOT FALSE"),
+            Expr::IsUnknown(inner) => self.truth(inner, "IS NULL"),
+            Expr::IsNotUnknown(inner) => self.truth(inner, "IS NOT NULL"),
+            Expr::IsDistinctFrom(left, right) => self.distinct_from(left, right, false),
+            Expr::IsNotDistinctFrom(left, right) => self.distinct_from(left, right, true),
+            Expr::InList { expr, list, negated } => self.in_list(expr, list, *negated),
+            Expr::InSubquery { expr, subquery, negated } => {
+                self.in_subquery(expr, subquery, *negated)
+            }
+            Expr::Between { expr, negated, low, high } => {
+                self.between(expr, low, high, *negated)
+            }
+            Expr::Like { negated, any: false, expr, pattern, escape_char } => {
+                self.like(expr, pattern, escape_char.as_deref(), *negated, operator::Like::Sensitive)
+            }
+            Expr::ILike { negated, any: false, expr, pattern, escape_char } => {
+                self.like(expr, pattern, escape_char.as_deref(), *negated, operator::Like::Insensitive)
+            }
+            Expr::SimilarTo { negated, expr, pattern, escape_char } => {
+                self.like(expr, pattern, escape_char.as_deref(), *negated, operator::Like::Similar)
+            }
+            Expr::AnyOp { left, compare_op, right, .. } => {
+                self.quantified(left, compare_op, right, operator::Quantifier::Any)
+            }
+            Expr::AllOp { left, compare_op, right } => {
+                self.quantified(left, compare_op, right, operator::Quantifier::All)
+            }
+            Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr, data_type, .. } => {
+                let ty = types::resolve(data_type)?;
+                let inner = self.expression(expr)?;
+                let name = inner.name.clone();
+                let cast = self.cast(inner, ty)?;
+                Ok(cast.named(name.unwrap_or_else(|| types::internal_name(ty.oid))))
+            }
+            Expr::TypedString(typed) => {
+                let ty = types::resolve(&typed.data_type)?;
+                let literal = self.value(&typed.value.value)?;
+                Ok(self.cast(literal, ty)?.named(types::internal_name(ty.oid)))
+            }
+            Expr::Interval(interval) => self.interval(interval),
+            Expr::AtTimeZone { timestamp, time_zone } => self.at_time_zone(timestamp, time_zone),
+            Expr::Extract { field, expr, .. } => self.extract(field, expr),
+            Expr::Ceil { expr, .. } => self.call_with("ceil", &[expr]),
+            Expr::Floor { expr, .. } => self.call_with("floor", &[expr]),
+            Expr::Position { expr, r#in } => {
+                Ok(self.call_with("strpos", &[r#in, expr])?.named("position"))
+            }
+            Expr::Substring { expr, substring_from, substring_for, .. } => {
+                let mut arguments = vec![self.expression(expr)?];
+                match (substring_from, substring_for) {
+                    (None, Some(length)) => {
+                        arguments.push(Typed::plain("1", Oid::INT4));
+                        arguments.push(self.expression(length)?);
+                    }
+                    (from, length) => {
+                        for argument in [from, length].into_iter().flatten() {
+                            arguments.push(self.expression(argument)?);
+                        }
+                    }
+                }
+                Ok(self.call("substring", arguments)?.named("substring"))
+            }
+            Expr::Trim { trim_where, trim_what, expr, trim_characters } => {
+                let function = match trim_where {
+                    None | Some(TrimWhereField::Both) => "btrim",
+                    Some(TrimWhereField::Leading) => "ltrim",
+                    Some(TrimWhereField::Trailing) => "rtrim",
+                };
+                let mut arguments = vec![self.expression(expr)?];
+                let characters =
+                    trim_what.as_deref().or_else(|| trim_characters.as_ref()?.first());
+                if let Some(characters) = characters {
+                    arguments.push(self.expression(characters)?);
+                }
+                self.call(function, arguments)
+            }
+            Expr::Overlay { expr, overlay_what, overlay_from, overlay_for } => {
+                let mut arguments: Vec<&Expr> = vec![expr, overlay_what, overlay_from];
+                arguments.extend(overlay_for.as_deref());
+                self.call_with("overlay", &arguments)
+            }
+            Expr::Collate { expr, collation } => {
+                let typed = self.expression(expr)?;
+                let typed = self.settle(typed)?;
+                match names::last(collation).as_deref() {
+                    // Text compares by its bytes here, whatever the locale is called.
+                    Some("default" | "C" | "POSIX" | "ucs_basic") => Ok(typed),
+                    Some("nocase") => Ok(Typed::of(format!("{} COLLATE NOCASE", typed.operand()), typed.ty)),
+                    Some(name)
+                        if name.starts_with("en_") || name.starts_with("C.") || name.ends_with("-x-icu") =>
+                    {
+                        Ok(typed)
+                    }
+                    _ => Err(SqlError::new(
+                        SqlState::UNDEFINED_OBJECT,
+                        format!("collation \"{collation}\" for encoding \"UTF8\" does not exist"),
+                    )),
+                }
+            }
+            Expr::Function(call) => self.function(call),
+            Expr::Case { operand, conditions, else_result, .. } => {
+                self.case(operand.as_deref(), conditions, else_result.as_deref())
+            }
+            Expr::Exists { subquery, negated } => {
+                let query = self.subquery(subquery)?;
+                let not = if *negated { "NOT " } else { "" };
+                Ok(Typed::plain(format!("{not}EXISTS ({})", query.sql), Oid::BOOL).named("exists")
+                    .compound_if(*negated))
+            }
+            Expr::Subquery(subquery) => {
+                let query = self.subquery(subquery)?;
+                let [column] = query.columns.as_slice() else {
+                    return Err(SqlError::new(
+                        SqlState::SYNTAX_ERROR,
+                        "subquery must return only one column",
+                    ));
+                };
+                Ok(Typed::of(format!("({})", query.sql), column.ty).named(column.name.clone()))
+            }
+            Expr::Tuple(fields) => {
+                let fields = self.expressions(fields)?;
+                Ok(row(fields))
+            }
+            Expr::Array(array) => self.array(&array.elem),
+            Expr::CompoundFieldAccess { root, access_chain } => self.access(root, access_chain),
+            Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_) => {
+                Err(SqlError::unsupported("GROUPING SETS"))
+            }
+            other => Err(SqlError::unsupported(format_args!("the expression {other}"))),
+        }
+    }
+
+    pub(super) fn expressions<'e>(
+        &mut self,
+        exprs: impl IntoIterator<Item = &'e Expr>,
+    ) -> Result<Vec<Typed>, SqlError> {
+        exprs.into_iter().map(|expr| self.expression(expr)).collect()
+    }
+
+    /// An unqualified name: a column, or a whole row by its table's name.
+    fn column(&mut self, ident: &Ident) -> Result<Typed, SqlError> {
+        let name = names::fold(ident);
+        match scope::find(&self.scopes, &name).map_err(|error| self.at(error, ident))? {
+            Some(found) => Ok(found_column(&found, &name, false)),
+            None => Err(self.at(
+                SqlError::new(
+                    SqlState::UNDEFINED_COLUMN,
+                    format!("column \"{name}\" does not exist"),
+                ),
+                ident,
+            )),
+        }
+    }
+
+    fn qualified_column(&mut self, idents: &[Ident]) -> Result<Typed, SqlError> {
+        let folded: Vec<String> = idents.iter().map(names::fold).collect();
+        let (schema, table, name) = match folded.as_slice() {
+            [table, name] => (None, table, name),
+            [schema, table, name] | [_, schema, table, name] => (Some(schema.as_str()), table, name),
+            _ => return Err(SqlError::new(SqlState::SYNTAX_ERROR, "improper qualified name")),
+        };
+        let found = scope::find_qualified(&self.scopes, schema, table, name)
+            .map_err(|error| self.at(error, &idents[0]))?;
+        Ok(found_column(&found, name, true))
+    }
+
+    /// A literal.
+    fn value(&mut self, value: &Value) -> Result<Typed, SqlError> {
+        match value {
+            Value::Number(text, _) => number(text),
+            Value::SingleQuotedString(text)
+            | Value::EscapedStringLiteral(text)
+            | Value::UnicodeStringLiteral(text)
+            | Value::NationalStringLiteral(text) => Ok(text_literal(text)),
+            Value::DollarQuotedString(quoted) => Ok(text_literal(&quoted.value)),
+            Value::HexStringLiteral(_) | Value::SingleQuotedByteStringLiteral(_) => {
+                Err(SqlError::unsupported("type bit"))
+            }
+            Value::Boolean(value) => {
+                Ok(Typed::plain(if *value { "TRUE" } else { "FALSE" }, Oid::BOOL).named("bool"))
+            }
+            Value::Null => Ok(Typed { form: Form::Null, ..Typed::plain("NULL", Oid::UNKNOWN) }),
+            Value::Placeholder(text) => {
+                let number = text.strip_prefix('$').and_then(|digits| digits.parse().ok());
+                match number {
+                    Some(number) => self.parameter(number),
+                    None => Err(super::syntax::syntax_error(text, None)),
+                }
+            }
+            other => Err(super::syntax::syntax_error(&other.to_string(), None)),
+        }
+    }
+
+    fn unary(&mut self, op: UnaryOperator, expr: &Expr) -> Result<Typed, SqlError> {
+        // The parser binds `^` tighter than a sign; PostgreSQL does not.
+        if matches!(op, UnaryOperator::Minus | UnaryOperator::Plus)
+            && let Some(regrouped) = operator::sign_first(op, expr)
+        {
+            return self.expression(&regrouped);
+        }
+        let typed = self.expression(expr)?;
+        operator::unary(self, op, typed)
+    }
+
+    fn is_test(&mut self, inner: &Expr, test: &str) -> Result<Typed, SqlError> {
+        let typed = self.settled(inner)?;
+        if let Form::Row(fields) = &typed.form {
+            // A row is null when all its fields are, not null when none is.
+            let tests: Vec<String> =
+                fields.iter().map(|field| format!("{} {test}", field.operand())).collect();
+            return Ok(Typed::compound(tests.join(" AND "), Oid::BOOL));
+        }
+        Ok(Typed::compound(format!("{} {test}", typed.operand()), Oid::BOOL))
+    }
+
+    fn truth(&mut self, inner: &Expr, test: &str) -> Result<Typed, SqlError> {
+        let typed = self.expression(inner)?;
+        let typed = self.into_boolean(typed, test)?;
+        Ok(Typed::compound(format!("{} {test}", typed.operand()), Oid::BOOL))
+    }
+
+    fn case(
+        &mut self,
+        operand: Option<&Expr>,
+        conditions: &[CaseWhen],
+        else_result: Option<&Expr>,
+    ) -> Result<Typed, SqlError> {
+        let mut whens = Vec::with_capacity(conditions.len());
+        for when in conditions {
+            let condition = match operand {
+                // Spelled out, so that operand and value meet in one type.
+                Some(operand) => {
+                    self.binary(operand, &sqlparser::ast::BinaryOperator::Eq, &when.condition)?.sql
+                }
+                None => self.condition(&when.condition, "CASE/WHEN")?,
+            };
+            whens.push(condition);
+        }
+        let mut results = self.expressions(conditions.iter().map(|when| &when.result))?;
+        let mut name = None;
+        if let Some(expr) = else_result {
+            let typed = self.expression(expr)?;
+            name.clone_from(&typed.name);
+            results.push(typed);
+        }
+        let (results, ty) = self.unify(results, "CASE")?;
+        let mut sql = String::from("CASE");
+        for (condition, result) in whens.iter().zip(&results) {
+            sql.push_str(&format!(" WHEN {condition} THEN {}", result.sql));
+        }
+        if else_result.is_some() && let Some(last) = results.last() {
+            sql.push_str(&format!(" ELSE {}", last.sql));
+        }
+        sql.push_str(" END");
+        Ok(Typed::of(sql, ty).named(name.unwrap_or_else(|| "case".to_owned())))
+    }
+
+    /// Brings expressions that stand for the same thing to one type.
+    pub(super) fn unify(
+        &mut self,
+        items: Vec<Typed>,
+        what: &str,
+    ) -> Result<(Vec<Typed>, Type), SqlError> {
+        let mut common = Oid::UNKNOWN;
+        for item in &items {
+            common = types::common(common, item.oid()).ok_or_else(|| {
+                SqlError::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    format!(
+                        "{what} types {} and {} cannot be matched",
+                        types::display_name(common),
+                        types::display_name(item.oid())
+                    ),
+                )
+            })?;
+        }
+        if types::is_unknown(common) && items.iter().any(|item| item.form != Form::Plain) {
+            common = Oid::TEXT;
+        }
+        // A modifier survives only where all agree.
+        let mut typmods = items.iter().filter(|item| !item.is_null()).map(|item| item.ty.typmod);
+        let first = typmods.next().unwrap_or(-1);
+        let typmod = if typmods.all(|typmod| typmod == first) { first } else { -1 };
+        let items = items
+            .into_iter()
+            .map(|item| self.coerce(item, Type::plain(common)))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok((items, Type { oid: common, typmod }))
+    }
+
+    fn array(&mut self, elements: &[Expr]) -> Result<Typed, SqlError> {
+        let elements = self.expressions(elements)?;
+        let (elements, ty) = self.unify(elements, "ARRAY")?;
+        Ok(self.array_of(elements, ty.oid).named("array"))
+    }
+
+    /// An array constructor over elements of one type.
+    pub(super) fn array_of(&mut self, elements: Vec<Typed>, element: Oid) -> Typed {
+        let oid = match types::family(element) {
+            // Rows of a two-dimensional array are arrays themselves.
+            types::Family::Array => element,
+            _ => types::array_of(element).unwrap_or(Oid::TEXT_ARRAY),
+        };
+        let texts: Vec<String> = elements
+            .iter()
+            .map(|element| super::cast::array_element(element))
+            .collect();
+        let function =
+            if types::family(element) == types::Family::Array { "towline_array_nest" } else { "towline_array" };
+        Typed {
+            form: Form::Array(elements),
+            ..Typed::plain(format!("{function}({})", texts.join(", ")), oid)
+        }
+    }
+
+    fn access(&mut self, root: &Expr, chain: &[AccessExpr]) -> Result<Typed, SqlError> {
+        let mut typed = self.settled(root)?;
+        for access in chain {
+            let element = types::element_of(typed.oid());
+            typed = match access {
+                AccessExpr::Subscript(Subscript::Index { index }) => {
+                    let index = self.expression(index)?;
+                    if matches!(typed.oid(), Oid::JSON | Oid::JSONB) {
+                        let index = self.settle(index)?;
+                        Typed::plain(format!("towline_json_get({}, {})", typed.sql, index.sql), typed.oid())
+                    } else {
+                        let index = self.coerce(index, Type::plain(Oid::INT4))?;
+                        let Some(element) = element else {
+                            return Err(SqlError::new(
+                                SqlState::DATATYPE_MISMATCH,
+                                format!(
+                                    "cannot subscript type {} because it does not support subscripting",
+                                    types::display_name(typed.oid())
+                                ),
+                            ));
+                        };
+                        let base = if matches!(typed.oid(), Oid::INT2VECTOR | Oid::OIDVECTOR) { 0 } else { 1 };
+                        let read = format!("towline_array_get({}, {}, {base})", typed.sql, index.sql);
+                        super::cast::from_array_element(read, element)
+                    }
+                }
+                AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, stride: None }) => {
+                    let mut bound = |this: &mut Self, bound: &Option<Expr>| match bound {
+                        Some(bound) => {
+                            let bound = this.expression(bound)?;
+                            Ok(this.coerce(bound, Type::plain(Oid::INT4))?.sql)
+                        }
+                        None => Ok::<_, SqlError>("NULL".to_owned()),
+                    };
+                    let lower = bound(self, lower_bound)?;
+                    let upper = bound(self, upper_bound)?;
+                    Typed::of(format!("towline_array_slice({}, {lower}, {upper})", typed.sql), typed.ty)
+                }
+                AccessExpr::Dot(Expr::Identifier(field)) => {
+                    return Err(SqlError::unsupported(format_args!(
+                        "field {field} of a composite value"
+                    )));
+                }
+                _ => return Err(SqlError::unsupported("this kind of subscript")),
+            };
+        }
+        Ok(typed)
+    }
+
+    fn interval(&mut self, interval: &sqlparser::ast::Interval) -> Result<Typed, SqlError> {
+        let value = self.expression(&interval.value)?;
+        let (Form::Text(text) | Form::Number(text)) = &value.form else {
+            return Err(super::syntax::syntax_error("INTERVAL", None));
+        };
+        let mut text = text.clone();
+        // `INTERVAL '1' DAY` says its unit outside.
+        if let Some(field) = &interval.leading_field
+            && text.trim().parse::<f64>().is_ok()
+        {
+            let unit = interval.last_field.as_ref().unwrap_or(field);
+            text = format!("{text} {unit}");
+        }
+        Ok(self.cast(text_literal(&text), Type::plain(Oid::INTERVAL))?.named("interval"))
+    }
+
+    fn at_time_zone(&mut self, timestamp: &Expr, zone: &Expr) -> Result<Typed, SqlError> {
+        let timestamp = self.expression(timestamp)?;
+        let timestamp = if timestamp.is_unknown() {
+            self.coerce(timestamp, Type::plain(Oid::TIMESTAMPTZ))?
+        } else if timestamp.oid() == Oid::DATE {
+            self.coerce(timestamp, Type::plain(Oid::TIMESTAMPTZ))?
+        } else {
+            timestamp
+        };
+        let zone = self.settled(zone)?;
+        function::timezone(zone, timestamp)
+    }
+
+    fn extract(&mut self, field: &DateTimeField, expr: &Expr) -> Result<Typed, SqlError> {
+        let field = field.to_string().trim_matches(['\'', '"']).to_ascii_lowercase();
+        let typed = self.expression(expr)?;
+        let typed = if typed.is_unknown() {
+            self.coerce(typed, Type::plain(Oid::TIMESTAMP))?
+        } else {
+            typed
+        };
+        let value = self.in_session_zone(typed)?;
+        Ok(Typed::plain(
+            format!("towline_extract({}, {})", names::quote_literal(&field), value.sql),
+            Oid::NUMERIC,
+        )
+        .named("extract"))
+    }
+
+    /// A timestamp with time zone as the session's clock shows it, without a zone;
+    /// other values as they are.
+    pub(super) fn in_session_zone(&mut self, typed: Typed) -> Result<Typed, SqlError> {
+        if typed.oid() == Oid::TIMESTAMPTZ {
+            return self.cast(typed, Type::plain(Oid::TIMESTAMP));
+        }
+        Ok(typed)
+    }
+
+    /// Calls a function on untranslated arguments.
+    pub(super) fn call_with(&mut self, name: &str, arguments: &[&Expr]) -> Result<Typed, SqlError> {
+        let arguments = self.expressions(arguments.iter().copied())?;
+        self.call(name, arguments)
+    }
+}
+
+impl Typed {
+    fn compound_if(self, compound: bool) -> Self {
+        Self { atomic: self.atomic && !compound, ..self }
+    }
+}
+
+fn found_column(found: &Found<'_>, name: &str, qualify: bool) -> Typed {
+    match found {
+        Found::Column { source, column, level, only } => {
+            let sql = match &column.sql {
+                Some(sql) => sql.clone(),
+                None if source.alias.is_empty() || (!qualify && *only && *level == 0) => names::quote(name),
+                None => format!("{}.{}", names::quote(&source.alias), names::quote(name)),
+            };
+            Typed {
+                form: Form::Column { not_null: column.not_null },
+                origin: column.origin,
+                ..Typed::of(sql, column.ty)
+            }
+            .named(name)
+        }
+        Found::Open { source, level } => {
+            let sql = if source.alias.is_empty() || (!qualify && *level == 0) {
+                names::quote(name)
+            } else {
+                format!("{}.{}", names::quote(&source.alias), names::quote(name))
+            };
+            Typed { form: Form::Column { not_null: false }, ..Typed::plain(sql, Oid::UNKNOWN) }
+                .named(name)
+        }
+    }
+}
+
+/// A row constructor.
+pub(super) fn row(fields: Vec<Typed>) -> Typed {
+    let texts: Vec<&str> = fields.iter().map(|field| field.sql.as_str()).collect();
+    let sql = format!("({})", texts.join(", "));
+    Typed { form: Form::Row(fields), ..Typed::plain(sql, Oid::RECORD).named("row") }
+}
+
+pub(super) fn text_literal(text: &str) -> Typed {
+    Typed {
+        form: Form::Text(text.to_owned()),
+        ..Typed::plain(names::quote_literal(text), Oid::UNKNOWN)
+    }
+}
+
+/// A numeric literal: the smallest of int4, int8, numeric that holds it.
+fn number(text: &str) -> Result<Typed, SqlError> {
+    let text = text.replace('_', "");
+    let radix = match text.get(..2) {
+        Some("0x" | "0X") => 16,
+        Some("0o" | "0O") => 8,
+        Some("0b" | "0B") => 2,
+        _ => 10,
+    };
+    if radix != 10 {
+        return match i64::from_str_radix(&text[2..], radix) {
+            Ok(value) => Ok(integer(value)),
+            Err(_) => Err(super::syntax::syntax_error(&text, None)),
+        };
+    }
+    if let Ok(value) = text.parse::<i64>() {
+        return Ok(integer(value));
+    }
+    // Exponents would let a short literal stand for gigabytes of digits.
+    let exponent = text.split(['e', 'E']).nth(1).map_or(Ok(0), str::parse::<i32>);
+    match (exponent, text.parse::<bigdecimal::BigDecimal>()) {
+        (Ok(-20_000..=131_072), Ok(value)) => Ok(numeric(value.to_plain_string())),
+        (Ok(_), Ok(_)) => Err(SqlError::new(
+            SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+            "value overflows numeric format",
+        )),
+        _ => Err(super::syntax::syntax_error(&text, None)),
+    }
+}
+
+fn integer(value: i64) -> Typed {
+    let oid = if i32::try_from(value).is_ok() { Oid::INT4 } else { Oid::INT8 };
+    Typed { form: Form::Number(value.to_string()), ..Typed::plain(value.to_string(), oid) }
+}
+
+/// A numeric literal in plain notation: text, so that no digit is lost.
+pub(super) fn numeric(plain: String) -> Typed {
+    Typed { sql: format!("'{plain}'"), form: Form::Number(plain), ..Typed::plain("", Oid::NUMERIC) }
+}

@@ -1,0 +1,340 @@
+//! INSERT.
+
+use sqlparser::ast::{
+    ConflictTarget, Insert, OnConflict, OnConflictAction, OnInsert, Query, SetExpr, SqliteOnConflict,
+    TableObject, Values,
+};
+
+use super::query::Wish;
+use super::returning::{
+    check_table, is_default, is_rowid, target_source, type_of, undefined_column,
+};
+use super::scope::{Scope, Source};
+use super::{Translator, names, source};
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::catalog::{Attribute, ConstraintKind, Identity, Relation};
+use crate::sql::translated::{Kind, Tag, Translated};
+use crate::sql::types::{self, Type};
+
+impl Translator<'_> {
+    /// `with` stands in front of it.
+    pub(super) fn insert(&mut self, insert: &Insert, with: &str) -> Result<Translated, SqlError> {
+        let TableObject::TableName(name) = &insert.table else {
+            return Err(SqlError::unsupported("INSERT into a function"));
+        };
+        if insert.on.as_ref().is_some_and(|on| matches!(on, OnInsert::DuplicateKeyUpdate(_))) {
+            return Err(super::syntax::syntax_error("DUPLICATE", None));
+        }
+        let relation = self.target(name)?;
+        check_table(relation, "insert into")?;
+        let alias = insert.table_alias.as_ref().map(|alias| names::fold(&alias.alias));
+        let visible = alias.clone().unwrap_or_else(|| relation.name.clone());
+
+        let listed: Vec<&Attribute> = if insert.columns.is_empty() {
+            relation.attributes.iter().filter(|attribute| attribute.generated.is_none()).collect()
+        } else {
+            insert
+                .columns
+                .iter()
+                .map(|column| {
+                    let column = names::last(column).unwrap_or_default();
+                    relation
+                        .attributes
+                        .iter()
+                        .find(|attribute| attribute.name == column)
+                        .ok_or_else(|| undefined_column(relation, &column))
+                })
+                .collect::<Result<_, _>>()?
+        };
+        for (at, attribute) in listed.iter().enumerate() {
+            if listed[..at].iter().any(|other| other.name == attribute.name) {
+                return Err(SqlError::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column \"{}\" specified more than once", attribute.name),
+                ));
+            }
+        }
+
+        let (columns, rows) = match insert.source.as_deref() {
+            None => self.default_row(relation)?,
+            Some(query) => match &*query.body {
+                SetExpr::Values(values)
+                    if query.order_by.is_none()
+                        && query.limit_clause.is_none()
+                        && query.with.is_none() =>
+                {
+                    self.value_rows(values, &listed, !insert.columns.is_empty(), relation)?
+                }
+                _ => self.selected_rows(query, &listed, !insert.columns.is_empty(), relation)?,
+            },
+        };
+        let or = match (insert.replace_into, insert.or) {
+            (true, _) | (_, Some(SqliteOnConflict::Replace)) => " OR REPLACE",
+            (_, Some(SqliteOnConflict::Ignore)) => " OR IGNORE",
+            (_, Some(SqliteOnConflict::Abort)) | (_, None) => "",
+            (_, Some(other)) => return Err(SqlError::unsupported(format_args!("INSERT OR {other}"))),
+        };
+        let target = match &alias {
+            Some(alias) if *alias != relation.name => {
+                format!("{} AS {}", names::quote(&relation.name), names::quote(alias))
+            }
+            _ => names::quote(&relation.name),
+        };
+        let list = match columns.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", names::quote_all(&columns)),
+        };
+        let mut sql = format!("{with}INSERT{or} INTO {target}{list} {rows}");
+        if let Some(OnInsert::OnConflict(conflict)) = &insert.on {
+            // Without WHERE, SQLite reads ON as a join's.
+            if !rows.starts_with("VALUES") && !rows.starts_with("DEFAULT") {
+                sql = format!("{with}INSERT{or} INTO {target}{list} SELECT * FROM ({rows}) WHERE TRUE");
+            }
+            sql.push_str(&self.on_conflict(conflict, relation, &visible)?);
+        }
+        let returned = self.returning(insert.returning.as_deref(), relation, &visible)?;
+        sql.push_str(&returned.sql);
+        Ok(super::translated(
+            Kind::Write,
+            Tag::Insert,
+            super::result_columns(&returned.columns),
+            vec![sql],
+        ))
+    }
+
+    /// Columns that SQLite would fill by itself where PostgreSQL fills a default: the
+    /// one that SQLite takes for the row's number.
+    fn unlisted<'r>(&self, relation: &'r Relation, listed: &[&Attribute]) -> Option<&'r Attribute> {
+        relation.attributes.iter().find(|attribute| {
+            is_rowid(relation, &attribute.name)
+                && (attribute.default.is_some() || attribute.identity.is_some())
+                && !listed.iter().any(|other| other.name == attribute.name)
+        })
+    }
+
+    /// DEFAULT VALUES.
+    fn default_row(&mut self, relation: &Relation) -> Result<(Vec<String>, String), SqlError> {
+        match self.unlisted(relation, &[]) {
+            None => Ok((Vec::new(), "DEFAULT VALUES".to_owned())),
+            Some(attribute) => {
+                let value = self.default_value(attribute, relation)?;
+                Ok((vec![attribute.name.clone()], format!("VALUES ({value})")))
+            }
+        }
+    }
+
+    fn value_rows(
+        &mut self,
+        values: &Values,
+        listed: &[&Attribute],
+        named: bool,
+        relation: &Relation,
+    ) -> Result<(Vec<String>, String), SqlError> {
+        let width = values.rows.first().map_or(0, |row| row.content.len());
+        let listed = fitting(listed, width, named)?;
+        let extra = self.unlisted(relation, listed);
+        let mut rows = Vec::with_capacity(values.rows.len());
+        for row in &values.rows {
+            if row.content.len() != width {
+                return Err(SqlError::new(
+                    SqlState::SYNTAX_ERROR,
+                    "VALUES lists must all be the same length",
+                ));
+            }
+            let mut fields = Vec::with_capacity(width + 1);
+            for (expr, attribute) in row.content.iter().zip(listed) {
+                if !is_default(expr) {
+                    check_given(attribute)?;
+                    let typed = self.expression(expr)?;
+                    fields.push(self.assign(typed, type_of(attribute), &attribute.name)?.sql);
+                } else {
+                    fields.push(self.default_value(attribute, relation)?);
+                }
+            }
+            if let Some(attribute) = extra {
+                fields.push(self.default_value(attribute, relation)?);
+            }
+            rows.push(format!("({})", fields.join(", ")));
+        }
+        let mut columns: Vec<String> =
+            listed.iter().map(|attribute| attribute.name.clone()).collect();
+        columns.extend(extra.map(|attribute| attribute.name.clone()));
+        // Values for a generated column can only be DEFAULT: SQLite wants them left out.
+        if listed.iter().any(|attribute| attribute.generated.is_some()) {
+            return Err(SqlError::unsupported("DEFAULT for a generated column"));
+        }
+        Ok((columns, format!("VALUES {}", rows.join(", "))))
+    }
+
+    fn selected_rows(
+        &mut self,
+        query: &Query,
+        listed: &[&Attribute],
+        named: bool,
+        relation: &Relation,
+    ) -> Result<(Vec<String>, String), SqlError> {
+        let wanted: Vec<Type> = listed.iter().map(|attribute| type_of(attribute)).collect();
+        let selected = self.query(query, Wish { types: Some(&wanted), inner: true, ..Wish::default() })?;
+        let listed = fitting(listed, selected.columns.len(), named)?;
+        for attribute in listed {
+            check_given(attribute)?;
+        }
+        let extra = self.unlisted(relation, listed);
+        let mut columns: Vec<String> =
+            listed.iter().map(|attribute| attribute.name.clone()).collect();
+        // What the query gives, in the columns' types.
+        let mut converted = Vec::with_capacity(listed.len());
+        let mut changed = false;
+        for (at, (column, attribute)) in selected.columns.iter().zip(listed).enumerate() {
+            let name = format!("c{}", at + 1);
+            let untyped = types::is_unknown(column.ty.oid);
+            let ty = if untyped { Type::plain(attribute.oid) } else { column.ty };
+            let typed = super::Typed::of(name.clone(), ty);
+            let typed = self.assign(typed, type_of(attribute), &attribute.name)?;
+            changed |= typed.sql != name;
+            converted.push(typed.sql);
+        }
+        if !changed && extra.is_none() {
+            return Ok((columns, selected.sql));
+        }
+        if let Some(attribute) = extra {
+            converted.push(self.default_value(attribute, relation)?);
+            columns.push(attribute.name.clone());
+        }
+        let names: Vec<String> = (1..=listed.len()).map(|at| format!("c{at}")).collect();
+        let alias = self.fresh_name("rows");
+        // The limit keeps the order: defaults are drawn row by row as the query gives them.
+        let keep_order = if extra.is_some() { " LIMIT -1 OFFSET 0" } else { "" };
+        let sql = format!(
+            "SELECT {} FROM (WITH {alias}({}) AS ({}) SELECT * FROM {alias}{keep_order})",
+            converted.join(", "),
+            names.join(", "),
+            selected.sql
+        );
+        Ok((columns, sql))
+    }
+
+    fn on_conflict(
+        &mut self,
+        conflict: &OnConflict,
+        relation: &Relation,
+        visible: &str,
+    ) -> Result<String, SqlError> {
+        let target = match &conflict.conflict_target {
+            None => String::new(),
+            Some(ConflictTarget::Columns(columns)) => {
+                let columns: Vec<String> = columns.iter().map(names::fold).collect();
+                for column in &columns {
+                    if !relation.attributes.iter().any(|attribute| attribute.name == *column) {
+                        return Err(SqlError::new(
+                            SqlState::UNDEFINED_COLUMN,
+                            format!("column \"{column}\" does not exist"),
+                        ));
+                    }
+                }
+                let mut wanted: Vec<&String> = columns.iter().collect();
+                wanted.sort();
+                let unique = |names: &[String]| {
+                    let mut names: Vec<&String> = names.iter().collect();
+                    names.sort();
+                    names == wanted
+                };
+                let found = relation.constraints.iter().any(|constraint| {
+                    matches!(constraint.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique)
+                        && unique(&constraint.columns)
+                }) || relation.indexes.iter().any(|index| index.unique && unique(&index.columns));
+                if !found {
+                    return Err(SqlError::new(
+                        SqlState("42P10"),
+                        "there is no unique or exclusion constraint matching the ON CONFLICT \
+                         specification",
+                    ));
+                }
+                format!(" ({})", names::quote_all(&columns))
+            }
+            Some(ConflictTarget::OnConstraint(name)) => {
+                let name = names::last(name).unwrap_or_default();
+                let constraint = relation
+                    .constraints
+                    .iter()
+                    .find(|constraint| constraint.name == name)
+                    .ok_or_else(|| {
+                        SqlError::new(
+                            SqlState::UNDEFINED_OBJECT,
+                            format!(
+                                "constraint \"{name}\" for table \"{}\" does not exist",
+                                relation.name
+                            ),
+                        )
+                    })?;
+                format!(" ({})", names::quote_all(&constraint.columns))
+            }
+        };
+        match &conflict.action {
+            OnConflictAction::DoNothing => Ok(format!(" ON CONFLICT{target} DO NOTHING")),
+            OnConflictAction::DoUpdate(update) => {
+                if target.is_empty() {
+                    return Err(SqlError::new(
+                        SqlState::SYNTAX_ERROR,
+                        "ON CONFLICT DO UPDATE requires inference specification or constraint name",
+                    )
+                    .with_hint("For example, ON CONFLICT (column_name)."));
+                }
+                // A bare name is the target's; the row that was not inserted is `excluded`.
+                let mut excluded = source::relation_columns(relation);
+                for column in &mut excluded {
+                    column.merged = true;
+                    column.origin = (Oid(0), 0);
+                }
+                let scope = Scope {
+                    sources: vec![target_source(relation, visible), Source::new("excluded", excluded)],
+                };
+                let outer = std::mem::replace(&mut self.scopes, vec![scope]);
+                let set = self.assignments(&update.assignments, relation);
+                let condition = match &update.selection {
+                    Some(condition) => self.condition(condition, "WHERE").map(|sql| format!(" WHERE {sql}")),
+                    None => Ok(String::new()),
+                };
+                self.scopes = outer;
+                Ok(format!(" ON CONFLICT{target} DO UPDATE SET {}{}", set?, condition?))
+            }
+        }
+    }
+}
+
+/// As many columns as there are values.
+fn fitting<'s, 'r>(
+    listed: &'s [&'r Attribute],
+    width: usize,
+    named: bool,
+) -> Result<&'s [&'r Attribute], SqlError> {
+    let error = |message| Err(SqlError::new(SqlState::SYNTAX_ERROR, message));
+    if width > listed.len() {
+        return error("INSERT has more expressions than target columns");
+    }
+    if width < listed.len() && named {
+        return error("INSERT has more target columns than expressions");
+    }
+    Ok(&listed[..width])
+}
+
+/// Whether a value may be given for a column.
+fn check_given(attribute: &Attribute) -> Result<(), SqlError> {
+    if attribute.identity == Some(Identity::Always) || attribute.generated.is_some() {
+        let error = SqlError::new(
+            SqlState("428C9"),
+            format!("cannot insert a non-DEFAULT value into column \"{}\"", attribute.name),
+        );
+        return Err(if attribute.generated.is_some() {
+            error.with_detail(format!("Column \"{}\" is a generated column.", attribute.name))
+        } else {
+            error
+                .with_detail(format!(
+                    "Column \"{}\" is an identity column defined as GENERATED ALWAYS.",
+                    attribute.name
+                ))
+                .with_hint("Use OVERRIDING SYSTEM VALUE to override.")
+        });
+    }
+    Ok(())
+}

@@ -1,0 +1,386 @@
+//! PostgreSQL's SQL, turned into SQLite's.
+//!
+//! A statement goes through three hands: utility statements (SET, COPY, FETCH, …)
+//! are read by a small parser of our own ([`utility`]); everything else is parsed by
+//! `sqlparser` and walked once, from the leaves up. Every expression comes back as
+//! [`Typed`]: its SQLite text with PostgreSQL's type, for what `a / b` means depends
+//! on both. What PostgreSQL would do and SQLite can't is refused with 0A000.
+//!
+//! Untyped literals and parameters (`'x'`, `$1`, NULL) stay of type `unknown` until
+//! something tells what they are (an operand, a column, a cast), as in PostgreSQL.
+
+mod cast;
+mod copy;
+mod ddl;
+mod delete;
+mod expression;
+mod function;
+mod insert;
+mod limits;
+pub(in crate::sql) mod names;
+mod operator;
+mod query;
+mod returning;
+mod scope;
+mod source;
+mod syntax;
+mod update;
+mod utility;
+
+use std::sync::Arc;
+
+use sqlparser::ast::{Ident, ObjectName, Statement};
+
+use self::scope::{Scope, SourceColumn};
+use super::determinism::{self, Reads};
+use super::translated::{Column, Kind, Ship, SqliteStatement, Tag, TranslateContext, Translated};
+use super::types::{self, Type};
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::catalog::Relation;
+
+/// Translates one statement.
+pub fn translate(statement: &str, context: &TranslateContext<'_>) -> Result<Translated, SqlError> {
+    if let Some(translated) = utility::translate(statement, context)? {
+        return Ok(translated);
+    }
+    if context.sqlite_dialect {
+        return Ok(syntax::pass_through(statement));
+    }
+    limits::check(statement)?;
+    let parsed = match syntax::parse(statement) {
+        Ok(parsed) => parsed,
+        // SQL that only SQLite knows still runs: SQLite judges it.
+        Err(error) => return syntax::only_sqlite_knows(statement).ok_or(error),
+    };
+    translate_parsed(&parsed, statement, context)
+}
+
+/// Translates a parsed statement; `text` is where its spans point into.
+fn translate_parsed(
+    parsed: &Statement,
+    text: &str,
+    context: &TranslateContext<'_>,
+) -> Result<Translated, SqlError> {
+    let mut translator = Translator::new(text, context);
+    let translated = translator.statement(parsed)?;
+    Ok(translator.finish(translated))
+}
+
+/// The state of one translation.
+struct Translator<'a> {
+    text: &'a str,
+    context: &'a TranslateContext<'a>,
+    /// Types of the parameters seen so far; `UNSPECIFIED` until something tells.
+    params: Vec<Oid>,
+    /// FROM clauses around the current expression, innermost last.
+    scopes: Vec<Scope>,
+    /// Common table expressions in sight, innermost last.
+    ctes: Vec<CommonTable>,
+    /// Windows named by the SELECTs around, so that references are checked.
+    /// What the statement reads that other nodes don't have.
+    local: bool,
+    /// Whether it calls something that belongs on the leader.
+    leader: bool,
+    /// Whether rows are to be locked.
+    locks: bool,
+    /// How deep the walk is.
+    depth: usize,
+    /// For names that no client can have chosen.
+    fresh: usize,
+    /// Set-returning functions met in the select list that is being translated.
+    set_returning: Vec<SetReturning>,
+    /// Whether a set-returning function may stand here.
+    set_returning_allowed: bool,
+}
+
+/// A common table expression: its name and columns.
+#[derive(Clone, Debug)]
+struct CommonTable {
+    name: String,
+    columns: Vec<SourceColumn>,
+}
+
+/// A set-returning function that moves from the select list to FROM.
+#[derive(Clone, Debug)]
+struct SetReturning {
+    alias: String,
+    /// As a table-valued function.
+    sql: String,
+}
+
+/// An expression in SQLite's dialect, with PostgreSQL's type.
+#[derive(Clone, Debug)]
+struct Typed {
+    sql: String,
+    /// `UNKNOWN` for what has no type of its own yet.
+    ty: Type,
+    form: Form,
+    /// Whether `sql` can be an operand without parentheses.
+    atomic: bool,
+    /// The column it is, as relation and number; zeros for anything else.
+    origin: (Oid, i16),
+    /// The name that it gives an output column.
+    name: Option<String>,
+}
+
+/// What is known of an expression besides its text and type.
+#[derive(Clone, Debug, PartialEq)]
+enum Form {
+    Plain,
+    /// A column of a table, whose collation and affinity SQLite knows.
+    Column { not_null: bool },
+    /// `$n`, from 1.
+    Parameter(usize),
+    /// A string literal, unescaped.
+    Text(String),
+    /// A numeric literal, in plain decimal notation.
+    Number(String),
+    Null,
+    /// A row constructor's fields.
+    Row(Vec<Typed>),
+    /// An array constructor's elements.
+    Array(Vec<Typed>),
+}
+
+impl Typed {
+    fn plain(sql: impl Into<String>, oid: Oid) -> Self {
+        Self::of(sql, Type::plain(oid))
+    }
+
+    fn of(sql: impl Into<String>, ty: Type) -> Self {
+        Self {
+            sql: sql.into(),
+            ty,
+            form: Form::Plain,
+            atomic: true,
+            origin: (Oid(0), 0),
+            name: None,
+        }
+    }
+
+    /// As [`Typed::plain`], for text that needs parentheses inside an operator.
+    fn compound(sql: impl Into<String>, oid: Oid) -> Self {
+        Self { atomic: false, ..Self::plain(sql, oid) }
+    }
+
+    fn named(self, name: impl Into<String>) -> Self {
+        Self { name: Some(name.into()), ..self }
+    }
+
+    /// Its text as an operand.
+    fn operand(&self) -> String {
+        if self.atomic { self.sql.clone() } else { format!("({})", self.sql) }
+    }
+
+    fn oid(&self) -> Oid {
+        self.ty.oid
+    }
+
+    fn is_unknown(&self) -> bool {
+        types::is_unknown(self.ty.oid)
+    }
+
+    fn is_null(&self) -> bool {
+        self.form == Form::Null
+    }
+}
+
+/// One column of a query's result.
+#[derive(Clone, Debug)]
+struct OutputColumn {
+    name: String,
+    ty: Type,
+    origin: (Oid, i16),
+    not_null: bool,
+}
+
+impl<'a> Translator<'a> {
+    fn new(text: &'a str, context: &'a TranslateContext<'a>) -> Self {
+        Self {
+            text,
+            context,
+            params: Vec::new(),
+            scopes: Vec::new(),
+            ctes: Vec::new(),
+            local: false,
+            leader: false,
+            locks: false,
+            depth: 0,
+            fresh: 0,
+            set_returning: Vec::new(),
+            set_returning_allowed: false,
+        }
+    }
+
+    fn statement(&mut self, statement: &Statement) -> Result<Translated, SqlError> {
+        match statement {
+            Statement::Query(query) => self.top_query(query),
+            Statement::Insert(insert) => self.insert(insert, ""),
+            Statement::Update(update) => self.update(update, ""),
+            Statement::Delete(delete) => self.delete(delete, ""),
+            Statement::Merge(_) => Err(SqlError::unsupported("MERGE")),
+            other => self.ddl(other),
+        }
+    }
+
+    /// Fills in what the whole statement has shown: parameter types, and how it ships.
+    fn finish(self, mut translated: Translated) -> Translated {
+        let given = self.context.param_types;
+        let count = self.params.len().max(given.len());
+        translated.params = (0..count)
+            .map(|at| {
+                let given = given.get(at).copied().unwrap_or_default();
+                let inferred = self.params.get(at).copied().unwrap_or_default();
+                match (given, inferred) {
+                    (Oid::UNSPECIFIED | Oid::UNKNOWN, Oid::UNSPECIFIED | Oid::UNKNOWN) => Oid::TEXT,
+                    (Oid::UNSPECIFIED | Oid::UNKNOWN, inferred) => inferred,
+                    (given, _) => given,
+                }
+            })
+            .collect();
+        if self.local {
+            for statement in &mut translated.statements {
+                if statement.ship == Ship::Statement {
+                    statement.ship = Ship::Rows;
+                }
+            }
+        }
+        if let Kind::Read { .. } = translated.kind {
+            translated.kind =
+                if self.leader { Kind::Write } else { Kind::Read { for_update: self.locks } };
+        }
+        translated
+    }
+
+    /// Parameter `number` (from 1), with its type as far as it is known.
+    fn parameter(&mut self, number: usize) -> Result<Typed, SqlError> {
+        if number == 0 || number > limits::PARAMETERS_MAX {
+            return Err(SqlError::new(
+                SqlState::UNDEFINED_PARAMETER,
+                format!("there is no parameter ${number}"),
+            ));
+        }
+        if self.params.len() < number {
+            let from = self.params.len();
+            self.params.extend((from..number).map(|at| {
+                self.context.param_types.get(at).copied().unwrap_or(Oid::UNSPECIFIED)
+            }));
+        }
+        let known = self.params[number - 1];
+        let oid = if types::is_unknown(known) { Oid::UNKNOWN } else { known };
+        Ok(Typed { form: Form::Parameter(number), ..Typed::plain(format!("?{number}"), oid) })
+    }
+
+    /// Gives parameter `number` a type, if it has none yet; returns the one it has.
+    fn type_parameter(&mut self, number: usize, oid: Oid) -> Oid {
+        let slot = &mut self.params[number - 1];
+        if types::is_unknown(*slot) {
+            *slot = oid;
+        }
+        *slot
+    }
+
+    /// A name that no other part of the statement uses.
+    fn fresh_name(&mut self, stem: &str) -> String {
+        self.fresh += 1;
+        format!("towline_{stem}{}", self.fresh)
+    }
+
+    /// Notes what a call of `function` reads.
+    fn note_function(&mut self, function: &str) {
+        match determinism::function_reads(function) {
+            Reads::Frozen => {}
+            Reads::Leader => self.leader = true,
+            Reads::Session | Reads::Node => self.local = true,
+        }
+    }
+
+    /// The character position of an identifier in the statement, from 1.
+    fn position(&self, ident: &Ident) -> Option<usize> {
+        let location = ident.span.start;
+        syntax::position(self.text, location.line, location.column)
+    }
+
+    /// Attaches an identifier's position to an error that has none.
+    fn at(&self, error: SqlError, ident: &Ident) -> SqlError {
+        match (error.position, self.position(ident)) {
+            (None, Some(position)) => error.with_position(position),
+            _ => error,
+        }
+    }
+
+    /// A table or view of the database by name, for statements that change it.
+    fn target(&self, name: &ObjectName) -> Result<&'a Relation, SqlError> {
+        let parts = names::parts(name);
+        let (schema, table) = match parts.as_slice() {
+            [table] => (None, table),
+            [schema, table] | [_, schema, table] => (Some(schema.as_str()), table),
+            _ => return Err(SqlError::new(SqlState::SYNTAX_ERROR, "improper qualified name")),
+        };
+        match schema {
+            None | Some("public") => {}
+            Some("pg_catalog" | "information_schema") => {
+                return Err(SqlError::new(
+                    SqlState("42501"),
+                    format!("permission denied: \"{table}\" is a system catalog"),
+                ));
+            }
+            Some(schema) => {
+                return Err(SqlError::new(
+                    SqlState::UNDEFINED_TABLE,
+                    format!("relation \"{schema}.{table}\" does not exist"),
+                ));
+            }
+        }
+        match self.context.catalog.relations.get(table) {
+            Some(relation) => Ok(relation),
+            None => {
+                let error = SqlError::new(
+                    SqlState::UNDEFINED_TABLE,
+                    format!("relation \"{table}\" does not exist"),
+                );
+                Err(match name.0.first().and_then(|part| part.as_ident()) {
+                    Some(ident) => self.at(error, ident),
+                    None => error,
+                })
+            }
+        }
+    }
+
+    /// Runs `inner` one level deeper; too deep is an error, not an overflow.
+    fn deeper<T>(
+        &mut self,
+        inner: impl FnOnce(&mut Self) -> Result<T, SqlError>,
+    ) -> Result<T, SqlError> {
+        if self.depth >= limits::DEPTH_MAX {
+            return Err(limits::too_deep());
+        }
+        self.depth += 1;
+        let result = limits::with_stack(|| inner(self));
+        self.depth -= 1;
+        result
+    }
+}
+
+/// A translation to plain statements of the given kind.
+fn translated(kind: Kind, tag: Tag, columns: Vec<Column>, statements: Vec<String>) -> Translated {
+    let statements = statements
+        .into_iter()
+        .map(|text| SqliteStatement { text: Arc::from(text), ship: Ship::Statement })
+        .collect();
+    Translated { kind, tag, params: Vec::new(), columns, statements }
+}
+
+/// The columns that the client sees.
+fn result_columns(columns: &[OutputColumn]) -> Vec<Column> {
+    columns
+        .iter()
+        .map(|column| Column {
+            name: column.name.clone(),
+            oid: if column.ty.oid == Oid::UNKNOWN { Oid::TEXT } else { column.ty.oid },
+            typmod: column.ty.typmod,
+            table: column.origin.0,
+            number: column.origin.1,
+        })
+        .collect()
+}

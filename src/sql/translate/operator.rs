@@ -1,0 +1,1157 @@
+//! Operators, chosen by their operands' types as PostgreSQL chooses them.
+//!
+//! Comparisons stay bare wherever SQLite's own comparison gives PostgreSQL's answer,
+//! so that indexes serve them. Arithmetic goes through functions, for SQLite wraps
+//! neither overflow (it turns to floating point) nor division by zero (NULL) into errors.
+
+use std::borrow::Cow;
+
+use sqlparser::ast::{BinaryOperator, Expr, Query, SetExpr, UnaryOperator};
+
+use super::{Form, Translator, Typed, cast, names};
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::types::{self, Family, Type, common, family, is_integer};
+
+/// Which pattern language.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Like {
+    Sensitive,
+    Insensitive,
+    Similar,
+}
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Quantifier {
+    Any,
+    All,
+}
+
+/// Operands beyond which a chain of AND or OR is written as a balanced tree: SQLite
+/// bounds the depth of expressions.
+const FLAT_CHAIN_MAX: usize = 200;
+
+fn undefined_operator(left: Option<Oid>, op: &str, right: Oid) -> SqlError {
+    let left = left.map_or(String::new(), |left| format!("{} ", types::display_name(left)));
+    SqlError::new(
+        SqlState::UNDEFINED_FUNCTION,
+        format!("operator does not exist: {left}{op} {}", types::display_name(right)),
+    )
+    .with_hint(
+        "No operator matches the given name and argument types. You might need to add explicit \
+         type casts.",
+    )
+}
+
+/// `-a ^ b` is `(-a) ^ b` in PostgreSQL; the parser reads `-(a ^ b)`.
+pub(super) fn sign_first(op: UnaryOperator, expr: &Expr) -> Option<Expr> {
+    let Expr::BinaryOp { left, op: BinaryOperator::PGExp, right } = expr else { return None };
+    let left = sign_first(op, left)
+        .unwrap_or_else(|| Expr::UnaryOp { op, expr: Box::new((**left).clone()) });
+    Some(Expr::BinaryOp { left: Box::new(left), op: BinaryOperator::PGExp, right: right.clone() })
+}
+
+/// `~a + b` is `~(a + b)` in PostgreSQL; the parser reads `(~a) + b`.
+fn complement_last(left: &Expr, op: &BinaryOperator, right: &Expr) -> Option<Expr> {
+    use BinaryOperator::{Divide, Minus, Modulo, Multiply, PGExp, Plus};
+    if !matches!(op, Plus | Minus | Multiply | Divide | Modulo | PGExp) {
+        return None;
+    }
+    let inner = match left {
+        Expr::UnaryOp { op: UnaryOperator::BitwiseNot, expr } => (**expr).clone(),
+        Expr::BinaryOp { left, op, right } => match complement_last(left, op, right)? {
+            Expr::UnaryOp { expr, .. } => *expr,
+            _ => return None,
+        },
+        _ => return None,
+    };
+    let operation =
+        Expr::BinaryOp { left: Box::new(inner), op: op.clone(), right: Box::new(right.clone()) };
+    Some(Expr::UnaryOp { op: UnaryOperator::BitwiseNot, expr: Box::new(operation) })
+}
+
+/// The operators that compare.
+fn comparison(op: &BinaryOperator) -> Option<&'static str> {
+    Some(match op {
+        BinaryOperator::Eq => "=",
+        BinaryOperator::NotEq => "<>",
+        BinaryOperator::Lt => "<",
+        BinaryOperator::LtEq => "<=",
+        BinaryOperator::Gt => ">",
+        BinaryOperator::GtEq => ">=",
+        _ => return None,
+    })
+}
+
+/// `OPERATOR(pg_catalog.~)` and custom spellings as the operator they are.
+fn plain_operator(op: &BinaryOperator) -> Cow<'_, BinaryOperator> {
+    let name = match op {
+        BinaryOperator::PGCustomBinaryOperator(parts) => parts.last().map(String::as_str),
+        BinaryOperator::Custom(name) => Some(name.as_str()),
+        _ => None,
+    };
+    let Some(name) = name else { return Cow::Borrowed(op) };
+    Cow::Owned(match name {
+        "=" => BinaryOperator::Eq,
+        "<>" | "!=" => BinaryOperator::NotEq,
+        "<" => BinaryOperator::Lt,
+        "<=" => BinaryOperator::LtEq,
+        ">" => BinaryOperator::Gt,
+        ">=" => BinaryOperator::GtEq,
+        "+" => BinaryOperator::Plus,
+        "-" => BinaryOperator::Minus,
+        "*" => BinaryOperator::Multiply,
+        "/" => BinaryOperator::Divide,
+        "%" => BinaryOperator::Modulo,
+        "||" => BinaryOperator::StringConcat,
+        "~" => BinaryOperator::PGRegexMatch,
+        "~*" => BinaryOperator::PGRegexIMatch,
+        "!~" => BinaryOperator::PGRegexNotMatch,
+        "!~*" => BinaryOperator::PGRegexNotIMatch,
+        "~~" => BinaryOperator::PGLikeMatch,
+        "~~*" => BinaryOperator::PGILikeMatch,
+        "!~~" => BinaryOperator::PGNotLikeMatch,
+        "!~~*" => BinaryOperator::PGNotILikeMatch,
+        "@>" => BinaryOperator::AtArrow,
+        "<@" => BinaryOperator::ArrowAt,
+        "&&" => BinaryOperator::PGOverlap,
+        _ => return Cow::Borrowed(op),
+    })
+}
+
+/// `- x`, `NOT x`, `~ x`, `@ x`, ….
+pub(super) fn unary(
+    translator: &mut Translator<'_>,
+    op: UnaryOperator,
+    typed: Typed,
+) -> Result<Typed, SqlError> {
+    match op {
+        UnaryOperator::Not => {
+            let typed = translator.into_boolean(typed, "NOT")?;
+            return Ok(Typed::compound(format!("NOT {}", typed.operand()), Oid::BOOL));
+        }
+        UnaryOperator::Plus => return translator.settle_number(typed),
+        _ => {}
+    }
+    let typed = translator.settle_number(typed)?;
+    let oid = typed.oid();
+    match op {
+        UnaryOperator::Minus => match (&typed.form, family(oid)) {
+            (Form::Number(text), _) => Ok(negated_literal(text, oid)),
+            (_, Family::Interval) => {
+                Ok(Typed::plain(format!("towline_interval_neg({})", typed.sql), oid))
+            }
+            _ if oid == Oid::NUMERIC => {
+                Ok(Typed::plain(format!("towline_numeric_neg({})", typed.sql), oid))
+            }
+            _ if is_integer(oid) => Ok(Typed::plain(
+                format!("towline_{}_sub(0, {})", types::internal_name(oid), typed.sql),
+                oid,
+            )),
+            (_, Family::Number | Family::Unknown) => {
+                Ok(Typed::compound(format!("- {}", typed.operand()), oid))
+            }
+            _ => Err(undefined_operator(None, "-", oid)),
+        },
+        UnaryOperator::BitwiseNot if is_integer(oid) => {
+            Ok(Typed::compound(format!("~{}", typed.operand()), oid))
+        }
+        UnaryOperator::PGAbs => translator.call("abs", vec![typed]),
+        UnaryOperator::PGSquareRoot => translator.call("sqrt", vec![typed]),
+        UnaryOperator::PGCubeRoot => translator.call("cbrt", vec![typed]),
+        other => Err(undefined_operator(None, &other.to_string(), oid)),
+    }
+}
+
+fn negated_literal(text: &str, oid: Oid) -> Typed {
+    let negated = match text.strip_prefix('-') {
+        Some(positive) => positive.to_owned(),
+        None => format!("-{text}"),
+    };
+    if oid == Oid::NUMERIC {
+        return super::expression::numeric(negated);
+    }
+    Typed { form: Form::Number(negated.clone()), ..Typed::compound(negated, oid) }
+}
+
+impl Translator<'_> {
+    /// As `settle`, but an untyped operand of a sign is a float, as PostgreSQL decides.
+    fn settle_number(&mut self, typed: Typed) -> Result<Typed, SqlError> {
+        if typed.is_unknown() && !matches!(typed.form, Form::Plain | Form::Column { .. }) {
+            return self.coerce(typed, Type::plain(Oid::FLOAT8));
+        }
+        Ok(typed)
+    }
+
+    /// `left op right`.
+    pub(super) fn binary(
+        &mut self,
+        left: &Expr,
+        op: &BinaryOperator,
+        right: &Expr,
+    ) -> Result<Typed, SqlError> {
+        if let BinaryOperator::And | BinaryOperator::Or = op {
+            return self.logical(left, op, right);
+        }
+        if let Some(regrouped) = complement_last(left, op, right) {
+            return self.expression(&regrouped);
+        }
+        // `x = ANY (…)` through OPERATOR() arrives as a call of ANY.
+        let left = self.expression(left)?;
+        let right = self.expression(right)?;
+        self.operate(left, op, right)
+    }
+
+    /// AND and OR chains, written flat (or balanced, where they are long).
+    fn logical(
+        &mut self,
+        left: &Expr,
+        op: &BinaryOperator,
+        right: &Expr,
+    ) -> Result<Typed, SqlError> {
+        let word = if *op == BinaryOperator::And { "AND" } else { "OR" };
+        let mut operands = vec![right];
+        let mut rest = left;
+        while let Expr::BinaryOp { left, op: inner, right } = rest
+            && inner == op
+        {
+            operands.push(right);
+            rest = left;
+        }
+        operands.push(rest);
+        let mut texts = Vec::with_capacity(operands.len());
+        for operand in operands.into_iter().rev() {
+            let typed = self.expression(operand)?;
+            texts.push(self.into_boolean(typed, word)?.operand());
+        }
+        Ok(Typed::compound(balanced(&texts, word), Oid::BOOL))
+    }
+
+    /// `left op right`, both translated.
+    pub(super) fn operate(
+        &mut self,
+        left: Typed,
+        op: &BinaryOperator,
+        right: Typed,
+    ) -> Result<Typed, SqlError> {
+        let op = plain_operator(op);
+        if let Some(text) = comparison(&op) {
+            return self.compare(left, text, right);
+        }
+        match &*op {
+            BinaryOperator::Plus
+            | BinaryOperator::Minus
+            | BinaryOperator::Multiply
+            | BinaryOperator::Divide
+            | BinaryOperator::Modulo
+            | BinaryOperator::PGExp => self.arithmetic(left, &op, right),
+            BinaryOperator::StringConcat => self.concatenate(left, right),
+            BinaryOperator::BitwiseAnd
+            | BinaryOperator::BitwiseOr
+            | BinaryOperator::PGBitwiseXor
+            | BinaryOperator::BitwiseXor
+            | BinaryOperator::PGBitwiseShiftLeft
+            | BinaryOperator::PGBitwiseShiftRight => self.bitwise(left, &op, right),
+            BinaryOperator::PGRegexMatch => self.regex(left, right, "towline_regex", false),
+            BinaryOperator::PGRegexIMatch => self.regex(left, right, "towline_iregex", false),
+            BinaryOperator::PGRegexNotMatch => self.regex(left, right, "towline_regex", true),
+            BinaryOperator::PGRegexNotIMatch => self.regex(left, right, "towline_iregex", true),
+            BinaryOperator::PGLikeMatch => self.matches(left, right, None, false, Like::Sensitive),
+            BinaryOperator::PGNotLikeMatch => {
+                self.matches(left, right, None, true, Like::Sensitive)
+            }
+            BinaryOperator::PGILikeMatch => {
+                self.matches(left, right, None, false, Like::Insensitive)
+            }
+            BinaryOperator::PGNotILikeMatch => {
+                self.matches(left, right, None, true, Like::Insensitive)
+            }
+            BinaryOperator::PGStartsWith => self.call("starts_with", vec![left, right]),
+            BinaryOperator::Arrow
+            | BinaryOperator::LongArrow
+            | BinaryOperator::HashArrow
+            | BinaryOperator::HashLongArrow
+            | BinaryOperator::Question
+            | BinaryOperator::QuestionAnd
+            | BinaryOperator::QuestionPipe
+            | BinaryOperator::HashMinus => self.json_operator(left, &op, right),
+            BinaryOperator::AtArrow => self.contains(left, right),
+            BinaryOperator::ArrowAt => self.contains(right, left),
+            BinaryOperator::PGOverlap => {
+                let (left, right) = self.same_arrays(left, "&&", right)?;
+                Ok(Typed::plain(
+                    format!("towline_array_overlaps({}, {})", left.sql, right.sql),
+                    Oid::BOOL,
+                ))
+            }
+            BinaryOperator::Overlaps => Err(SqlError::unsupported("OVERLAPS")),
+            other => Err(undefined_operator(Some(left.oid()), &other.to_string(), right.oid())),
+        }
+    }
+
+    /// Comparison: SQLite's own, with both sides in one type and the right collation.
+    pub(super) fn compare(
+        &mut self,
+        left: Typed,
+        op: &str,
+        right: Typed,
+    ) -> Result<Typed, SqlError> {
+        if let (Form::Row(lefts), Form::Row(rights)) = (&left.form, &right.form) {
+            return self.compare_rows(lefts.clone(), op, rights.clone());
+        }
+        let (left, right) = self.meet(left, op, right)?;
+        Ok(Typed::compound(
+            format!("{} {op} {}", left.operand(), right.operand()),
+            Oid::BOOL,
+        ))
+    }
+
+    fn compare_rows(
+        &mut self,
+        lefts: Vec<Typed>,
+        op: &str,
+        rights: Vec<Typed>,
+    ) -> Result<Typed, SqlError> {
+        if lefts.len() != rights.len() {
+            return Err(SqlError::new(SqlState::SYNTAX_ERROR, "unequal number of entries in row expressions"));
+        }
+        let (mut left_texts, mut right_texts) = (Vec::new(), Vec::new());
+        for (left, right) in lefts.into_iter().zip(rights) {
+            let (left, right) = self.meet(left, op, right)?;
+            left_texts.push(left.sql);
+            right_texts.push(right.sql);
+        }
+        Ok(Typed::compound(
+            format!("({}) {op} ({})", left_texts.join(", "), right_texts.join(", ")),
+            Oid::BOOL,
+        ))
+    }
+
+    /// Brings two operands of a comparison to forms that SQLite compares as PostgreSQL does.
+    fn meet(&mut self, left: Typed, op: &str, right: Typed) -> Result<(Typed, Typed), SqlError> {
+        let Some(oid) = common(left.oid(), right.oid()) else {
+            return Err(undefined_operator(Some(left.oid()), op, right.oid()));
+        };
+        let oid = match oid {
+            oid if types::is_unknown(oid) => {
+                // Two untyped operands compare as text, unless a table of unknown
+                // columns stands behind one.
+                let opaque = |typed: &Typed| matches!(typed.form, Form::Plain | Form::Column { .. });
+                if opaque(&left) || opaque(&right) { Oid::UNKNOWN } else { Oid::TEXT }
+            }
+            oid => oid,
+        };
+        if oid == Oid::UNKNOWN {
+            let left = self.settle(left)?;
+            let right = self.settle(right)?;
+            return Ok((left, right));
+        }
+        match family(oid) {
+            Family::Number => {
+                let left = self.comparable_number(left, oid)?;
+                let mut right = self.comparable_number(right, oid)?;
+                let collated = |typed: &Typed| {
+                    typed.oid() == Oid::NUMERIC && matches!(typed.form, Form::Column { .. })
+                };
+                if oid == Oid::NUMERIC && !collated(&left) {
+                    right.sql = format!("{} COLLATE numeric", right.operand());
+                    right.atomic = true;
+                }
+                Ok((left, right))
+            }
+            Family::String if left.oid() == Oid::BPCHAR || right.oid() == Oid::BPCHAR => {
+                self.comparable_char(left, right)
+            }
+            Family::Interval => {
+                let left = self.coerce(left, Type::plain(oid))?;
+                let right = self.coerce(right, Type::plain(oid))?;
+                let key = |typed: Typed| {
+                    Typed::plain(format!("towline_interval_us({})", typed.sql), Oid::INT8)
+                };
+                Ok((key(left), key(right)))
+            }
+            Family::Array if !matches!(op, "=" | "<>" | "IS" | "IS NOT") => {
+                let left = self.coerce(left, Type::plain(oid))?;
+                let right = self.coerce(right, Type::plain(oid))?;
+                let key = format!("towline_array_compare({}, {})", left.sql, right.sql);
+                Ok((Typed::plain(key, Oid::INT4), Typed::plain("0", Oid::INT4)))
+            }
+            _ => {
+                let left = self.coerce(left, Type::plain(oid))?;
+                let right = self.coerce(right, Type::plain(oid))?;
+                Ok((left, right))
+            }
+        }
+    }
+
+    /// Integers compare with integers and floats as they are.
+    fn comparable_number(&mut self, typed: Typed, oid: Oid) -> Result<Typed, SqlError> {
+        if oid != Oid::NUMERIC && (is_integer(typed.oid()) || typed.oid() == Oid::OID) {
+            return Ok(typed);
+        }
+        self.coerce(typed, Type::plain(oid))
+    }
+
+    /// char(n) compares without regard to trailing blanks. It is stored padded, so a
+    /// constant is padded to the column's length, and the column stays bare.
+    fn comparable_char(&mut self, left: Typed, right: Typed) -> Result<(Typed, Typed), SqlError> {
+        let is_column =
+            |typed: &Typed| typed.oid() == Oid::BPCHAR && matches!(typed.form, Form::Column { .. });
+        if is_column(&left) && is_column(&right) && left.ty.typmod == right.ty.typmod {
+            return Ok((left, right));
+        }
+        if is_column(&left) && !is_column(&right) {
+            let right = self.padded(right, left.ty)?;
+            return Ok((left, right));
+        }
+        if is_column(&right) && !is_column(&left) {
+            let left = self.padded(left, right.ty)?;
+            return Ok((left, right));
+        }
+        let trimmed = |this: &mut Self, typed: Typed| {
+            let typed = this.coerce(typed, Type::TEXT)?;
+            Ok::<_, SqlError>(Typed::plain(format!("rtrim({}, ' ')", typed.sql), Oid::TEXT))
+        };
+        Ok((trimmed(self, left)?, trimmed(self, right)?))
+    }
+
+    fn padded(&mut self, typed: Typed, ty: Type) -> Result<Typed, SqlError> {
+        let typed = self.coerce(typed, Type::plain(Oid::BPCHAR))?;
+        Ok(Typed::of(format!("towline_pad({}, {})", typed.sql, ty.typmod - 4), ty))
+    }
+
+    pub(super) fn distinct_from(
+        &mut self,
+        left: &Expr,
+        right: &Expr,
+        same: bool,
+    ) -> Result<Typed, SqlError> {
+        let left = self.expression(left)?;
+        let right = self.expression(right)?;
+        self.compare(left, if same { "IS" } else { "IS NOT" }, right)
+    }
+
+    pub(super) fn between(
+        &mut self,
+        expr: &Expr,
+        low: &Expr,
+        high: &Expr,
+        negated: bool,
+    ) -> Result<Typed, SqlError> {
+        let value = self.expression(expr)?;
+        let low = self.expression(low)?;
+        let high = self.expression(high)?;
+        let low = self.compare(value.clone(), ">=", low)?;
+        let high = self.compare(value, "<=", high)?;
+        let sql = format!("{} AND {}", low.sql, high.sql);
+        if negated {
+            return Ok(Typed::compound(format!("NOT ({sql})"), Oid::BOOL));
+        }
+        Ok(Typed::compound(sql, Oid::BOOL))
+    }
+
+    pub(super) fn in_list(
+        &mut self,
+        expr: &Expr,
+        list: &[Expr],
+        negated: bool,
+    ) -> Result<Typed, SqlError> {
+        let value = self.expression(expr)?;
+        let list = self.expressions(list)?;
+        self.among(value, list, negated)
+    }
+
+    /// `value [NOT] IN (list)`.
+    fn among(&mut self, value: Typed, list: Vec<Typed>, negated: bool) -> Result<Typed, SqlError> {
+        let not = if negated { "NOT " } else { "" };
+        if let Form::Row(fields) = &value.form {
+            let mut rows = Vec::with_capacity(list.len());
+            for item in list {
+                let Form::Row(items) = item.form else {
+                    return Err(undefined_operator(Some(Oid::RECORD), "=", item.oid()));
+                };
+                rows.push(self.compare_rows(fields.clone(), "=", items)?.operand());
+            }
+            let any = balanced(&rows, "OR");
+            return Ok(Typed::compound(if negated { format!("NOT ({any})") } else { any }, Oid::BOOL));
+        }
+        let mut oid = value.oid();
+        for item in &list {
+            oid = common(oid, item.oid())
+                .ok_or_else(|| undefined_operator(Some(value.oid()), "=", item.oid()))?;
+        }
+        let simple = match family(oid) {
+            Family::Interval => false,
+            Family::String => value.oid() != Oid::BPCHAR,
+            _ => true,
+        };
+        if !simple {
+            let mut tests = Vec::with_capacity(list.len());
+            for item in list {
+                tests.push(self.compare(value.clone(), "=", item)?.operand());
+            }
+            let any = balanced(&tests, "OR");
+            return Ok(Typed::compound(if negated { format!("NOT ({any})") } else { any }, Oid::BOOL));
+        }
+        let oid = if types::is_unknown(oid) && !matches!(value.form, Form::Plain | Form::Column { .. }) {
+            Oid::TEXT
+        } else {
+            oid
+        };
+        let number = family(oid) == Family::Number;
+        let mut texts = Vec::with_capacity(list.len());
+        for item in list {
+            let item = if number {
+                self.comparable_number(item, oid)?
+            } else {
+                self.coerce(item, Type::plain(oid))?
+            };
+            texts.push(item.sql);
+        }
+        let mut value = if number {
+            self.comparable_number(value, oid)?
+        } else {
+            self.coerce(value, Type::plain(oid))?
+        };
+        if oid == Oid::NUMERIC && !matches!(value.form, Form::Column { .. }) {
+            value.sql = format!("{} COLLATE numeric", value.operand());
+            value.atomic = true;
+        }
+        Ok(Typed::compound(
+            format!("{} {not}IN ({})", value.operand(), texts.join(", ")),
+            Oid::BOOL,
+        ))
+    }
+
+    pub(super) fn in_subquery(
+        &mut self,
+        expr: &Expr,
+        subquery: &Query,
+        negated: bool,
+    ) -> Result<Typed, SqlError> {
+        let value = self.expression(expr)?;
+        let query = self.subquery(subquery)?;
+        let not = if negated { "NOT " } else { "" };
+        let fields = match &value.form {
+            Form::Row(fields) => fields.clone(),
+            _ => vec![value.clone()],
+        };
+        if fields.len() != query.columns.len() {
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                if fields.len() > query.columns.len() {
+                    "subquery has too few columns"
+                } else {
+                    "subquery has too many columns"
+                },
+            ));
+        }
+        let mut texts = Vec::with_capacity(fields.len());
+        let mut wanted = Vec::with_capacity(fields.len());
+        for (field, column) in fields.into_iter().zip(&query.columns) {
+            let oid = common(field.oid(), column.ty.oid)
+                .ok_or_else(|| undefined_operator(Some(field.oid()), "=", column.ty.oid))?;
+            wanted.push(Type::plain(oid));
+            let number = family(oid) == Family::Number;
+            let mut field = if number {
+                self.comparable_number(field, oid)?
+            } else {
+                self.coerce(field, Type::plain(oid))?
+            };
+            if oid == Oid::NUMERIC {
+                field.sql = format!("{} COLLATE numeric", field.operand());
+            }
+            texts.push(field);
+        }
+        let sql = self.with_column_types(query, &wanted)?;
+        let left = match texts.as_slice() {
+            [field] => field.operand(),
+            fields => {
+                let texts: Vec<&str> = fields.iter().map(|field| field.sql.as_str()).collect();
+                format!("({})", texts.join(", "))
+            }
+        };
+        Ok(Typed::compound(format!("{left} {not}IN ({sql})"), Oid::BOOL))
+    }
+
+    /// `left op ANY (…)`, `left op ALL (…)`, over a subquery or an array.
+    pub(super) fn quantified(
+        &mut self,
+        left: &Expr,
+        op: &BinaryOperator,
+        right: &Expr,
+        quantifier: Quantifier,
+    ) -> Result<Typed, SqlError> {
+        let op = plain_operator(op).into_owned();
+        let subquery = match right {
+            Expr::Subquery(query) => Some(query),
+            _ => None,
+        };
+        if let Some(query) = subquery {
+            match (&op, quantifier) {
+                (BinaryOperator::Eq, Quantifier::Any) => return self.in_subquery(left, query, false),
+                (BinaryOperator::NotEq, Quantifier::All) => return self.in_subquery(left, query, true),
+                _ => {}
+            }
+            let value = self.expression(left)?;
+            let query = self.subquery_named(query, &["value".to_owned()])?;
+            let [column] = query.columns.as_slice() else {
+                return Err(SqlError::new(SqlState::SYNTAX_ERROR, "subquery has too many columns"));
+            };
+            let alias = self.fresh_name("any");
+            let item = Typed::of(format!("{alias}.value"), column.ty);
+            return self.quantified_test(
+                value,
+                &op,
+                item,
+                &format!("({}) AS {alias}", query.sql),
+                quantifier,
+            );
+        }
+        let value = self.expression(left)?;
+        let array = self.expression(right)?;
+        let element_hint = if value.is_unknown() { Oid::TEXT } else { value.oid() };
+        let array = if array.is_unknown() {
+            let wanted = types::array_of(element_hint).unwrap_or(Oid::TEXT_ARRAY);
+            self.coerce(array, Type::plain(wanted))?
+        } else {
+            array
+        };
+        let Some(element) = types::element_of(array.oid()) else {
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                "op ANY/ALL (array) requires array on right side",
+            ));
+        };
+        if let Form::Array(elements) = &array.form {
+            match (&op, quantifier) {
+                (BinaryOperator::Eq, Quantifier::Any) if !elements.is_empty() => {
+                    return self.among(value, elements.clone(), false);
+                }
+                (BinaryOperator::NotEq, Quantifier::All) if !elements.is_empty() => {
+                    return self.among(value, elements.clone(), true);
+                }
+                _ => {}
+            }
+        }
+        let alias = self.fresh_name("any");
+        let rows = cast::array_rows(&array, element, &alias);
+        let item = cast::array_row_value(element, &alias);
+        match (&op, quantifier) {
+            (BinaryOperator::Eq, Quantifier::Any) | (BinaryOperator::NotEq, Quantifier::All) => {
+                // IN over a subquery uses the index on the value's side.
+                let oid = common(value.oid(), element)
+                    .ok_or_else(|| undefined_operator(Some(value.oid()), "=", element))?;
+                let number = family(oid) == Family::Number;
+                if family(oid) != Family::Interval && value.oid() != Oid::BPCHAR {
+                    let (mut value, item) = if number {
+                        (self.comparable_number(value, oid)?, self.comparable_number(item, oid)?)
+                    } else {
+                        (self.coerce(value, Type::plain(oid))?, self.coerce(item, Type::plain(oid))?)
+                    };
+                    if oid == Oid::NUMERIC {
+                        value.sql = format!("{} COLLATE numeric", value.operand());
+                    }
+                    let not = if quantifier == Quantifier::All { "NOT " } else { "" };
+                    return Ok(Typed::compound(
+                        format!("{} {not}IN (SELECT {} FROM {rows})", value.operand(), item.sql),
+                        Oid::BOOL,
+                    ));
+                }
+                self.quantified_test(value, &op, item, &rows, quantifier)
+            }
+            _ => self.quantified_test(value, &op, item, &rows, quantifier),
+        }
+    }
+
+    /// Three-valued, as the standard says: true if any test is, else NULL if any is
+    /// NULL, else false (and the mirror image for ALL).
+    fn quantified_test(
+        &mut self,
+        value: Typed,
+        op: &BinaryOperator,
+        item: Typed,
+        rows: &str,
+        quantifier: Quantifier,
+    ) -> Result<Typed, SqlError> {
+        let test = self.operate(value, op, item)?.sql;
+        let (aggregate, empty) = match quantifier {
+            Quantifier::Any => ("max", "FALSE"),
+            Quantifier::All => ("min", "TRUE"),
+        };
+        let decided = match quantifier {
+            Quantifier::Any => "THEN TRUE",
+            Quantifier::All => "THEN FALSE",
+        };
+        let wanted = match quantifier {
+            Quantifier::Any => "= 1",
+            Quantifier::All => "= 0",
+        };
+        Ok(Typed::plain(
+            format!(
+                "(SELECT CASE WHEN {aggregate}({test}) {wanted} {decided} \
+                 WHEN count(*) > count({test}) THEN NULL ELSE {empty} END FROM {rows})"
+            ),
+            Oid::BOOL,
+        ))
+    }
+
+    fn arithmetic(
+        &mut self,
+        left: Typed,
+        op: &BinaryOperator,
+        right: Typed,
+    ) -> Result<Typed, SqlError> {
+        let (left, right) = self.arithmetic_operands(left, op, right)?;
+        let (left_family, right_family) = (family(left.oid()), family(right.oid()));
+        if left_family == Family::Unknown || right_family == Family::Unknown {
+            return Ok(Typed::compound(
+                format!("{} {op} {}", left.operand(), right.operand()),
+                Oid::UNKNOWN,
+            ));
+        }
+        if left_family == Family::Number && right_family == Family::Number {
+            return self.number_arithmetic(left, op, right);
+        }
+        self.time_arithmetic(left, op, right)
+    }
+
+    /// Gives an untyped operand the type that PostgreSQL gives it, by the other side.
+    fn arithmetic_operands(
+        &mut self,
+        left: Typed,
+        op: &BinaryOperator,
+        right: Typed,
+    ) -> Result<(Typed, Typed), SqlError> {
+        let opaque = |typed: &Typed| {
+            typed.is_unknown() && matches!(typed.form, Form::Plain | Form::Column { .. })
+        };
+        if opaque(&left) || opaque(&right) {
+            return Ok((self.settle(left)?, self.settle(right)?));
+        }
+        let partner = |known: Oid| match (family(known), op) {
+            (Family::DateTime, BinaryOperator::Minus) => known,
+            (Family::DateTime, _) => Oid::INTERVAL,
+            (Family::Interval, BinaryOperator::Multiply | BinaryOperator::Divide) => Oid::FLOAT8,
+            (Family::Json, _) => Oid::TEXT,
+            _ => known,
+        };
+        match (left.is_unknown(), right.is_unknown()) {
+            (false, true) => {
+                let oid = partner(left.oid());
+                let right = self.coerce(right, Type::plain(oid))?;
+                Ok((left, right))
+            }
+            (true, false) => {
+                let oid = partner(right.oid());
+                let left = self.coerce(left, Type::plain(oid))?;
+                Ok((left, right))
+            }
+            (true, true) => Err(SqlError::new(
+                SqlState("42725"),
+                format!("operator is not unique: unknown {op} unknown"),
+            )
+            .with_hint(
+                "Could not choose a best candidate operator. You might need to add explicit type \
+                 casts.",
+            )),
+            (false, false) => Ok((left, right)),
+        }
+    }
+
+    fn number_arithmetic(
+        &mut self,
+        left: Typed,
+        op: &BinaryOperator,
+        right: Typed,
+    ) -> Result<Typed, SqlError> {
+        let mut oid = types::wider_number(left.oid(), right.oid());
+        if oid == Oid::OID {
+            oid = Oid::INT8;
+        }
+        if *op == BinaryOperator::PGExp && oid != Oid::NUMERIC {
+            oid = Oid::FLOAT8;
+        }
+        if *op == BinaryOperator::Modulo && matches!(oid, Oid::FLOAT4 | Oid::FLOAT8) {
+            return Err(undefined_operator(Some(left.oid()), "%", right.oid()));
+        }
+        let (left, right) = if is_integer(oid) {
+            (left, right)
+        } else {
+            (self.coerce(left, Type::plain(oid))?, self.coerce(right, Type::plain(oid))?)
+        };
+        let name = match op {
+            BinaryOperator::Plus => "add",
+            BinaryOperator::Minus => "sub",
+            BinaryOperator::Multiply => "mul",
+            BinaryOperator::Divide => "div",
+            BinaryOperator::Modulo => "mod",
+            _ => "pow",
+        };
+        let family = match oid {
+            Oid::FLOAT4 => "float4".to_owned(),
+            oid => types::internal_name(oid),
+        };
+        // Floats add up in SQLite as in PostgreSQL, overflow to infinity aside.
+        if oid == Oid::FLOAT8 && matches!(name, "add" | "sub" | "mul") {
+            return Ok(Typed::compound(format!("{} {op} {}", left.operand(), right.operand()), oid));
+        }
+        Ok(Typed::plain(format!("towline_{family}_{name}({}, {})", left.sql, right.sql), oid))
+    }
+
+    /// Dates, times and intervals.
+    fn time_arithmetic(
+        &mut self,
+        left: Typed,
+        op: &BinaryOperator,
+        right: Typed,
+    ) -> Result<Typed, SqlError> {
+        use BinaryOperator::{Divide, Minus, Multiply, Plus};
+        let (l, r) = (left.oid(), right.oid());
+        let call = |function: &str, left: &Typed, right: &Typed, oid| {
+            Ok(Typed::plain(format!("{function}({}, {})", left.sql, right.sql), oid))
+        };
+        let negate = |typed: &Typed| {
+            Typed::plain(format!("towline_interval_neg({})", typed.sql), Oid::INTERVAL)
+        };
+        match (l, op, r) {
+            (Oid::DATE, Plus, _) if is_integer(r) => call("towline_date_add", &left, &right, l),
+            (_, Plus, Oid::DATE) if is_integer(l) => call("towline_date_add", &right, &left, r),
+            (Oid::DATE, Minus, _) if is_integer(r) => call("towline_date_sub", &left, &right, l),
+            (Oid::DATE, Minus, Oid::DATE) => call("towline_date_diff", &left, &right, Oid::INT4),
+            (Oid::DATE, Plus, Oid::TIME) | (Oid::TIME, Plus, Oid::DATE) => {
+                let (date, time) = if l == Oid::DATE { (left, right) } else { (right, left) };
+                let date = self.coerce(date, Type::plain(Oid::TIMESTAMP))?;
+                call("towline_timestamp_add", &date, &time, Oid::TIMESTAMP)
+            }
+            (Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ | Oid::TIME | Oid::TIMETZ, Plus, Oid::INTERVAL) => {
+                self.moved(left, right)
+            }
+            (Oid::INTERVAL, Plus, Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ | Oid::TIME | Oid::TIMETZ) => {
+                self.moved(right, left)
+            }
+            (Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ | Oid::TIME | Oid::TIMETZ, Minus, Oid::INTERVAL) => {
+                self.moved(left, negate(&right))
+            }
+            (Oid::TIME, Minus, Oid::TIME) => call("towline_time_diff", &left, &right, Oid::INTERVAL),
+            (Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ, Minus, Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ) => {
+                let oid = if l == Oid::TIMESTAMPTZ || r == Oid::TIMESTAMPTZ {
+                    Oid::TIMESTAMPTZ
+                } else {
+                    Oid::TIMESTAMP
+                };
+                let left = self.coerce(left, Type::plain(oid))?;
+                let right = self.coerce(right, Type::plain(oid))?;
+                call("towline_timestamp_diff", &left, &right, Oid::INTERVAL)
+            }
+            (Oid::INTERVAL, Plus, Oid::INTERVAL) => {
+                call("towline_interval_add", &left, &right, Oid::INTERVAL)
+            }
+            (Oid::INTERVAL, Minus, Oid::INTERVAL) => {
+                call("towline_interval_add", &left, &negate(&right), Oid::INTERVAL)
+            }
+            (Oid::INTERVAL, Multiply, _) if family(r) == Family::Number => {
+                let factor = self.coerce(right, Type::plain(Oid::FLOAT8))?;
+                call("towline_interval_mul", &left, &factor, Oid::INTERVAL)
+            }
+            (_, Multiply, Oid::INTERVAL) if family(l) == Family::Number => {
+                let factor = self.coerce(left, Type::plain(Oid::FLOAT8))?;
+                call("towline_interval_mul", &right, &factor, Oid::INTERVAL)
+            }
+            (Oid::INTERVAL, Divide, _) if family(r) == Family::Number => {
+                let divisor = self.coerce(right, Type::plain(Oid::FLOAT8))?;
+                call("towline_interval_div", &left, &divisor, Oid::INTERVAL)
+            }
+            (Oid::JSONB, Minus, _) if family(r) == Family::String || is_integer(r) || family(r) == Family::Array => {
+                call("towline_jsonb_delete", &left, &right, Oid::JSONB)
+            }
+            _ => Err(undefined_operator(Some(l), &op.to_string(), r)),
+        }
+    }
+
+    /// A date or time moved by an interval. With a time zone, days are the session's.
+    fn moved(&mut self, moment: Typed, interval: Typed) -> Result<Typed, SqlError> {
+        let (moment, oid) = match moment.oid() {
+            Oid::DATE => (self.coerce(moment, Type::plain(Oid::TIMESTAMP))?, Oid::TIMESTAMP),
+            oid => (moment, oid),
+        };
+        let zone = if oid == Oid::TIMESTAMPTZ { self.zone_argument() } else { String::new() };
+        let function = match oid {
+            Oid::TIME | Oid::TIMETZ => "towline_time_add",
+            _ => "towline_timestamp_add",
+        };
+        Ok(Typed::plain(format!("{function}({}, {}{zone})", moment.sql, interval.sql), oid))
+    }
+
+    fn bitwise(
+        &mut self,
+        left: Typed,
+        op: &BinaryOperator,
+        right: Typed,
+    ) -> Result<Typed, SqlError> {
+        let oid = common(left.oid(), right.oid()).filter(|oid| is_integer(*oid));
+        let Some(oid) = oid else {
+            return Err(undefined_operator(Some(left.oid()), &op.to_string(), right.oid()));
+        };
+        let left = self.coerce(left, Type::plain(oid))?;
+        let right = self.coerce(right, Type::plain(oid))?;
+        let sql = match op {
+            BinaryOperator::BitwiseAnd => format!("{} & {}", left.operand(), right.operand()),
+            BinaryOperator::BitwiseOr => format!("{} | {}", left.operand(), right.operand()),
+            BinaryOperator::PGBitwiseShiftLeft | BinaryOperator::PGBitwiseShiftRight => {
+                let name = types::internal_name(oid);
+                let side = if *op == BinaryOperator::PGBitwiseShiftLeft { "shl" } else { "shr" };
+                return Ok(Typed::plain(
+                    format!("towline_{name}_{side}({}, {})", left.sql, right.sql),
+                    oid,
+                ));
+            }
+            _ => return Ok(Typed::plain(format!("towline_xor({}, {})", left.sql, right.sql), oid)),
+        };
+        Ok(Typed::compound(sql, oid))
+    }
+
+    /// `||`: text, arrays, bytea or jsonb.
+    fn concatenate(&mut self, left: Typed, right: Typed) -> Result<Typed, SqlError> {
+        let (l, r) = (family(left.oid()), family(right.oid()));
+        if l == Family::Array || r == Family::Array {
+            return self.concatenate_arrays(left, right);
+        }
+        if left.oid() == Oid::JSONB || right.oid() == Oid::JSONB {
+            let left = self.coerce(left, Type::plain(Oid::JSONB))?;
+            let right = self.coerce(right, Type::plain(Oid::JSONB))?;
+            return Ok(Typed::plain(
+                format!("towline_jsonb_concat({}, {})", left.sql, right.sql),
+                Oid::JSONB,
+            ));
+        }
+        if l == Family::Bytes || r == Family::Bytes {
+            let left = self.coerce(left, Type::plain(Oid::BYTEA))?;
+            let right = self.coerce(right, Type::plain(Oid::BYTEA))?;
+            return Ok(Typed::plain(
+                format!("towline_bytea_concat({}, {})", left.sql, right.sql),
+                Oid::BYTEA,
+            ));
+        }
+        let texty = |f: Family| matches!(f, Family::String | Family::Unknown);
+        if !texty(l) && !texty(r) {
+            return Err(undefined_operator(Some(left.oid()), "||", right.oid()));
+        }
+        let left = self.convert(left, Type::TEXT, cast::How::Assignment)?;
+        let right = self.convert(right, Type::TEXT, cast::How::Assignment)?;
+        Ok(Typed::compound(format!("{} || {}", left.operand(), right.operand()), Oid::TEXT))
+    }
+
+    fn concatenate_arrays(&mut self, left: Typed, right: Typed) -> Result<Typed, SqlError> {
+        let l = types::element_of(left.oid());
+        let r = types::element_of(right.oid());
+        let (function, left, right, oid) = match (l, r) {
+            (Some(_), Some(_)) => {
+                let oid = common(left.oid(), right.oid())
+                    .ok_or_else(|| undefined_operator(Some(left.oid()), "||", right.oid()))?;
+                let left = self.coerce(left, Type::plain(oid))?;
+                let right = self.coerce(right, Type::plain(oid))?;
+                ("towline_array_cat", left, right, oid)
+            }
+            (Some(element), None) => {
+                let oid = left.oid();
+                if right.is_unknown() {
+                    let right = self.coerce(right, Type::plain(oid))?;
+                    ("towline_array_cat", left, right, oid)
+                } else {
+                    let right = self.coerce(right, Type::plain(element))?;
+                    let right = Typed::plain(cast::array_element(&right), Oid::TEXT);
+                    ("towline_array_append", left, right, oid)
+                }
+            }
+            (None, Some(element)) => {
+                let oid = right.oid();
+                if left.is_unknown() {
+                    let left = self.coerce(left, Type::plain(oid))?;
+                    ("towline_array_cat", left, right, oid)
+                } else {
+                    let left = self.coerce(left, Type::plain(element))?;
+                    let left = Typed::plain(cast::array_element(&left), Oid::TEXT);
+                    ("towline_array_prepend", left, right, oid)
+                }
+            }
+            (None, None) => return Err(undefined_operator(Some(left.oid()), "||", right.oid())),
+        };
+        Ok(Typed::plain(format!("{function}({}, {})", left.sql, right.sql), oid))
+    }
+
+    fn same_arrays(
+        &mut self,
+        left: Typed,
+        op: &str,
+        right: Typed,
+    ) -> Result<(Typed, Typed), SqlError> {
+        let oid = common(left.oid(), right.oid())
+            .filter(|oid| types::element_of(*oid).is_some())
+            .ok_or_else(|| undefined_operator(Some(left.oid()), op, right.oid()))?;
+        Ok((self.coerce(left, Type::plain(oid))?, self.coerce(right, Type::plain(oid))?))
+    }
+
+    /// `@>`: arrays or jsonb.
+    fn contains(&mut self, left: Typed, right: Typed) -> Result<Typed, SqlError> {
+        if left.oid() == Oid::JSONB || right.oid() == Oid::JSONB {
+            let left = self.coerce(left, Type::plain(Oid::JSONB))?;
+            let right = self.coerce(right, Type::plain(Oid::JSONB))?;
+            return Ok(Typed::plain(
+                format!("towline_jsonb_contains({}, {})", left.sql, right.sql),
+                Oid::BOOL,
+            ));
+        }
+        let (left, right) = self.same_arrays(left, "@>", right)?;
+        Ok(Typed::plain(
+            format!("towline_array_contains({}, {})", left.sql, right.sql),
+            Oid::BOOL,
+        ))
+    }
+
+    fn json_operator(
+        &mut self,
+        left: Typed,
+        op: &BinaryOperator,
+        right: Typed,
+    ) -> Result<Typed, SqlError> {
+        let json = if left.is_unknown() { Oid::JSONB } else { left.oid() };
+        if !matches!(json, Oid::JSON | Oid::JSONB) {
+            return Err(undefined_operator(Some(left.oid()), &op.to_string(), right.oid()));
+        }
+        let left = self.coerce(left, Type::plain(json))?;
+        let (function, result) = match op {
+            BinaryOperator::Arrow => ("towline_json_get", json),
+            BinaryOperator::LongArrow => ("towline_json_get_text", Oid::TEXT),
+            BinaryOperator::HashArrow => ("towline_json_path", json),
+            BinaryOperator::HashLongArrow => ("towline_json_path_text", Oid::TEXT),
+            BinaryOperator::Question => ("towline_jsonb_exists", Oid::BOOL),
+            BinaryOperator::QuestionPipe => ("towline_jsonb_exists_any", Oid::BOOL),
+            BinaryOperator::QuestionAnd => ("towline_jsonb_exists_all", Oid::BOOL),
+            _ => ("towline_jsonb_delete_path", Oid::JSONB),
+        };
+        let right = match op {
+            BinaryOperator::Arrow | BinaryOperator::LongArrow if is_integer(right.oid()) => right,
+            BinaryOperator::Arrow | BinaryOperator::LongArrow | BinaryOperator::Question => {
+                self.coerce(right, Type::TEXT)?
+            }
+            _ => self.coerce(right, Type::plain(Oid::TEXT_ARRAY))?,
+        };
+        Ok(Typed::plain(format!("{function}({}, {})", left.sql, right.sql), result))
+    }
+
+    fn regex(
+        &mut self,
+        left: Typed,
+        right: Typed,
+        function: &str,
+        negated: bool,
+    ) -> Result<Typed, SqlError> {
+        let left = self.text_operand(left, "~", &right)?;
+        let right = self.coerce(right, Type::TEXT)?;
+        let not = if negated { "NOT " } else { "" };
+        Ok(Typed {
+            atomic: !negated,
+            ..Typed::plain(format!("{not}{function}({}, {})", left.sql, right.sql), Oid::BOOL)
+        })
+    }
+
+    fn text_operand(&mut self, left: Typed, op: &str, right: &Typed) -> Result<Typed, SqlError> {
+        if !matches!(family(left.oid()), Family::String | Family::Unknown | Family::Other) {
+            return Err(undefined_operator(Some(left.oid()), op, right.oid()));
+        }
+        self.coerce(left, Type::TEXT)
+    }
+
+    pub(super) fn like(
+        &mut self,
+        expr: &Expr,
+        pattern: &Expr,
+        escape: Option<&Expr>,
+        negated: bool,
+        kind: Like,
+    ) -> Result<Typed, SqlError> {
+        let value = self.expression(expr)?;
+        let pattern = self.expression(pattern)?;
+        let escape = match escape {
+            Some(escape) => Some(self.settled(escape)?),
+            None => None,
+        };
+        self.matches(value, pattern, escape, negated, kind)
+    }
+
+    fn matches(
+        &mut self,
+        value: Typed,
+        pattern: Typed,
+        escape: Option<Typed>,
+        negated: bool,
+        kind: Like,
+    ) -> Result<Typed, SqlError> {
+        let op = if kind == Like::Insensitive { "~~*" } else { "~~" };
+        let value = self.text_operand(value, op, &pattern)?;
+        let not = if negated { "NOT " } else { "" };
+        // A constant pattern becomes GLOB, which is case-sensitive too and which an
+        // index can serve.
+        if kind == Like::Sensitive
+            && escape.is_none()
+            && let Form::Text(text) = &pattern.form
+            && let Some(glob) = glob_of(text)
+        {
+            return Ok(Typed::compound(
+                format!("{} {not}GLOB {}", value.operand(), names::quote_literal(&glob)),
+                Oid::BOOL,
+            ));
+        }
+        let pattern = self.coerce(pattern, Type::TEXT)?;
+        let function = match kind {
+            Like::Sensitive => "towline_like",
+            Like::Insensitive => "towline_ilike",
+            Like::Similar => "towline_similar",
+        };
+        let escape = escape.map_or(String::new(), |escape| format!(", {}", escape.sql));
+        Ok(Typed {
+            atomic: !negated,
+            ..Typed::plain(
+                format!("{not}{function}({}, {}{escape})", value.sql, pattern.sql),
+                Oid::BOOL,
+            )
+        })
+    }
+}
+
+/// A LIKE pattern (escape: backslash) as a GLOB pattern; `None` if it ends in an escape.
+fn glob_of(pattern: &str) -> Option<String> {
+    let mut glob = String::with_capacity(pattern.len());
+    let mut literal = |glob: &mut String, char| match char {
+        '*' | '?' | '[' => {
+            glob.push('[');
+            glob.push(char);
+            glob.push(']');
+        }
+        char => glob.push(char),
+    };
+    let mut chars = pattern.chars();
+    while let Some(char) = chars.next() {
+        match char {
+            '%' => glob.push('*'),
+            '_' => glob.push('?'),
+            '\\' => literal(&mut glob, chars.next()?),
+            char => literal(&mut glob, char),
+        }
+    }
+    Some(glob)
+}
+
+/// Joins operands by AND or OR, as a balanced tree where there are many.
+fn balanced(operands: &[String], word: &str) -> String {
+    if operands.len() <= FLAT_CHAIN_MAX {
+        return operands.join(&format!(" {word} "));
+    }
+    let (first, second) = operands.split_at(operands.len() / 2);
+    format!("({}) {word} ({})", balanced(first, word), balanced(second, word))
+}
+
+/// Whether a query is nothing but VALUES.
+pub(super) fn is_values(query: &Query) -> bool {
+    matches!(*query.body, SetExpr::Values(_))
+}

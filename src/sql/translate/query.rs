@@ -1,0 +1,992 @@
+//! SELECT, VALUES, set operations, WITH, ORDER BY and LIMIT.
+
+use std::collections::BTreeSet;
+
+use sqlparser::ast::{
+    Cte, CteAsMaterialized, Distinct, Expr, GroupByExpr, Ident, LimitClause, NamedWindowExpr,
+    OrderBy, OrderByExpr, OrderByKind, OrderBySort, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Statement, Value, Values,
+    With,
+};
+
+use super::scope::{Scope, SourceColumn};
+use super::{CommonTable, Form, OutputColumn, Translator, Typed, names};
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::translated::{Kind, Tag, Translated};
+use crate::sql::types::{self, Family, Type, family};
+
+/// A query in SQLite's dialect.
+pub(super) struct Selected {
+    pub sql: String,
+    pub columns: Vec<OutputColumn>,
+}
+
+/// What the surroundings of a query want of it.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Wish<'w> {
+    /// Types for columns that have none of their own.
+    pub types: Option<&'w [Type]>,
+    /// Names for the first columns.
+    pub names: Option<&'w [String]>,
+    /// Whether columns are read by name from outside.
+    pub inner: bool,
+}
+
+/// ORDER BY, LIMIT and OFFSET around a query's body.
+#[derive(Clone, Copy)]
+struct Tail<'q> {
+    query: &'q Query,
+}
+
+impl Tail<'_> {
+    fn is_empty(self) -> bool {
+        self.query.order_by.is_none()
+            && self.query.limit_clause.is_none()
+            && self.query.fetch.is_none()
+    }
+}
+
+impl Translator<'_> {
+    /// A query that is the whole statement.
+    pub(super) fn top_query(&mut self, query: &Query) -> Result<Translated, SqlError> {
+        if let SetExpr::Select(select) = &*query.body
+            && let Some(into) = &select.into
+        {
+            return self.select_into(query, select, into);
+        }
+        // WITH … INSERT, UPDATE, DELETE.
+        if let SetExpr::Insert(statement) | SetExpr::Update(statement) | SetExpr::Delete(statement) =
+            &*query.body
+        {
+            let outer = self.ctes.len();
+            let with = self.with(query.with.as_ref())?;
+            let translated = match statement {
+                Statement::Insert(insert) => self.insert(insert, &with),
+                Statement::Update(update) => self.update(update, &with),
+                Statement::Delete(delete) => self.delete(delete, &with),
+                _ => Err(SqlError::unsupported("this statement after WITH")),
+            };
+            self.ctes.truncate(outer);
+            return translated;
+        }
+        let selected = self.query(query, Wish::default())?;
+        Ok(super::translated(
+            Kind::Read { for_update: false },
+            Tag::Select,
+            super::result_columns(&selected.columns),
+            vec![selected.sql],
+        ))
+    }
+
+    /// A subquery whose columns are read by position.
+    pub(super) fn subquery(&mut self, query: &Query) -> Result<Selected, SqlError> {
+        self.query(query, Wish { inner: true, ..Wish::default() })
+    }
+
+    /// A subquery with names for its first columns.
+    pub(super) fn subquery_named(
+        &mut self,
+        query: &Query,
+        names: &[String],
+    ) -> Result<Selected, SqlError> {
+        self.query(query, Wish { names: Some(names), inner: true, ..Wish::default() })
+    }
+
+    pub(super) fn query(&mut self, query: &Query, wish: Wish<'_>) -> Result<Selected, SqlError> {
+        self.deeper(|this| {
+            let outer = this.ctes.len();
+            // A set-returning function inside belongs to the query inside.
+            let functions = std::mem::take(&mut this.set_returning);
+            let allowed = std::mem::replace(&mut this.set_returning_allowed, false);
+            let result = this.query_here(query, wish);
+            this.ctes.truncate(outer);
+            this.set_returning = functions;
+            this.set_returning_allowed = allowed;
+            result
+        })
+    }
+
+    fn query_here(&mut self, query: &Query, wish: Wish<'_>) -> Result<Selected, SqlError> {
+        if !query.locks.is_empty() {
+            self.locks = true;
+        }
+        if query.for_clause.is_some() || !query.pipe_operators.is_empty() {
+            return Err(SqlError::unsupported("this kind of query"));
+        }
+        let with = self.with(query.with.as_ref())?;
+        let mut selected = self.body(&query.body, Tail { query }, wish)?;
+        selected.sql.insert_str(0, &with);
+        Ok(selected)
+    }
+
+    fn body(&mut self, body: &SetExpr, tail: Tail<'_>, wish: Wish<'_>) -> Result<Selected, SqlError> {
+        match body {
+            SetExpr::Select(select) => self.select(select, tail, wish),
+            SetExpr::Query(inner) if tail.is_empty() => self.query(inner, wish),
+            SetExpr::Query(inner) => {
+                let inner = self.query(inner, Wish { inner: true, ..wish })?;
+                let sql = format!("SELECT * FROM ({})", inner.sql);
+                self.with_tail(Selected { sql, ..inner }, tail)
+            }
+            SetExpr::Values(values) => {
+                let selected = self.values(values, wish)?;
+                self.with_tail(selected, tail)
+            }
+            SetExpr::SetOperation { .. } => {
+                let selected = self.set_operation(body, wish)?;
+                self.with_tail(selected, tail)
+            }
+            SetExpr::Table(table) => {
+                let name = table.table_name.clone().unwrap_or_default();
+                let name = match &table.schema_name {
+                    Some(schema) => vec![Ident::new(schema.clone()), Ident::new(name)],
+                    None => vec![Ident::new(name)],
+                };
+                self.scopes.push(Scope::default());
+                let from = self.named_table(&name.into(), None);
+                let scope = self.scopes.pop().unwrap_or_default();
+                let from = from?;
+                let columns: Vec<OutputColumn> =
+                    scope.sources.iter().flat_map(|source| &source.columns).map(output).collect();
+                self.with_tail(Selected { sql: format!("SELECT * FROM {from}"), columns }, tail)
+            }
+            SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
+                Err(SqlError::unsupported("a data-modifying statement inside a query"))
+            }
+        }
+    }
+
+    /// `WITH …`, with a blank behind it; its tables come into sight.
+    pub(super) fn with(&mut self, with: Option<&With>) -> Result<String, SqlError> {
+        let Some(with) = with else { return Ok(String::new()) };
+        let mut texts = Vec::with_capacity(with.cte_tables.len());
+        for cte in &with.cte_tables {
+            texts.push(self.common_table(cte, with.recursive)?);
+        }
+        let recursive = if with.recursive { "RECURSIVE " } else { "" };
+        Ok(format!("WITH {recursive}{} ", texts.join(", ")))
+    }
+
+    fn common_table(&mut self, cte: &Cte, recursive: bool) -> Result<String, SqlError> {
+        let name = names::fold(&cte.alias.name);
+        let renamed: Vec<String> =
+            cte.alias.columns.iter().map(|column| names::fold(&column.name)).collect();
+        let wish = Wish { inner: true, names: Some(&renamed), ..Wish::default() };
+        let named = |selected: &Selected| CommonTable {
+            name: name.clone(),
+            columns: selected
+                .columns
+                .iter()
+                .map(|column| SourceColumn {
+                    origin: column.origin,
+                    not_null: column.not_null,
+                    ..SourceColumn::new(column.name.clone(), column.ty)
+                })
+                .collect(),
+        };
+        let selected = match &*cte.query.body {
+            SetExpr::SetOperation { op: SetOperator::Union, set_quantifier, left, right }
+                if recursive && mentions(right, &name) =>
+            {
+                let outer = self.ctes.len();
+                let with = self.with(cte.query.with.as_ref())?;
+                let tail = Tail { query: &cte.query };
+                let plain = plain_query((**left).clone());
+                let first = self.query(&plain, wish)?;
+                let first = self.settle_columns(first)?;
+                self.ctes.push(named(&first));
+                let wanted: Vec<Type> = first.columns.iter().map(|column| column.ty).collect();
+                let plain = plain_query((**right).clone());
+                let second = self.query(
+                    &plain,
+                    Wish { inner: true, types: Some(&wanted), ..Wish::default() },
+                )?;
+                let second = self.branch(second, &wanted)?;
+                self.ctes.truncate(outer);
+                let all = if *set_quantifier == SetQuantifier::All { " ALL" } else { "" };
+                let sql = format!("{with}{} UNION{all} {second}", first.sql);
+                self.with_tail(Selected { sql, ..first }, tail)?
+            }
+            _ => {
+                let selected = self.query(&cte.query, wish)?;
+                self.settle_columns(selected)?
+            }
+        };
+        let columns: Vec<String> =
+            selected.columns.iter().map(|column| column.name.clone()).collect();
+        let columns = if columns.iter().collect::<BTreeSet<_>>().len() == columns.len() {
+            format!("({})", names::quote_all(&columns))
+        } else {
+            String::new()
+        };
+        let materialized = match cte.materialized {
+            Some(CteAsMaterialized::Materialized) => "MATERIALIZED ",
+            Some(CteAsMaterialized::NotMaterialized) => "NOT MATERIALIZED ",
+            None => "",
+        };
+        let text = format!("{}{columns} AS {materialized}({})", names::quote(&name), selected.sql);
+        self.ctes.push(named(&selected));
+        Ok(text)
+    }
+
+    /// Gives columns without a type the type text.
+    pub(super) fn settle_columns(&mut self, selected: Selected) -> Result<Selected, SqlError> {
+        let columns = selected
+            .columns
+            .into_iter()
+            .map(|column| match column.ty.oid {
+                Oid::UNKNOWN => OutputColumn { ty: Type::TEXT, ..column },
+                _ => column,
+            })
+            .collect();
+        Ok(Selected { columns, ..selected })
+    }
+
+    fn select(
+        &mut self,
+        select: &Select,
+        tail: Tail<'_>,
+        wish: Wish<'_>,
+    ) -> Result<Selected, SqlError> {
+        if select.qualify.is_some()
+            || select.top.is_some()
+            || !select.lateral_views.is_empty()
+            || select.prewhere.is_some()
+        {
+            return Err(SqlError::unsupported("this kind of SELECT"));
+        }
+        if let Some(into) = &select.into {
+            return Err(super::syntax::syntax_error("INTO", None))
+                .map_err(|error: SqlError| error.with_detail(format!("{into} is not allowed here")));
+        }
+        self.scopes.push(Scope::default());
+        let result = self.select_in_scope(select, tail, wish);
+        self.scopes.pop();
+        result
+    }
+
+    fn select_in_scope(
+        &mut self,
+        select: &Select,
+        tail: Tail<'_>,
+        wish: Wish<'_>,
+    ) -> Result<Selected, SqlError> {
+        let mut from = self.from(&select.from)?;
+        let mut items = self.projection(&select.projection, wish)?;
+        let functions = std::mem::take(&mut self.set_returning);
+        if !functions.is_empty() {
+            let more: Vec<String> = functions.into_iter().map(|function| function.sql).collect();
+            if !from.is_empty() {
+                from.push_str(", ");
+            }
+            from.push_str(&more.join(", "));
+        }
+        let mut sql = String::new();
+        if !from.is_empty() {
+            sql.push_str(&format!(" FROM {from}"));
+        }
+        if let Some(condition) = &select.selection {
+            sql.push_str(&format!(" WHERE {}", self.condition(condition, "WHERE")?));
+        }
+        sql.push_str(&self.group_by(&select.group_by, &items, select.projection.len())?);
+        if let Some(condition) = &select.having {
+            sql.push_str(&format!(" HAVING {}", self.condition(condition, "HAVING")?));
+        }
+        if !select.named_window.is_empty() {
+            let mut windows = Vec::new();
+            for definition in &select.named_window {
+                let spec = match &definition.1 {
+                    NamedWindowExpr::NamedWindow(base) => names::quote(&names::fold(base)),
+                    NamedWindowExpr::WindowSpec(spec) => self.window(spec)?,
+                };
+                windows.push(format!("{} AS ({spec})", names::quote(&names::fold(&definition.0))));
+            }
+            sql.push_str(&format!(" WINDOW {}", windows.join(", ")));
+        }
+        if let Some(Distinct::On(keys)) = &select.distinct {
+            return self.distinct_on(keys, items, &sql, tail, wish);
+        }
+        let order = self.order_by(tail.query.order_by.as_ref(), &items)?;
+        if !order.is_empty() {
+            sql.push_str(&format!(" ORDER BY {}", order.join(", ")));
+        }
+        sql.push_str(&self.limit(tail.query)?);
+        self.settle_items(&mut items, wish)?;
+        let distinct = if matches!(select.distinct, Some(Distinct::Distinct)) { "DISTINCT " } else { "" };
+        let sql = format!("SELECT {distinct}{}{sql}", item_list(&items, wish));
+        Ok(Selected { sql, columns: items.into_iter().map(|item| item.column).collect() })
+    }
+
+    /// Types what the select list leaves untyped: by wish, else as text. A branch of
+    /// a set operation or a subquery keeps its NULLs untyped, for their type may come
+    /// from outside.
+    fn settle_items(&mut self, items: &mut [Item], wish: Wish<'_>) -> Result<(), SqlError> {
+        for (at, item) in items.iter_mut().enumerate() {
+            if !item.typed.is_unknown() {
+                continue;
+            }
+            let wanted = wish.types.and_then(|types| types.get(at)).copied();
+            match wanted {
+                Some(ty) => {
+                    item.typed = self.coerce(item.typed.clone(), Type::plain(ty.oid))?;
+                    item.column.ty = Type::plain(ty.oid);
+                }
+                None if wish.inner && item.typed.is_null() => {}
+                None => {
+                    item.typed = self.settle(item.typed.clone())?;
+                    item.column.ty = item.typed.ty;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The select list, `*` spelled out.
+    pub(super) fn projection(
+        &mut self,
+        projection: &[SelectItem],
+        wish: Wish<'_>,
+    ) -> Result<Vec<Item>, SqlError> {
+        let mut items = Vec::with_capacity(projection.len());
+        for item in projection {
+            match item {
+                SelectItem::UnnamedExpr(expr) => {
+                    let typed = self.projected(expr)?;
+                    let name = typed.name.clone().unwrap_or_else(|| "?column?".to_owned());
+                    items.push(Item::new(typed, name));
+                }
+                SelectItem::ExprWithAlias { expr, alias } => {
+                    let typed = self.projected(expr)?;
+                    items.push(Item::new(typed, names::fold(alias)));
+                }
+                SelectItem::Wildcard(_) => {
+                    let before = items.len();
+                    let scope = self.scopes.last();
+                    for source in scope.map_or(&[][..], |scope| &scope.sources) {
+                        items.extend(expand(source, true));
+                    }
+                    if before == items.len() && scope.is_none_or(|scope| scope.sources.is_empty()) {
+                        return Err(SqlError::new(
+                            SqlState::SYNTAX_ERROR,
+                            "SELECT * with no tables specified is not valid",
+                        ));
+                    }
+                }
+                SelectItem::QualifiedWildcard(
+                    SelectItemQualifiedWildcardKind::ObjectName(name),
+                    _,
+                ) => {
+                    let table = names::last(name).unwrap_or_default();
+                    let source = self
+                        .scopes
+                        .iter()
+                        .rev()
+                        .flat_map(|scope| &scope.sources)
+                        .find(|source| source.alias == table || source.hidden_alias() == table)
+                        .ok_or_else(|| {
+                            SqlError::new(
+                                SqlState::UNDEFINED_TABLE,
+                                format!("missing FROM-clause entry for table \"{table}\""),
+                            )
+                        })?;
+                    items.extend(expand(source, false));
+                }
+                other => return Err(SqlError::unsupported(format_args!("{other} in a select list"))),
+            }
+        }
+        if let Some(names) = wish.names {
+            if names.len() > items.len() {
+                return Err(SqlError::new(
+                    SqlState("42P10"),
+                    format!("{} columns available but {} columns specified", items.len(), names.len()),
+                ));
+            }
+            for (item, name) in items.iter_mut().zip(names) {
+                item.column.name.clone_from(name);
+            }
+        }
+        Ok(items)
+    }
+
+    fn projected(&mut self, expr: &Expr) -> Result<Typed, SqlError> {
+        let outer = std::mem::replace(&mut self.set_returning_allowed, true);
+        let typed = self.expression(expr);
+        self.set_returning_allowed = outer;
+        typed
+    }
+
+    fn group_by(
+        &mut self,
+        group_by: &GroupByExpr,
+        items: &[Item],
+        written: usize,
+    ) -> Result<String, SqlError> {
+        let GroupByExpr::Expressions(exprs, modifiers) = group_by else {
+            return Err(SqlError::unsupported("GROUP BY ALL"));
+        };
+        if !modifiers.is_empty() {
+            return Err(SqlError::unsupported("GROUP BY with a modifier"));
+        }
+        if exprs.is_empty() {
+            return Ok(String::new());
+        }
+        let mut texts = Vec::with_capacity(exprs.len());
+        for expr in exprs {
+            if let Some(position) = position_of(expr) {
+                texts.push(checked_position(position, items.len().max(written), "GROUP BY")?);
+                continue;
+            }
+            let typed = match (expr, self.settled(expr)) {
+                (_, Ok(typed)) => typed,
+                // A name that is no input column may be an output column.
+                (Expr::Identifier(ident), Err(error)) => {
+                    match output_position(ident, items) {
+                        Some(at) => {
+                            texts.push((at + 1).to_string());
+                            continue;
+                        }
+                        None => return Err(error),
+                    }
+                }
+                (_, Err(error)) => return Err(error),
+            };
+            if matches!(typed.form, Form::Number(_) | Form::Text(_)) {
+                continue;
+            }
+            texts.push(typed.sql);
+        }
+        if texts.is_empty() {
+            return Ok(" GROUP BY NULL".to_owned());
+        }
+        Ok(format!(" GROUP BY {}", texts.join(", ")))
+    }
+
+    /// The terms of ORDER BY over a select list.
+    fn order_by(
+        &mut self,
+        order_by: Option<&OrderBy>,
+        items: &[Item],
+    ) -> Result<Vec<String>, SqlError> {
+        let Some(order_by) = order_by else { return Ok(Vec::new()) };
+        let OrderByKind::Expressions(exprs) = &order_by.kind else {
+            return Err(SqlError::unsupported("ORDER BY ALL"));
+        };
+        let mut terms = Vec::with_capacity(exprs.len());
+        for item in exprs {
+            let at = match (&item.expr, position_of(&item.expr)) {
+                (_, Some(position)) => {
+                    checked_position(position, items.len(), "ORDER BY")?;
+                    Some(position as usize - 1)
+                }
+                (Expr::Identifier(ident), None) => output_position(ident, items),
+                _ => None,
+            };
+            let typed = match at {
+                Some(at) => {
+                    let item = &items[at];
+                    // A column sorts under its own name, so that its index serves.
+                    match item.typed.form {
+                        Form::Column { .. } => item.typed.clone(),
+                        _ => Typed { sql: (at + 1).to_string(), atomic: true, ..item.typed.clone() },
+                    }
+                }
+                None => self.settled(&item.expr)?,
+            };
+            terms.push(order_item(&typed, item)?);
+        }
+        Ok(terms)
+    }
+
+    /// ` LIMIT … OFFSET …`.
+    fn limit(&mut self, query: &Query) -> Result<String, SqlError> {
+        let (limit, offset) = match (&query.limit_clause, &query.fetch) {
+            (None, None) => return Ok(String::new()),
+            (_, Some(fetch)) if fetch.with_ties || fetch.percent => {
+                return Err(SqlError::unsupported("FETCH … WITH TIES"));
+            }
+            (Some(LimitClause::LimitOffset { limit, offset, limit_by }), fetch) => {
+                if !limit_by.is_empty() {
+                    return Err(SqlError::unsupported("LIMIT BY"));
+                }
+                let fetch = fetch.as_ref().map(|fetch| &fetch.quantity);
+                (
+                    limit.as_ref().or_else(|| fetch?.as_ref()),
+                    offset.as_ref().map(|offset| &offset.value),
+                )
+            }
+            (Some(LimitClause::OffsetCommaLimit { offset, limit }), _) => (Some(limit), Some(offset)),
+            (None, Some(fetch)) => (fetch.quantity.as_ref(), None),
+        };
+        let one_row = query.fetch.as_ref().is_some_and(|fetch| fetch.quantity.is_none());
+        let mut bound = |expr: Option<&Expr>, all: &str| -> Result<Option<String>, SqlError> {
+            let Some(expr) = expr else { return Ok(None) };
+            let typed = self.expression(expr)?;
+            let typed = self.convert(typed, Type::plain(Oid::INT8), super::cast::How::Assignment)?;
+            Ok(match &typed.form {
+                Form::Null => None,
+                Form::Number(text) if text.starts_with('-') => {
+                    let (state, word) = if all == "-1" { ("2201W", "LIMIT") } else { ("2201X", "OFFSET") };
+                    return Err(SqlError::new(SqlState(state), format!("{word} must not be negative")));
+                }
+                Form::Number(text) => Some(text.clone()),
+                // NULL means none.
+                _ => Some(format!("coalesce({}, {all})", typed.sql)),
+            })
+        };
+        let limit = match bound(limit, "-1")? {
+            None if one_row => Some("1".to_owned()),
+            limit => limit,
+        };
+        let offset = bound(offset, "0")?;
+        Ok(match (limit, offset) {
+            (None, None) => String::new(),
+            (Some(limit), None) => format!(" LIMIT {limit}"),
+            (limit, Some(offset)) => {
+                format!(" LIMIT {} OFFSET {offset}", limit.as_deref().unwrap_or("-1"))
+            }
+        })
+    }
+
+    /// ORDER BY and LIMIT behind something that isn't a plain SELECT.
+    fn with_tail(&mut self, selected: Selected, tail: Tail<'_>) -> Result<Selected, SqlError> {
+        if tail.is_empty() {
+            return Ok(selected);
+        }
+        let items: Vec<Item> = selected
+            .columns
+            .iter()
+            .map(|column| {
+                let typed = Typed::of(names::quote(&column.name), column.ty);
+                Item { typed, column: column.clone(), sql_name: column.name.clone() }
+            })
+            .collect();
+        // Names of the result are in sight, and only they.
+        self.scopes.push(Scope::default());
+        let order = self.order_by(tail.query.order_by.as_ref(), &items);
+        self.scopes.pop();
+        let mut sql = selected.sql;
+        let order = order?;
+        if !order.is_empty() {
+            sql.push_str(&format!(" ORDER BY {}", order.join(", ")));
+        }
+        sql.push_str(&self.limit(tail.query)?);
+        Ok(Selected { sql, ..selected })
+    }
+
+    /// DISTINCT ON: the first row of each group, in the query's order.
+    fn distinct_on(
+        &mut self,
+        keys: &[Expr],
+        mut items: Vec<Item>,
+        rest: &str,
+        tail: Tail<'_>,
+        wish: Wish<'_>,
+    ) -> Result<Selected, SqlError> {
+        let mut partition = Vec::with_capacity(keys.len());
+        for key in keys {
+            let at = position_of(key).map(|position| position as usize - 1).or_else(|| match key {
+                Expr::Identifier(ident) => output_position(ident, &items),
+                _ => None,
+            });
+            partition.push(match at.and_then(|at| items.get(at)) {
+                Some(item) => item.typed.sql.clone(),
+                None => self.settled(key)?.sql,
+            });
+        }
+        // Inside a window an output column has no number: its expression stands.
+        let mut order = Vec::new();
+        let mut keys_outside = Vec::new();
+        let mut sorted = Vec::new();
+        if let Some(OrderBy { kind: OrderByKind::Expressions(exprs), .. }) = &tail.query.order_by {
+            for item in exprs {
+                let at = position_of(&item.expr).map(|position| position as usize - 1).or_else(|| {
+                    match &item.expr {
+                        Expr::Identifier(ident) => output_position(ident, &items),
+                        _ => None,
+                    }
+                });
+                let typed = match at.and_then(|at| items.get(at)) {
+                    Some(item) => item.typed.clone(),
+                    None => self.settled(&item.expr)?,
+                };
+                order.push(order_item(&typed, item)?);
+                let key = format!("towline_key{}", sorted.len() + 1);
+                keys_outside.push(order_item(&Typed { sql: key.clone(), form: Form::Plain, ..typed.clone() }, item)?);
+                sorted.push(format!("{} AS {key}", typed.sql));
+            }
+        }
+        self.settle_items(&mut items, wish)?;
+        let window_order =
+            if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
+        let mut inside = item_list(&items, Wish { inner: true, ..wish });
+        for key in sorted {
+            inside.push_str(&format!(", {key}"));
+        }
+        let outside: Vec<String> = items.iter().map(|item| names::quote(&item.sql_name)).collect();
+        let mut sql = format!(
+            "SELECT {} FROM (SELECT {inside}, row_number() OVER (PARTITION BY {}{window_order}) AS \
+             towline_row{rest}) WHERE towline_row = 1",
+            outside.join(", "),
+            partition.join(", "),
+        );
+        if !keys_outside.is_empty() {
+            sql.push_str(&format!(" ORDER BY {}", keys_outside.join(", ")));
+        }
+        sql.push_str(&self.limit(tail.query)?);
+        Ok(Selected { sql, columns: items.into_iter().map(|item| item.column).collect() })
+    }
+
+    fn values(&mut self, values: &Values, wish: Wish<'_>) -> Result<Selected, SqlError> {
+        let width = values.rows.first().map_or(0, |row| row.content.len());
+        let mut rows = Vec::with_capacity(values.rows.len());
+        let mut types = vec![Type::plain(Oid::UNKNOWN); width];
+        for row in &values.rows {
+            if row.content.len() != width {
+                return Err(SqlError::new(
+                    SqlState::SYNTAX_ERROR,
+                    "VALUES lists must all be the same length",
+                ));
+            }
+            let row = self.expressions(&row.content)?;
+            for (ty, item) in types.iter_mut().zip(&row) {
+                let common = types::common(ty.oid, item.oid()).ok_or_else(|| {
+                    SqlError::new(
+                        SqlState::DATATYPE_MISMATCH,
+                        format!(
+                            "VALUES types {} and {} cannot be matched",
+                            types::display_name(ty.oid),
+                            types::display_name(item.oid())
+                        ),
+                    )
+                })?;
+                *ty = Type::plain(common);
+            }
+            rows.push(row);
+        }
+        for (at, ty) in types.iter_mut().enumerate() {
+            if types::is_unknown(ty.oid) {
+                *ty = wish.types.and_then(|types| types.get(at)).copied().unwrap_or(Type::TEXT);
+            }
+        }
+        let mut texts = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut fields = Vec::with_capacity(width);
+            for (item, ty) in row.into_iter().zip(&types) {
+                fields.push(self.coerce(item, Type::plain(ty.oid))?.sql);
+            }
+            texts.push(format!("({})", fields.join(", ")));
+        }
+        let mut sql = format!("VALUES {}", texts.join(", "));
+        let mut columns: Vec<OutputColumn> = types
+            .iter()
+            .enumerate()
+            .map(|(at, ty)| OutputColumn {
+                name: format!("column{}", at + 1),
+                ty: *ty,
+                origin: (Oid(0), 0),
+                not_null: false,
+            })
+            .collect();
+        if let Some(names) = wish.names.filter(|names| !names.is_empty()) {
+            if names.len() > columns.len() {
+                return Err(SqlError::new(
+                    SqlState("42P10"),
+                    format!("{} columns available but {} columns specified", columns.len(), names.len()),
+                ));
+            }
+            for (column, name) in columns.iter_mut().zip(names) {
+                column.name.clone_from(name);
+            }
+            let renamed: Vec<String> = columns
+                .iter()
+                .enumerate()
+                .map(|(at, column)| format!("column{} AS {}", at + 1, names::quote(&column.name)))
+                .collect();
+            sql = format!("SELECT {} FROM ({sql})", renamed.join(", "));
+        }
+        Ok(Selected { sql, columns })
+    }
+
+    /// UNION, INTERSECT, EXCEPT: every branch in the common types.
+    fn set_operation(&mut self, body: &SetExpr, wish: Wish<'_>) -> Result<Selected, SqlError> {
+        let SetExpr::SetOperation { op, set_quantifier, left, right } = body else {
+            return Err(SqlError::unsupported("this kind of query"));
+        };
+        let word = match (op, set_quantifier) {
+            (SetOperator::Union, SetQuantifier::All) => "UNION ALL",
+            (SetOperator::Union, _) => "UNION",
+            (SetOperator::Intersect, SetQuantifier::All) => {
+                return Err(SqlError::unsupported("INTERSECT ALL"));
+            }
+            (SetOperator::Except, SetQuantifier::All) => {
+                return Err(SqlError::unsupported("EXCEPT ALL"));
+            }
+            (SetOperator::Intersect, _) => "INTERSECT",
+            (SetOperator::Except | SetOperator::Minus, _) => "EXCEPT",
+        };
+        let inner = Wish { inner: true, ..wish };
+        let first = match &**left {
+            SetExpr::SetOperation { .. } => self.deeper(|this| this.set_operation(left, inner))?,
+            other => self.query(&plain_query(other.clone()), inner)?,
+        };
+        let hints: Vec<Type> = first.columns.iter().map(|column| column.ty).collect();
+        let hinted = hints.iter().all(|ty| !types::is_unknown(ty.oid));
+        let second = self.query(
+            &plain_query((**right).clone()),
+            Wish { inner: true, types: if hinted { Some(&hints) } else { wish.types }, names: None },
+        )?;
+        if first.columns.len() != second.columns.len() {
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                format!("each {word} query must have the same number of columns"),
+            ));
+        }
+        let mut wanted = Vec::with_capacity(hints.len());
+        for (a, b) in first.columns.iter().zip(&second.columns) {
+            let oid = types::common(a.ty.oid, b.ty.oid).ok_or_else(|| {
+                SqlError::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    format!(
+                        "{word} types {} and {} cannot be matched",
+                        types::display_name(a.ty.oid),
+                        types::display_name(b.ty.oid)
+                    ),
+                )
+            })?;
+            let typmod = if a.ty.typmod == b.ty.typmod { a.ty.typmod } else { -1 };
+            wanted.push(Type { oid, typmod });
+        }
+        let columns: Vec<OutputColumn> = first
+            .columns
+            .iter()
+            .zip(&wanted)
+            .map(|(column, ty)| OutputColumn {
+                name: column.name.clone(),
+                ty: *ty,
+                origin: (Oid(0), 0),
+                not_null: false,
+            })
+            .collect();
+        let tight = matches!(**left, SetExpr::Select(_) | SetExpr::SetOperation { .. });
+        let left_sql = match self.with_column_types(first, &wanted)? {
+            sql if tight || sql.starts_with("VALUES ") => sql,
+            sql => format!("SELECT * FROM ({sql})"),
+        };
+        let right_sql = match &**right {
+            SetExpr::Select(_) => self.with_column_types(second, &wanted)?,
+            _ => self.branch(second, &wanted)?,
+        };
+        Ok(Selected { sql: format!("{left_sql} {word} {right_sql}"), columns })
+    }
+
+    /// As a branch of a compound: one SELECT, its columns of the wanted types.
+    fn branch(&mut self, selected: Selected, wanted: &[Type]) -> Result<String, SqlError> {
+        let plain = selected.sql.clone();
+        let sql = self.with_column_types(selected, wanted)?;
+        Ok(if sql == plain { format!("SELECT * FROM ({sql})") } else { sql })
+    }
+
+    /// The query's text with its columns converted, where they are not of these types.
+    pub(super) fn with_column_types(
+        &mut self,
+        selected: Selected,
+        wanted: &[Type],
+    ) -> Result<String, SqlError> {
+        let mut changed = false;
+        let mut texts = Vec::with_capacity(wanted.len());
+        for (at, (column, ty)) in selected.columns.iter().zip(wanted).enumerate() {
+            let name = format!("c{}", at + 1);
+            let typed = Typed::of(name.clone(), column.ty);
+            let converted = if types::is_unknown(ty.oid) || types::is_unknown(column.ty.oid) {
+                typed
+            } else if family(column.ty.oid) == Family::Number
+                && family(ty.oid) == Family::Number
+                && ty.oid != Oid::NUMERIC
+                && column.ty.oid != Oid::NUMERIC
+            {
+                // Integers and floats compare and print alike in SQLite, but a float
+                // column must hold floats.
+                if matches!(ty.oid, Oid::FLOAT4 | Oid::FLOAT8) {
+                    self.convert(typed, Type::plain(ty.oid), super::cast::How::Assignment)?
+                } else {
+                    typed
+                }
+            } else {
+                self.convert(typed, Type::plain(ty.oid), super::cast::How::Assignment)?
+            };
+            changed |= converted.sql != name;
+            texts.push(converted.sql);
+        }
+        if !changed {
+            return Ok(selected.sql);
+        }
+        let names: Vec<String> = (1..=selected.columns.len()).map(|at| format!("c{at}")).collect();
+        let alias = self.fresh_name("branch");
+        Ok(format!(
+            "SELECT {} FROM (WITH {alias}({}) AS ({}) SELECT * FROM {alias})",
+            texts.join(", "),
+            names.join(", "),
+            selected.sql
+        ))
+    }
+}
+
+/// An entry of a select list.
+#[derive(Clone, Debug)]
+pub(super) struct Item {
+    pub typed: Typed,
+    pub column: OutputColumn,
+    /// What an outer query calls it: its name, unless an earlier item has that.
+    pub sql_name: String,
+}
+
+impl Item {
+    pub(super) fn new(typed: Typed, name: String) -> Self {
+        let column = OutputColumn {
+            name: name.clone(),
+            ty: typed.ty,
+            origin: typed.origin,
+            not_null: matches!(typed.form, Form::Column { not_null: true }),
+        };
+        Self { typed, column, sql_name: name }
+    }
+}
+
+fn output(column: &SourceColumn) -> OutputColumn {
+    OutputColumn {
+        name: column.name.clone(),
+        ty: column.ty,
+        origin: column.origin,
+        not_null: column.not_null,
+    }
+}
+
+/// `source.*`, spelled out; columns merged by USING appear once in a bare `*`.
+fn expand(source: &super::scope::Source, bare: bool) -> Vec<Item> {
+    let columns = source.columns.iter().filter(|column| !(bare && column.merged));
+    columns
+        .map(|column| {
+            let sql = match &column.sql {
+                Some(sql) => sql.clone(),
+                None if source.alias.is_empty() => names::quote(&column.name),
+                None => format!("{}.{}", names::quote(&source.alias), names::quote(&column.name)),
+            };
+            let typed = Typed {
+                form: Form::Column { not_null: column.not_null },
+                origin: column.origin,
+                ..Typed::of(sql, column.ty)
+            };
+            Item::new(typed, column.name.clone())
+        })
+        .collect()
+}
+
+/// The select list's text. Inside, every item gets the name it is read by.
+pub(super) fn item_list(items: &[Item], wish: Wish<'_>) -> String {
+    if items.is_empty() {
+        // PostgreSQL's SELECT without columns.
+        return "NULL".to_owned();
+    }
+    let texts: Vec<String> = items
+        .iter()
+        .map(|item| {
+            let name = names::quote(&item.column.name);
+            let said = item.typed.sql == name || item.typed.sql.ends_with(&format!(".{name}"));
+            if wish.inner && !said {
+                format!("{} AS {name}", item.typed.sql)
+            } else {
+                item.typed.sql.clone()
+            }
+        })
+        .collect();
+    texts.join(", ")
+}
+
+/// A term of ORDER BY. PostgreSQL sorts NULL as larger than everything, SQLite as
+/// smaller: said only where there can be NULLs, so that indexes serve.
+pub(super) fn order_item(typed: &Typed, item: &OrderByExpr) -> Result<String, SqlError> {
+    let mut sql = match family(typed.oid()) {
+        Family::Interval => format!("towline_interval_us({})", typed.sql),
+        _ => typed.operand(),
+    };
+    if typed.oid() == Oid::NUMERIC && !matches!(typed.form, Form::Column { .. }) {
+        sql.push_str(" COLLATE numeric");
+    }
+    let descending = match &item.options.sort {
+        None | Some(OrderBySort::Asc) => false,
+        Some(OrderBySort::Desc) => true,
+        Some(OrderBySort::Using(operator)) => match names::last(operator).as_deref() {
+            Some("<") => false,
+            Some(">") => true,
+            _ => return Err(SqlError::unsupported("ORDER BY USING this operator")),
+        },
+    };
+    if descending {
+        sql.push_str(" DESC");
+    }
+    let never_null = matches!(typed.form, Form::Column { not_null: true });
+    match item.options.nulls_first {
+        Some(first) => sql.push_str(if first { " NULLS FIRST" } else { " NULLS LAST" }),
+        None if never_null => {}
+        None => sql.push_str(if descending { " NULLS FIRST" } else { " NULLS LAST" }),
+    }
+    Ok(sql)
+}
+
+/// A select-list position, if the expression is an integer literal.
+fn position_of(expr: &Expr) -> Option<u64> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::Number(text, _) => text.parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn checked_position(position: u64, count: usize, clause: &str) -> Result<String, SqlError> {
+    if position == 0 || position > count as u64 {
+        return Err(SqlError::new(
+            SqlState("42P10"),
+            format!("{clause} position {position} is not in select list"),
+        ));
+    }
+    Ok(position.to_string())
+}
+
+fn output_position(ident: &Ident, items: &[Item]) -> Option<usize> {
+    let name = names::fold(ident);
+    items.iter().position(|item| item.column.name == name)
+}
+
+/// A bare query over a body.
+pub(super) fn plain_query(body: SetExpr) -> Query {
+    if let SetExpr::Query(query) = body {
+        return *query;
+    }
+    Query {
+        with: None,
+        body: Box::new(body),
+        order_by: None,
+        limit_clause: None,
+        fetch: None,
+        locks: Vec::new(),
+        for_clause: None,
+        settings: None,
+        format_clause: None,
+        pipe_operators: Vec::new(),
+    }
+}
+
+/// Whether a body reads from a table named `name`.
+fn mentions(body: &SetExpr, name: &str) -> bool {
+    use std::ops::ControlFlow;
+    let found = sqlparser::ast::visit_relations(body, |relation| {
+        if names::last(relation).as_deref() == Some(name) {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
+    });
+    found.is_break()
+}

@@ -1,0 +1,232 @@
+//! What INSERT, UPDATE and DELETE share: the target's scope, assignments, RETURNING.
+
+use sqlparser::ast::{Assignment, AssignmentTarget, Expr, ObjectName, SelectItem};
+
+use super::query::{Wish, item_list};
+use super::scope::{Scope, Source};
+use super::{Form, OutputColumn, Translator, Typed, names, source};
+use crate::pg::{SqlError, SqlState};
+use crate::sql::catalog::{Attribute, Identity, Relation, RelationKind};
+use crate::sql::types::{self, Type};
+
+/// A changed row's text and result.
+pub(super) struct Returned {
+    /// ` RETURNING …`, or nothing.
+    pub sql: String,
+    pub columns: Vec<OutputColumn>,
+}
+
+/// A table's columns under the name that the statement gives it.
+pub(super) fn target_source(relation: &Relation, alias: &str) -> Source {
+    Source { schema: Some("public".to_owned()), ..Source::new(alias, source::relation_columns(relation)) }
+}
+
+/// Refuses to change what is no table.
+pub(super) fn check_table(relation: &Relation, verb: &str) -> Result<(), SqlError> {
+    match relation.kind {
+        RelationKind::Table => Ok(()),
+        RelationKind::View => Err(SqlError::new(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("cannot {verb} view \"{}\"", relation.name),
+        )
+        .with_detail("Views that change their tables are not supported.")),
+    }
+}
+
+pub(super) fn undefined_column(relation: &Relation, column: &str) -> SqlError {
+    SqlError::new(
+        SqlState::UNDEFINED_COLUMN,
+        format!("column \"{column}\" of relation \"{}\" does not exist", relation.name),
+    )
+}
+
+impl Translator<'_> {
+    /// RETURNING over the target alone: SQLite sees its columns under their bare names.
+    pub(super) fn returning(
+        &mut self,
+        returning: Option<&[SelectItem]>,
+        relation: &Relation,
+        alias: &str,
+    ) -> Result<Returned, SqlError> {
+        let Some(items) = returning else {
+            return Ok(Returned { sql: String::new(), columns: Vec::new() });
+        };
+        let mut target = target_source(relation, alias);
+        for column in &mut target.columns {
+            column.sql = Some(names::quote(&column.name));
+        }
+        let outer = std::mem::replace(&mut self.scopes, vec![Scope { sources: vec![target] }]);
+        let result = self.projection(items, Wish::default());
+        self.scopes = outer;
+        let mut items = result?;
+        for item in &mut items {
+            item.typed = self.settle(item.typed.clone())?;
+            item.column.ty = item.typed.ty;
+        }
+        Ok(Returned {
+            sql: format!(" RETURNING {}", item_list(&items, Wish::default())),
+            columns: items.into_iter().map(|item| item.column).collect(),
+        })
+    }
+
+    /// `SET a = …, (b, c) = …`.
+    pub(super) fn assignments(
+        &mut self,
+        assignments: &[Assignment],
+        relation: &Relation,
+    ) -> Result<String, SqlError> {
+        let mut texts = Vec::with_capacity(assignments.len());
+        for assignment in assignments {
+            match &assignment.target {
+                AssignmentTarget::ColumnName(name) => {
+                    let attribute = assigned_column(relation, name)?;
+                    let value = self.assigned(&assignment.value, attribute, relation)?;
+                    texts.push(format!("{} = {}", names::quote(&attribute.name), value));
+                }
+                AssignmentTarget::Tuple(targets) => {
+                    let attributes = targets
+                        .iter()
+                        .map(|name| assigned_column(relation, name))
+                        .collect::<Result<Vec<_>, _>>()?;
+                    texts.push(self.assigned_row(&attributes, &assignment.value, relation)?);
+                }
+            }
+        }
+        Ok(texts.join(", "))
+    }
+
+    /// `(a, b) = (…)` or `(a, b) = (SELECT …)`.
+    fn assigned_row(
+        &mut self,
+        attributes: &[&Attribute],
+        value: &Expr,
+        relation: &Relation,
+    ) -> Result<String, SqlError> {
+        let mismatch =
+            || SqlError::new(SqlState::SYNTAX_ERROR, "number of columns does not match number of values");
+        let names: Vec<String> = attributes.iter().map(|attribute| names::quote(&attribute.name)).collect();
+        match value {
+            Expr::Tuple(fields) => {
+                if fields.len() != attributes.len() {
+                    return Err(mismatch());
+                }
+                let mut texts = Vec::with_capacity(fields.len());
+                for (attribute, field) in attributes.iter().zip(fields) {
+                    let value = self.assigned(field, attribute, relation)?;
+                    texts.push(format!("{} = {value}", names::quote(&attribute.name)));
+                }
+                Ok(texts.join(", "))
+            }
+            Expr::Nested(field) if attributes.len() == 1 => {
+                let value = self.assigned(field, attributes[0], relation)?;
+                Ok(format!("{} = {value}", names[0]))
+            }
+            Expr::Subquery(query) => {
+                let wanted: Vec<Type> = attributes.iter().map(|attribute| type_of(attribute)).collect();
+                let selected =
+                    self.query(query, Wish { types: Some(&wanted), inner: true, ..Wish::default() })?;
+                if selected.columns.len() != attributes.len() {
+                    return Err(mismatch());
+                }
+                let sql = self.with_column_types(selected, &wanted)?;
+                Ok(format!("({}) = ({sql})", names.join(", ")))
+            }
+            other => Err(SqlError::unsupported(format_args!("{other} as the source of several columns"))),
+        }
+    }
+
+    /// A value for a column, DEFAULT included.
+    pub(super) fn assigned(
+        &mut self,
+        value: &Expr,
+        attribute: &Attribute,
+        relation: &Relation,
+    ) -> Result<String, SqlError> {
+        if is_default(value) {
+            return self.default_value(attribute, relation);
+        }
+        if attribute.generated.is_some() || attribute.identity == Some(Identity::Always) {
+            return Err(SqlError::new(
+                SqlState("428C9"),
+                format!("column \"{}\" can only be updated to DEFAULT", attribute.name),
+            ));
+        }
+        let typed = self.expression(value)?;
+        Ok(self.assign(typed, type_of(attribute), &attribute.name)?.sql)
+    }
+
+    /// A column's default, as an expression.
+    pub(super) fn default_value(
+        &mut self,
+        attribute: &Attribute,
+        relation: &Relation,
+    ) -> Result<String, SqlError> {
+        if let Some(default) = &attribute.default {
+            return self.kept_expression(default, attribute);
+        }
+        if attribute.identity.is_some() {
+            let sequence = self.context.catalog.sequences.values().find(|sequence| {
+                sequence
+                    .owner
+                    .as_ref()
+                    .is_some_and(|(table, column)| *table == relation.name && *column == attribute.name)
+            });
+            if let Some(sequence) = sequence {
+                self.leader = true;
+                return Ok(format!("nextval({})", names::quote_literal(&sequence.name)));
+            }
+        }
+        Ok("NULL".to_owned())
+    }
+
+    /// An expression that the catalog keeps in PostgreSQL's spelling, as a value for a column.
+    pub(super) fn kept_expression(
+        &mut self,
+        text: &str,
+        attribute: &Attribute,
+    ) -> Result<String, SqlError> {
+        let expr = super::syntax::parse_expression(text)?;
+        let outer = std::mem::take(&mut self.scopes);
+        let typed = self.expression(&expr);
+        self.scopes = outer;
+        Ok(self.assign(typed?, type_of(attribute), &attribute.name)?.sql)
+    }
+}
+
+pub(super) fn type_of(attribute: &Attribute) -> Type {
+    Type { oid: attribute.oid, typmod: attribute.typmod }
+}
+
+/// The column an assignment names; it may be qualified by the table.
+fn assigned_column<'r>(relation: &'r Relation, name: &ObjectName) -> Result<&'r Attribute, SqlError> {
+    let column = names::last(name).unwrap_or_default();
+    relation
+        .attributes
+        .iter()
+        .find(|attribute| attribute.name == column)
+        .ok_or_else(|| undefined_column(relation, &column))
+}
+
+/// Whether an expression is the word DEFAULT.
+pub(super) fn is_default(expr: &Expr) -> bool {
+    matches!(expr, Expr::Identifier(ident)
+        if ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("default"))
+}
+
+/// Whether SQLite numbers a table's rows by this column.
+pub(super) fn is_rowid(relation: &Relation, column: &str) -> bool {
+    use crate::sql::catalog::ConstraintKind;
+    relation.constraints.iter().any(|constraint| {
+        matches!(constraint.kind, ConstraintKind::PrimaryKey)
+            && matches!(constraint.columns.as_slice(), [only] if only == column)
+    }) && relation
+        .attributes
+        .iter()
+        .any(|attribute| attribute.name == column && types::is_integer(attribute.oid))
+}
+
+/// Whether an expression's form is a constant NULL.
+#[allow(dead_code)]
+fn is_null(typed: &Typed) -> bool {
+    typed.form == Form::Null
+}

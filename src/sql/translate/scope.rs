@@ -1,0 +1,116 @@
+//! What names mean inside a query: the tables of each FROM clause, innermost last,
+//! with their columns' types.
+
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::types::Type;
+
+/// The tables of one FROM clause.
+#[derive(Debug, Default)]
+pub(super) struct Scope {
+    pub sources: Vec<Source>,
+}
+
+/// A table, subquery, or function in FROM, under the name that it goes by.
+#[derive(Clone, Debug)]
+pub(super) struct Source {
+    pub alias: String,
+    /// The schema, for a table that was given no alias: `public.t.a` is legal.
+    pub schema: Option<String>,
+    pub columns: Vec<SourceColumn>,
+    /// Columns are not known: every name may be one.
+    pub open: bool,
+}
+
+/// A column of a [`Source`].
+#[derive(Clone, Debug)]
+pub(super) struct SourceColumn {
+    pub name: String,
+    pub ty: Type,
+    /// Its relation's OID and its number, or zeros.
+    pub origin: (Oid, i16),
+    pub not_null: bool,
+    /// How SQLite spells it, where that isn't `alias.name`.
+    pub sql: Option<String>,
+    /// Merged into its namesake by USING or NATURAL: reachable by qualified name only.
+    pub merged: bool,
+}
+
+impl SourceColumn {
+    pub(super) fn new(name: impl Into<String>, ty: Type) -> Self {
+        Self {
+            name: name.into(),
+            ty,
+            origin: (Oid(0), 0),
+            not_null: false,
+            sql: None,
+            merged: false,
+        }
+    }
+}
+
+/// A name, found.
+pub(super) enum Found<'a> {
+    /// Column `column` of `source`, `level` scopes out (0: the innermost).
+    Column { source: &'a Source, column: &'a SourceColumn, level: usize, only: bool },
+    /// In a source whose columns are not known.
+    Open { source: &'a Source, level: usize },
+}
+
+/// Finds an unqualified column.
+pub(super) fn find<'a>(scopes: &'a [Scope], name: &str) -> Result<Option<Found<'a>>, SqlError> {
+    for (level, scope) in scopes.iter().rev().enumerate() {
+        let mut found = None;
+        for source in &scope.sources {
+            for column in &source.columns {
+                if column.name != name || column.merged {
+                    continue;
+                }
+                if found.is_some() {
+                    return Err(SqlError::new(
+                        SqlState::AMBIGUOUS_COLUMN,
+                        format!("column reference \"{name}\" is ambiguous"),
+                    ));
+                }
+                let only = scope.sources.len() == 1;
+                found = Some(Found::Column { source, column, level, only });
+            }
+        }
+        if found.is_some() {
+            return Ok(found);
+        }
+        if let Some(source) = scope.sources.iter().find(|source| source.open) {
+            return Ok(Some(Found::Open { source, level }));
+        }
+    }
+    Ok(None)
+}
+
+/// Finds `[schema.]table.column`.
+pub(super) fn find_qualified<'a>(
+    scopes: &'a [Scope],
+    schema: Option<&str>,
+    table: &str,
+    name: &str,
+) -> Result<Found<'a>, SqlError> {
+    for (level, scope) in scopes.iter().rev().enumerate() {
+        let Some(source) = scope.sources.iter().find(|source| {
+            source.alias == table && schema.is_none_or(|schema| source.schema.as_deref() == Some(schema))
+        }) else {
+            continue;
+        };
+        if let Some(column) = source.columns.iter().find(|column| column.name == name) {
+            return Ok(Found::Column { source, column, level, only: false });
+        }
+        if source.open {
+            return Ok(Found::Open { source, level });
+        }
+        return Err(SqlError::new(
+            SqlState::UNDEFINED_COLUMN,
+            format!("column {table}.{name} does not exist"),
+        ));
+    }
+    Err(SqlError::new(
+        SqlState::UNDEFINED_TABLE,
+        format!("missing FROM-clause entry for table \"{table}\""),
+    ))
+}

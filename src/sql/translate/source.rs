@@ -1,0 +1,575 @@
+//! FROM: tables, subqueries, functions and joins; each adds itself to the scope.
+
+use sqlparser::ast::{
+    Expr, FunctionArg, GroupByExpr, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select,
+    SetExpr, TableAlias, TableFactor, TableWithJoins,
+};
+
+use super::query::Wish;
+use super::scope::{Scope, Source, SourceColumn};
+use super::{Form, Translator, function, names};
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::catalog::{RESERVED_PREFIX, Relation, system_relation};
+use crate::sql::determinism;
+use crate::sql::types::{self, Type};
+
+impl Source {
+    pub(super) fn new(alias: impl Into<String>, columns: Vec<SourceColumn>) -> Self {
+        Self { alias: alias.into(), schema: None, columns, open: false }
+    }
+
+    /// What clients call a source that SQLite knows without an alias.
+    pub(super) fn hidden_alias(&self) -> &str {
+        &self.alias
+    }
+}
+
+/// A relation's columns as a source.
+pub(super) fn relation_columns(relation: &Relation) -> Vec<SourceColumn> {
+    relation
+        .attributes
+        .iter()
+        .enumerate()
+        .map(|(at, attribute)| SourceColumn {
+            origin: (relation.oid, i16::try_from(at + 1).unwrap_or(0)),
+            not_null: attribute.not_null,
+            ..SourceColumn::new(
+                attribute.name.clone(),
+                Type { oid: attribute.oid, typmod: attribute.typmod },
+            )
+        })
+        .collect()
+}
+
+impl Translator<'_> {
+    /// The FROM list; sources go into the innermost scope.
+    pub(super) fn from(&mut self, from: &[TableWithJoins]) -> Result<String, SqlError> {
+        let mut texts = Vec::with_capacity(from.len());
+        for item in from {
+            let text = self.table_with_joins(item)?;
+            if !text.is_empty() {
+                texts.push(text);
+            }
+        }
+        Ok(texts.join(", "))
+    }
+
+    fn table_with_joins(&mut self, item: &TableWithJoins) -> Result<String, SqlError> {
+        self.deeper(|this| {
+            let first = this.sources_count();
+            let mut sql = this.factor(&item.relation)?;
+            for join in &item.joins {
+                this.join(&mut sql, join, first)?;
+            }
+            Ok(sql)
+        })
+    }
+
+    fn sources_count(&self) -> usize {
+        self.scopes.last().map_or(0, |scope| scope.sources.len())
+    }
+
+    /// Appends a join to what is on its left, which began at source `first`.
+    fn join(&mut self, sql: &mut String, join: &Join, first: usize) -> Result<(), SqlError> {
+        let (word, constraint) = match &join.join_operator {
+            JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => ("JOIN", constraint),
+            JoinOperator::CrossJoin(constraint) => ("JOIN", constraint),
+            JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => {
+                ("LEFT JOIN", constraint)
+            }
+            JoinOperator::Right(constraint) | JoinOperator::RightOuter(constraint) => {
+                ("RIGHT JOIN", constraint)
+            }
+            JoinOperator::FullOuter(constraint) => ("FULL JOIN", constraint),
+            _ => return Err(SqlError::unsupported("this kind of join")),
+        };
+        let middle = self.sources_count();
+        let right = self.factor(&join.relation)?;
+        if word != "JOIN" && let Some(scope) = self.scopes.last_mut() {
+            // The other side may be filled up with NULLs.
+            let filled = match word {
+                "LEFT JOIN" => middle..scope.sources.len(),
+                "RIGHT JOIN" => first..middle,
+                _ => first..scope.sources.len(),
+            };
+            for source in &mut scope.sources[filled] {
+                for column in &mut source.columns {
+                    column.not_null = false;
+                }
+            }
+        }
+        let constraint_sql = match constraint {
+            JoinConstraint::None => String::new(),
+            JoinConstraint::On(condition) => {
+                format!(" ON {}", self.condition(condition, "JOIN/ON")?)
+            }
+            JoinConstraint::Using(columns) => {
+                let columns: Vec<String> = columns.iter().filter_map(names::last).collect();
+                self.merge(&columns, first, middle, word)?;
+                format!(" USING ({})", names::quote_all(&columns))
+            }
+            JoinConstraint::Natural => {
+                let columns = self.shared_columns(first, middle);
+                if columns.is_empty() {
+                    String::new()
+                } else {
+                    self.merge(&columns, first, middle, word)?;
+                    format!(" USING ({})", names::quote_all(&columns))
+                }
+            }
+        };
+        // A source that was written out in place of its columns leaves no text.
+        if right.is_empty() {
+            let trivial = matches!(constraint_sql.as_str(), "" | " ON TRUE");
+            if !trivial {
+                return Err(SqlError::unsupported("a condition on a LATERAL subquery"));
+            }
+        } else if sql.is_empty() {
+            sql.push_str(&right);
+        } else {
+            sql.push_str(&format!(" {word} {right}{constraint_sql}"));
+        }
+        Ok(())
+    }
+
+    fn shared_columns(&self, first: usize, middle: usize) -> Vec<String> {
+        let Some(scope) = self.scopes.last() else { return Vec::new() };
+        let visible = |source: &Source| -> Vec<String> {
+            source
+                .columns
+                .iter()
+                .filter(|column| !column.merged)
+                .map(|column| column.name.clone())
+                .collect()
+        };
+        let right: Vec<String> = scope.sources[middle..].iter().flat_map(visible).collect();
+        scope.sources[first..middle]
+            .iter()
+            .flat_map(visible)
+            .filter(|name| right.contains(name))
+            .collect()
+    }
+
+    /// Makes one column of each pair of namesakes on the two sides of a join.
+    fn merge(
+        &mut self,
+        columns: &[String],
+        first: usize,
+        middle: usize,
+        word: &str,
+    ) -> Result<(), SqlError> {
+        let Some(scope) = self.scopes.last_mut() else { return Ok(()) };
+        let (left, right) = scope.sources.split_at_mut(middle);
+        let left = &mut left[first..];
+        for name in columns {
+            let missing = |side: &str| {
+                SqlError::new(
+                    SqlState::UNDEFINED_COLUMN,
+                    format!("column \"{name}\" specified in USING clause does not exist in {side} table"),
+                )
+            };
+            fn find<'s>(side: &'s mut [Source], name: &str) -> Option<(String, &'s mut SourceColumn)> {
+                side.iter_mut().find_map(|source| {
+                    let alias = source.alias.clone();
+                    let column = source
+                        .columns
+                        .iter_mut()
+                        .find(|column| column.name == name && !column.merged)?;
+                    Some((alias, column))
+                })
+            }
+            let (left_alias, left_column) = find(left, name).ok_or_else(|| missing("left"))?;
+            let (right_alias, right_column) = find(right, name).ok_or_else(|| missing("right"))?;
+            match word {
+                "RIGHT JOIN" => left_column.merged = true,
+                "FULL JOIN" => {
+                    let column = names::quote(name);
+                    left_column.sql = Some(format!(
+                        "coalesce({}.{column}, {}.{column})",
+                        names::quote(&left_alias),
+                        names::quote(&right_alias)
+                    ));
+                    right_column.merged = true;
+                }
+                _ => right_column.merged = true,
+            }
+        }
+        Ok(())
+    }
+
+    fn factor(&mut self, factor: &TableFactor) -> Result<String, SqlError> {
+        match factor {
+            TableFactor::Table { name, alias, args: None, with_ordinality: false, sample: None, .. } => {
+                self.named_table(name, alias.as_ref())
+            }
+            TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } => {
+                self.function_source(name, &args.args, *with_ordinality, alias.as_ref())
+            }
+            TableFactor::Function { name, args, with_ordinality, alias, .. } => {
+                self.function_source(name, args, *with_ordinality, alias.as_ref())
+            }
+            TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_ordinality, .. } => {
+                let arguments = self.expressions(array_exprs)?;
+                self.set_returning_source("unnest", arguments, *with_ordinality, alias.as_ref())
+            }
+            TableFactor::Derived { lateral, subquery, alias, sample: None } => {
+                self.derived(*lateral, subquery, alias.as_ref())
+            }
+            TableFactor::NestedJoin { table_with_joins, alias: None } => {
+                let inner = self.table_with_joins(table_with_joins)?;
+                Ok(format!("({inner})"))
+            }
+            TableFactor::NestedJoin { .. } => Err(SqlError::unsupported("an alias for a join")),
+            TableFactor::Table { sample: Some(_), .. } => Err(SqlError::unsupported("TABLESAMPLE")),
+            other => Err(SqlError::unsupported(format_args!("{other} in FROM"))),
+        }
+    }
+
+    fn add_source(&mut self, source: Source) -> Result<(), SqlError> {
+        let Some(scope) = self.scopes.last_mut() else { return Ok(()) };
+        if !source.alias.is_empty()
+            && scope.sources.iter().any(|other| other.alias == source.alias && other.schema == source.schema)
+        {
+            return Err(SqlError::new(
+                SqlState("42712"),
+                format!("table name \"{}\" specified more than once", source.alias),
+            ));
+        }
+        scope.sources.push(source);
+        Ok(())
+    }
+
+    /// A table, view, or common table expression by name.
+    pub(super) fn named_table(
+        &mut self,
+        name: &ObjectName,
+        alias: Option<&TableAlias>,
+    ) -> Result<String, SqlError> {
+        let parts = names::parts(name);
+        let (schema, table) = match parts.as_slice() {
+            [table] => (None, table.clone()),
+            [schema, table] | [_, schema, table] => (Some(schema.as_str()), table.clone()),
+            _ => return Err(SqlError::new(SqlState::SYNTAX_ERROR, "improper qualified name")),
+        };
+        let missing = |this: &Self| {
+            let shown = match schema {
+                Some(schema) => format!("{schema}.{table}"),
+                None => table.clone(),
+            };
+            let error = SqlError::new(
+                SqlState::UNDEFINED_TABLE,
+                format!("relation \"{shown}\" does not exist"),
+            );
+            match name.0.first().and_then(|part| part.as_ident()) {
+                Some(ident) => this.at(error, ident),
+                None => error,
+            }
+        };
+        let cte = if schema.is_none() {
+            self.ctes.iter().rev().find(|cte| cte.name == table).cloned()
+        } else {
+            None
+        };
+        let (sql, columns, schema) = if let Some(cte) = cte {
+            (names::quote(&table), cte.columns, None)
+        } else if let Some(system) = match schema {
+            None => system_relation("pg_catalog", &table),
+            Some(schema) => system_relation(schema, &table),
+        } {
+            if determinism::relation_is_local(&table) {
+                self.local = true;
+            }
+            let columns = system
+                .columns
+                .iter()
+                .enumerate()
+                .map(|(at, column)| SourceColumn {
+                    origin: (system.oid, i16::try_from(at + 1).unwrap_or(0)),
+                    not_null: column.not_null,
+                    ..SourceColumn::new(column.name, Type::plain(column.oid))
+                })
+                .collect();
+            (format!("{}.{}", system.schema, names::quote(&table)), columns, Some(system.schema.to_owned()))
+        } else {
+            if !matches!(schema, None | Some("public")) || table.starts_with(RESERVED_PREFIX) {
+                return Err(missing(self));
+            }
+            if let Some(relation) = self.context.catalog.relations.get(&table) {
+                (names::quote(&table), relation_columns(relation), Some("public".to_owned()))
+            } else if self.context.catalog.sequences.contains_key(&table) {
+                (sequence_rows(&table), sequence_columns(), Some("public".to_owned()))
+            } else {
+                return Err(missing(self));
+            }
+        };
+        let derived = sql.starts_with('(');
+        let visible = alias.map_or_else(|| table.clone(), |alias| names::fold(&alias.name));
+        let columns = renamed_columns(columns, alias, &visible)?;
+        let text = if visible == table && !derived {
+            sql
+        } else {
+            format!("{sql} AS {}", names::quote(&visible))
+        };
+        let schema = if alias.is_some() { None } else { schema };
+        self.add_source(Source { schema, ..Source::new(visible, columns) })?;
+        Ok(text)
+    }
+
+    /// A function call in FROM.
+    fn function_source(
+        &mut self,
+        name: &ObjectName,
+        arguments: &[FunctionArg],
+        with_ordinality: bool,
+        alias: Option<&TableAlias>,
+    ) -> Result<String, SqlError> {
+        let function = function::function_name(name)?;
+        let arguments = arguments
+            .iter()
+            .map(|argument| self.argument(argument))
+            .collect::<Result<Vec<_>, _>>()?;
+        if function::is_set_returning(&function) {
+            return self.set_returning_source(&function, arguments, with_ordinality, alias);
+        }
+        // A function of one value is a table of one row.
+        let typed = self.call(&function, arguments)?;
+        let visible = alias.map_or_else(|| function.clone(), |alias| names::fold(&alias.name));
+        let column = match alias {
+            Some(alias) if !alias.columns.is_empty() => names::fold(&alias.columns[0].name),
+            Some(_) => visible.clone(),
+            None => function,
+        };
+        let text = format!(
+            "(SELECT {} AS {}) AS {}",
+            typed.sql,
+            names::quote(&column),
+            names::quote(&visible)
+        );
+        let mut columns = vec![SourceColumn::new(column, typed.ty)];
+        if with_ordinality {
+            let mut ordinality = SourceColumn::new("ordinality", Type::plain(Oid::INT8));
+            ordinality.sql = Some("1".to_owned());
+            columns.push(ordinality);
+        }
+        self.add_source(Source::new(visible, columns))?;
+        Ok(text)
+    }
+
+    fn set_returning_source(
+        &mut self,
+        name: &str,
+        arguments: Vec<super::Typed>,
+        with_ordinality: bool,
+        alias: Option<&TableAlias>,
+    ) -> Result<String, SqlError> {
+        let visible = alias.map_or_else(|| name.to_owned(), |alias| names::fold(&alias.name));
+        let source = self.set_source(name, arguments, &names::quote(&visible))?;
+        let single = source.columns.len() == 1;
+        let mut columns: Vec<SourceColumn> = source
+            .columns
+            .into_iter()
+            .map(|typed| {
+                // A function of one column names it as itself is named.
+                let name = match typed.name {
+                    Some(name) => name,
+                    None => visible.clone(),
+                };
+                let name = if single && alias.is_some() { visible.clone() } else { name };
+                SourceColumn { sql: Some(typed.sql), ..SourceColumn::new(name, typed.ty) }
+            })
+            .collect();
+        if with_ordinality {
+            columns.push(SourceColumn {
+                sql: Some(source.ordinality),
+                ..SourceColumn::new("ordinality", Type::plain(Oid::INT8))
+            });
+        }
+        let columns = renamed_columns(columns, alias, &visible)?;
+        self.add_source(Source::new(visible, columns))?;
+        Ok(source.sql)
+    }
+
+    /// A subquery in FROM.
+    fn derived(
+        &mut self,
+        lateral: bool,
+        subquery: &Query,
+        alias: Option<&TableAlias>,
+    ) -> Result<String, SqlError> {
+        let visible = match alias {
+            Some(alias) => names::fold(&alias.name),
+            None => self.fresh_name("derived"),
+        };
+        let renamed: Vec<String> = alias.map_or_else(Vec::new, |alias| {
+            alias.columns.iter().map(|column| names::fold(&column.name)).collect()
+        });
+        let wish = Wish { inner: true, names: Some(&renamed), ..Wish::default() };
+        // Without LATERAL it doesn't see its neighbours.
+        let scope = self.scopes.pop().unwrap_or_default();
+        let alone = self.query(subquery, wish);
+        self.scopes.push(scope);
+        let selected = match alone {
+            Ok(selected) => self.settle_columns(selected)?,
+            Err(error) => {
+                let unseen =
+                    error.state == SqlState::UNDEFINED_COLUMN || error.state == SqlState::UNDEFINED_TABLE;
+                if lateral && unseen {
+                    return self.lateral(subquery, &visible, wish);
+                }
+                return Err(error);
+            }
+        };
+        let columns = selected
+            .columns
+            .iter()
+            .map(|column| SourceColumn {
+                origin: column.origin,
+                not_null: column.not_null,
+                ..SourceColumn::new(column.name.clone(), column.ty)
+            })
+            .collect();
+        self.add_source(Source::new(visible.clone(), columns))?;
+        Ok(format!("({}) AS {}", selected.sql, names::quote(&visible)))
+    }
+
+    /// A LATERAL subquery that reads its neighbours, which SQLite doesn't have. One of
+    /// exactly one row is written out: each column becomes an expression.
+    fn lateral(
+        &mut self,
+        subquery: &Query,
+        visible: &str,
+        wish: Wish<'_>,
+    ) -> Result<String, SqlError> {
+        let unsupported = || Err(SqlError::unsupported("LATERAL over more than one row"));
+        let SetExpr::Select(select) = &*subquery.body else { return unsupported() };
+        if subquery.limit_clause.is_some() || subquery.with.is_some() || subquery.fetch.is_some() {
+            return unsupported();
+        }
+        let ungrouped = matches!(&select.group_by, GroupByExpr::Expressions(exprs, _) if exprs.is_empty())
+            && select.having.is_none();
+        let row = select.from.is_empty() && select.selection.is_none() && ungrouped;
+        self.scopes.push(Scope::default());
+        let result = if row {
+            self.projection(&select.projection, wish)
+                .map(|items| items.into_iter().map(|item| (item.typed.operand(), item.column)).collect())
+        } else if ungrouped && every_item_aggregates(select) {
+            self.aggregated_row(subquery, wish)
+        } else {
+            unsupported()
+        };
+        self.scopes.pop();
+        let columns: Vec<(String, super::OutputColumn)> = result?;
+        let columns = columns
+            .into_iter()
+            .map(|(sql, column)| SourceColumn {
+                sql: Some(sql),
+                ..SourceColumn::new(
+                    column.name,
+                    if types::is_unknown(column.ty.oid) { Type::TEXT } else { column.ty },
+                )
+            })
+            .collect();
+        self.add_source(Source::new(visible, columns))?;
+        Ok(String::new())
+    }
+
+    /// Each column of a one-row aggregate query as a subquery of its own.
+    fn aggregated_row(
+        &mut self,
+        subquery: &Query,
+        wish: Wish<'_>,
+    ) -> Result<Vec<(String, super::OutputColumn)>, SqlError> {
+        let selected = self.query(subquery, wish)?;
+        let width = selected.columns.len();
+        let names: Vec<String> = (1..=width).map(|at| format!("c{at}")).collect();
+        let alias = self.fresh_name("lateral");
+        Ok(selected
+            .columns
+            .into_iter()
+            .enumerate()
+            .map(|(at, column)| {
+                let sql = format!(
+                    "(WITH {alias}({}) AS ({}) SELECT {} FROM {alias})",
+                    names.join(", "),
+                    selected.sql,
+                    names[at]
+                );
+                (sql, column)
+            })
+            .collect())
+    }
+}
+
+fn every_item_aggregates(select: &Select) -> bool {
+    !select.projection.is_empty()
+        && select.projection.iter().all(|item| match item {
+            sqlparser::ast::SelectItem::UnnamedExpr(expr)
+            | sqlparser::ast::SelectItem::ExprWithAlias { expr, .. } => contains_aggregate(expr),
+            _ => false,
+        })
+}
+
+/// Whether an expression calls an aggregate, outside subqueries.
+pub(super) fn contains_aggregate(expr: &Expr) -> bool {
+    use std::ops::ControlFlow;
+    let found = sqlparser::ast::visit_expressions(expr, |inner: &Expr| match inner {
+        Expr::Function(call)
+            if call.over.is_none()
+                && function::function_name(&call.name)
+                    .is_ok_and(|name| function::is_aggregate(&name)) =>
+        {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
+
+/// `AS t(a, b)`: names for the first columns.
+fn renamed_columns(
+    mut columns: Vec<SourceColumn>,
+    alias: Option<&TableAlias>,
+    visible: &str,
+) -> Result<Vec<SourceColumn>, SqlError> {
+    let Some(alias) = alias else { return Ok(columns) };
+    if alias.columns.len() > columns.len() {
+        return Err(SqlError::new(
+            SqlState("42P10"),
+            format!(
+                "table \"{visible}\" has {} columns available but {} columns specified",
+                columns.len(),
+                alias.columns.len()
+            ),
+        ));
+    }
+    for (column, renamed) in columns.iter_mut().zip(&alias.columns) {
+        if column.sql.is_none() {
+            column.sql = Some(format!("{}.{}", names::quote(visible), names::quote(&column.name)));
+        }
+        column.name = names::fold(&renamed.name);
+    }
+    Ok(columns)
+}
+
+/// A sequence read as a table: one row.
+fn sequence_rows(name: &str) -> String {
+    format!(
+        "(SELECT coalesce(reserved, start) AS last_value, 0 AS log_cnt, reserved IS NOT NULL AS \
+         is_called FROM towline_sequence WHERE name = {})",
+        names::quote_literal(name)
+    )
+}
+
+fn sequence_columns() -> Vec<SourceColumn> {
+    vec![
+        SourceColumn::new("last_value", Type::plain(Oid::INT8)),
+        SourceColumn::new("log_cnt", Type::plain(Oid::INT8)),
+        SourceColumn::new("is_called", Type::plain(Oid::BOOL)),
+    ]
+}
+
+/// Whether a typed expression is a bare column.
+#[allow(dead_code)]
+pub(super) fn is_column(form: &Form) -> bool {
+    matches!(form, Form::Column { .. })
+}

@@ -1,0 +1,153 @@
+//! Parsing with `sqlparser`, its errors put into PostgreSQL's words, and what to do
+//! with SQL that only SQLite knows.
+
+use std::sync::Arc;
+
+use sqlparser::ast::Statement;
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::parser::{Parser, ParserError};
+use sqlparser::tokenizer::Token;
+
+use super::limits;
+use crate::pg::{SqlError, SqlState};
+use crate::sql::scan::Scanner;
+use crate::sql::translated::{Kind, Ship, SqliteStatement, Tag, Translated};
+use crate::sql::{Class, classify};
+
+/// Parses exactly one statement.
+pub(super) fn parse(text: &str) -> Result<Statement, SqlError> {
+    limits::with_stack(|| {
+        let dialect = PostgreSqlDialect {};
+        let mut parser = Parser::new(&dialect)
+            .with_recursion_limit(limits::PARSER_DEPTH)
+            .try_with_sql(text)
+            .map_err(|error| into_error(&error, text))?;
+        let statement = parser.parse_statement().map_err(|error| into_error(&error, text))?;
+        let next = parser.peek_token();
+        if next.token != Token::EOF {
+            let near = next.token.to_string();
+            let at = position(text, next.span.start.line, next.span.start.column);
+            return Err(syntax_error(&near, at));
+        }
+        Ok(statement)
+    })
+}
+
+/// Parses one expression, as kept in the catalog (defaults, checks).
+pub(super) fn parse_expression(text: &str) -> Result<sqlparser::ast::Expr, SqlError> {
+    limits::check(text)?;
+    limits::with_stack(|| {
+        let dialect = PostgreSqlDialect {};
+        Parser::new(&dialect)
+            .with_recursion_limit(limits::PARSER_DEPTH)
+            .try_with_sql(text)
+            .and_then(|mut parser| parser.parse_expr())
+            .map_err(|error| into_error(&error, text))
+    })
+}
+
+pub(super) fn syntax_error(near: &str, position: Option<usize>) -> SqlError {
+    let message = if near.is_empty() || near == "EOF" {
+        "syntax error at end of input".to_owned()
+    } else {
+        format!("syntax error at or near \"{near}\"")
+    };
+    let error = SqlError::new(SqlState::SYNTAX_ERROR, message);
+    match position {
+        Some(position) => error.with_position(position),
+        None => error,
+    }
+}
+
+fn into_error(error: &ParserError, text: &str) -> SqlError {
+    let message = match error {
+        ParserError::RecursionLimitExceeded => return limits::too_deep(),
+        ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,
+    };
+    // "Expected: …, found: X at Line: 1, Column: 8"
+    let (head, place) = match message.rsplit_once(" at Line: ") {
+        Some((head, place)) => (head, place),
+        None => (message.as_str(), ""),
+    };
+    let at = place.split_once(", Column: ").and_then(|(line, column)| {
+        position(text, line.trim().parse().ok()?, column.trim().parse().ok()?)
+    });
+    match head.rsplit_once("found: ") {
+        Some((_, "EOF")) => syntax_error("", Some(text.chars().count() + 1)),
+        Some((_, near)) => syntax_error(near, at),
+        None => match at {
+            Some(at) => syntax_error(&word_at(text, at), Some(at)),
+            None => SqlError::new(SqlState::SYNTAX_ERROR, format!("syntax error: {head}")),
+        },
+    }
+}
+
+/// The token at a character position.
+fn word_at(text: &str, position: usize) -> String {
+    let begin = text.char_indices().nth(position - 1).map_or(text.len(), |(at, _)| at);
+    let mut scanner = Scanner::new(&text[begin..]);
+    match scanner.next() {
+        Ok(Some(_)) => text[begin + scanner.start..begin + scanner.offset()].to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// A line and column of sqlparser's (both from 1, in characters) as a character
+/// position in the whole text, from 1; 0 means unknown to it.
+pub(super) fn position(text: &str, line: u64, column: u64) -> Option<usize> {
+    if line == 0 || column == 0 {
+        return None;
+    }
+    let skip = usize::try_from(line - 1).ok()?;
+    let before: usize = text.split_inclusive('\n').take(skip).map(|line| line.chars().count()).sum();
+    Some(before + usize::try_from(column).ok()?)
+}
+
+/// The text itself, for SQLite, with the kind that its first words suggest.
+pub(super) fn pass_through(text: &str) -> Translated {
+    let mut scanner = Scanner::new(text);
+    let first = scanner.next().ok().flatten();
+    let is = |word: &str| first.is_some_and(|token| token.is(word));
+    let (kind, tag) = match classify(text) {
+        Class::Read | Class::Session => (Kind::Read { for_update: false }, Tag::Select),
+        _ if is("insert") || is("replace") => (Kind::Write, Tag::Insert),
+        _ if is("update") => (Kind::Write, Tag::Update),
+        _ if is("delete") => (Kind::Write, Tag::Delete),
+        _ if is("select") || is("with") => (Kind::Write, Tag::Select),
+        _ if is("create") => (Kind::Ddl { rebuild: false }, Tag::Fixed("CREATE")),
+        _ if is("drop") => (Kind::Ddl { rebuild: false }, Tag::Fixed("DROP")),
+        _ if is("alter") => (Kind::Ddl { rebuild: false }, Tag::Fixed("ALTER")),
+        _ => (Kind::Write, Tag::Fixed("OK")),
+    };
+    Translated {
+        kind,
+        tag,
+        params: Vec::new(),
+        columns: Vec::new(),
+        statements: vec![SqliteStatement { text: Arc::from(text), ship: Ship::Statement }],
+    }
+}
+
+/// Statements whose first words no PostgreSQL grammar has, or whose PostgreSQL form
+/// is told apart by its words: SQLite may know them.
+pub(super) fn only_sqlite_knows(text: &str) -> Option<Translated> {
+    let mut scanner = Scanner::new(text);
+    let first = scanner.next().ok().flatten()?;
+    let second = scanner.peek();
+    let sqlite = ["replace", "pragma", "reindex"].iter().any(|word| first.is(word))
+        || ((first.is("insert") || first.is("update"))
+            && second.is_some_and(|token| token.is("or")))
+        || (first.is("create") && mentions_sqlite(scanner));
+    sqlite.then(|| pass_through(text))
+}
+
+/// CREATE TRIGGER … BEGIN, CREATE VIRTUAL TABLE, AUTOINCREMENT, STRICT, WITHOUT ROWID.
+fn mentions_sqlite(mut scanner: Scanner<'_>) -> bool {
+    const WORDS: &[&str] = &["begin", "virtual", "autoincrement", "strict", "rowid"];
+    while let Ok(Some(token)) = scanner.next() {
+        if WORDS.iter().any(|word| token.is(word)) {
+            return true;
+        }
+    }
+    false
+}

@@ -1,0 +1,548 @@
+//! Utility statements, read word by word: transactions, settings, prepared
+//! statements, cursors, LISTEN and kin. The queries inside them (`DECLARE c CURSOR
+//! FOR …`) are handed on as text.
+
+use super::{copy, translated};
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::classify::{TransactionModes, transaction_modes};
+use crate::sql::scan::{self, Scanner, Token};
+use crate::sql::translated::{Kind, Tag, TranslateContext, Translated};
+use crate::sql::types;
+
+/// Translates a utility statement; `None` if it is none.
+pub(super) fn translate(
+    text: &str,
+    context: &TranslateContext<'_>,
+) -> Result<Option<Translated>, SqlError> {
+    let mut words = Words { text, scanner: Scanner::new(text) };
+    let first = match words.scanner.next() {
+        Ok(Some(token)) => token,
+        Ok(None) => return Ok(Some(plain(Kind::Empty, ""))),
+        Err(error) => return Err(error.into_error(text)),
+    };
+    let Token::Word(word) = first else { return Ok(None) };
+    let translated = match word.to_ascii_lowercase().as_str() {
+        "begin" => words.begin("BEGIN")?,
+        "start" => {
+            words.expect("transaction")?;
+            words.begin("START TRANSACTION")?
+        }
+        "commit" | "end" => {
+            if words.take("prepared") {
+                return Err(SqlError::unsupported("two-phase commit"));
+            }
+            let chain = words.and_chain()?;
+            words.done(Kind::Commit { chain }, "COMMIT")?
+        }
+        "rollback" | "abort" => words.rollback()?,
+        "savepoint" => {
+            let name = words.name()?;
+            words.done(Kind::Savepoint(name), "SAVEPOINT")?
+        }
+        "release" => {
+            words.take("savepoint");
+            let name = words.name()?;
+            words.done(Kind::Release(name), "RELEASE")?
+        }
+        "set" => words.set()?,
+        "show" => words.show()?,
+        "reset" => words.reset()?,
+        "discard" => {
+            let what = words.name()?;
+            let tag = match what.as_str() {
+                "all" => "DISCARD ALL",
+                "plans" => "DISCARD PLANS",
+                "sequences" => "DISCARD SEQUENCES",
+                "temp" | "temporary" => "DISCARD TEMP",
+                _ => return Err(words.syntax_error()),
+            };
+            words.done(Kind::Discard(what), tag)?
+        }
+        "prepare" => words.prepare()?,
+        "execute" => words.execute()?,
+        "deallocate" => {
+            words.take("prepare");
+            let all = words.take("all");
+            let name = if all { None } else { Some(words.name()?) };
+            words.done(Kind::Deallocate(name), if all { "DEALLOCATE ALL" } else { "DEALLOCATE" })?
+        }
+        "declare" => words.declare()?,
+        "fetch" => words.fetch(false)?,
+        "move" => words.fetch(true)?,
+        "close" => {
+            let all = words.take("all");
+            let name = if all { None } else { Some(words.name()?) };
+            words.done(Kind::Close(name), if all { "CLOSE CURSOR ALL" } else { "CLOSE CURSOR" })?
+        }
+        "listen" => {
+            let channel = words.name()?;
+            words.done(Kind::Listen(channel), "LISTEN")?
+        }
+        "unlisten" => {
+            let channel =
+                if words.scanner.take_symbol(b'*') { None } else { Some(words.name()?) };
+            words.done(Kind::Unlisten(channel), "UNLISTEN")?
+        }
+        "notify" => {
+            let channel = words.name()?;
+            let payload = if words.scanner.take_symbol(b',') { words.string()? } else { String::new() };
+            words.done(Kind::Notify { channel, payload }, "NOTIFY")?
+        }
+        "lock" => plain(Kind::Lock, "LOCK TABLE"),
+        "vacuum" => words.vacuum(),
+        "analyze" | "analyse" => {
+            translated(Kind::Write, Tag::Fixed("ANALYZE"), Vec::new(), vec!["ANALYZE".to_owned()])
+        }
+        "copy" => return copy::translate(text, words.scanner, context).map(Some),
+        "explain" => return explain(text, words.scanner, context),
+        "checkpoint" => plain(Kind::Nothing, "CHECKPOINT"),
+        "load" => plain(Kind::Nothing, "LOAD"),
+        "comment" => plain(Kind::Nothing, "COMMENT"),
+        "grant" => plain(Kind::Nothing, "GRANT"),
+        "revoke" => plain(Kind::Nothing, "REVOKE"),
+        "reassign" => plain(Kind::Nothing, "REASSIGN OWNED"),
+        "security" => plain(Kind::Nothing, "SECURITY LABEL"),
+        "cluster" => plain(Kind::Nothing, "CLUSTER"),
+        "reindex" => {
+            translated(Kind::Write, Tag::Fixed("REINDEX"), Vec::new(), vec!["REINDEX".to_owned()])
+        }
+        "refresh" => return Err(SqlError::unsupported("REFRESH MATERIALIZED VIEW")),
+        "do" => return Err(SqlError::unsupported("DO")),
+        "call" => return Err(SqlError::unsupported("CALL")),
+        "import" => return Err(SqlError::unsupported("IMPORT FOREIGN SCHEMA")),
+        "attach" | "detach" => return Err(SqlError::unsupported("ATTACH")),
+        _ => return Ok(None),
+    };
+    Ok(Some(translated))
+}
+
+fn plain(kind: Kind, tag: &'static str) -> Translated {
+    translated(kind, Tag::Fixed(tag), Vec::new(), Vec::new())
+}
+
+/// EXPLAIN: SQLite's plan of the inner statement, in PostgreSQL's one text column.
+fn explain(
+    text: &str,
+    mut scanner: Scanner<'_>,
+    context: &TranslateContext<'_>,
+) -> Result<Option<Translated>, SqlError> {
+    if scanner.take_symbol(b'(') {
+        let mut depth = 1_usize;
+        while depth > 0 {
+            match scanner.next().map_err(|error| error.into_error(text))? {
+                Some(Token::Symbol(b'(')) => depth += 1,
+                Some(Token::Symbol(b')')) => depth -= 1,
+                Some(_) => {}
+                None => return Err(super::syntax::syntax_error("", None)),
+            }
+        }
+    }
+    while scanner.take_word("analyze")
+        || scanner.take_word("analyse")
+        || scanner.take_word("verbose")
+        || scanner.take_word("query")
+        || scanner.take_word("plan")
+    {}
+    let inner = super::translate(scanner.rest(), context)?;
+    match inner.kind {
+        Kind::Read { .. } | Kind::Write => {}
+        _ => return Err(SqlError::unsupported("EXPLAIN of this statement")),
+    }
+    let Some(last) = inner.statements.last() else {
+        return Err(SqlError::unsupported("EXPLAIN of this statement"));
+    };
+    let plan = format!("EXPLAIN QUERY PLAN {}", last.text);
+    let column = crate::sql::translated::Column {
+        name: "QUERY PLAN".to_owned(),
+        oid: Oid::TEXT,
+        typmod: -1,
+        table: Oid(0),
+        number: 0,
+    };
+    let mut explained = translated(Kind::Explain, Tag::Fixed("EXPLAIN"), vec![column], vec![plan]);
+    explained.params = inner.params;
+    Ok(Some(explained))
+}
+
+/// A statement being read word by word.
+struct Words<'a> {
+    text: &'a str,
+    scanner: Scanner<'a>,
+}
+
+impl Words<'_> {
+    fn take(&mut self, word: &str) -> bool {
+        self.scanner.take_word(word)
+    }
+
+    fn expect(&mut self, word: &str) -> Result<(), SqlError> {
+        if self.take(word) { Ok(()) } else { Err(self.syntax_error()) }
+    }
+
+    fn next(&mut self) -> Result<Token<'_>, SqlError> {
+        let text = self.text;
+        match self.scanner.next() {
+            Ok(Some(token)) => Ok(token),
+            Ok(None) => Err(super::syntax::syntax_error("", Some(text.chars().count() + 1))),
+            Err(error) => Err(error.into_error(text)),
+        }
+    }
+
+    /// An error at the next token.
+    fn syntax_error(&self) -> SqlError {
+        let mut ahead = self.scanner;
+        match ahead.next() {
+            Ok(Some(_)) => {
+                let near = &self.text[ahead.start..ahead.offset()];
+                let at = self.text[..ahead.start].chars().count() + 1;
+                super::syntax::syntax_error(near, Some(at))
+            }
+            _ => super::syntax::syntax_error("", Some(self.text.chars().count() + 1)),
+        }
+    }
+
+    /// An identifier.
+    fn name(&mut self) -> Result<String, SqlError> {
+        let error = self.syntax_error();
+        scan::identifier(self.next()?).ok_or(error)
+    }
+
+    /// A string literal.
+    fn string(&mut self) -> Result<String, SqlError> {
+        let error = self.syntax_error();
+        match self.next()? {
+            Token::Literal(literal) => scan::literal(literal).ok_or(error),
+            _ => Err(error),
+        }
+    }
+
+    /// Ends the statement.
+    fn done(&mut self, kind: Kind, tag: &'static str) -> Result<Translated, SqlError> {
+        match self.scanner.peek() {
+            None => Ok(plain(kind, tag)),
+            Some(_) => Err(self.syntax_error()),
+        }
+    }
+
+    fn modes(&mut self) -> Result<TransactionModes, SqlError> {
+        let modes = transaction_modes(&mut self.scanner);
+        if modes.complete { Ok(modes) } else { Err(self.syntax_error()) }
+    }
+
+    fn begin(&mut self, tag: &'static str) -> Result<Translated, SqlError> {
+        let modes = self.modes()?;
+        Ok(plain(Kind::Begin { isolation: modes.isolation, read_only: modes.read_only }, tag))
+    }
+
+    /// `[WORK|TRANSACTION] [AND [NO] CHAIN]`.
+    fn and_chain(&mut self) -> Result<bool, SqlError> {
+        let _ = self.take("work") || self.take("transaction");
+        if !self.take("and") {
+            return Ok(false);
+        }
+        let no = self.take("no");
+        self.expect("chain")?;
+        Ok(!no)
+    }
+
+    fn rollback(&mut self) -> Result<Translated, SqlError> {
+        if self.take("prepared") {
+            return Err(SqlError::unsupported("two-phase commit"));
+        }
+        let chain = self.and_chain()?;
+        if self.take("to") {
+            self.take("savepoint");
+            let name = self.name()?;
+            return self.done(Kind::RollbackTo(name), "ROLLBACK");
+        }
+        self.done(Kind::Rollback { chain }, "ROLLBACK")
+    }
+
+    fn set(&mut self) -> Result<Translated, SqlError> {
+        if self.take("constraints") {
+            return Ok(plain(Kind::Nothing, "SET CONSTRAINTS"));
+        }
+        if self.take("transaction") {
+            if self.take("snapshot") {
+                return Err(SqlError::unsupported("SET TRANSACTION SNAPSHOT"));
+            }
+            let modes = self.modes()?;
+            let kind = Kind::SetTransaction {
+                isolation: modes.isolation,
+                read_only: modes.read_only,
+                session: false,
+            };
+            return Ok(plain(kind, "SET"));
+        }
+        let local = self.take("local");
+        if !local && self.take("session") {
+            if self.take("characteristics") {
+                self.expect("as")?;
+                self.expect("transaction")?;
+                let modes = self.modes()?;
+                let kind = Kind::SetTransaction {
+                    isolation: modes.isolation,
+                    read_only: modes.read_only,
+                    session: true,
+                };
+                return Ok(plain(kind, "SET"));
+            }
+            if self.take("authorization") {
+                let value = self.setting_value()?;
+                return self.done(
+                    Kind::Set { name: "session_authorization".to_owned(), value, local },
+                    "SET",
+                );
+            }
+        }
+        if self.take("time") {
+            self.expect("zone")?;
+            let value = if self.take("local") { None } else { self.zone()? };
+            return self.done(Kind::Set { name: "timezone".to_owned(), value, local }, "SET");
+        }
+        if self.take("names") {
+            let value = self.setting_value()?;
+            return self.done(Kind::Set { name: "client_encoding".to_owned(), value, local }, "SET");
+        }
+        if self.take("role") {
+            let value = self.setting_value()?;
+            return self.done(Kind::Set { name: "role".to_owned(), value, local }, "SET");
+        }
+        let name = self.setting_name()?;
+        if !(self.take("to") || self.scanner.take_symbol(b'=')) {
+            return Err(self.syntax_error());
+        }
+        let value = self.setting_value()?;
+        self.done(Kind::Set { name, value, local }, "SET")
+    }
+
+    /// `name` or `prefix.name`; names of settings ignore case.
+    fn setting_name(&mut self) -> Result<String, SqlError> {
+        let mut name = self.name()?;
+        while self.scanner.take_symbol(b'.') {
+            name.push('.');
+            name.push_str(&self.name()?);
+        }
+        Ok(name.to_ascii_lowercase())
+    }
+
+    /// One value or several; `None` is DEFAULT.
+    fn setting_value(&mut self) -> Result<Option<String>, SqlError> {
+        if self.take("default") {
+            return Ok(None);
+        }
+        let mut values = Vec::new();
+        loop {
+            let error = self.syntax_error();
+            let value = match self.next()? {
+                Token::Literal(literal) => scan::literal(literal).ok_or(error)?,
+                Token::Word(word) => word.to_owned(),
+                token @ Token::Quoted(_) => scan::identifier(token).ok_or(error)?,
+                Token::Number(number) => self::signed(String::new(), number),
+                Token::Symbol(sign @ (b'-' | b'+')) => {
+                    let sign = if sign == b'-' { "-" } else { "" };
+                    match self.next()? {
+                        Token::Number(number) => self::signed(sign.to_owned(), number),
+                        _ => return Err(error),
+                    }
+                }
+                _ => return Err(error),
+            };
+            values.push(value);
+            if !self.scanner.take_symbol(b',') {
+                return Ok(Some(values.join(", ")));
+            }
+        }
+    }
+
+    /// The value of SET TIME ZONE: also `INTERVAL '…' HOUR TO MINUTE`.
+    fn zone(&mut self) -> Result<Option<String>, SqlError> {
+        if self.take("interval") {
+            let offset = self.string()?;
+            if self.take("hour") && self.take("to") {
+                self.expect("minute")?;
+            }
+            return Ok(Some(offset));
+        }
+        self.setting_value()
+    }
+
+    fn show(&mut self) -> Result<Translated, SqlError> {
+        let name = if self.take("time") {
+            self.expect("zone")?;
+            "timezone".to_owned()
+        } else if self.take("transaction") {
+            self.expect("isolation")?;
+            self.expect("level")?;
+            "transaction_isolation".to_owned()
+        } else if self.take("session") {
+            self.expect("authorization")?;
+            "session_authorization".to_owned()
+        } else if self.take("all") {
+            "ALL".to_owned()
+        } else {
+            self.setting_name()?
+        };
+        self.done(Kind::Show(name), "SHOW")
+    }
+
+    fn reset(&mut self) -> Result<Translated, SqlError> {
+        let name = if self.take("all") {
+            "ALL".to_owned()
+        } else if self.take("session") {
+            self.expect("authorization")?;
+            "session_authorization".to_owned()
+        } else if self.take("time") {
+            self.expect("zone")?;
+            "timezone".to_owned()
+        } else {
+            self.setting_name()?
+        };
+        self.done(Kind::Reset(name), "RESET")
+    }
+
+    fn prepare(&mut self) -> Result<Translated, SqlError> {
+        if self.take("transaction") {
+            return Err(SqlError::unsupported("two-phase commit"));
+        }
+        let name = self.name()?;
+        let mut params = Vec::new();
+        if self.scanner.take_symbol(b'(') {
+            for text in self.list()? {
+                let oid = types::by_text(&text).ok_or_else(|| {
+                    SqlError::new(
+                        SqlState::UNDEFINED_OBJECT,
+                        format!("type \"{text}\" does not exist"),
+                    )
+                })?;
+                params.push(oid);
+            }
+        }
+        self.expect("as")?;
+        let statement = self.scanner.rest().trim().to_owned();
+        Ok(plain(Kind::Prepare { name, params, statement }, "PREPARE"))
+    }
+
+    fn execute(&mut self) -> Result<Translated, SqlError> {
+        let name = self.name()?;
+        let arguments = if self.scanner.take_symbol(b'(') { self.list()? } else { Vec::new() };
+        self.done(Kind::Execute { name, arguments }, "EXECUTE")
+    }
+
+    /// Texts between commas up to the closing parenthesis, which is taken.
+    fn list(&mut self) -> Result<Vec<String>, SqlError> {
+        let mut items = Vec::new();
+        let mut begin = self.scanner.offset();
+        let mut depth = 0_usize;
+        loop {
+            let token = self.next()?;
+            let end = match token {
+                Token::Symbol(b'(' | b'[') => {
+                    depth += 1;
+                    continue;
+                }
+                Token::Symbol(b']') => {
+                    depth = depth.saturating_sub(1);
+                    continue;
+                }
+                Token::Symbol(b')') if depth > 0 => {
+                    depth -= 1;
+                    continue;
+                }
+                Token::Symbol(b')') => true,
+                Token::Symbol(b',') if depth == 0 => false,
+                _ => continue,
+            };
+            let item = self.text[begin..self.scanner.start].trim();
+            if item.is_empty() && !(end && items.is_empty()) {
+                return Err(super::syntax::syntax_error(if end { ")" } else { "," }, None));
+            }
+            if !item.is_empty() {
+                items.push(item.to_owned());
+            }
+            begin = self.scanner.offset();
+            if end {
+                return Ok(items);
+            }
+        }
+    }
+
+    fn declare(&mut self) -> Result<Translated, SqlError> {
+        let name = self.name()?;
+        while self.take("binary")
+            || self.take("insensitive")
+            || self.take("asensitive")
+            || self.take("scroll")
+            || (self.take("no") && self.take("scroll"))
+        {}
+        self.expect("cursor")?;
+        let mut hold = false;
+        if self.take("with") {
+            self.expect("hold")?;
+            hold = true;
+        } else if self.take("without") {
+            self.expect("hold")?;
+        }
+        self.expect("for")?;
+        let query = self.scanner.rest().trim().to_owned();
+        Ok(plain(Kind::Declare { name, hold, query }, "DECLARE CURSOR"))
+    }
+
+    fn fetch(&mut self, discard: bool) -> Result<Translated, SqlError> {
+        let count = self.fetch_count()?;
+        let _ = self.take("from") || self.take("in");
+        let cursor = self.name()?;
+        if self.scanner.peek().is_some() {
+            return Err(self.syntax_error());
+        }
+        let tag = if discard { Tag::Move } else { Tag::Fetch };
+        Ok(translated(Kind::Fetch { cursor, count, discard }, tag, Vec::new(), Vec::new()))
+    }
+
+    /// How many rows, and which way; `None` is ALL.
+    fn fetch_count(&mut self) -> Result<Option<i64>, SqlError> {
+        if self.take("next") {
+            return Ok(Some(1));
+        }
+        if self.take("prior") {
+            return Ok(Some(-1));
+        }
+        if self.take("all") {
+            return Ok(None);
+        }
+        for word in ["first", "last", "absolute", "relative"] {
+            if self.take(word) {
+                return Err(SqlError::unsupported(format_args!("FETCH {}", word.to_ascii_uppercase())));
+            }
+        }
+        let backward = self.take("backward");
+        let directed = backward || self.take("forward");
+        if directed && self.take("all") {
+            return Ok(if backward { Some(i64::MIN) } else { None });
+        }
+        let minus = self.scanner.take_symbol(b'-');
+        match self.scanner.peek() {
+            Some(Token::Number(digits)) => {
+                let error = self.syntax_error();
+                self.next()?;
+                let count: i64 = digits.parse().map_err(|_| error)?;
+                Ok(Some(if minus != backward { -count } else { count }))
+            }
+            _ if minus => Err(self.syntax_error()),
+            _ => Ok(Some(if backward { -1 } else { 1 })),
+        }
+    }
+
+    fn vacuum(&mut self) -> Translated {
+        let mut analyze = false;
+        while let Ok(Some(token)) = self.scanner.next() {
+            analyze |= token.is("analyze") || token.is("analyse");
+        }
+        plain(Kind::Vacuum { analyze }, "VACUUM")
+    }
+}
+
+fn signed(mut sign: String, number: &str) -> String {
+    sign.push_str(number);
+    sign
+}
