@@ -321,7 +321,7 @@ pub(super) fn literal(token: &str) -> Option<String> {
 pub(super) fn unescape(text: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(text.len());
     let mut chars = text.chars().peekable();
-    let mut number = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>, radix, most: usize| {
+    let number = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>, radix, most: usize| {
         let (mut value, mut digits) = (0_u32, 0);
         while digits < most {
             let Some(digit) = chars.peek().and_then(|c| c.to_digit(radix)) else { break };

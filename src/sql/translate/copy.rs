@@ -1,7 +1,7 @@
 //! COPY, old and new syntax.
 
 use super::{Translator, names};
-use crate::pg::{Oid, SqlError, SqlState};
+use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::{Attribute, Relation, RelationKind};
 use crate::sql::scan::{self, Scanner, Token};
 use crate::sql::translated::{
@@ -36,7 +36,7 @@ pub(super) fn translate(
         if !copy.scanner.take_word("to") {
             return Err(copy.syntax_error());
         }
-        copy.end_point("stdout")?;
+        copy.end_point()?;
         let said = copy.options()?;
         let mut inner = super::translate(&query, context)?;
         match inner.kind {
@@ -69,7 +69,7 @@ pub(super) fn translate(
     if !from && !copy.scanner.take_word("to") {
         return Err(copy.syntax_error());
     }
-    copy.end_point(if from { "stdin" } else { "stdout" })?;
+    copy.end_point()?;
     let said = copy.options()?;
     let columns: Vec<String> =
         attributes.iter().map(|(_, attribute)| attribute.name.clone()).collect();
@@ -296,7 +296,7 @@ impl Copy<'_> {
     }
 
     /// STDIN or STDOUT; files and programs are the server's own.
-    fn end_point(&mut self, wanted: &str) -> Result<(), SqlError> {
+    fn end_point(&mut self) -> Result<(), SqlError> {
         if self.scanner.take_word("stdin") || self.scanner.take_word("stdout") {
             return Ok(());
         }
@@ -309,10 +309,7 @@ impl Copy<'_> {
             Some(token) if token.is("program") => {
                 Err(SqlError::new(SqlState("42501"), "permission denied to COPY to or from a program"))
             }
-            _ => {
-                let _ = wanted;
-                Err(self.syntax_error())
-            }
+            _ => Err(self.syntax_error()),
         }
     }
 
@@ -475,7 +472,3 @@ fn check_encoding(encoding: &str) -> Result<(), SqlError> {
         _ => Err(SqlError::unsupported(format_args!("encoding {encoding}"))),
     }
 }
-
-/// A parameter's type is settled by its column.
-#[allow(dead_code)]
-const UNTYPED: Oid = Oid::UNKNOWN;

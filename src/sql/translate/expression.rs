@@ -416,7 +416,7 @@ impl Translator<'_> {
                     }
                 }
                 AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, stride: None }) => {
-                    let mut bound = |this: &mut Self, bound: &Option<Expr>| match bound {
+                    let bound = |this: &mut Self, bound: &Option<Expr>| match bound {
                         Some(bound) => {
                             let bound = this.expression(bound)?;
                             Ok(this.coerce(bound, Type::plain(Oid::INT4))?.sql)

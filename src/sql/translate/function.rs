@@ -4,8 +4,8 @@
 //! of that name, the table below names the one that answers instead.
 
 use sqlparser::ast::{
-    DuplicateTreatment, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArgumentList, FunctionArguments, NullTreatment, ObjectName, OrderByExpr, Value,
+    DuplicateTreatment, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
+    FunctionArgumentList, FunctionArguments, NullTreatment, ObjectName, OrderByExpr,
     WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
 };
 
@@ -754,7 +754,7 @@ impl Translator<'_> {
             WindowFrameUnits::Range => "RANGE",
             WindowFrameUnits::Groups => "GROUPS",
         };
-        let mut bound = |this: &mut Self, bound: &WindowFrameBound| match bound {
+        let bound = |this: &mut Self, bound: &WindowFrameBound| match bound {
             WindowFrameBound::CurrentRow => Ok("CURRENT ROW".to_owned()),
             WindowFrameBound::Preceding(None) => Ok("UNBOUNDED PRECEDING".to_owned()),
             WindowFrameBound::Following(None) => Ok("UNBOUNDED FOLLOWING".to_owned()),
@@ -1166,17 +1166,6 @@ pub(super) fn function_name(name: &ObjectName) -> Result<String, SqlError> {
 pub(super) fn join(arguments: &[Typed]) -> String {
     let texts: Vec<&str> = arguments.iter().map(|argument| argument.sql.as_str()).collect();
     texts.join(", ")
-}
-
-/// A call whose only argument is a literal string.
-pub(super) fn literal_argument(expr: &Expr) -> Option<&str> {
-    match expr {
-        Expr::Value(value) => match &value.value {
-            Value::SingleQuotedString(text) => Some(text),
-            _ => None,
-        },
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -76,8 +76,7 @@ struct Translator<'a> {
     scopes: Vec<Scope>,
     /// Common table expressions in sight, innermost last.
     ctes: Vec<CommonTable>,
-    /// Windows named by the SELECTs around, so that references are checked.
-    /// What the statement reads that other nodes don't have.
+    /// Whether the statement reads what other nodes don't have.
     local: bool,
     /// Whether it calls something that belongs on the leader.
     leader: bool,
@@ -109,7 +108,7 @@ struct SetReturning {
 }
 
 /// An expression in SQLite's dialect, with PostgreSQL's type.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 struct Typed {
     sql: String,
     /// `UNKNOWN` for what has no type of its own yet.

@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 
-use sqlparser::ast::{BinaryOperator, Expr, Query, SetExpr, UnaryOperator};
+use sqlparser::ast::{BinaryOperator, Expr, Query, UnaryOperator};
 
 use super::{Form, Translator, Typed, cast, names};
 use crate::pg::{Oid, SqlError, SqlState};
@@ -1122,7 +1122,7 @@ impl Translator<'_> {
 /// A LIKE pattern (escape: backslash) as a GLOB pattern; `None` if it ends in an escape.
 fn glob_of(pattern: &str) -> Option<String> {
     let mut glob = String::with_capacity(pattern.len());
-    let mut literal = |glob: &mut String, char| match char {
+    let literal = |glob: &mut String, char| match char {
         '*' | '?' | '[' => {
             glob.push('[');
             glob.push(char);
@@ -1149,9 +1149,4 @@ fn balanced(operands: &[String], word: &str) -> String {
     }
     let (first, second) = operands.split_at(operands.len() / 2);
     format!("({}) {word} ({})", balanced(first, word), balanced(second, word))
-}
-
-/// Whether a query is nothing but VALUES.
-pub(super) fn is_values(query: &Query) -> bool {
-    matches!(*query.body, SetExpr::Values(_))
 }

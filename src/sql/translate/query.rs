@@ -382,7 +382,7 @@ impl Translator<'_> {
                         .iter()
                         .rev()
                         .flat_map(|scope| &scope.sources)
-                        .find(|source| source.alias == table || source.hidden_alias() == table)
+                        .find(|source| source.alias == table)
                         .ok_or_else(|| {
                             SqlError::new(
                                 SqlState::UNDEFINED_TABLE,

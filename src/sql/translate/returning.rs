@@ -4,7 +4,7 @@ use sqlparser::ast::{Assignment, AssignmentTarget, Expr, ObjectName, SelectItem}
 
 use super::query::{Wish, item_list};
 use super::scope::{Scope, Source};
-use super::{Form, OutputColumn, Translator, Typed, names, source};
+use super::{OutputColumn, Translator, names, source};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::{Attribute, Identity, Relation, RelationKind};
 use crate::sql::types::{self, Type};
@@ -223,10 +223,4 @@ pub(super) fn is_rowid(relation: &Relation, column: &str) -> bool {
         .attributes
         .iter()
         .any(|attribute| attribute.name == column && types::is_integer(attribute.oid))
-}
-
-/// Whether an expression's form is a constant NULL.
-#[allow(dead_code)]
-fn is_null(typed: &Typed) -> bool {
-    typed.form == Form::Null
 }

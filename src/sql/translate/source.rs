@@ -7,7 +7,7 @@ use sqlparser::ast::{
 
 use super::query::Wish;
 use super::scope::{Scope, Source, SourceColumn};
-use super::{Form, Translator, function, names};
+use super::{Translator, function, names};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{RESERVED_PREFIX, Relation, system_relation};
 use crate::sql::determinism;
@@ -18,10 +18,6 @@ impl Source {
         Self { alias: alias.into(), schema: None, columns, open: false }
     }
 
-    /// What clients call a source that SQLite knows without an alias.
-    pub(super) fn hidden_alias(&self) -> &str {
-        &self.alias
-    }
 }
 
 /// A relation's columns as a source.
@@ -440,10 +436,10 @@ impl Translator<'_> {
         visible: &str,
         wish: Wish<'_>,
     ) -> Result<String, SqlError> {
-        let unsupported = || Err(SqlError::unsupported("LATERAL over more than one row"));
-        let SetExpr::Select(select) = &*subquery.body else { return unsupported() };
+        let unsupported = || SqlError::unsupported("LATERAL over more than one row");
+        let SetExpr::Select(select) = &*subquery.body else { return Err(unsupported()) };
         if subquery.limit_clause.is_some() || subquery.with.is_some() || subquery.fetch.is_some() {
-            return unsupported();
+            return Err(unsupported());
         }
         let ungrouped = matches!(&select.group_by, GroupByExpr::Expressions(exprs, _) if exprs.is_empty())
             && select.having.is_none();
@@ -455,7 +451,7 @@ impl Translator<'_> {
         } else if ungrouped && every_item_aggregates(select) {
             self.aggregated_row(subquery, wish)
         } else {
-            unsupported()
+            Err(unsupported())
         };
         self.scopes.pop();
         let columns: Vec<(String, super::OutputColumn)> = result?;
@@ -566,10 +562,4 @@ fn sequence_columns() -> Vec<SourceColumn> {
         SourceColumn::new("log_cnt", Type::plain(Oid::INT8)),
         SourceColumn::new("is_called", Type::plain(Oid::BOOL)),
     ]
-}
-
-/// Whether a typed expression is a bare column.
-#[allow(dead_code)]
-pub(super) fn is_column(form: &Form) -> bool {
-    matches!(form, Form::Column { .. })
 }

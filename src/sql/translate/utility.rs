@@ -338,11 +338,11 @@ impl Words<'_> {
                 Token::Literal(literal) => scan::literal(literal).ok_or(error)?,
                 Token::Word(word) => word.to_owned(),
                 token @ Token::Quoted(_) => scan::identifier(token).ok_or(error)?,
-                Token::Number(number) => self::signed(String::new(), number),
+                Token::Number(number) => signed(String::new(), number),
                 Token::Symbol(sign @ (b'-' | b'+')) => {
                     let sign = if sign == b'-' { "-" } else { "" };
                     match self.next()? {
-                        Token::Number(number) => self::signed(sign.to_owned(), number),
+                        Token::Number(number) => signed(sign.to_owned(), number),
                         _ => return Err(error),
                     }
                 }

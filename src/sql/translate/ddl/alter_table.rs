@@ -2,8 +2,8 @@
 //! ALTER TABLE does it, or the table is rebuilt once for all of them.
 
 use sqlparser::ast::{
-    AlterColumnOperation, AlterTable, AlterTableOperation, ColumnDef, ColumnOption, DropBehavior,
-    Expr, GeneratedAs, Ident, RenameTableNameKind, TableConstraint, VisitMut, VisitorMut,
+    AlterColumnOperation, AlterTable, AlterTableOperation, ColumnDef, DropBehavior, Expr,
+    GeneratedAs, Ident, RenameTableNameKind, TableConstraint, VisitMut, VisitorMut,
 };
 
 use super::create_table::{Draft, default_text};
@@ -11,10 +11,10 @@ use super::nothing;
 use super::rows::{self, Oids};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::{Attribute, ConstraintKind, Identity, Relation};
-use crate::sql::translate::returning::{check_table, type_of, undefined_column};
+use crate::sql::translate::returning::{check_table, undefined_column};
 use crate::sql::translate::{Translator, names, syntax, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
-use crate::sql::types::{self, Type};
+use crate::sql::types;
 
 /// What a column of the rebuilt table is filled with.
 #[derive(Clone)]
@@ -393,7 +393,6 @@ impl Translator<'_> {
         old: &Relation,
     ) -> Result<(), SqlError> {
         let name = names::fold(column);
-        let table = change.draft.relation.name.clone();
         let Some(at) =
             change.draft.relation.attributes.iter().position(|attribute| attribute.name == name)
         else {
@@ -466,7 +465,6 @@ impl Translator<'_> {
                     _ => Identity::Always,
                 });
                 change.draft.relation.attributes[at].not_null = true;
-                let _ = table;
             }
         }
         Ok(())
@@ -650,16 +648,4 @@ fn rename_in(expr: &mut Expr, old: &str, new: &str) {
         }
     }
     let _ = VisitMut::visit(expr, &mut Renamer { old, new });
-}
-
-/// Column options that constrain, for the reader of [`AlterTableOperation::AddColumn`].
-#[allow(dead_code)]
-fn constrains(option: &ColumnOption) -> bool {
-    matches!(option, ColumnOption::PrimaryKey(_) | ColumnOption::Unique(_) | ColumnOption::Check(_))
-}
-
-/// The type a column is stored as.
-#[allow(dead_code)]
-fn stored(attribute: &Attribute) -> Type {
-    type_of(attribute)
 }
