@@ -12,6 +12,9 @@ mod serve;
 mod session;
 mod startup;
 
+#[cfg(test)]
+mod tests;
+
 pub use backend::{
     Canceller, LocalNode, Mode, NodeSession, Out, Refusal, Reply, ReplySink, Request,
     SessionParams, SettingsMap,

@@ -9,8 +9,6 @@
 mod client;
 mod outgoing;
 mod server;
-#[cfg(test)]
-mod tests;
 
 pub use client::{Link, LinkEvent, LinkSession, Opener};
 pub use server::serve;
