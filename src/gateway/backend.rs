@@ -164,3 +164,25 @@ pub trait LocalNode: Clone + Send + Sync + 'static {
         NodeState::default()
     }
 }
+
+/// The node in a proxy's process: there is none.
+#[derive(Clone, Copy, Debug)]
+pub enum NoNode {}
+
+impl LocalNode for NoNode {
+    type Session = Self;
+
+    fn open(&self, _params: SessionParams) -> Self {
+        match *self {}
+    }
+}
+
+impl NodeSession for NoNode {
+    async fn run(&mut self, _request: Request, _out: &mut Out) -> Result<Reply, Refusal> {
+        match *self {}
+    }
+
+    fn canceller(&self) -> Canceller {
+        match *self {}
+    }
+}

@@ -16,7 +16,7 @@ mod startup;
 mod tests;
 
 pub use backend::{
-    Canceller, LocalNode, Mode, NodeSession, Out, Refusal, Reply, ReplySink, Request,
+    Canceller, LocalNode, Mode, NoNode, NodeSession, Out, Refusal, Reply, ReplySink, Request,
     SessionParams, SettingsMap,
 };
 pub use serve::{Gateway, GatewayConfig, GatewayError, GatewayStatus, GatewayWatch};

@@ -17,10 +17,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::cluster::View;
 use crate::config::ProxyConfig;
-use crate::gateway::{
-    Canceller, Gateway, GatewayConfig, GatewayError, LocalNode, NodeSession, Out, Refusal, Reply,
-    Request, SessionParams,
-};
+use crate::gateway::{Gateway, GatewayConfig, GatewayError, NoNode};
 use crate::net::{Hello, NetError, PeerTls, Purpose, bind_tcp};
 
 /// The shortest silence of the monitor after which its view is asked for anew.
@@ -33,28 +30,6 @@ pub enum ProxyError {
     Net(#[from] NetError),
     #[error(transparent)]
     Gateway(#[from] GatewayError),
-}
-
-/// There is no node in a proxy's process.
-#[derive(Clone, Copy, Debug)]
-pub enum NoNode {}
-
-impl LocalNode for NoNode {
-    type Session = Self;
-
-    fn open(&self, _params: SessionParams) -> Self {
-        match *self {}
-    }
-}
-
-impl NodeSession for NoNode {
-    async fn run(&mut self, _request: Request, _out: &mut Out) -> Result<Reply, Refusal> {
-        match *self {}
-    }
-
-    fn canceller(&self) -> Canceller {
-        match *self {}
-    }
 }
 
 /// Runs a proxy until `shutdown`. `ready` is called once it listens.

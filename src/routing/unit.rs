@@ -44,6 +44,9 @@ impl Cutter {
     ) -> Result<Cut, SqlError> {
         loop {
             let rest = &buffer[self.looked..];
+            if let Some(tag) = rest.first() {
+                check_tag(*tag)?;
+            }
             let Some(header) = rest.first_chunk::<5>() else {
                 return Ok(self.so_far(copying));
             };
@@ -85,16 +88,20 @@ impl Cutter {
 
 /// The type of a message, and its length with the header.
 fn measure(header: [u8; 5], length_max: usize) -> Result<(u8, usize), SqlError> {
-    let violation = |message: String| SqlError::fatal(SqlState::PROTOCOL_VIOLATION, message);
     let [tag, length @ ..] = header;
-    if !b"QPBFdCDEHSXcf".contains(&tag) {
-        return Err(violation(format!("invalid frontend message type {tag}")));
-    }
     let length = usize::try_from(i32::from_be_bytes(length)).unwrap_or(0);
     if length < 4 || length > length_max {
-        return Err(violation("invalid message length".to_owned()));
+        return Err(SqlError::fatal(SqlState::PROTOCOL_VIOLATION, "invalid message length"));
     }
     Ok((tag, 1 + length))
+}
+
+fn check_tag(tag: u8) -> Result<(), SqlError> {
+    if b"QPBFdCDEHSXcf".contains(&tag) {
+        return Ok(());
+    }
+    let message = format!("invalid frontend message type {tag}");
+    Err(SqlError::fatal(SqlState::PROTOCOL_VIOLATION, message))
 }
 
 /// Which node a unit needs.

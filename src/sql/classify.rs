@@ -92,8 +92,21 @@ fn classify_after(first: Token<'_>, mut scanner: Scanner<'_>) -> Class {
 
 /// Statements about the session, by their first word.
 const SESSION: &[&str] = &[
-    "set", "show", "reset", "prepare", "execute", "deallocate", "discard", "declare", "fetch",
-    "move", "close", "listen", "unlisten", "load", "checkpoint",
+    "set",
+    "show",
+    "reset",
+    "prepare",
+    "execute",
+    "deallocate",
+    "discard",
+    "declare",
+    "fetch",
+    "move",
+    "close",
+    "listen",
+    "unlisten",
+    "load",
+    "checkpoint",
 ];
 
 /// Statements that change something, by their first word.
@@ -291,8 +304,14 @@ mod tests {
             ("create table t (a int)", Class::Write),
             ("vacuum analyze t", Class::Write),
             ("BEGIN", begin(false, None)),
-            ("begin transaction isolation level serializable, read only", begin(true, Some(Isolation::Serializable))),
-            ("start transaction isolation level repeatable read", begin(false, Some(Isolation::RepeatableRead))),
+            (
+                "begin transaction isolation level serializable, read only",
+                begin(true, Some(Isolation::Serializable)),
+            ),
+            (
+                "start transaction isolation level repeatable read",
+                begin(false, Some(Isolation::RepeatableRead)),
+            ),
             ("begin read write", begin(false, None)),
             ("COMMIT AND CHAIN", Class::Commit),
             ("end", Class::Commit),

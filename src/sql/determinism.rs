@@ -90,12 +90,12 @@ pub(super) fn must_see_leader(function: &str) -> bool {
     // Nearly every word of a statement comes here: most leave at once.
     match function.len() {
         6..=9 => LEADER.iter().any(|name| name.eq_ignore_ascii_case(function)),
-        16.. => function
-            .get(..12)
-            .is_some_and(|start| start.eq_ignore_ascii_case("pg_advisory_"))
-            || function.get(..16).is_some_and(|start| {
-                start.eq_ignore_ascii_case("pg_try_advisory_")
-            }),
+        16.. => {
+            function.get(..12).is_some_and(|start| start.eq_ignore_ascii_case("pg_advisory_"))
+                || function
+                    .get(..16)
+                    .is_some_and(|start| start.eq_ignore_ascii_case("pg_try_advisory_"))
+        }
         _ => false,
     }
 }
@@ -106,7 +106,11 @@ pub(super) fn relation_is_local(name: &str) -> bool {
         || name.starts_with("pg_statio_")
         || matches!(
             name,
-            "pg_locks" | "pg_settings" | "pg_cursors" | "pg_prepared_statements" | "pg_file_settings"
+            "pg_locks"
+                | "pg_settings"
+                | "pg_cursors"
+                | "pg_prepared_statements"
+                | "pg_file_settings"
         )
 }
 

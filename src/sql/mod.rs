@@ -15,6 +15,5 @@ pub use classify::{Class, Isolation, classify};
 pub use split::split;
 pub use translate::translate;
 pub use translated::{
-    Column, CopyFormat, CopyOptions, Kind, Ship, SqliteStatement, Tag, TranslateContext,
-    Translated,
+    Column, CopyFormat, CopyOptions, Kind, Ship, SqliteStatement, Tag, TranslateContext, Translated,
 };

@@ -276,8 +276,10 @@ pub(super) fn by_name(name: &str) -> Option<Oid> {
 pub(super) fn by_text(text: &str) -> Option<Oid> {
     use sqlparser::dialect::PostgreSqlDialect;
     let dialect = PostgreSqlDialect {};
-    let mut parser =
-        sqlparser::parser::Parser::new(&dialect).with_recursion_limit(16).try_with_sql(text).ok()?;
+    let mut parser = sqlparser::parser::Parser::new(&dialect)
+        .with_recursion_limit(16)
+        .try_with_sql(text)
+        .ok()?;
     let data_type = parser.parse_data_type().ok()?;
     resolve(&data_type).ok().map(|ty| ty.oid)
 }
@@ -309,9 +311,9 @@ pub(super) fn resolve(data_type: &DataType) -> Result<Type, SqlError> {
         DataType::Char(length) | DataType::Character(length) => {
             Ok(Type { oid: Oid::BPCHAR, typmod: length_typmod(*length, 5)? })
         }
-        DataType::Bytea | DataType::Blob(_) | DataType::Varbinary(None | Some(BinaryLength::Max)) => {
-            plain(Oid::BYTEA)
-        }
+        DataType::Bytea
+        | DataType::Blob(_)
+        | DataType::Varbinary(None | Some(BinaryLength::Max)) => plain(Oid::BYTEA),
         DataType::Uuid => plain(Oid::UUID),
         DataType::JSON => plain(Oid::JSON),
         DataType::JSONB => plain(Oid::JSONB),
@@ -356,7 +358,9 @@ fn custom(name: &ObjectName, modifiers: &[String]) -> Result<Type, SqlError> {
     let number = |at: usize| modifiers.get(at).and_then(|text| text.trim().parse::<i32>().ok());
     let typmod = match (oid, number(0)) {
         (Oid::VARCHAR | Oid::BPCHAR, Some(length)) => length + 4,
-        (Oid::NUMERIC, Some(precision)) => ((precision << 16) | (number(1).unwrap_or(0) & 0x7ff)) + 4,
+        (Oid::NUMERIC, Some(precision)) => {
+            ((precision << 16) | (number(1).unwrap_or(0) & 0x7ff)) + 4
+        }
         (Oid::TIMESTAMP | Oid::TIMESTAMPTZ | Oid::TIME | Oid::TIMETZ, Some(precision)) => precision,
         _ => -1,
     };

@@ -21,33 +21,33 @@ use crate::routing::link::NodeState;
 
 /// What all nodes of a fake cluster share: the rows written, by whom they are led.
 #[derive(Default)]
-pub struct FakeCluster {
-    pub state: Mutex<ClusterState>,
+pub(super) struct FakeCluster {
+    pub(super) state: Mutex<ClusterState>,
 }
 
 #[derive(Default)]
-pub struct ClusterState {
-    pub term: u64,
-    pub leader: Option<NodeId>,
-    pub rows: Vec<String>,
-    pub tokens: BTreeMap<ClientToken, usize>,
+pub(super) struct ClusterState {
+    pub(super) term: u64,
+    pub(super) leader: Option<NodeId>,
+    pub(super) rows: Vec<String>,
+    pub(super) tokens: BTreeMap<ClientToken, usize>,
     /// The next write takes place, and then its node is struck dumb.
-    pub break_next_write: bool,
+    pub(super) break_next_write: bool,
     /// The next write is lost on its way.
-    pub drop_next_write: bool,
+    pub(super) drop_next_write: bool,
 }
 
 #[derive(Clone)]
-pub struct FakeNode {
-    pub name: NodeId,
-    pub cluster: Arc<FakeCluster>,
-    pub applied: Arc<AtomicU64>,
+pub(super) struct FakeNode {
+    pub(super) name: NodeId,
+    pub(super) cluster: Arc<FakeCluster>,
+    pub(super) applied: Arc<AtomicU64>,
     /// Refuses everything.
-    pub stopped: Arc<AtomicBool>,
-    pub cancels: Arc<AtomicU64>,
+    pub(super) stopped: Arc<AtomicBool>,
+    pub(super) cancels: Arc<AtomicU64>,
 }
 
-pub struct FakeSession {
+pub(super) struct FakeSession {
     node: FakeNode,
     cancel: Arc<Notify>,
     settings: SettingsMap,
@@ -63,7 +63,7 @@ pub struct FakeSession {
 }
 
 impl FakeNode {
-    pub fn new(name: &str, cluster: &Arc<FakeCluster>) -> Self {
+    pub(super) fn new(name: &str, cluster: &Arc<FakeCluster>) -> Self {
         Self {
             name: name.parse().expect("a name"),
             cluster: Arc::clone(cluster),

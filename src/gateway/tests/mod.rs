@@ -13,13 +13,12 @@ use tokio_postgres::{NoTls, SimpleQueryMessage};
 use tokio_util::sync::CancellationToken;
 
 use self::fake::{FakeCluster, FakeNode};
-use super::{Gateway, GatewayConfig, link};
+use super::{Gateway, GatewayConfig, NoNode, link};
 use crate::cluster::{NodeId, View};
 use crate::config::SqlConfig;
 use crate::log::Term;
 use crate::net::{Authority, HelloReply, PeerListener, PeerTls};
 use crate::pg::scram::Verifier;
-use crate::proxy::NoNode;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 

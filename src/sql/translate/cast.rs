@@ -57,7 +57,8 @@ impl Translator<'_> {
             return Ok(typed);
         }
         let typed = if typed.is_unknown() { self.give_type(typed, ty, how)? } else { typed };
-        let typed = if typed.oid() == ty.oid { typed } else { self.change_type(typed, ty.oid, how)? };
+        let typed =
+            if typed.oid() == ty.oid { typed } else { self.change_type(typed, ty.oid, how)? };
         apply_modifier(typed, ty, how)
     }
 
@@ -71,11 +72,9 @@ impl Translator<'_> {
             }
             Form::Text(text) => self.literal(&text, ty.oid),
             // A column of a table whose columns are not known is taken at its word.
-            _ if how == How::Explicit => self.change_type(
-                Typed { ty: Type::TEXT, ..typed },
-                ty.oid,
-                how,
-            ),
+            _ if how == How::Explicit => {
+                self.change_type(Typed { ty: Type::TEXT, ..typed }, ty.oid, how)
+            }
             _ => Ok(Typed { ty: Type::plain(ty.oid), ..typed }),
         }
     }
@@ -227,7 +226,9 @@ impl Translator<'_> {
                 Ok(Typed::compound(format!("{} <> 0", typed.operand()), to))
             }
             (Family::Boolean, Family::Number) if explicit && is_integer(to) => same(typed),
-            (Family::Number, Family::Reference) if is_integer(from) || from == Oid::OID => same(typed),
+            (Family::Number, Family::Reference) if is_integer(from) || from == Oid::OID => {
+                same(typed)
+            }
             (Family::Reference, Family::Number) if is_integer(to) || to == Oid::OID => same(typed),
             (Family::Reference, Family::Reference) => same(typed),
             (Family::DateTime, Family::DateTime) => {
@@ -419,7 +420,11 @@ fn sized_literal(text: &str, ty: Type, how: How) -> Result<Typed, SqlError> {
 fn array_cast(typed: &Typed, to: Oid) -> Result<Typed, SqlError> {
     let element = types::element_of(to).unwrap_or(Oid::TEXT);
     Ok(Typed::plain(
-        format!("towline_cast_array({}, {})", typed.sql, names::quote_literal(&types::internal_name(element))),
+        format!(
+            "towline_cast_array({}, {})",
+            typed.sql,
+            names::quote_literal(&types::internal_name(element))
+        ),
         to,
     ))
 }

@@ -4,10 +4,10 @@ use super::{Translator, names};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::{Attribute, Relation, RelationKind};
 use crate::sql::scan::{self, Scanner, Token};
+use crate::sql::translate::returning::{is_rowid, type_of};
 use crate::sql::translated::{
     Column, CopyFormat, CopyOptions, Kind, Tag, TranslateContext, Translated,
 };
-use crate::sql::translate::returning::{is_rowid, type_of};
 
 /// Options as they are said; what is missing depends on the format.
 #[derive(Default)]
@@ -85,11 +85,8 @@ pub(super) fn translate(
             )
             .with_hint("Try the COPY (SELECT ...) TO variant."));
         }
-        let sql = format!(
-            "SELECT {} FROM {}",
-            names::quote_all(&columns),
-            names::quote(&relation.name)
-        );
+        let sql =
+            format!("SELECT {} FROM {}", names::quote_all(&columns), names::quote(&relation.name));
         super::translated(
             Kind::CopyOut { options },
             Tag::Copy,
@@ -152,9 +149,9 @@ fn copied_columns<'r>(
     listed
         .iter()
         .map(|column| {
-            all().find(|(_, attribute)| attribute.name == *column).ok_or_else(|| {
-                super::returning::undefined_column(relation, column)
-            })
+            all()
+                .find(|(_, attribute)| attribute.name == *column)
+                .ok_or_else(|| super::returning::undefined_column(relation, column))
         })
         .collect()
 }
@@ -185,14 +182,20 @@ impl Said {
             },
         };
         let only_csv = |said: bool, what: &str| {
-            if said && !csv { Err(wrong(&format!("COPY {what} available only in CSV mode"))) } else { Ok(()) }
+            if said && !csv {
+                Err(wrong(&format!("COPY {what} available only in CSV mode")))
+            } else {
+                Ok(())
+            }
         };
         only_csv(self.quote.is_some(), "quote")?;
         only_csv(self.escape.is_some(), "escape")?;
         only_csv(self.force_quote.is_some(), "force quote")?;
         only_csv(!self.force_not_null.is_empty(), "force not null")?;
         only_csv(!self.force_null.is_empty(), "force null")?;
-        if format == CopyFormat::Binary && (self.delimiter.is_some() || self.null.is_some() || self.header) {
+        if format == CopyFormat::Binary
+            && (self.delimiter.is_some() || self.null.is_some() || self.header)
+        {
             return Err(SqlError::new(
                 SqlState::SYNTAX_ERROR,
                 "cannot specify DELIMITER, NULL or HEADER in BINARY mode",
@@ -438,7 +441,10 @@ impl Copy<'_> {
                 match word.to_ascii_lowercase().as_str() {
                     "true" | "on" | "match" => Ok(true),
                     "false" | "off" => Ok(false),
-                    _ => Err(SqlError::new(SqlState::SYNTAX_ERROR, "option requires a Boolean value")),
+                    _ => Err(SqlError::new(
+                        SqlState::SYNTAX_ERROR,
+                        "option requires a Boolean value",
+                    )),
                 }
             }
         }

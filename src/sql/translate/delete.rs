@@ -28,7 +28,8 @@ impl Translator<'_> {
         }
         let relation = self.target(name)?;
         check_table(relation, "delete from")?;
-        let visible = alias.as_ref().map_or_else(|| relation.name.clone(), |alias| names::fold(&alias.name));
+        let visible =
+            alias.as_ref().map_or_else(|| relation.name.clone(), |alias| names::fold(&alias.name));
         self.scopes.push(Scope { sources: vec![target_source(relation, &visible)] });
         let result = self.delete_in_scope(delete, relation, &visible, with);
         self.scopes.pop();

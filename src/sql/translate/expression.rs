@@ -83,15 +83,21 @@ impl Translator<'_> {
             Expr::InSubquery { expr, subquery, negated } => {
                 self.in_subquery(expr, subquery, *negated)
             }
-            Expr::Between { expr, negated, low, high } => {
-                self.between(expr, low, high, *negated)
-            }
-            Expr::Like { negated, any: false, expr, pattern, escape_char } => {
-                self.like(expr, pattern, escape_char.as_deref(), *negated, operator::Like::Sensitive)
-            }
-            Expr::ILike { negated, any: false, expr, pattern, escape_char } => {
-                self.like(expr, pattern, escape_char.as_deref(), *negated, operator::Like::Insensitive)
-            }
+            Expr::Between { expr, negated, low, high } => self.between(expr, low, high, *negated),
+            Expr::Like { negated, any: false, expr, pattern, escape_char } => self.like(
+                expr,
+                pattern,
+                escape_char.as_deref(),
+                *negated,
+                operator::Like::Sensitive,
+            ),
+            Expr::ILike { negated, any: false, expr, pattern, escape_char } => self.like(
+                expr,
+                pattern,
+                escape_char.as_deref(),
+                *negated,
+                operator::Like::Insensitive,
+            ),
             Expr::SimilarTo { negated, expr, pattern, escape_char } => {
                 self.like(expr, pattern, escape_char.as_deref(), *negated, operator::Like::Similar)
             }
@@ -101,7 +107,9 @@ impl Translator<'_> {
             Expr::AllOp { left, compare_op, right } => {
                 self.quantified(left, compare_op, right, operator::Quantifier::All)
             }
-            Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr, data_type, .. } => {
+            Expr::Cast {
+                kind: CastKind::Cast | CastKind::DoubleColon, expr, data_type, ..
+            } => {
                 let ty = types::resolve(data_type)?;
                 let inner = self.expression(expr)?;
                 let name = inner.name.clone();
@@ -143,8 +151,7 @@ impl Translator<'_> {
                     Some(TrimWhereField::Trailing) => "rtrim",
                 };
                 let mut arguments = vec![self.expression(expr)?];
-                let characters =
-                    trim_what.as_deref().or_else(|| trim_characters.as_ref()?.first());
+                let characters = trim_what.as_deref().or_else(|| trim_characters.as_ref()?.first());
                 if let Some(characters) = characters {
                     arguments.push(self.expression(characters)?);
                 }
@@ -161,9 +168,13 @@ impl Translator<'_> {
                 match names::last(collation).as_deref() {
                     // Text compares by its bytes here, whatever the locale is called.
                     Some("default" | "C" | "POSIX" | "ucs_basic") => Ok(typed),
-                    Some("nocase") => Ok(Typed::of(format!("{} COLLATE NOCASE", typed.operand()), typed.ty)),
+                    Some("nocase") => {
+                        Ok(Typed::of(format!("{} COLLATE NOCASE", typed.operand()), typed.ty))
+                    }
                     Some(name)
-                        if name.starts_with("en_") || name.starts_with("C.") || name.ends_with("-x-icu") =>
+                        if name.starts_with("en_")
+                            || name.starts_with("C.")
+                            || name.ends_with("-x-icu") =>
                     {
                         Ok(typed)
                     }
@@ -180,7 +191,8 @@ impl Translator<'_> {
             Expr::Exists { subquery, negated } => {
                 let query = self.subquery(subquery)?;
                 let not = if *negated { "NOT " } else { "" };
-                Ok(Typed::plain(format!("{not}EXISTS ({})", query.sql), Oid::BOOL).named("exists")
+                Ok(Typed::plain(format!("{not}EXISTS ({})", query.sql), Oid::BOOL)
+                    .named("exists")
                     .compound_if(*negated))
             }
             Expr::Subquery(subquery) => {
@@ -232,7 +244,9 @@ impl Translator<'_> {
         let folded: Vec<String> = idents.iter().map(names::fold).collect();
         let (schema, table, name) = match folded.as_slice() {
             [table, name] => (None, table, name),
-            [schema, table, name] | [_, schema, table, name] => (Some(schema.as_str()), table, name),
+            [schema, table, name] | [_, schema, table, name] => {
+                (Some(schema.as_str()), table, name)
+            }
             _ => return Err(SqlError::new(SqlState::SYNTAX_ERROR, "improper qualified name")),
         };
         let found = scope::find_qualified(&self.scopes, schema, table, name)
@@ -324,7 +338,9 @@ impl Translator<'_> {
         for (condition, result) in whens.iter().zip(&results) {
             sql.push_str(&format!(" WHEN {condition} THEN {}", result.sql));
         }
-        if else_result.is_some() && let Some(last) = results.last() {
+        if else_result.is_some()
+            && let Some(last) = results.last()
+        {
             sql.push_str(&format!(" ELSE {}", last.sql));
         }
         sql.push_str(" END");
@@ -377,12 +393,13 @@ impl Translator<'_> {
             types::Family::Array => element,
             _ => types::array_of(element).unwrap_or(Oid::TEXT_ARRAY),
         };
-        let texts: Vec<String> = elements
-            .iter()
-            .map(|element| super::cast::array_element(element))
-            .collect();
-        let function =
-            if types::family(element) == types::Family::Array { "towline_array_nest" } else { "towline_array" };
+        let texts: Vec<String> =
+            elements.iter().map(|element| super::cast::array_element(element)).collect();
+        let function = if types::family(element) == types::Family::Array {
+            "towline_array_nest"
+        } else {
+            "towline_array"
+        };
         Typed {
             form: Form::Array(elements),
             ..Typed::plain(format!("{function}({})", texts.join(", ")), oid)
@@ -398,7 +415,10 @@ impl Translator<'_> {
                     let index = self.expression(index)?;
                     if matches!(typed.oid(), Oid::JSON | Oid::JSONB) {
                         let index = self.settle(index)?;
-                        Typed::plain(format!("towline_json_get({}, {})", typed.sql, index.sql), typed.oid())
+                        Typed::plain(
+                            format!("towline_json_get({}, {})", typed.sql, index.sql),
+                            typed.oid(),
+                        )
                     } else {
                         let index = self.coerce(index, Type::plain(Oid::INT4))?;
                         let Some(element) = element else {
@@ -410,12 +430,21 @@ impl Translator<'_> {
                                 ),
                             ));
                         };
-                        let base = if matches!(typed.oid(), Oid::INT2VECTOR | Oid::OIDVECTOR) { 0 } else { 1 };
-                        let read = format!("towline_array_get({}, {}, {base})", typed.sql, index.sql);
+                        let base = if matches!(typed.oid(), Oid::INT2VECTOR | Oid::OIDVECTOR) {
+                            0
+                        } else {
+                            1
+                        };
+                        let read =
+                            format!("towline_array_get({}, {}, {base})", typed.sql, index.sql);
                         super::cast::from_array_element(read, element)
                     }
                 }
-                AccessExpr::Subscript(Subscript::Slice { lower_bound, upper_bound, stride: None }) => {
+                AccessExpr::Subscript(Subscript::Slice {
+                    lower_bound,
+                    upper_bound,
+                    stride: None,
+                }) => {
                     let bound = |this: &mut Self, bound: &Option<Expr>| match bound {
                         Some(bound) => {
                             let bound = this.expression(bound)?;
@@ -425,7 +454,10 @@ impl Translator<'_> {
                     };
                     let lower = bound(self, lower_bound)?;
                     let upper = bound(self, upper_bound)?;
-                    Typed::of(format!("towline_array_slice({}, {lower}, {upper})", typed.sql), typed.ty)
+                    Typed::of(
+                        format!("towline_array_slice({}, {lower}, {upper})", typed.sql),
+                        typed.ty,
+                    )
                 }
                 AccessExpr::Dot(Expr::Identifier(field)) => {
                     return Err(SqlError::unsupported(format_args!(
@@ -510,7 +542,9 @@ fn found_column(found: &Found<'_>, name: &str, qualify: bool) -> Typed {
         Found::Column { source, column, level, only } => {
             let sql = match &column.sql {
                 Some(sql) => sql.clone(),
-                None if source.alias.is_empty() || (!qualify && *only && *level == 0) => names::quote(name),
+                None if source.alias.is_empty() || (!qualify && *only && *level == 0) => {
+                    names::quote(name)
+                }
                 None => format!("{}.{}", names::quote(&source.alias), names::quote(name)),
             };
             Typed {

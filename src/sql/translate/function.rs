@@ -5,8 +5,8 @@
 
 use sqlparser::ast::{
     DuplicateTreatment, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause,
-    FunctionArgumentList, FunctionArguments, NullTreatment, ObjectName, OrderByExpr,
-    WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
+    FunctionArgumentList, FunctionArguments, NullTreatment, ObjectName, OrderByExpr, WindowFrame,
+    WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
 };
 
 use super::{Form, SetReturning, Translator, Typed, cast, names};
@@ -60,12 +60,7 @@ struct Known {
     aggregate: bool,
 }
 
-const fn known(
-    name: &'static str,
-    sqlite: &'static str,
-    returns: Returns,
-    takes: Takes,
-) -> Known {
+const fn known(name: &'static str, sqlite: &'static str, returns: Returns, takes: Takes) -> Known {
     Known { name, sqlite, returns, takes, aggregate: false }
 }
 
@@ -444,10 +439,13 @@ impl Translator<'_> {
         let typed = if aggregate {
             self.aggregate(&name, arguments, star, list, call)?
         } else {
-            if call.filter.is_some() || list.is_some_and(|list| list.duplicate_treatment.is_some()) {
+            if call.filter.is_some() || list.is_some_and(|list| list.duplicate_treatment.is_some())
+            {
                 return Err(SqlError::new(
                     SqlState::WRONG_OBJECT_TYPE,
-                    format!("FILTER or DISTINCT specified, but {name} is not an aggregate function"),
+                    format!(
+                        "FILTER or DISTINCT specified, but {name} is not an aggregate function"
+                    ),
                 ));
             }
             self.call(&name, arguments)?
@@ -492,8 +490,9 @@ impl Translator<'_> {
         let texts: Vec<&str> = arguments.iter().map(|argument| argument.sql.as_str()).collect();
         let sqlite = if known.sqlite.is_empty() { known.name } else { known.sqlite };
         let zone = match name {
-            "date_trunc" if arguments.get(1).is_some_and(|moment| moment.oid() == Oid::TIMESTAMPTZ)
-                && arguments.len() == 2 =>
+            "date_trunc"
+                if arguments.get(1).is_some_and(|moment| moment.oid() == Oid::TIMESTAMPTZ)
+                    && arguments.len() == 2 =>
             {
                 self.zone_argument()
             }
@@ -564,9 +563,9 @@ impl Translator<'_> {
             }),
             Returns::FloatOrNumeric => {
                 let numeric = typed.iter().any(|argument| argument.oid() == Oid::NUMERIC)
-                    && !typed.iter().any(|argument| {
-                        matches!(argument.oid(), Oid::FLOAT4 | Oid::FLOAT8)
-                    });
+                    && !typed
+                        .iter()
+                        .any(|argument| matches!(argument.oid(), Oid::FLOAT4 | Oid::FLOAT8));
                 Type::plain(if numeric { Oid::NUMERIC } else { Oid::FLOAT8 })
             }
             Returns::NumericOrFloat => {
@@ -582,7 +581,12 @@ impl Translator<'_> {
     }
 
     /// The form in which SQLite's side of a function expects an argument.
-    fn argument_form(&mut self, known: &Known, at: usize, argument: Typed) -> Result<Typed, SqlError> {
+    fn argument_form(
+        &mut self,
+        known: &Known,
+        at: usize,
+        argument: Typed,
+    ) -> Result<Typed, SqlError> {
         let oid = argument.oid();
         match known.name {
             // These print their arguments.
@@ -633,18 +637,20 @@ impl Translator<'_> {
         let kind = match family(oid) {
             Family::Boolean => "bool",
             Family::Json => "json",
-            Family::Array => return Typed::plain(
-                format!(
-                    "towline_json_value(towline_array_json({}, {}), 'json')",
-                    argument.sql,
-                    names::quote_literal(match types::element_of(oid).map(family) {
-                        Some(Family::Number) => "float",
-                        Some(Family::Boolean) => "bool",
-                        _ => "text",
-                    })
-                ),
-                oid,
-            ),
+            Family::Array => {
+                return Typed::plain(
+                    format!(
+                        "towline_json_value(towline_array_json({}, {}), 'json')",
+                        argument.sql,
+                        names::quote_literal(match types::element_of(oid).map(family) {
+                            Some(Family::Number) => "float",
+                            Some(Family::Boolean) => "bool",
+                            _ => "text",
+                        })
+                    ),
+                    oid,
+                );
+            }
             Family::Number if oid == Oid::NUMERIC => "number",
             Family::Number => return argument,
             Family::DateTime => "time",
@@ -685,13 +691,17 @@ impl Translator<'_> {
             _ => {}
         }
         let mut texts: Vec<String> = arguments.into_iter().map(|argument| argument.sql).collect();
-        if matches!(name, "max" | "min") && first == Oid::NUMERIC && let Some(text) = texts.first_mut() {
+        if matches!(name, "max" | "min")
+            && first == Oid::NUMERIC
+            && let Some(text) = texts.first_mut()
+        {
             *text = format!("({text}) COLLATE numeric");
         }
         if star {
             texts.push("*".to_owned());
         }
-        let distinct = list.and_then(|list| list.duplicate_treatment) == Some(DuplicateTreatment::Distinct);
+        let distinct =
+            list.and_then(|list| list.duplicate_treatment) == Some(DuplicateTreatment::Distinct);
         let mut sql = format!("{sqlite}(");
         if distinct {
             sql.push_str("DISTINCT ");
@@ -703,7 +713,9 @@ impl Translator<'_> {
                     sql.push_str(" ORDER BY ");
                     sql.push_str(&self.order_items(order)?);
                 }
-                other => return Err(SqlError::unsupported(format_args!("{other} in a function call"))),
+                other => {
+                    return Err(SqlError::unsupported(format_args!("{other} in a function call")));
+                }
             }
         }
         sql.push(')');
@@ -803,10 +815,7 @@ impl Translator<'_> {
                 let texts: Vec<String> =
                     arguments.iter().map(|argument| format!("({})", argument.operand())).collect();
                 Typed::of(
-                    format!(
-                        "(SELECT {pick}(column1{collate}) FROM (VALUES {}))",
-                        texts.join(", ")
-                    ),
+                    format!("(SELECT {pick}(column1{collate}) FROM (VALUES {}))", texts.join(", ")),
                     ty,
                 )
             }
@@ -885,7 +894,10 @@ impl Translator<'_> {
     fn array_subquery(&mut self, query: &sqlparser::ast::Query) -> Result<Typed, SqlError> {
         let query = self.subquery_named(query, &["value".to_owned()])?;
         let [column] = query.columns.as_slice() else {
-            return Err(SqlError::new(SqlState::SYNTAX_ERROR, "subquery must return only one column"));
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "subquery must return only one column",
+            ));
         };
         let value = Typed::of("value", column.ty);
         let oid = types::array_of(column.ty.oid).unwrap_or(Oid::TEXT_ARRAY);
@@ -989,7 +1001,8 @@ impl Translator<'_> {
             }
             "generate_subscripts" => {
                 let Some(array) = arguments.next() else { return wrong() };
-                let base = if matches!(array.oid(), Oid::INT2VECTOR | Oid::OIDVECTOR) { 0 } else { 1 };
+                let base =
+                    if matches!(array.oid(), Oid::INT2VECTOR | Oid::OIDVECTOR) { 0 } else { 1 };
                 let element = types::element_of(array.oid()).unwrap_or(Oid::TEXT);
                 let value = Typed::plain(format!("({alias}.key + {base})"), Oid::INT4);
                 Ok(counted(vec![value], cast::array_rows(&array, element, alias)))
@@ -1001,13 +1014,18 @@ impl Translator<'_> {
                 let n = Typed::plain(format!("({alias}.key + 1)"), Oid::INT4).named("n");
                 Ok(counted(vec![x, n], cast::array_rows(&array, element, alias)))
             }
-            "json_array_elements" | "jsonb_array_elements" | "json_array_elements_text"
+            "json_array_elements"
+            | "jsonb_array_elements"
+            | "json_array_elements_text"
             | "jsonb_array_elements_text" => {
                 let oid = if name.starts_with("jsonb") { Oid::JSONB } else { Oid::JSON };
                 let Some(json) = arguments.next() else { return wrong() };
                 let json = self.coerce(json, Type::plain(oid))?;
                 let value = if name.ends_with("_text") {
-                    Typed::plain(format!("towline_json_row_text({alias}.value, {alias}.type)"), Oid::TEXT)
+                    Typed::plain(
+                        format!("towline_json_row_text({alias}.value, {alias}.type)"),
+                        Oid::TEXT,
+                    )
                 } else {
                     Typed::plain(format!("towline_json_row({alias}.value, {alias}.type)"), oid)
                 };
@@ -1020,12 +1038,19 @@ impl Translator<'_> {
                 let json = self.coerce(json, Type::plain(oid))?;
                 let key = Typed::plain(format!("{alias}.key"), Oid::TEXT).named("key");
                 let value = if name.ends_with("_text") {
-                    Typed::plain(format!("towline_json_row_text({alias}.value, {alias}.type)"), Oid::TEXT)
+                    Typed::plain(
+                        format!("towline_json_row_text({alias}.value, {alias}.type)"),
+                        Oid::TEXT,
+                    )
                 } else {
                     Typed::plain(format!("towline_json_row({alias}.value, {alias}.type)"), oid)
                 };
                 let sql = format!("json_each({}) AS {alias}", json.sql);
-                Ok(SetSource { sql, columns: vec![key, value.named("value")], ordinality: "NULL".to_owned() })
+                Ok(SetSource {
+                    sql,
+                    columns: vec![key, value.named("value")],
+                    ordinality: "NULL".to_owned(),
+                })
             }
             "json_object_keys" | "jsonb_object_keys" => {
                 let Some(json) = arguments.next() else { return wrong() };
@@ -1151,7 +1176,9 @@ pub(super) fn function_name(name: &ObjectName) -> Result<String, SqlError> {
     let parts = names::parts(name);
     match parts.as_slice() {
         [name] => Ok(name.clone()),
-        [schema, name] if matches!(schema.as_str(), "pg_catalog" | "public" | "information_schema") => {
+        [schema, name]
+            if matches!(schema.as_str(), "pg_catalog" | "public" | "information_schema") =>
+        {
             Ok(name.clone())
         }
         [schema, _] => Err(SqlError::new(

@@ -1,8 +1,8 @@
 //! INSERT.
 
 use sqlparser::ast::{
-    ConflictTarget, Insert, OnConflict, OnConflictAction, OnInsert, Query, SetExpr, SqliteOnConflict,
-    TableObject, Values,
+    ConflictTarget, Insert, OnConflict, OnConflictAction, OnInsert, Query, SetExpr,
+    SqliteOnConflict, TableObject, Values,
 };
 
 use super::query::Wish;
@@ -72,7 +72,9 @@ impl Translator<'_> {
             (true, _) | (_, Some(SqliteOnConflict::Replace)) => " OR REPLACE",
             (_, Some(SqliteOnConflict::Ignore)) => " OR IGNORE",
             (_, Some(SqliteOnConflict::Abort)) | (_, None) => "",
-            (_, Some(other)) => return Err(SqlError::unsupported(format_args!("INSERT OR {other}"))),
+            (_, Some(other)) => {
+                return Err(SqlError::unsupported(format_args!("INSERT OR {other}")));
+            }
         };
         let target = match &alias {
             Some(alias) if *alias != relation.name => {
@@ -88,7 +90,9 @@ impl Translator<'_> {
         if let Some(OnInsert::OnConflict(conflict)) = &insert.on {
             // Without WHERE, SQLite reads ON as a join's.
             if !rows.starts_with("VALUES") && !rows.starts_with("DEFAULT") {
-                sql = format!("{with}INSERT{or} INTO {target}{list} SELECT * FROM ({rows}) WHERE TRUE");
+                sql = format!(
+                    "{with}INSERT{or} INTO {target}{list} SELECT * FROM ({rows}) WHERE TRUE"
+                );
             }
             sql.push_str(&self.on_conflict(conflict, relation, &visible)?);
         }
@@ -174,7 +178,8 @@ impl Translator<'_> {
         relation: &Relation,
     ) -> Result<(Vec<String>, String), SqlError> {
         let wanted: Vec<Type> = listed.iter().map(|attribute| type_of(attribute)).collect();
-        let selected = self.query(query, Wish { types: Some(&wanted), inner: true, ..Wish::default() })?;
+        let selected =
+            self.query(query, Wish { types: Some(&wanted), inner: true, ..Wish::default() })?;
         let listed = fitting(listed, selected.columns.len(), named)?;
         for attribute in listed {
             check_given(attribute)?;
@@ -242,7 +247,10 @@ impl Translator<'_> {
                 let found = relation.constraints.iter().any(|constraint| {
                     matches!(constraint.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique)
                         && unique(&constraint.columns)
-                }) || relation.indexes.iter().any(|index| index.unique && unique(&index.columns));
+                }) || relation
+                    .indexes
+                    .iter()
+                    .any(|index| index.unique && unique(&index.columns));
                 if !found {
                     return Err(SqlError::new(
                         SqlState("42P10"),
@@ -287,12 +295,17 @@ impl Translator<'_> {
                     column.origin = (Oid(0), 0);
                 }
                 let scope = Scope {
-                    sources: vec![target_source(relation, visible), Source::new("excluded", excluded)],
+                    sources: vec![
+                        target_source(relation, visible),
+                        Source::new("excluded", excluded),
+                    ],
                 };
                 let outer = std::mem::replace(&mut self.scopes, vec![scope]);
                 let set = self.assignments(&update.assignments, relation);
                 let condition = match &update.selection {
-                    Some(condition) => self.condition(condition, "WHERE").map(|sql| format!(" WHERE {sql}")),
+                    Some(condition) => {
+                        self.condition(condition, "WHERE").map(|sql| format!(" WHERE {sql}"))
+                    }
                     None => Ok(String::new()),
                 };
                 self.scopes = outer;

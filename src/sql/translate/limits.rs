@@ -48,9 +48,7 @@ pub(super) fn check(text: &str) -> Result<(), SqlError> {
             Token::Word(_) if token.is("select") || token.is("from") || token.is("where") => {
                 chain = 0;
             }
-            Token::Word(_)
-                if token.is("union") || token.is("except") || token.is("intersect") =>
-            {
+            Token::Word(_) if token.is("union") || token.is("except") || token.is("intersect") => {
                 set_operations += 1;
             }
             _ => {}

@@ -127,7 +127,9 @@ struct Typed {
 enum Form {
     Plain,
     /// A column of a table, whose collation and affinity SQLite knows.
-    Column { not_null: bool },
+    Column {
+        not_null: bool,
+    },
     /// `$n`, from 1.
     Parameter(usize),
     /// A string literal, unescaped.
@@ -261,9 +263,11 @@ impl<'a> Translator<'a> {
         }
         if self.params.len() < number {
             let from = self.params.len();
-            self.params.extend((from..number).map(|at| {
-                self.context.param_types.get(at).copied().unwrap_or(Oid::UNSPECIFIED)
-            }));
+            self.params.extend(
+                (from..number).map(|at| {
+                    self.context.param_types.get(at).copied().unwrap_or(Oid::UNSPECIFIED)
+                }),
+            );
         }
         let known = self.params[number - 1];
         let oid = if types::is_unknown(known) { Oid::UNKNOWN } else { known };

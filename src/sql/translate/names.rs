@@ -29,9 +29,9 @@ pub(in crate::sql) fn last(name: &ObjectName) -> Option<String> {
 fn is_plain(name: &str) -> bool {
     let bytes = name.as_bytes();
     bytes.first().is_some_and(|byte| byte.is_ascii_lowercase() || *byte == b'_')
-        && bytes.iter().all(|byte| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_'
-        })
+        && bytes
+            .iter()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || *byte == b'_')
         && KEYWORDS.binary_search(&name).is_err()
 }
 

@@ -299,10 +299,7 @@ impl Translator<'_> {
             return self.compare_rows(lefts.clone(), op, rights.clone());
         }
         let (left, right) = self.meet(left, op, right)?;
-        Ok(Typed::compound(
-            format!("{} {op} {}", left.operand(), right.operand()),
-            Oid::BOOL,
-        ))
+        Ok(Typed::compound(format!("{} {op} {}", left.operand(), right.operand()), Oid::BOOL))
     }
 
     fn compare_rows(
@@ -312,7 +309,10 @@ impl Translator<'_> {
         rights: Vec<Typed>,
     ) -> Result<Typed, SqlError> {
         if lefts.len() != rights.len() {
-            return Err(SqlError::new(SqlState::SYNTAX_ERROR, "unequal number of entries in row expressions"));
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "unequal number of entries in row expressions",
+            ));
         }
         let (mut left_texts, mut right_texts) = (Vec::new(), Vec::new());
         for (left, right) in lefts.into_iter().zip(rights) {
@@ -335,7 +335,8 @@ impl Translator<'_> {
             oid if types::is_unknown(oid) => {
                 // Two untyped operands compare as text, unless a table of unknown
                 // columns stands behind one.
-                let opaque = |typed: &Typed| matches!(typed.form, Form::Plain | Form::Column { .. });
+                let opaque =
+                    |typed: &Typed| matches!(typed.form, Form::Plain | Form::Column { .. });
                 if opaque(&left) || opaque(&right) { Oid::UNKNOWN } else { Oid::TEXT }
             }
             oid => oid,
@@ -472,7 +473,10 @@ impl Translator<'_> {
                 rows.push(self.compare_rows(fields.clone(), "=", items)?.operand());
             }
             let any = balanced(&rows, "OR");
-            return Ok(Typed::compound(if negated { format!("NOT ({any})") } else { any }, Oid::BOOL));
+            return Ok(Typed::compound(
+                if negated { format!("NOT ({any})") } else { any },
+                Oid::BOOL,
+            ));
         }
         let mut oid = value.oid();
         for item in &list {
@@ -490,13 +494,17 @@ impl Translator<'_> {
                 tests.push(self.compare(value.clone(), "=", item)?.operand());
             }
             let any = balanced(&tests, "OR");
-            return Ok(Typed::compound(if negated { format!("NOT ({any})") } else { any }, Oid::BOOL));
+            return Ok(Typed::compound(
+                if negated { format!("NOT ({any})") } else { any },
+                Oid::BOOL,
+            ));
         }
-        let oid = if types::is_unknown(oid) && !matches!(value.form, Form::Plain | Form::Column { .. }) {
-            Oid::TEXT
-        } else {
-            oid
-        };
+        let oid =
+            if types::is_unknown(oid) && !matches!(value.form, Form::Plain | Form::Column { .. }) {
+                Oid::TEXT
+            } else {
+                oid
+            };
         let number = family(oid) == Family::Number;
         let mut texts = Vec::with_capacity(list.len());
         for item in list {
@@ -588,8 +596,12 @@ impl Translator<'_> {
         };
         if let Some(query) = subquery {
             match (&op, quantifier) {
-                (BinaryOperator::Eq, Quantifier::Any) => return self.in_subquery(left, query, false),
-                (BinaryOperator::NotEq, Quantifier::All) => return self.in_subquery(left, query, true),
+                (BinaryOperator::Eq, Quantifier::Any) => {
+                    return self.in_subquery(left, query, false);
+                }
+                (BinaryOperator::NotEq, Quantifier::All) => {
+                    return self.in_subquery(left, query, true);
+                }
                 _ => {}
             }
             let value = self.expression(left)?;
@@ -646,7 +658,10 @@ impl Translator<'_> {
                     let (mut value, item) = if number {
                         (self.comparable_number(value, oid)?, self.comparable_number(item, oid)?)
                     } else {
-                        (self.coerce(value, Type::plain(oid))?, self.coerce(item, Type::plain(oid))?)
+                        (
+                            self.coerce(value, Type::plain(oid))?,
+                            self.coerce(item, Type::plain(oid))?,
+                        )
                     };
                     if oid == Oid::NUMERIC {
                         value.sql = format!("{} COLLATE numeric", value.operand());
@@ -793,7 +808,10 @@ impl Translator<'_> {
         };
         // Floats add up in SQLite as in PostgreSQL, overflow to infinity aside.
         if oid == Oid::FLOAT8 && matches!(name, "add" | "sub" | "mul") {
-            return Ok(Typed::compound(format!("{} {op} {}", left.operand(), right.operand()), oid));
+            return Ok(Typed::compound(
+                format!("{} {op} {}", left.operand(), right.operand()),
+                oid,
+            ));
         }
         Ok(Typed::plain(format!("towline_{family}_{name}({}, {})", left.sql, right.sql), oid))
     }
@@ -823,17 +841,29 @@ impl Translator<'_> {
                 let date = self.coerce(date, Type::plain(Oid::TIMESTAMP))?;
                 call("towline_timestamp_add", &date, &time, Oid::TIMESTAMP)
             }
-            (Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ | Oid::TIME | Oid::TIMETZ, Plus, Oid::INTERVAL) => {
-                self.moved(left, right)
+            (
+                Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ | Oid::TIME | Oid::TIMETZ,
+                Plus,
+                Oid::INTERVAL,
+            ) => self.moved(left, right),
+            (
+                Oid::INTERVAL,
+                Plus,
+                Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ | Oid::TIME | Oid::TIMETZ,
+            ) => self.moved(right, left),
+            (
+                Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ | Oid::TIME | Oid::TIMETZ,
+                Minus,
+                Oid::INTERVAL,
+            ) => self.moved(left, negate(&right)),
+            (Oid::TIME, Minus, Oid::TIME) => {
+                call("towline_time_diff", &left, &right, Oid::INTERVAL)
             }
-            (Oid::INTERVAL, Plus, Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ | Oid::TIME | Oid::TIMETZ) => {
-                self.moved(right, left)
-            }
-            (Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ | Oid::TIME | Oid::TIMETZ, Minus, Oid::INTERVAL) => {
-                self.moved(left, negate(&right))
-            }
-            (Oid::TIME, Minus, Oid::TIME) => call("towline_time_diff", &left, &right, Oid::INTERVAL),
-            (Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ, Minus, Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ) => {
+            (
+                Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ,
+                Minus,
+                Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ,
+            ) => {
                 let oid = if l == Oid::TIMESTAMPTZ || r == Oid::TIMESTAMPTZ {
                     Oid::TIMESTAMPTZ
                 } else {
@@ -861,7 +891,9 @@ impl Translator<'_> {
                 let divisor = self.coerce(right, Type::plain(Oid::FLOAT8))?;
                 call("towline_interval_div", &left, &divisor, Oid::INTERVAL)
             }
-            (Oid::JSONB, Minus, _) if family(r) == Family::String || is_integer(r) || family(r) == Family::Array => {
+            (Oid::JSONB, Minus, _)
+                if family(r) == Family::String || is_integer(r) || family(r) == Family::Array =>
+            {
                 call("towline_jsonb_delete", &left, &right, Oid::JSONB)
             }
             _ => Err(undefined_operator(Some(l), &op.to_string(), r)),
@@ -1002,10 +1034,7 @@ impl Translator<'_> {
             ));
         }
         let (left, right) = self.same_arrays(left, "@>", right)?;
-        Ok(Typed::plain(
-            format!("towline_array_contains({}, {})", left.sql, right.sql),
-            Oid::BOOL,
-        ))
+        Ok(Typed::plain(format!("towline_array_contains({}, {})", left.sql, right.sql), Oid::BOOL))
     }
 
     fn json_operator(

@@ -55,8 +55,9 @@ impl Translator<'_> {
             return self.select_into(query, select, into);
         }
         // WITH … INSERT, UPDATE, DELETE.
-        if let SetExpr::Insert(statement) | SetExpr::Update(statement) | SetExpr::Delete(statement) =
-            &*query.body
+        if let SetExpr::Insert(statement)
+        | SetExpr::Update(statement)
+        | SetExpr::Delete(statement) = &*query.body
         {
             let outer = self.ctes.len();
             let with = self.with(query.with.as_ref())?;
@@ -119,7 +120,12 @@ impl Translator<'_> {
         Ok(selected)
     }
 
-    fn body(&mut self, body: &SetExpr, tail: Tail<'_>, wish: Wish<'_>) -> Result<Selected, SqlError> {
+    fn body(
+        &mut self,
+        body: &SetExpr,
+        tail: Tail<'_>,
+        wish: Wish<'_>,
+    ) -> Result<Selected, SqlError> {
         match body {
             SetExpr::Select(select) => self.select(select, tail, wish),
             SetExpr::Query(inner) if tail.is_empty() => self.query(inner, wish),
@@ -197,10 +203,8 @@ impl Translator<'_> {
                 self.ctes.push(named(&first));
                 let wanted: Vec<Type> = first.columns.iter().map(|column| column.ty).collect();
                 let plain = plain_query((**right).clone());
-                let second = self.query(
-                    &plain,
-                    Wish { inner: true, types: Some(&wanted), ..Wish::default() },
-                )?;
+                let second = self
+                    .query(&plain, Wish { inner: true, types: Some(&wanted), ..Wish::default() })?;
                 let second = self.branch(second, &wanted)?;
                 self.ctes.truncate(outer);
                 let all = if *set_quantifier == SetQuantifier::All { " ALL" } else { "" };
@@ -256,8 +260,9 @@ impl Translator<'_> {
             return Err(SqlError::unsupported("this kind of SELECT"));
         }
         if let Some(into) = &select.into {
-            return Err(super::syntax::syntax_error("INTO", None))
-                .map_err(|error: SqlError| error.with_detail(format!("{into} is not allowed here")));
+            return Err(super::syntax::syntax_error("INTO", None)).map_err(|error: SqlError| {
+                error.with_detail(format!("{into} is not allowed here"))
+            });
         }
         self.scopes.push(Scope::default());
         let result = self.select_in_scope(select, tail, wish);
@@ -312,7 +317,8 @@ impl Translator<'_> {
         }
         sql.push_str(&self.limit(tail.query)?);
         self.settle_items(&mut items, wish)?;
-        let distinct = if matches!(select.distinct, Some(Distinct::Distinct)) { "DISTINCT " } else { "" };
+        let distinct =
+            if matches!(select.distinct, Some(Distinct::Distinct)) { "DISTINCT " } else { "" };
         let sql = format!("SELECT {distinct}{}{sql}", item_list(&items, wish));
         Ok(Selected { sql, columns: items.into_iter().map(|item| item.column).collect() })
     }
@@ -391,14 +397,20 @@ impl Translator<'_> {
                         })?;
                     items.extend(expand(source, false));
                 }
-                other => return Err(SqlError::unsupported(format_args!("{other} in a select list"))),
+                other => {
+                    return Err(SqlError::unsupported(format_args!("{other} in a select list")));
+                }
             }
         }
         if let Some(names) = wish.names {
             if names.len() > items.len() {
                 return Err(SqlError::new(
                     SqlState("42P10"),
-                    format!("{} columns available but {} columns specified", items.len(), names.len()),
+                    format!(
+                        "{} columns available but {} columns specified",
+                        items.len(),
+                        names.len()
+                    ),
                 ));
             }
             for (item, name) in items.iter_mut().zip(names) {
@@ -439,15 +451,13 @@ impl Translator<'_> {
             let typed = match (expr, self.settled(expr)) {
                 (_, Ok(typed)) => typed,
                 // A name that is no input column may be an output column.
-                (Expr::Identifier(ident), Err(error)) => {
-                    match output_position(ident, items) {
-                        Some(at) => {
-                            texts.push((at + 1).to_string());
-                            continue;
-                        }
-                        None => return Err(error),
+                (Expr::Identifier(ident), Err(error)) => match output_position(ident, items) {
+                    Some(at) => {
+                        texts.push((at + 1).to_string());
+                        continue;
                     }
-                }
+                    None => return Err(error),
+                },
                 (_, Err(error)) => return Err(error),
             };
             if matches!(typed.form, Form::Number(_) | Form::Text(_)) {
@@ -487,7 +497,9 @@ impl Translator<'_> {
                     // A column sorts under its own name, so that its index serves.
                     match item.typed.form {
                         Form::Column { .. } => item.typed.clone(),
-                        _ => Typed { sql: (at + 1).to_string(), atomic: true, ..item.typed.clone() },
+                        _ => {
+                            Typed { sql: (at + 1).to_string(), atomic: true, ..item.typed.clone() }
+                        }
                     }
                 }
                 None => self.settled(&item.expr)?,
@@ -514,19 +526,26 @@ impl Translator<'_> {
                     offset.as_ref().map(|offset| &offset.value),
                 )
             }
-            (Some(LimitClause::OffsetCommaLimit { offset, limit }), _) => (Some(limit), Some(offset)),
+            (Some(LimitClause::OffsetCommaLimit { offset, limit }), _) => {
+                (Some(limit), Some(offset))
+            }
             (None, Some(fetch)) => (fetch.quantity.as_ref(), None),
         };
         let one_row = query.fetch.as_ref().is_some_and(|fetch| fetch.quantity.is_none());
         let mut bound = |expr: Option<&Expr>, all: &str| -> Result<Option<String>, SqlError> {
             let Some(expr) = expr else { return Ok(None) };
             let typed = self.expression(expr)?;
-            let typed = self.convert(typed, Type::plain(Oid::INT8), super::cast::How::Assignment)?;
+            let typed =
+                self.convert(typed, Type::plain(Oid::INT8), super::cast::How::Assignment)?;
             Ok(match &typed.form {
                 Form::Null => None,
                 Form::Number(text) if text.starts_with('-') => {
-                    let (state, word) = if all == "-1" { ("2201W", "LIMIT") } else { ("2201X", "OFFSET") };
-                    return Err(SqlError::new(SqlState(state), format!("{word} must not be negative")));
+                    let (state, word) =
+                        if all == "-1" { ("2201W", "LIMIT") } else { ("2201X", "OFFSET") };
+                    return Err(SqlError::new(
+                        SqlState(state),
+                        format!("{word} must not be negative"),
+                    ));
                 }
                 Form::Number(text) => Some(text.clone()),
                 // NULL means none.
@@ -599,25 +618,32 @@ impl Translator<'_> {
         let mut sorted = Vec::new();
         if let Some(OrderBy { kind: OrderByKind::Expressions(exprs), .. }) = &tail.query.order_by {
             for item in exprs {
-                let at = position_of(&item.expr).map(|position| position as usize - 1).or_else(|| {
-                    match &item.expr {
-                        Expr::Identifier(ident) => output_position(ident, &items),
-                        _ => None,
-                    }
-                });
+                let at =
+                    position_of(&item.expr).map(|position| position as usize - 1).or_else(|| {
+                        match &item.expr {
+                            Expr::Identifier(ident) => output_position(ident, &items),
+                            _ => None,
+                        }
+                    });
                 let typed = match at.and_then(|at| items.get(at)) {
                     Some(item) => item.typed.clone(),
                     None => self.settled(&item.expr)?,
                 };
                 order.push(order_item(&typed, item)?);
                 let key = format!("towline_key{}", sorted.len() + 1);
-                keys_outside.push(order_item(&Typed { sql: key.clone(), form: Form::Plain, ..typed.clone() }, item)?);
+                keys_outside.push(order_item(
+                    &Typed { sql: key.clone(), form: Form::Plain, ..typed.clone() },
+                    item,
+                )?);
                 sorted.push(format!("{} AS {key}", typed.sql));
             }
         }
         self.settle_items(&mut items, wish)?;
-        let window_order =
-            if order.is_empty() { String::new() } else { format!(" ORDER BY {}", order.join(", ")) };
+        let window_order = if order.is_empty() {
+            String::new()
+        } else {
+            format!(" ORDER BY {}", order.join(", "))
+        };
         let mut inside = item_list(&items, Wish { inner: true, ..wish });
         for key in sorted {
             inside.push_str(&format!(", {key}"));
@@ -691,7 +717,11 @@ impl Translator<'_> {
             if names.len() > columns.len() {
                 return Err(SqlError::new(
                     SqlState("42P10"),
-                    format!("{} columns available but {} columns specified", columns.len(), names.len()),
+                    format!(
+                        "{} columns available but {} columns specified",
+                        columns.len(),
+                        names.len()
+                    ),
                 ));
             }
             for (column, name) in columns.iter_mut().zip(names) {
@@ -733,7 +763,11 @@ impl Translator<'_> {
         let hinted = hints.iter().all(|ty| !types::is_unknown(ty.oid));
         let second = self.query(
             &plain_query((**right).clone()),
-            Wish { inner: true, types: if hinted { Some(&hints) } else { wish.types }, names: None },
+            Wish {
+                inner: true,
+                types: if hinted { Some(&hints) } else { wish.types },
+                names: None,
+            },
         )?;
         if first.columns.len() != second.columns.len() {
             return Err(SqlError::new(

@@ -18,7 +18,10 @@ pub(super) struct Returned {
 
 /// A table's columns under the name that the statement gives it.
 pub(super) fn target_source(relation: &Relation, alias: &str) -> Source {
-    Source { schema: Some("public".to_owned()), ..Source::new(alias, source::relation_columns(relation)) }
+    Source {
+        schema: Some("public".to_owned()),
+        ..Source::new(alias, source::relation_columns(relation))
+    }
 }
 
 /// Refuses to change what is no table.
@@ -102,9 +105,14 @@ impl Translator<'_> {
         value: &Expr,
         relation: &Relation,
     ) -> Result<String, SqlError> {
-        let mismatch =
-            || SqlError::new(SqlState::SYNTAX_ERROR, "number of columns does not match number of values");
-        let names: Vec<String> = attributes.iter().map(|attribute| names::quote(&attribute.name)).collect();
+        let mismatch = || {
+            SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "number of columns does not match number of values",
+            )
+        };
+        let names: Vec<String> =
+            attributes.iter().map(|attribute| names::quote(&attribute.name)).collect();
         match value {
             Expr::Tuple(fields) => {
                 if fields.len() != attributes.len() {
@@ -122,16 +130,19 @@ impl Translator<'_> {
                 Ok(format!("{} = {value}", names[0]))
             }
             Expr::Subquery(query) => {
-                let wanted: Vec<Type> = attributes.iter().map(|attribute| type_of(attribute)).collect();
-                let selected =
-                    self.query(query, Wish { types: Some(&wanted), inner: true, ..Wish::default() })?;
+                let wanted: Vec<Type> =
+                    attributes.iter().map(|attribute| type_of(attribute)).collect();
+                let selected = self
+                    .query(query, Wish { types: Some(&wanted), inner: true, ..Wish::default() })?;
                 if selected.columns.len() != attributes.len() {
                     return Err(mismatch());
                 }
                 let sql = self.with_column_types(selected, &wanted)?;
                 Ok(format!("({}) = ({sql})", names.join(", ")))
             }
-            other => Err(SqlError::unsupported(format_args!("{other} as the source of several columns"))),
+            other => {
+                Err(SqlError::unsupported(format_args!("{other} as the source of several columns")))
+            }
         }
     }
 
@@ -166,10 +177,9 @@ impl Translator<'_> {
         }
         if attribute.identity.is_some() {
             let sequence = self.context.catalog.sequences.values().find(|sequence| {
-                sequence
-                    .owner
-                    .as_ref()
-                    .is_some_and(|(table, column)| *table == relation.name && *column == attribute.name)
+                sequence.owner.as_ref().is_some_and(|(table, column)| {
+                    *table == relation.name && *column == attribute.name
+                })
             });
             if let Some(sequence) = sequence {
                 self.leader = true;
@@ -198,7 +208,10 @@ pub(super) fn type_of(attribute: &Attribute) -> Type {
 }
 
 /// The column an assignment names; it may be qualified by the table.
-fn assigned_column<'r>(relation: &'r Relation, name: &ObjectName) -> Result<&'r Attribute, SqlError> {
+fn assigned_column<'r>(
+    relation: &'r Relation,
+    name: &ObjectName,
+) -> Result<&'r Attribute, SqlError> {
     let column = names::last(name).unwrap_or_default();
     relation
         .attributes

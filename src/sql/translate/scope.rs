@@ -94,7 +94,8 @@ pub(super) fn find_qualified<'a>(
 ) -> Result<Found<'a>, SqlError> {
     for (level, scope) in scopes.iter().rev().enumerate() {
         let Some(source) = scope.sources.iter().find(|source| {
-            source.alias == table && schema.is_none_or(|schema| source.schema.as_deref() == Some(schema))
+            source.alias == table
+                && schema.is_none_or(|schema| source.schema.as_deref() == Some(schema))
         }) else {
             continue;
         };

@@ -17,7 +17,6 @@ impl Source {
     pub(super) fn new(alias: impl Into<String>, columns: Vec<SourceColumn>) -> Self {
         Self { alias: alias.into(), schema: None, columns, open: false }
     }
-
 }
 
 /// A relation's columns as a source.
@@ -68,7 +67,9 @@ impl Translator<'_> {
     /// Appends a join to what is on its left, which began at source `first`.
     fn join(&mut self, sql: &mut String, join: &Join, first: usize) -> Result<(), SqlError> {
         let (word, constraint) = match &join.join_operator {
-            JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => ("JOIN", constraint),
+            JoinOperator::Join(constraint) | JoinOperator::Inner(constraint) => {
+                ("JOIN", constraint)
+            }
             JoinOperator::CrossJoin(constraint) => ("JOIN", constraint),
             JoinOperator::Left(constraint) | JoinOperator::LeftOuter(constraint) => {
                 ("LEFT JOIN", constraint)
@@ -81,7 +82,9 @@ impl Translator<'_> {
         };
         let middle = self.sources_count();
         let right = self.factor(&join.relation)?;
-        if word != "JOIN" && let Some(scope) = self.scopes.last_mut() {
+        if word != "JOIN"
+            && let Some(scope) = self.scopes.last_mut()
+        {
             // The other side may be filled up with NULLs.
             let filled = match word {
                 "LEFT JOIN" => middle..scope.sources.len(),
@@ -161,10 +164,15 @@ impl Translator<'_> {
             let missing = |side: &str| {
                 SqlError::new(
                     SqlState::UNDEFINED_COLUMN,
-                    format!("column \"{name}\" specified in USING clause does not exist in {side} table"),
+                    format!(
+                        "column \"{name}\" specified in USING clause does not exist in {side} table"
+                    ),
                 )
             };
-            fn find<'s>(side: &'s mut [Source], name: &str) -> Option<(String, &'s mut SourceColumn)> {
+            fn find<'s>(
+                side: &'s mut [Source],
+                name: &str,
+            ) -> Option<(String, &'s mut SourceColumn)> {
                 side.iter_mut().find_map(|source| {
                     let alias = source.alias.clone();
                     let column = source
@@ -195,16 +203,23 @@ impl Translator<'_> {
 
     fn factor(&mut self, factor: &TableFactor) -> Result<String, SqlError> {
         match factor {
-            TableFactor::Table { name, alias, args: None, with_ordinality: false, sample: None, .. } => {
-                self.named_table(name, alias.as_ref())
-            }
+            TableFactor::Table {
+                name,
+                alias,
+                args: None,
+                with_ordinality: false,
+                sample: None,
+                ..
+            } => self.named_table(name, alias.as_ref()),
             TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } => {
                 self.function_source(name, &args.args, *with_ordinality, alias.as_ref())
             }
             TableFactor::Function { name, args, with_ordinality, alias, .. } => {
                 self.function_source(name, args, *with_ordinality, alias.as_ref())
             }
-            TableFactor::UNNEST { alias, array_exprs, with_offset: false, with_ordinality, .. } => {
+            TableFactor::UNNEST {
+                alias, array_exprs, with_offset: false, with_ordinality, ..
+            } => {
                 let arguments = self.expressions(array_exprs)?;
                 self.set_returning_source("unnest", arguments, *with_ordinality, alias.as_ref())
             }
@@ -224,7 +239,10 @@ impl Translator<'_> {
     fn add_source(&mut self, source: Source) -> Result<(), SqlError> {
         let Some(scope) = self.scopes.last_mut() else { return Ok(()) };
         if !source.alias.is_empty()
-            && scope.sources.iter().any(|other| other.alias == source.alias && other.schema == source.schema)
+            && scope
+                .sources
+                .iter()
+                .any(|other| other.alias == source.alias && other.schema == source.schema)
         {
             return Err(SqlError::new(
                 SqlState("42712"),
@@ -285,7 +303,11 @@ impl Translator<'_> {
                     ..SourceColumn::new(column.name, Type::plain(column.oid))
                 })
                 .collect();
-            (format!("{}.{}", system.schema, names::quote(&table)), columns, Some(system.schema.to_owned()))
+            (
+                format!("{}.{}", system.schema, names::quote(&table)),
+                columns,
+                Some(system.schema.to_owned()),
+            )
         } else {
             if !matches!(schema, None | Some("public")) || table.starts_with(RESERVED_PREFIX) {
                 return Err(missing(self));
@@ -407,8 +429,8 @@ impl Translator<'_> {
         let selected = match alone {
             Ok(selected) => self.settle_columns(selected)?,
             Err(error) => {
-                let unseen =
-                    error.state == SqlState::UNDEFINED_COLUMN || error.state == SqlState::UNDEFINED_TABLE;
+                let unseen = error.state == SqlState::UNDEFINED_COLUMN
+                    || error.state == SqlState::UNDEFINED_TABLE;
                 if lateral && unseen {
                     return self.lateral(subquery, &visible, wish);
                 }
@@ -446,8 +468,9 @@ impl Translator<'_> {
         let row = select.from.is_empty() && select.selection.is_none() && ungrouped;
         self.scopes.push(Scope::default());
         let result = if row {
-            self.projection(&select.projection, wish)
-                .map(|items| items.into_iter().map(|item| (item.typed.operand(), item.column)).collect())
+            self.projection(&select.projection, wish).map(|items| {
+                items.into_iter().map(|item| (item.typed.operand(), item.column)).collect()
+            })
         } else if ungrouped && every_item_aggregates(select) {
             self.aggregated_row(subquery, wish)
         } else {

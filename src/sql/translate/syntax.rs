@@ -99,7 +99,8 @@ pub(super) fn position(text: &str, line: u64, column: u64) -> Option<usize> {
         return None;
     }
     let skip = usize::try_from(line - 1).ok()?;
-    let before: usize = text.split_inclusive('\n').take(skip).map(|line| line.chars().count()).sum();
+    let before: usize =
+        text.split_inclusive('\n').take(skip).map(|line| line.chars().count()).sum();
     Some(before + usize::try_from(column).ok()?)
 }
 

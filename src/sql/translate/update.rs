@@ -19,7 +19,8 @@ impl Translator<'_> {
         }
         let relation = self.target(name)?;
         check_table(relation, "update")?;
-        let visible = alias.as_ref().map_or_else(|| relation.name.clone(), |alias| names::fold(&alias.name));
+        let visible =
+            alias.as_ref().map_or_else(|| relation.name.clone(), |alias| names::fold(&alias.name));
         self.scopes.push(Scope { sources: vec![target_source(relation, &visible)] });
         let result = self.update_in_scope(update, relation, &visible, with);
         self.scopes.pop();

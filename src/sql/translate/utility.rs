@@ -79,13 +79,13 @@ pub(super) fn translate(
             words.done(Kind::Listen(channel), "LISTEN")?
         }
         "unlisten" => {
-            let channel =
-                if words.scanner.take_symbol(b'*') { None } else { Some(words.name()?) };
+            let channel = if words.scanner.take_symbol(b'*') { None } else { Some(words.name()?) };
             words.done(Kind::Unlisten(channel), "UNLISTEN")?
         }
         "notify" => {
             let channel = words.name()?;
-            let payload = if words.scanner.take_symbol(b',') { words.string()? } else { String::new() };
+            let payload =
+                if words.scanner.take_symbol(b',') { words.string()? } else { String::new() };
             words.done(Kind::Notify { channel, payload }, "NOTIFY")?
         }
         "lock" => plain(Kind::Lock, "LOCK TABLE"),
@@ -302,7 +302,8 @@ impl Words<'_> {
         }
         if self.take("names") {
             let value = self.setting_value()?;
-            return self.done(Kind::Set { name: "client_encoding".to_owned(), value, local }, "SET");
+            return self
+                .done(Kind::Set { name: "client_encoding".to_owned(), value, local }, "SET");
         }
         if self.take("role") {
             let value = self.setting_value()?;
@@ -512,7 +513,10 @@ impl Words<'_> {
         }
         for word in ["first", "last", "absolute", "relative"] {
             if self.take(word) {
-                return Err(SqlError::unsupported(format_args!("FETCH {}", word.to_ascii_uppercase())));
+                return Err(SqlError::unsupported(format_args!(
+                    "FETCH {}",
+                    word.to_ascii_uppercase()
+                )));
             }
         }
         let backward = self.take("backward");

@@ -43,7 +43,10 @@ impl Translator<'_> {
                 if alter.if_exists {
                     return Ok(nothing("ALTER TABLE"));
                 }
-                return match (self.context.catalog.sequences.contains_key(&name), self.find_index(&name)) {
+                return match (
+                    self.context.catalog.sequences.contains_key(&name),
+                    self.find_index(&name),
+                ) {
                     (false, None) => Err(error),
                     _ => Ok(nothing("ALTER TABLE")),
                 };
@@ -109,9 +112,12 @@ impl Translator<'_> {
                 }
                 Ok(())
             }
-            AlterTableOperation::RenameColumn { old_column_name, new_column_name } => {
-                self.rename_column(change, &names::fold(old_column_name), &names::fold(new_column_name))
-            }
+            AlterTableOperation::RenameColumn { old_column_name, new_column_name } => self
+                .rename_column(
+                    change,
+                    &names::fold(old_column_name),
+                    &names::fold(new_column_name),
+                ),
             AlterTableOperation::AddConstraint { constraint, .. } => {
                 self.draft_constraint(&mut change.draft, constraint)?;
                 self.check_constraint(change, constraint)
@@ -128,7 +134,10 @@ impl Translator<'_> {
                     }
                     return Err(SqlError::new(
                         SqlState::UNDEFINED_OBJECT,
-                        format!("constraint \"{name}\" of relation \"{}\" does not exist", relation.name),
+                        format!(
+                            "constraint \"{name}\" of relation \"{}\" does not exist",
+                            relation.name
+                        ),
                     ));
                 }
                 change.rebuild = true;
@@ -144,7 +153,10 @@ impl Translator<'_> {
                     .ok_or_else(|| {
                         SqlError::new(
                             SqlState::UNDEFINED_OBJECT,
-                            format!("constraint \"{old_name}\" for table \"{}\" does not exist", relation.name),
+                            format!(
+                                "constraint \"{old_name}\" for table \"{}\" does not exist",
+                                relation.name
+                            ),
                         )
                     })?;
                 constraint.name.clone_from(&new_name);
@@ -188,11 +200,15 @@ impl Translator<'_> {
         let relation = change.draft.relation.clone();
         let Some(attribute) = relation.attributes.last() else { return Ok(()) };
         // A generated column fills itself; the fill of the others is their default.
-        let sequence = change.draft.sequences.iter().find(|sequence| {
-            sequence.owner.as_ref().is_some_and(|(_, owned)| *owned == name)
-        });
+        let sequence = change
+            .draft
+            .sequences
+            .iter()
+            .find(|sequence| sequence.owner.as_ref().is_some_and(|(_, owned)| *owned == name));
         let fill = match (sequence, attribute.identity) {
-            (Some(sequence), Some(_)) => format!("nextval({})", names::quote_literal(&sequence.name)),
+            (Some(sequence), Some(_)) => {
+                format!("nextval({})", names::quote_literal(&sequence.name))
+            }
             _ => self.default_value(attribute, &relation)?,
         };
         let constant = fill == "NULL" || is_constant(&fill);
@@ -230,7 +246,8 @@ impl Translator<'_> {
         cascade: bool,
     ) -> Result<(), SqlError> {
         let relation = &mut change.draft.relation;
-        let Some(at) = relation.attributes.iter().position(|attribute| attribute.name == column) else {
+        let Some(at) = relation.attributes.iter().position(|attribute| attribute.name == column)
+        else {
             if if_exists {
                 return Ok(());
             }
@@ -273,12 +290,7 @@ impl Translator<'_> {
         Ok(())
     }
 
-    fn rename_column(
-        &mut self,
-        change: &mut Change,
-        old: &str,
-        new: &str,
-    ) -> Result<(), SqlError> {
+    fn rename_column(&mut self, change: &mut Change, old: &str, new: &str) -> Result<(), SqlError> {
         let relation = &mut change.draft.relation;
         if relation.attributes.iter().any(|attribute| attribute.name == new) {
             return Err(SqlError::new(
@@ -287,7 +299,9 @@ impl Translator<'_> {
             ));
         }
         let table = relation.name.clone();
-        let Some(attribute) = relation.attributes.iter_mut().find(|attribute| attribute.name == old) else {
+        let Some(attribute) =
+            relation.attributes.iter_mut().find(|attribute| attribute.name == old)
+        else {
             return Err(SqlError::new(
                 SqlState::UNDEFINED_COLUMN,
                 format!("column \"{old}\" does not exist"),
@@ -562,10 +576,17 @@ impl Translator<'_> {
         let statements = vec![
             format!("ALTER TABLE {} RENAME TO {}", names::quote(old), names::quote(&new)),
             format!("UPDATE towline_relation SET name = {new_text} WHERE name = {old_text}"),
-            format!("UPDATE towline_sequence SET owner_table = {new_text} WHERE owner_table = {old_text}"),
+            format!(
+                "UPDATE towline_sequence SET owner_table = {new_text} WHERE owner_table = {old_text}"
+            ),
             format!("UPDATE towline_constraint SET target = {new_text} WHERE target = {old_text}"),
         ];
-        Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed("ALTER TABLE"), Vec::new(), statements))
+        Ok(translated(
+            Kind::Ddl { rebuild: false },
+            Tag::Fixed("ALTER TABLE"),
+            Vec::new(),
+            statements,
+        ))
     }
 }
 

@@ -3,9 +3,9 @@
 
 use sqlparser::ast::{
     CheckConstraint, ColumnDef, ColumnOption, ConstraintCharacteristics, CreateTable,
-    CreateTableLikeKind, CreateTableOptions, DataType, DeferrableInitial, Expr, ForeignKeyConstraint,
-    GeneratedAs, GeneratedExpressionMode, Ident, IndexColumn, Query, ReferentialAction, Select,
-    SelectInto, SequenceOptions, SetExpr, TableConstraint, Value,
+    CreateTableLikeKind, CreateTableOptions, DataType, DeferrableInitial, Expr,
+    ForeignKeyConstraint, GeneratedAs, GeneratedExpressionMode, Ident, IndexColumn, Query,
+    ReferentialAction, Select, SelectInto, SequenceOptions, SetExpr, TableConstraint, Value,
 };
 
 use super::rows::{self, Oids};
@@ -43,7 +43,9 @@ impl Translator<'_> {
         }
         // Storage parameters are PostgreSQL's own affair.
         match &create.table_options {
-            CreateTableOptions::None | CreateTableOptions::With(_) | CreateTableOptions::Plain(_) => {}
+            CreateTableOptions::None
+            | CreateTableOptions::With(_)
+            | CreateTableOptions::Plain(_) => {}
             _ => return Err(SqlError::unsupported("these table options")),
         }
         let name = self.new_name(&create.name)?;
@@ -68,7 +70,9 @@ impl Translator<'_> {
             },
             sequences: Vec::new(),
         };
-        if let Some(CreateTableLikeKind::Parenthesized(like) | CreateTableLikeKind::Plain(like)) = &create.like {
+        if let Some(CreateTableLikeKind::Parenthesized(like) | CreateTableLikeKind::Plain(like)) =
+            &create.like
+        {
             let other = self.target(&like.name)?;
             draft.relation.attributes = other
                 .attributes
@@ -89,7 +93,12 @@ impl Translator<'_> {
         }
         let mut statements = vec![self.table_sql(&draft.relation, &draft.relation.name)?];
         statements.extend(described(&draft));
-        Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed("CREATE TABLE"), Vec::new(), statements))
+        Ok(translated(
+            Kind::Ddl { rebuild: false },
+            Tag::Fixed("CREATE TABLE"),
+            Vec::new(),
+            statements,
+        ))
     }
 
     /// Adds a column, with what its options say.
@@ -119,7 +128,8 @@ impl Translator<'_> {
         if is_serial(&column.data_type) {
             let sequence = self.draft_sequence(draft, &name, ty.oid, &[])?;
             attribute.not_null = true;
-            attribute.default = Some(format!("nextval('{}'::regclass)", sequence.replace('\'', "''")));
+            attribute.default =
+                Some(format!("nextval('{}'::regclass)", sequence.replace('\'', "''")));
         }
         draft.relation.attributes.push(attribute);
         let at = draft.relation.attributes.len() - 1;
@@ -134,35 +144,50 @@ impl Translator<'_> {
                 ColumnOption::PrimaryKey(_) => {
                     self.draft_key(draft, given, vec![name.clone()], true)?;
                 }
-                ColumnOption::Unique(_) => self.draft_key(draft, given, vec![name.clone()], false)?,
+                ColumnOption::Unique(_) => {
+                    self.draft_key(draft, given, vec![name.clone()], false)?
+                }
                 ColumnOption::Check(check) => {
                     self.draft_check(draft, check.name.as_ref().or(given), check, Some(&name))?;
                 }
                 ColumnOption::ForeignKey(key) => {
-                    self.draft_foreign_key(draft, key.name.as_ref().or(given), vec![name.clone()], key)?;
+                    self.draft_foreign_key(
+                        draft,
+                        key.name.as_ref().or(given),
+                        vec![name.clone()],
+                        key,
+                    )?;
                 }
-                ColumnOption::Generated { generated_as, sequence_options, generation_expr, generation_expr_mode, .. } => {
-                    match (generated_as, generation_expr) {
-                        (GeneratedAs::ExpStored, Some(expr)) | (GeneratedAs::Always, Some(expr)) => {
-                            if let Some(GeneratedExpressionMode::Virtual) = generation_expr_mode {
-                                return Err(SqlError::unsupported("a virtual generated column"));
-                            }
-                            draft.relation.attributes[at].generated = Some(expr.to_string());
+                ColumnOption::Generated {
+                    generated_as,
+                    sequence_options,
+                    generation_expr,
+                    generation_expr_mode,
+                    ..
+                } => match (generated_as, generation_expr) {
+                    (GeneratedAs::ExpStored, Some(expr)) | (GeneratedAs::Always, Some(expr)) => {
+                        if let Some(GeneratedExpressionMode::Virtual) = generation_expr_mode {
+                            return Err(SqlError::unsupported("a virtual generated column"));
                         }
-                        (kind, _) => {
-                            let options = sequence_options.as_deref().unwrap_or_default();
-                            self.draft_sequence(draft, &name, ty.oid, options)?;
-                            let attribute = &mut draft.relation.attributes[at];
-                            attribute.not_null = true;
-                            attribute.identity = Some(match kind {
-                                GeneratedAs::ByDefault => Identity::ByDefault,
-                                _ => Identity::Always,
-                            });
-                        }
+                        draft.relation.attributes[at].generated = Some(expr.to_string());
                     }
-                }
+                    (kind, _) => {
+                        let options = sequence_options.as_deref().unwrap_or_default();
+                        self.draft_sequence(draft, &name, ty.oid, options)?;
+                        let attribute = &mut draft.relation.attributes[at];
+                        attribute.not_null = true;
+                        attribute.identity = Some(match kind {
+                            GeneratedAs::ByDefault => Identity::ByDefault,
+                            _ => Identity::Always,
+                        });
+                    }
+                },
                 ColumnOption::Collation(_) | ColumnOption::Comment(_) => {}
-                other => return Err(SqlError::unsupported(format_args!("{other} in a column of {table}"))),
+                other => {
+                    return Err(SqlError::unsupported(format_args!(
+                        "{other} in a column of {table}"
+                    )));
+                }
             }
         }
         Ok(())
@@ -214,7 +239,9 @@ impl Translator<'_> {
                 let columns = key_columns(&key.columns)?;
                 self.draft_key(draft, key.name.as_ref(), columns, false)
             }
-            TableConstraint::Check(check) => self.draft_check(draft, check.name.as_ref(), check, None),
+            TableConstraint::Check(check) => {
+                self.draft_check(draft, check.name.as_ref(), check, None)
+            }
             TableConstraint::ForeignKey(key) => {
                 let columns = key.columns.iter().map(names::fold).collect();
                 self.draft_foreign_key(draft, key.name.as_ref(), columns, key)
@@ -231,7 +258,8 @@ impl Translator<'_> {
         columns: Vec<String>,
         primary: bool,
     ) -> Result<(), SqlError> {
-        let is_primary = |constraint: &Constraint| matches!(constraint.kind, ConstraintKind::PrimaryKey);
+        let is_primary =
+            |constraint: &Constraint| matches!(constraint.kind, ConstraintKind::PrimaryKey);
         if primary && draft.relation.constraints.iter().any(is_primary) {
             return Err(SqlError::new(
                 SqlState("42P16"),
@@ -281,9 +309,11 @@ impl Translator<'_> {
     ) -> Result<(), SqlError> {
         let name = match name {
             Some(name) => names::fold(name),
-            None => chosen_name(&draft.relation.name, column.unwrap_or_default(), "check", |name| {
-                Self::is_constraint(draft, name)
-            }),
+            None => {
+                chosen_name(&draft.relation.name, column.unwrap_or_default(), "check", |name| {
+                    Self::is_constraint(draft, name)
+                })
+            }
         };
         check_new_constraint(draft, &name)?;
         draft.relation.constraints.push(Constraint {
@@ -308,7 +338,9 @@ impl Translator<'_> {
             if !draft.relation.attributes.iter().any(|attribute| attribute.name == *column) {
                 return Err(SqlError::new(
                     SqlState::UNDEFINED_COLUMN,
-                    format!("column \"{column}\" referenced in foreign key constraint does not exist"),
+                    format!(
+                        "column \"{column}\" referenced in foreign key constraint does not exist"
+                    ),
                 ));
             }
         }
@@ -318,7 +350,8 @@ impl Translator<'_> {
         } else {
             self.target(&key.foreign_table)?
         };
-        let mut target_columns: Vec<String> = key.referred_columns.iter().map(names::fold).collect();
+        let mut target_columns: Vec<String> =
+            key.referred_columns.iter().map(names::fold).collect();
         if target_columns.is_empty() {
             target_columns = referenced
                 .constraints
@@ -385,7 +418,11 @@ impl Translator<'_> {
     }
 
     /// CREATE TABLE for SQLite, from a description, under the name `as_name`.
-    pub(super) fn table_sql(&mut self, relation: &Relation, as_name: &str) -> Result<String, SqlError> {
+    pub(super) fn table_sql(
+        &mut self,
+        relation: &Relation,
+        as_name: &str,
+    ) -> Result<String, SqlError> {
         let mut parts = Vec::new();
         for attribute in &relation.attributes {
             let rowid = is_rowid(relation, &attribute.name);
@@ -486,7 +523,11 @@ impl Translator<'_> {
         Ok(self.assign(typed, ty, &attribute.name)?.sql)
     }
 
-    pub(super) fn row_condition(&mut self, text: &str, relation: &Relation) -> Result<String, SqlError> {
+    pub(super) fn row_condition(
+        &mut self,
+        text: &str,
+        relation: &Relation,
+    ) -> Result<String, SqlError> {
         let typed = self.over_row(text, relation)?;
         Ok(self.into_boolean(typed, "CHECK")?.sql)
     }
@@ -515,10 +556,8 @@ impl Translator<'_> {
         columns: &[String],
         query: &Query,
     ) -> Result<Translated, SqlError> {
-        let selected = self.query(
-            query,
-            Wish { inner: true, names: Some(columns), ..Wish::default() },
-        )?;
+        let selected =
+            self.query(query, Wish { inner: true, names: Some(columns), ..Wish::default() })?;
         let mut attributes: Vec<Attribute> = Vec::with_capacity(selected.columns.len());
         for column in &selected.columns {
             let oid = if types::is_unknown(column.ty.oid) { Oid::TEXT } else { column.ty.oid };

@@ -11,7 +11,8 @@ use crate::sql::translated::{Kind, Tag, Translated};
 
 impl Translator<'_> {
     pub(super) fn drop(&mut self, statement: &Statement) -> Result<Translated, SqlError> {
-        let Statement::Drop { object_type, if_exists, names: objects, cascade, .. } = statement else {
+        let Statement::Drop { object_type, if_exists, names: objects, cascade, .. } = statement
+        else {
             return Err(SqlError::unsupported("this statement"));
         };
         let mut wanted = Vec::with_capacity(objects.len());
@@ -29,8 +30,12 @@ impl Translator<'_> {
             }
         }
         match object_type {
-            ObjectType::Table => self.drop_relations(&wanted, RelationKind::Table, *if_exists, *cascade),
-            ObjectType::View => self.drop_relations(&wanted, RelationKind::View, *if_exists, *cascade),
+            ObjectType::Table => {
+                self.drop_relations(&wanted, RelationKind::Table, *if_exists, *cascade)
+            }
+            ObjectType::View => {
+                self.drop_relations(&wanted, RelationKind::View, *if_exists, *cascade)
+            }
             ObjectType::Index => self.drop_indexes(&wanted, *if_exists),
             ObjectType::Sequence => self.drop_sequences(&wanted, *if_exists, *cascade),
             ObjectType::Schema => match wanted.as_slice() {
@@ -162,12 +167,20 @@ impl Translator<'_> {
                 ));
             }
             statements.push(format!("DROP INDEX {}", names::quote(name)));
-            statements.push(format!("DELETE FROM towline_index WHERE name = {}", names::quote_literal(name)));
+            statements.push(format!(
+                "DELETE FROM towline_index WHERE name = {}",
+                names::quote_literal(name)
+            ));
         }
         if statements.is_empty() {
             return Ok(nothing("DROP INDEX"));
         }
-        Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed("DROP INDEX"), Vec::new(), statements))
+        Ok(translated(
+            Kind::Ddl { rebuild: false },
+            Tag::Fixed("DROP INDEX"),
+            Vec::new(),
+            statements,
+        ))
     }
 
     fn drop_sequences(
@@ -200,7 +213,12 @@ impl Translator<'_> {
             return Ok(nothing("DROP SEQUENCE"));
         }
         statements.extend(rows::touch());
-        Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed("DROP SEQUENCE"), Vec::new(), statements))
+        Ok(translated(
+            Kind::Ddl { rebuild: false },
+            Tag::Fixed("DROP SEQUENCE"),
+            Vec::new(),
+            statements,
+        ))
     }
 }
 

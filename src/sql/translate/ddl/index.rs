@@ -43,7 +43,9 @@ impl Translator<'_> {
         }
         let name = match &create.name {
             Some(name) => self.new_name(name)?,
-            None => chosen_name(&relation.name, &hints.join("_"), "idx", |name| self.is_taken(name)),
+            None => {
+                chosen_name(&relation.name, &hints.join("_"), "idx", |name| self.is_taken(name))
+            }
         };
         if self.is_taken(&name) {
             if create.if_not_exists {
@@ -63,11 +65,20 @@ impl Translator<'_> {
         let mut statements = vec![self.index_sql(relation, &index)?];
         statements.push(rows::index(&rows::oid_of(&relation.name), &index, &mut oids));
         statements.extend(oids.taken());
-        Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed("CREATE INDEX"), Vec::new(), statements))
+        Ok(translated(
+            Kind::Ddl { rebuild: false },
+            Tag::Fixed("CREATE INDEX"),
+            Vec::new(),
+            statements,
+        ))
     }
 
     /// CREATE INDEX for SQLite, from a description.
-    pub(super) fn index_sql(&mut self, relation: &Relation, index: &Index) -> Result<String, SqlError> {
+    pub(super) fn index_sql(
+        &mut self,
+        relation: &Relation,
+        index: &Index,
+    ) -> Result<String, SqlError> {
         let mut terms = Vec::with_capacity(index.columns.len());
         for column in &index.columns {
             let (column, order) = match column.strip_suffix(" DESC") {
@@ -131,6 +142,11 @@ impl Translator<'_> {
                 names::quote_literal(&old)
             ),
         ];
-        Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed("ALTER INDEX"), Vec::new(), statements))
+        Ok(translated(
+            Kind::Ddl { rebuild: false },
+            Tag::Fixed("ALTER INDEX"),
+            Vec::new(),
+            statements,
+        ))
     }
 }

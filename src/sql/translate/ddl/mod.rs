@@ -41,17 +41,13 @@ impl Translator<'_> {
             Statement::CreateSchema { schema_name, if_not_exists, .. } => {
                 create_schema(schema_name, *if_not_exists)
             }
-            Statement::CreateExtension(create) => {
-                match names::fold(&create.name).as_str() {
-                    "plpgsql" | "uuid-ossp" | "pgcrypto" | "citext" => {
-                        Ok(nothing("CREATE EXTENSION"))
-                    }
-                    other => Err(SqlError::new(
-                        SqlState::UNDEFINED_OBJECT,
-                        format!("extension \"{other}\" is not available"),
-                    )),
-                }
-            }
+            Statement::CreateExtension(create) => match names::fold(&create.name).as_str() {
+                "plpgsql" | "uuid-ossp" | "pgcrypto" | "citext" => Ok(nothing("CREATE EXTENSION")),
+                other => Err(SqlError::new(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!("extension \"{other}\" is not available"),
+                )),
+            },
             Statement::DropExtension(_) => Ok(nothing("DROP EXTENSION")),
             Statement::Comment { .. } => Ok(nothing("COMMENT")),
             Statement::Grant(_) => Ok(nothing("GRANT")),
@@ -85,7 +81,10 @@ impl Translator<'_> {
             Some("pg_catalog" | "information_schema") => {
                 return Err(SqlError::new(
                     SqlState("42501"),
-                    format!("permission denied to create \"{}.{name}\"", schema.unwrap_or_default()),
+                    format!(
+                        "permission denied to create \"{}.{name}\"",
+                        schema.unwrap_or_default()
+                    ),
                 ));
             }
             Some(schema) => {
@@ -96,11 +95,8 @@ impl Translator<'_> {
             }
         }
         if name.starts_with(RESERVED_PREFIX) || name.starts_with("sqlite_") {
-            return Err(SqlError::new(
-                SqlState("42939"),
-                format!("unacceptable name \"{name}\""),
-            )
-            .with_detail("Names that begin with \"towline_\" or \"sqlite_\" are reserved."));
+            return Err(SqlError::new(SqlState("42939"), format!("unacceptable name \"{name}\""))
+                .with_detail("Names that begin with \"towline_\" or \"sqlite_\" are reserved."));
         }
         Ok(shortened(name))
     }
@@ -130,11 +126,9 @@ impl Translator<'_> {
         let reads = |view: &Relation, names: &[&str]| {
             let Some(definition) = &view.definition else { return false };
             let Ok(parsed) = super::syntax::parse(definition) else { return false };
-            sqlparser::ast::visit_relations(&parsed, |relation| {
-                match names::last(relation) {
-                    Some(read) if names.contains(&read.as_str()) => std::ops::ControlFlow::Break(()),
-                    _ => std::ops::ControlFlow::Continue(()),
-                }
+            sqlparser::ast::visit_relations(&parsed, |relation| match names::last(relation) {
+                Some(read) if names.contains(&read.as_str()) => std::ops::ControlFlow::Break(()),
+                _ => std::ops::ControlFlow::Continue(()),
             })
             .is_break()
         };
@@ -165,7 +159,8 @@ impl Translator<'_> {
         let mut found = Vec::new();
         for relation in self.context.catalog.relations.values() {
             for constraint in &relation.constraints {
-                if matches!(&constraint.kind, ConstraintKind::ForeignKey { table, .. } if table == name) {
+                if matches!(&constraint.kind, ConstraintKind::ForeignKey { table, .. } if table == name)
+                {
                     found.push((relation, constraint));
                 }
             }
@@ -221,7 +216,8 @@ impl Translator<'_> {
                 }
             }
         }
-        statements.extend(tables.iter().map(|table| format!("DELETE FROM {}", names::quote(table))));
+        statements
+            .extend(tables.iter().map(|table| format!("DELETE FROM {}", names::quote(table))));
         let kind = if related { Kind::Ddl { rebuild: true } } else { Kind::Write };
         Ok(translated(kind, Tag::Fixed("TRUNCATE TABLE"), Vec::new(), statements))
     }
@@ -240,11 +236,12 @@ fn create_schema(name: &SchemaName, if_not_exists: bool) -> Result<Translated, S
         SchemaName::UnnamedAuthorization(role) => names::fold(role),
     };
     match name.as_str() {
-        "public" | "pg_catalog" | "information_schema" if if_not_exists => Ok(nothing("CREATE SCHEMA")),
-        "public" | "pg_catalog" | "information_schema" => Err(SqlError::new(
-            SqlState("42P06"),
-            format!("schema \"{name}\" already exists"),
-        )),
+        "public" | "pg_catalog" | "information_schema" if if_not_exists => {
+            Ok(nothing("CREATE SCHEMA"))
+        }
+        "public" | "pg_catalog" | "information_schema" => {
+            Err(SqlError::new(SqlState("42P06"), format!("schema \"{name}\" already exists")))
+        }
         _ => Err(SqlError::unsupported("CREATE SCHEMA")),
     }
 }
@@ -260,8 +257,14 @@ fn shortened(name: &str) -> String {
 
 /// A name for what the client gave none: `table_column_suffix`, cut to fit, numbered
 /// until it is free.
-fn chosen_name(table: &str, columns: &str, suffix: &str, is_taken: impl Fn(&str) -> bool) -> String {
-    let tail = if columns.is_empty() { format!("_{suffix}") } else { format!("_{columns}_{suffix}") };
+fn chosen_name(
+    table: &str,
+    columns: &str,
+    suffix: &str,
+    is_taken: impl Fn(&str) -> bool,
+) -> String {
+    let tail =
+        if columns.is_empty() { format!("_{suffix}") } else { format!("_{columns}_{suffix}") };
     for number in 0_usize.. {
         let tail = if number == 0 { tail.clone() } else { format!("{tail}{number}") };
         let mut end = table.len().min(NAME_MAX.saturating_sub(tail.len()));

@@ -11,9 +11,18 @@ use crate::sql::translated::{Kind, Tag, Translated};
 use crate::sql::types;
 
 impl Translator<'_> {
-    pub(super) fn create_sequence(&mut self, statement: &Statement) -> Result<Translated, SqlError> {
-        let Statement::CreateSequence { temporary, if_not_exists, name, data_type, sequence_options, owned_by } =
-            statement
+    pub(super) fn create_sequence(
+        &mut self,
+        statement: &Statement,
+    ) -> Result<Translated, SqlError> {
+        let Statement::CreateSequence {
+            temporary,
+            if_not_exists,
+            name,
+            data_type,
+            sequence_options,
+            owned_by,
+        } = statement
         else {
             return Err(SqlError::unsupported("this statement"));
         };
@@ -40,7 +49,12 @@ impl Translator<'_> {
         let mut statements = vec![rows::sequence(&sequence, &mut oids)];
         statements.extend(oids.taken());
         statements.extend(rows::touch());
-        Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed("CREATE SEQUENCE"), Vec::new(), statements))
+        Ok(translated(
+            Kind::Ddl { rebuild: false },
+            Tag::Fixed("CREATE SEQUENCE"),
+            Vec::new(),
+            statements,
+        ))
     }
 }
 
@@ -87,7 +101,8 @@ pub(super) fn described(
         ));
     }
     if start < min || start > max {
-        let (word, bound) = if start < min { ("less than MINVALUE", min) } else { ("greater than MAXVALUE", max) };
+        let (word, bound) =
+            if start < min { ("less than MINVALUE", min) } else { ("greater than MAXVALUE", max) };
         return Err(SqlError::new(
             SqlState::INVALID_PARAMETER_VALUE,
             format!("START value ({start}) cannot be {word} ({bound})"),

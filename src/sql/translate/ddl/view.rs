@@ -31,15 +31,10 @@ impl Translator<'_> {
         }
         let columns: Vec<String> =
             create.columns.iter().map(|column| names::fold(&column.name)).collect();
-        let selected = self.query(
-            &create.query,
-            Wish { inner: true, names: Some(&columns), ..Wish::default() },
-        )?;
+        let selected = self
+            .query(&create.query, Wish { inner: true, names: Some(&columns), ..Wish::default() })?;
         if !self.params.is_empty() {
-            return Err(SqlError::new(
-                SqlState::UNDEFINED_PARAMETER,
-                "there is no parameter $1",
-            ));
+            return Err(SqlError::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1"));
         }
         if self.local {
             return Err(SqlError::unsupported("a view over what belongs to a session or node"));
@@ -70,7 +65,12 @@ impl Translator<'_> {
         statements.push(rows::relation(&oids.allot(), &name, 'v', Some(&definition)));
         statements.extend(rows::attributes(&rows::oid_of(&name), &attributes));
         statements.extend(oids.taken());
-        Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed("CREATE VIEW"), Vec::new(), statements))
+        Ok(translated(
+            Kind::Ddl { rebuild: false },
+            Tag::Fixed("CREATE VIEW"),
+            Vec::new(),
+            statements,
+        ))
     }
 
     /// CREATE VIEW for SQLite, from a description; `None` for a view that SQLite's own
