@@ -70,6 +70,10 @@ pub struct Hub {
     /// The leader of this term can't go on, and why: `control` ends the term. Written by
     /// the writer and `replicate`.
     pub failed: watch::Sender<Option<(Term, String)>>,
+    /// The frame whose effect here differed from the leader's: this node applies
+    /// nothing and serves no reads until a snapshot replaces its databases. Written
+    /// by the writer, heeded by `replicate`.
+    pub quarantine: watch::Sender<Option<Lsn>>,
     /// Why this node does not serve or follow, for `status`; empty when all is well.
     pub reason: watch::Sender<String>,
 }
@@ -102,6 +106,7 @@ impl Hub {
             frozen: watch::Sender::new(false),
             resting: watch::Sender::new(false),
             failed: watch::Sender::new(None),
+            quarantine: watch::Sender::new(None),
             reason: watch::Sender::new(String::new()),
         }
     }

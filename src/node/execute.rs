@@ -1,0 +1,288 @@
+//! Running statements on the writer's connection, so that followers can run them
+//! again: every run yields what the log must say.
+//!
+//! Two conventions tie the leader's run to the followers' (`writer::apply`):
+//!
+//! - A logged statement with `k × n` parameters, where its text has `n`, is run `k`
+//!   times in one context, drawing on: a COPY's rows share one text and one context.
+//!   So parameters that the text doesn't use are never logged.
+//! - [`FOREIGN_KEYS_OFF`] and [`FOREIGN_KEYS_ON`] as texts switch enforcement, which
+//!   SQLite's own pragma can't inside a transaction.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::plan::Plan;
+use super::rows::{RowBuffer, RowFormat};
+use crate::log::{self, Context, Value};
+use crate::pg::{SqlError, SqlState};
+use crate::sql::{Kind, Ship};
+use crate::storage::sqlite::{Environment, Sqlite, SqliteError, SqliteErrorKind};
+
+/// As a logged statement's text: stop enforcing foreign keys.
+pub const FOREIGN_KEYS_OFF: &str = "PRAGMA foreign_keys=OFF";
+/// As a logged statement's text: enforce them again.
+pub const FOREIGN_KEYS_ON: &str = "PRAGMA foreign_keys=ON";
+
+/// The SQLSTATE-like code by which `nextval` asks for a new range.
+pub const NEEDS_RANGE: &str = "TL001";
+
+/// What SQLite keeps per connection and SQL shows per session.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Registers {
+    pub last_insert_rowid: i64,
+    pub changes: i64,
+}
+
+/// When to stop a statement early.
+#[derive(Clone, Debug, Default)]
+pub struct Limits {
+    pub cancel: Arc<AtomicBool>,
+    /// End of `statement_timeout`.
+    pub deadline: Option<Instant>,
+}
+
+impl Limits {
+    /// Arms the connection.
+    pub fn set(&self, sqlite: &mut Sqlite) {
+        sqlite.set_cancel(Some(Arc::clone(&self.cancel)), self.deadline);
+    }
+
+    /// What to tell the client of a statement that was interrupted.
+    pub fn interrupted(&self) -> SqlError {
+        let timed_out = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        let cause = if timed_out { "statement timeout" } else { "user request" };
+        let message = format!("canceling statement due to {cause}");
+        SqlError::new(SqlState::QUERY_CANCELED, message)
+    }
+
+    /// The error of a statement that must not start any more.
+    pub fn check(&self) -> Result<(), SqlError> {
+        let cancelled = self.cancel.load(std::sync::atomic::Ordering::Relaxed);
+        let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        if cancelled || late { Err(self.interrupted()) } else { Ok(()) }
+    }
+}
+
+/// One execution of a plan.
+pub struct Work<'a> {
+    pub plan: &'a Plan,
+    pub params: &'a [Value],
+    pub format: &'a RowFormat,
+    pub limits: &'a Limits,
+    /// Start of the transaction, microseconds since 1970.
+    pub now_us: i64,
+    pub registers: Registers,
+}
+
+/// What an execution did.
+#[derive(Debug, Default)]
+pub struct Ran {
+    /// To be logged; empty where nothing changed.
+    pub statements: Vec<log::Statement>,
+    /// Rows changed, by the last of its statements.
+    pub count: i64,
+    pub rows: RowBuffer,
+    pub registers: Registers,
+}
+
+/// Why an execution failed. Its own changes are undone by SQLite or must be by the
+/// caller, to the last savepoint.
+#[derive(Debug)]
+pub enum Failure {
+    /// The statement's own fault.
+    Statement(SqlError),
+    /// A sequence's range is used up: reserve more, then run it again.
+    NeedsRange(String),
+    /// SQLite ended the whole transaction, other members' changes included.
+    Undone(SqlError),
+}
+
+/// The wall clock, microseconds since 1970-01-01 UTC.
+pub fn wall_clock_us() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
+}
+
+/// Runs a plan's statements in order.
+pub fn run(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> {
+    let rebuild = matches!(work.plan.translated.kind, Kind::Ddl { rebuild: true });
+    if !rebuild {
+        return run_statements(sqlite, work);
+    }
+    let switch = |sqlite: &mut Sqlite, on| {
+        sqlite.set_foreign_keys(on).map_err(|error| failure(sqlite, work, error))
+    };
+    switch(sqlite, false)?;
+    let ran = run_statements(sqlite, work).and_then(|mut ran| {
+        check_foreign_keys(sqlite, work)?;
+        let pragma = |text: &str| log::Statement {
+            text: text.into(),
+            params: Vec::new(),
+            context: Context::default(),
+        };
+        ran.statements.insert(0, pragma(FOREIGN_KEYS_OFF));
+        ran.statements.push(pragma(FOREIGN_KEYS_ON));
+        Ok(ran)
+    });
+    switch(sqlite, true)?;
+    ran
+}
+
+fn run_statements(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> {
+    let translated = &work.plan.translated;
+    let is_ddl = matches!(translated.kind, Kind::Ddl { .. });
+    let mut ran = Ran { registers: work.registers, ..Ran::default() };
+    let last = translated.statements.len().saturating_sub(1);
+    for (index, step) in translated.statements.iter().enumerate() {
+        let context = fresh_context(work.now_us, ran.registers);
+        sqlite.set_context(&context);
+        let effect = sqlite.effect();
+        let rows = (index == last).then_some(&mut ran.rows);
+        let used = run_one(sqlite, work, &step.text, rows)?;
+        ran.count = sqlite.changes();
+        ran.registers = Registers {
+            last_insert_rowid: sqlite.last_insert_rowid(),
+            changes: ran.count,
+        };
+        let changed = is_ddl || sqlite.effect() != effect;
+        match step.ship {
+            Ship::Statement if changed => ran.statements.push(log::Statement {
+                text: Arc::clone(&step.text),
+                params: work.params[..used.min(work.params.len())].to_vec(),
+                context: sqlite.drawn_context(),
+            }),
+            Ship::Rows if changed => {
+                return Err(Failure::Statement(SqlError::unsupported(
+                    "a write that depends on what only this node or session knows",
+                )));
+            }
+            _ => {}
+        }
+    }
+    Ok(ran)
+}
+
+/// Runs one statement; returns how many parameters its text has.
+fn run_one(
+    sqlite: &mut Sqlite,
+    work: &Work<'_>,
+    text: &str,
+    rows: Option<&mut RowBuffer>,
+) -> Result<usize, Failure> {
+    let mut statement = sqlite.prepare(text).map_err(|error| failure(sqlite, work, error))?;
+    let used = statement.parameter_count();
+    let stepped = step_all(&mut statement, work, rows);
+    statement.reset();
+    drop(statement);
+    match stepped {
+        Ok(()) => Ok(used),
+        Err(StepError::Sqlite(error)) => Err(failure(sqlite, work, error)),
+        Err(StepError::Encode(error)) => Err(Failure::Statement(error)),
+    }
+}
+
+enum StepError {
+    Sqlite(SqliteError),
+    Encode(SqlError),
+}
+
+fn step_all(
+    statement: &mut crate::storage::sqlite::Statement,
+    work: &Work<'_>,
+    rows: Option<&mut RowBuffer>,
+) -> Result<(), StepError> {
+    statement.bind_all(work.params).map_err(StepError::Sqlite)?;
+    let columns = &work.plan.translated.columns;
+    match rows {
+        Some(rows) if !columns.is_empty() => {
+            while statement.step().map_err(StepError::Sqlite)? {
+                rows.push(statement, columns, work.format).map_err(StepError::Encode)?;
+            }
+        }
+        _ => while statement.step().map_err(StepError::Sqlite)? {},
+    }
+    Ok(())
+}
+
+/// A context with the time of now and a seed of its own.
+pub fn fresh_context(now_us: i64, registers: Registers) -> Context {
+    Context {
+        now_us,
+        clock_us: wall_clock_us(),
+        seed: rand::random(),
+        last_insert_rowid: registers.last_insert_rowid,
+        changes: registers.changes,
+        sequences: Vec::new(),
+    }
+}
+
+/// Sorts an error by what it means for the transaction.
+fn failure(sqlite: &mut Sqlite, work: &Work<'_>, error: SqliteError) -> Failure {
+    if let Some(name) = needed_range(&error) {
+        return Failure::NeedsRange(name);
+    }
+    let told = told(&error, work);
+    if sqlite.in_transaction() { Failure::Statement(told) } else { Failure::Undone(told) }
+}
+
+fn told(error: &SqliteError, work: &Work<'_>) -> SqlError {
+    if error.kind == SqliteErrorKind::Interrupted {
+        return work.limits.interrupted();
+    }
+    super::errors::translate(error, work.plan, work.params)
+}
+
+/// The sequence whose range is used up, if the error says so.
+pub fn needed_range(error: &SqliteError) -> Option<String> {
+    let raised = error.raised.as_deref()?;
+    (raised.state.0 == NEEDS_RANGE).then(|| raised.message.clone())
+}
+
+/// After a rebuild with enforcement off: no row may refer to a missing one.
+fn check_foreign_keys(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<(), Failure> {
+    let violated = (|| {
+        let mut check = sqlite.prepare("PRAGMA foreign_key_check")?;
+        let table = if check.step()? {
+            match check.column(0) {
+                log::ValueRef::Text(table) => Some(table.to_owned()),
+                _ => Some(String::new()),
+            }
+        } else {
+            None
+        };
+        check.reset();
+        Ok(table)
+    })()
+    .map_err(|error| failure(sqlite, work, error))?;
+    match violated {
+        None => Ok(()),
+        Some(table) => Err(Failure::Statement(SqlError {
+            table: Some(table.clone()),
+            ..SqlError::new(
+                SqlState::FOREIGN_KEY_VIOLATION,
+                format!("table \"{table}\" has rows that violate a foreign key constraint"),
+            )
+        })),
+    }
+}
+
+/// Fails with 23503 where deferred foreign keys are violated at the end of a transaction.
+pub fn check_deferred(sqlite: &Sqlite) -> Result<(), SqlError> {
+    match sqlite.deferred_foreign_key_violations() {
+        Ok(0) => Ok(()),
+        Ok(_) => Err(SqlError::new(
+            SqlState::FOREIGN_KEY_VIOLATION,
+            "the transaction violates a deferred foreign key constraint",
+        )),
+        Err(error) => Err(SqlError::new(SqlState::INTERNAL_ERROR, error.message)),
+    }
+}
+
+/// Sets a connection's surroundings for a session's statement.
+pub fn set_environment(sqlite: &mut Sqlite, plan: &Plan, environment: &Environment) {
+    if plan.needs_environment {
+        sqlite.set_environment(environment.clone());
+    }
+}

@@ -1,0 +1,310 @@
+//! Applying the log: running a leader's statements again, and checking that they did
+//! the same here.
+//!
+//! Many frames go into one SQLite transaction, a savepoint each, so that a frame whose
+//! effect differs can be undone without those before it. The applied LSN recorded
+//! with them stays before the first part of a transaction that has not ended: after a
+//! restart its parts are met again. Parts are read a second time from the log at the
+//! final frame, so a transaction of any size costs the memory of one frame.
+
+use super::group::{DATABASE, FUNCTIONS};
+use super::loan::is_savepoint;
+use super::outcome;
+use super::sequence::{self, Reservation};
+use super::{Ordering, Writer};
+use crate::log::{Entry, FrameSpan, Lsn, Statement, Term, Transaction};
+use crate::node::execute::{FOREIGN_KEYS_OFF, FOREIGN_KEYS_ON};
+use crate::storage::log_store::LogError;
+use crate::storage::sqlite::{Sqlite, SqliteError, SqliteErrorKind, UndoMark};
+
+/// Frames of one SQLite transaction at most.
+const FRAMES_MAX: usize = 512;
+/// Log bytes of one SQLite transaction at most, about.
+const BYTES_MAX: u64 = 4 << 20;
+
+/// Where the applier stands.
+#[derive(Debug)]
+pub(super) struct Applier {
+    /// Everything below is looked at.
+    scanned: Lsn,
+    /// Recorded in SQLite: as `scanned`, or before the first part of an open transaction.
+    applied: Lsn,
+    /// Term of the last frame applied.
+    term: Term,
+    /// The transaction whose parts were met and whose end was not.
+    open: Option<OpenParts>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct OpenParts {
+    id: u64,
+    first: Lsn,
+}
+
+/// The log can't be applied any further.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApplyError {
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("SQLite: {0}")]
+    Sqlite(#[from] SqliteError),
+    /// This node's content differs from the leader's.
+    #[error("quarantined")]
+    Quarantined,
+    #[error("frame {0} needs functions of a newer version; upgrade this node")]
+    NewerFunctions(Lsn),
+}
+
+/// Why a frame did not do here what it did on the leader.
+enum FrameError {
+    Apply(ApplyError),
+    Differs(String),
+}
+
+impl From<SqliteError> for FrameError {
+    fn from(error: SqliteError) -> Self {
+        match error.kind {
+            // The node's own trouble: tried again.
+            SqliteErrorKind::Full
+            | SqliteErrorKind::Io
+            | SqliteErrorKind::Interrupted
+            | SqliteErrorKind::Corrupt => Self::Apply(error.into()),
+            _ => Self::Differs(error.message),
+        }
+    }
+}
+
+impl From<LogError> for FrameError {
+    fn from(error: LogError) -> Self {
+        Self::Apply(error.into())
+    }
+}
+
+impl Applier {
+    pub(super) fn new(term: Term, applied: Lsn) -> Self {
+        Self { scanned: applied, applied, term, open: None }
+    }
+
+    pub(super) fn scanned(&self) -> Lsn {
+        self.scanned
+    }
+
+    /// The leader committed up to `end` by itself.
+    pub(super) fn advance(&mut self, end: Lsn) {
+        self.scanned = end;
+        self.applied = end;
+        self.open = None;
+    }
+}
+
+impl Writer {
+    /// Applies whole frames up to `bound`.
+    pub(super) fn apply(&mut self, bound: Lsn) -> Result<(), ApplyError> {
+        while self.applier.scanned < bound {
+            if self.shared.quarantined.load(Ordering::Relaxed) {
+                return Err(ApplyError::Quarantined);
+            }
+            let before = self.applier.scanned;
+            let result = self.apply_batch(bound);
+            if result.is_err() && self.sqlite().in_transaction() {
+                self.sqlite().execute_batch("ROLLBACK")?;
+            }
+            result?;
+            if self.applier.scanned == before {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn apply_batch(&mut self, bound: Lsn) -> Result<(), ApplyError> {
+        let schema = self.sqlite().catalog().map_or(0, |catalog| catalog.version);
+        let start = self.applier.scanned;
+        let (mut scanned, mut term, mut open) = (start, self.applier.term, self.applier.open);
+        let mut differs = None;
+        let sqlite = self.sqlite.as_mut().expect("not on loan");
+        sqlite.execute_batch("BEGIN IMMEDIATE")?;
+        let mut frames = 0;
+        while frames < FRAMES_MAX && scanned.0 - start.0 < BYTES_MAX {
+            let Some((span, entry)) = self.reader.entry(scanned)? else { break };
+            if span.end > bound {
+                break;
+            }
+            sqlite.execute_batch("SAVEPOINT towline_frame")?;
+            sqlite.effect_reset();
+            let applied = apply_frame(sqlite, &self.reader, span, entry, &mut open);
+            match applied {
+                Ok(()) => sqlite.execute_batch("RELEASE towline_frame")?,
+                Err(FrameError::Apply(error)) => return Err(error),
+                Err(FrameError::Differs(cause)) => {
+                    sqlite.set_foreign_keys(true)?;
+                    if !sqlite.in_transaction() {
+                        return Err(ApplyError::Quarantined);
+                    }
+                    sqlite
+                        .execute_batch("ROLLBACK TO towline_frame; RELEASE towline_frame")?;
+                    differs = Some((span, cause));
+                    break;
+                }
+            }
+            scanned = span.end;
+            term = span.term;
+            frames += 1;
+        }
+        let applied = open.map_or(scanned, |open| open.first);
+        if applied > self.applier.applied {
+            sqlite.set_applied(term, applied)?;
+        }
+        sqlite.execute_batch("COMMIT")?;
+        sqlite.effect_reset();
+        self.applier = Applier { scanned, applied, term, open };
+        if self.sqlite().catalog().map_or(0, |catalog| catalog.version) != schema {
+            self.shared.schema_epoch.fetch_add(1, Ordering::SeqCst);
+        }
+        self.hub.applied.send_if_modified(|known| std::mem::replace(known, applied) != applied);
+        match differs {
+            None => Ok(()),
+            Some((span, cause)) => {
+                self.quarantine(span, &cause);
+                Err(ApplyError::Quarantined)
+            }
+        }
+    }
+
+    /// Stops applying and serving: what is here is not what the leader has.
+    fn quarantine(&mut self, span: FrameSpan, cause: &str) {
+        tracing::error!(frame = %span.start, term = %span.term, cause,
+            "this node's content differs from the leader's: quarantined until it is seeded anew");
+        self.shared.quarantined.store(true, Ordering::SeqCst);
+        self.hub
+            .reason
+            .send_replace(format!("quarantined: frame {} had another effect here", span.start));
+        self.hub.quarantine.send_replace(Some(span.start));
+    }
+}
+
+fn apply_frame(
+    sqlite: &mut Sqlite,
+    reader: &crate::storage::log_store::LogReader,
+    span: FrameSpan,
+    entry: Entry,
+    open: &mut Option<OpenParts>,
+) -> Result<(), FrameError> {
+    match entry {
+        Entry::Transaction(transaction) => {
+            if transaction.functions > FUNCTIONS {
+                return Err(FrameError::Apply(ApplyError::NewerFunctions(span.start)));
+            }
+            debug_assert_eq!(transaction.database, DATABASE);
+            let parts = open.take().filter(|parts| parts.id == transaction.id);
+            let mut marks = Marks::default();
+            if let Some(parts) = parts {
+                run_parts(sqlite, reader, parts, span.start, &mut marks)?;
+            } else if transaction.id != 0 {
+                return Err(FrameError::Differs("the transaction's parts are missing".to_owned()));
+            }
+            end_transaction(sqlite, &transaction, &mut marks)
+        }
+        Entry::TransactionPart { id, .. } => {
+            // One transaction at a time is on loan: other parts will never be ended.
+            if open.is_none_or(|parts| parts.id != id) {
+                *open = Some(OpenParts { id, first: span.start });
+            }
+            Ok(())
+        }
+        Entry::Abort { .. } | Entry::TermStart(_) => {
+            *open = None;
+            Ok(())
+        }
+        Entry::Configuration(_) => Ok(()),
+        Entry::SequenceReservation { name, last, .. } => {
+            Ok(sequence::apply(sqlite, &Reservation { name, last })?)
+        }
+    }
+}
+
+/// Reads the parts of a transaction again and runs them.
+fn run_parts(
+    sqlite: &mut Sqlite,
+    reader: &crate::storage::log_store::LogReader,
+    parts: OpenParts,
+    end: Lsn,
+    marks: &mut Marks,
+) -> Result<(), FrameError> {
+    let mut at = parts.first;
+    while at < end {
+        let Some((span, entry)) = reader.entry(at)? else { break };
+        if let Entry::TransactionPart { id, statements } = entry
+            && id == parts.id
+        {
+            for statement in &statements {
+                run_statement(sqlite, statement, marks)?;
+            }
+        }
+        at = span.end;
+    }
+    Ok(())
+}
+
+fn end_transaction(
+    sqlite: &mut Sqlite,
+    transaction: &Transaction,
+    marks: &mut Marks,
+) -> Result<(), FrameError> {
+    for statement in &transaction.statements {
+        run_statement(sqlite, statement, marks)?;
+    }
+    let effect = sqlite.effect();
+    if effect != transaction.effect {
+        return Err(FrameError::Differs(format!(
+            "effect {effect:016x} instead of {:016x}",
+            transaction.effect
+        )));
+    }
+    if let (Some(token), Some(outcome)) = (transaction.token, &transaction.outcome) {
+        outcome::record(sqlite, token, outcome)?;
+    }
+    Ok(())
+}
+
+/// The effect hash at each savepoint that the transaction made.
+type Marks = std::collections::BTreeMap<String, UndoMark>;
+
+/// Runs one logged statement, as often as it has parameters for.
+fn run_statement(
+    sqlite: &mut Sqlite,
+    statement: &Statement,
+    marks: &mut Marks,
+) -> Result<(), SqliteError> {
+    let text: &str = &statement.text;
+    match text {
+        FOREIGN_KEYS_OFF => return sqlite.set_foreign_keys(false),
+        FOREIGN_KEYS_ON => return sqlite.set_foreign_keys(true),
+        _ if is_savepoint(text) => {
+            sqlite.execute_batch(text)?;
+            if let Some(name) = text.strip_prefix("SAVEPOINT ") {
+                marks.insert(name.to_owned(), sqlite.effect_mark());
+            } else if let Some(mark) =
+                text.strip_prefix("ROLLBACK TO ").and_then(|name| marks.get(name))
+            {
+                sqlite.effect_undo(*mark);
+            }
+            return Ok(());
+        }
+        _ => {}
+    }
+    sqlite.set_context(&statement.context);
+    let mut prepared = sqlite.prepare(text)?;
+    let count = prepared.parameter_count();
+    let mut left = &statement.params[..];
+    loop {
+        let (now, later) = left.split_at(count.min(left.len()));
+        prepared.bind_all(now)?;
+        while prepared.step()? {}
+        prepared.reset();
+        left = later;
+        if left.is_empty() || count == 0 {
+            return Ok(());
+        }
+    }
+}

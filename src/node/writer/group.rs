@@ -1,0 +1,462 @@
+//! A group: what is queued at one moment, run inside one SQLite transaction and made
+//! safe by one append and one fdatasync.
+//!
+//! ```text
+//!   Running ──► Logged ──► Durable ──► Committed ──► told
+//!     │ member fails: its savepoint is undone, it alone is told
+//!     │ SQLite undid everything: the culprit is told, the others run again
+//!     └ nothing changed: told at once
+//! ```
+//!
+//! A reply leaves when all members before it are at their commit point, errors
+//! included: a duplicate key may come from a row that is not yet safe. Weaker
+//! durability hastens a reply only where all replies before it are as weak.
+
+use super::job::{Done, Durability, Job, Unit, UnitError};
+use super::journal::Ended;
+use super::outcome::{self, Recorded};
+use super::sequence::{self, Reservation};
+use super::{Ordering, Writer};
+use crate::cluster::Position;
+use crate::gateway::Refusal;
+use crate::log::{Entry, Lsn, Outcome, Term, Transaction};
+use crate::node::execute::{self, Failure, Ran, Work};
+use crate::node::rows::RowBuffer;
+use crate::pg::{SqlError, SqlState};
+use crate::sql::{Kind, Tag};
+use crate::storage::sqlite::Sqlite;
+
+/// The database that this file is, inside the cluster.
+pub(super) const DATABASE: u32 = 0;
+/// Version of the functions compiled in; a follower refuses frames of a newer one.
+pub(super) const FUNCTIONS: u16 = 1;
+
+/// Members of one group at most.
+const MEMBERS_MAX: usize = 256;
+/// Bytes of statements in one group at most, about.
+const BYTES_MAX: usize = 4 << 20;
+
+/// A unit that has run.
+struct Member {
+    unit: Box<Unit>,
+    result: Result<Done, UnitError>,
+    /// Where its entries end in the group's list; equal to its predecessor's where it
+    /// changed nothing.
+    entries_end: usize,
+    changed: bool,
+}
+
+/// A group that has run inside the open transaction.
+#[derive(Default)]
+struct Group {
+    members: Vec<Member>,
+    entries: Vec<Entry>,
+    /// Of the entries: the outcomes to record, as (entry, outcome) is found in them.
+    ddl: bool,
+}
+
+impl Writer {
+    /// Runs `first` and whatever units are queued behind it. `Err` where the
+    /// leadership is lost; everybody has been told then.
+    pub(super) fn run_group(&mut self, term: Term, first: Box<Unit>) -> Result<(), Ended> {
+        let mut units = self.gather(first);
+        let group = loop {
+            match self.run_units(term, units) {
+                Ok(group) => break group,
+                Err(rest) => units = rest,
+            }
+            if units.is_empty() {
+                return Ok(());
+            }
+        };
+        self.finish_group(term, group)
+    }
+
+    fn gather(&mut self, first: Box<Unit>) -> Vec<Box<Unit>> {
+        let size = |unit: &Unit| 256 + unit.plan.text.len();
+        let mut bytes = size(&first);
+        let mut units = vec![first];
+        while units.len() < MEMBERS_MAX && bytes < BYTES_MAX && self.next.is_none() {
+            match self.queue.try_recv() {
+                Ok(Job::Unit(unit)) => {
+                    bytes += size(&unit);
+                    units.push(unit);
+                }
+                Ok(borrow) => self.next = Some(borrow),
+                Err(_) => break,
+            }
+        }
+        units
+    }
+
+    /// Runs units in one transaction. `Err` has those that must run again after
+    /// SQLite undid everything.
+    fn run_units(&mut self, term: Term, units: Vec<Box<Unit>>) -> Result<Group, Vec<Box<Unit>>> {
+        let alone = units.len() == 1;
+        let before = *self.hub.applied.borrow();
+        let sqlite = self.sqlite();
+        if let Err(error) = sqlite.execute_batch("BEGIN IMMEDIATE") {
+            tracing::error!(%error, "a transaction could not be begun");
+            let told = SqlError::new(SqlState::IO_ERROR, "the database can't be written now");
+            for unit in units {
+                let _ = unit.reply.send(Err(told.clone().into()));
+            }
+            return Err(Vec::new());
+        }
+        let mut group = Group::default();
+        let mut units = units.into_iter();
+        while let Some(unit) = units.next() {
+            match run_member(self.sqlite(), &mut group, &unit, alone, term, before) {
+                Ok(result) => {
+                    let entries_end = group.entries.len();
+                    let start = group.members.last().map_or(0, |member| member.entries_end);
+                    let changed = entries_end > start;
+                    group.members.push(Member { unit, result, entries_end, changed });
+                }
+                Err(Undone(error)) => {
+                    // Nothing of this group has left the node: the others run again.
+                    self.sqlite().effect_reset();
+                    self.sqlite().sequence_ranges().clear();
+                    let _ = unit.reply.send(Err(error.into()));
+                    let mut rest: Vec<_> = group.members.into_iter().map(|m| m.unit).collect();
+                    rest.extend(units);
+                    return Err(rest);
+                }
+            }
+        }
+        Ok(group)
+    }
+
+    fn finish_group(&mut self, term: Term, group: Group) -> Result<(), Ended> {
+        let Group { members, entries, ddl } = group;
+        // Whoever comes before the first change waits for nothing.
+        let first = members.iter().position(|m| m.changed).unwrap_or(members.len());
+        let mut members = members.into_iter();
+        if first > 0 {
+            let lease = self.journal.wait_lease(term);
+            for member in members.by_ref().take(first) {
+                self.tell(member, lease);
+            }
+            if entries.is_empty() {
+                self.end_empty();
+                return lease;
+            }
+        }
+        let mut members: Vec<Member> = members.collect();
+
+        let spans = match self.journal.append(term, &entries) {
+            Ok(spans) => spans,
+            Err(ended) => return self.lose(members, ended),
+        };
+        let end = spans.last().expect("a span an entry").end;
+        for member in &mut members {
+            if let Ok(done) = &mut member.result
+                && let Some(last) = member.entries_end.checked_sub(1)
+            {
+                done.position = Position { term, lsn: spans[last].end };
+            }
+        }
+        let members = self.tell_weak(term, members, Durability::Appended);
+        if let Err(ended) = self.journal.sync(term) {
+            return self.lose(members, ended);
+        }
+        let members = self.tell_weak(term, members, Durability::Local);
+        if let Err(ended) = self.journal.wait_commit(term, end) {
+            return self.lose(members, ended);
+        }
+        if let Err(ended) = self.commit(term, end, &entries, ddl) {
+            return self.lose(members, ended);
+        }
+        let lease = self.journal.wait_lease(term);
+        for member in members {
+            self.tell(member, lease);
+        }
+        lease
+    }
+
+    /// Tells the members in front whose wish is already met.
+    fn tell_weak(&self, term: Term, members: Vec<Member>, wish: Durability) -> Vec<Member> {
+        let weak = members.iter().take_while(|m| m.unit.durability <= wish).count();
+        if weak == 0 {
+            return members;
+        }
+        let lease = self.journal.wait_lease(term);
+        let mut members = members.into_iter();
+        for member in members.by_ref().take(weak) {
+            self.tell(member, lease);
+        }
+        members.collect()
+    }
+
+    fn tell(&self, member: Member, lease: Result<(), Ended>) {
+        let answer = match lease {
+            Ok(()) => member.result,
+            // A unit that changed nothing may simply be run elsewhere.
+            Err(_) if !member.changed => Err(self.not_leading().into()),
+            Err(_) => Err(Refusal::Unknown.into()),
+        };
+        // The session may be gone.
+        let _ = member.unit.reply.send(answer);
+    }
+
+    fn lose(&mut self, members: Vec<Member>, ended: Ended) -> Result<(), Ended> {
+        for member in members {
+            let refusal = if member.changed { self.refusal(ended) } else { self.not_leading() };
+            let _ = member.unit.reply.send(Err(refusal.into()));
+        }
+        Err(ended)
+    }
+
+    fn end_empty(&mut self) {
+        let sqlite = self.sqlite();
+        if sqlite.execute_batch("ROLLBACK").is_err() {
+            tracing::error!("a transaction without changes could not be ended");
+        }
+        sqlite.effect_reset();
+    }
+
+    /// Commits the open transaction, whose frames are committed in the log up to `end`.
+    pub(super) fn commit(
+        &mut self,
+        term: Term,
+        end: Lsn,
+        entries: &[Entry],
+        ddl: bool,
+    ) -> Result<(), Ended> {
+        let sqlite = self.sqlite();
+        let committed = (|| {
+            for entry in entries {
+                if let Entry::Transaction(Transaction {
+                    token: Some(token),
+                    outcome: Some(outcome),
+                    ..
+                }) = entry
+                {
+                    outcome::record(sqlite, *token, outcome)?;
+                }
+            }
+            sqlite.set_applied(term, end)?;
+            sqlite.execute_batch("COMMIT")
+        })();
+        self.sqlite().effect_reset();
+        match committed {
+            Ok(()) => {
+                self.applier.advance(end);
+                if ddl {
+                    self.shared.schema_epoch.fetch_add(1, Ordering::SeqCst);
+                }
+                self.hub.applied.send_replace(end);
+                Ok(())
+            }
+            Err(error) => {
+                // Logged and not in SQLite: it will come from the log.
+                self.journal.fail(term, &error);
+                Err(Ended::Unknown)
+            }
+        }
+    }
+}
+
+/// SQLite undid the whole transaction while this member ran.
+struct Undone(SqlError);
+
+fn run_member(
+    sqlite: &mut Sqlite,
+    group: &mut Group,
+    unit: &Unit,
+    alone: bool,
+    term: Term,
+    before: Lsn,
+) -> Result<Result<Done, UnitError>, Undone> {
+    let position = Position { term, lsn: before };
+    if let Err(error) = check_waiting(unit) {
+        return Ok(Err(error.into()));
+    }
+    if let Some(answer) = recorded(sqlite, group, unit, position) {
+        return Ok(answer);
+    }
+    sqlite.effect_reset();
+    execute::set_environment(sqlite, &unit.plan, &unit.environment);
+    unit.limits.set(sqlite);
+    let ran = run_in_savepoint(sqlite, group, unit, alone);
+    sqlite.set_cancel(None, None);
+    let ran = match ran? {
+        Ok(ran) => ran,
+        Err(error) => return Ok(Err(error.into())),
+    };
+    let Ran { statements, count, rows, registers } = ran;
+    if !statements.is_empty() {
+        group.ddl |= matches!(unit.plan.translated.kind, Kind::Ddl { .. });
+        let outcome = unit.token.map(|_| Outcome {
+            tag: tag(&unit.plan.translated.tag, count, rows.count),
+            reply: rows.small(outcome::REPLY_MAX).map(<[u8]>::to_vec),
+        });
+        group.entries.push(Entry::Transaction(Transaction {
+            id: 0,
+            database: DATABASE,
+            functions: FUNCTIONS,
+            token: unit.token,
+            outcome,
+            statements,
+            effect: sqlite.effect(),
+        }));
+    }
+    Ok(Ok(Done { count, rows, registers, position, recorded_tag: None }))
+}
+
+/// What became of a unit while it waited in the queue.
+fn check_waiting(unit: &Unit) -> Result<(), SqlError> {
+    unit.limits.check()?;
+    if unit.lock_deadline.is_some_and(|deadline| std::time::Instant::now() >= deadline) {
+        return Err(lock_timeout());
+    }
+    Ok(())
+}
+
+pub(super) fn lock_timeout() -> SqlError {
+    SqlError::new(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout")
+}
+
+/// The answer to a unit that was carried out before, or that is only looked up.
+fn recorded(
+    sqlite: &mut Sqlite,
+    group: &Group,
+    unit: &Unit,
+    position: Position,
+) -> Option<Result<Done, UnitError>> {
+    let token = unit.token?;
+    let pending = group.entries.iter().find_map(|entry| match entry {
+        Entry::Transaction(transaction) if transaction.token == Some(token) => {
+            transaction.outcome.clone()
+        }
+        _ => None,
+    });
+    let found = match pending {
+        Some(outcome) => Ok(Recorded::Outcome(outcome)),
+        None => outcome::find(sqlite, token),
+    };
+    match found {
+        Ok(Recorded::Outcome(outcome)) => Some(match outcome.reply {
+            Some(reply) => Ok(Done {
+                count: 0,
+                rows: RowBuffer::from_messages(&reply, 0),
+                registers: unit.registers,
+                position,
+                recorded_tag: Some(outcome.tag),
+            }),
+            None => Err(unknown("the transaction was committed; its result is no longer held").into()),
+        }),
+        Ok(Recorded::Later) => {
+            Some(Err(unknown("the transaction's outcome is no longer held").into()))
+        }
+        Ok(Recorded::Nothing) if unit.lookup => {
+            Some(Err(unknown("the transaction was not committed, or its outcome is no longer held").into()))
+        }
+        Ok(Recorded::Nothing) => None,
+        Err(error) => Some(Err(SqlError::new(SqlState::INTERNAL_ERROR, error.message).into())),
+    }
+}
+
+fn unknown(message: &str) -> SqlError {
+    SqlError::new(SqlState::TRANSACTION_RESOLUTION_UNKNOWN, message)
+}
+
+/// Runs the unit's statements so that a failure undoes them alone, reserving
+/// sequence ranges as they are needed.
+fn run_in_savepoint(
+    sqlite: &mut Sqlite,
+    group: &mut Group,
+    unit: &Unit,
+    alone: bool,
+) -> Result<Result<Ran, SqlError>, Undone> {
+    let now_us = execute::wall_clock_us();
+    let work = Work {
+        plan: &unit.plan,
+        params: &unit.params,
+        format: &unit.format,
+        limits: &unit.limits,
+        now_us,
+        registers: unit.registers,
+    };
+    // A single statement undoes itself when it fails; only a violation found
+    // afterwards needs the savepoint.
+    let guarded = !alone || unit.plan.translated.statements.len() > 1;
+    loop {
+        let ranges = sqlite.sequence_ranges().clone();
+        if guarded {
+            batch(sqlite, "SAVEPOINT towline_member")?;
+        }
+        let result = execute::run(sqlite, &work).and_then(|ran| {
+            execute::check_deferred(sqlite).map_err(Failure::Statement)?;
+            Ok(ran)
+        });
+        match result {
+            Ok(ran) => {
+                if guarded {
+                    batch(sqlite, "RELEASE towline_member")?;
+                }
+                return Ok(Ok(ran));
+            }
+            Err(Failure::Undone(error)) => return Err(Undone(error)),
+            Err(failure) => {
+                sqlite.effect_reset();
+                if guarded {
+                    batch(sqlite, "ROLLBACK TO towline_member; RELEASE towline_member")?;
+                } else {
+                    batch(sqlite, "ROLLBACK; BEGIN IMMEDIATE")?;
+                }
+                let Failure::NeedsRange(name) = failure else {
+                    let Failure::Statement(error) = failure else { unreachable!() };
+                    return Ok(Err(error));
+                };
+                let before = ranges.get(&name).copied();
+                *sqlite.sequence_ranges() = ranges;
+                // Undone above with the rest of the transaction, where the unit is alone.
+                if !guarded {
+                    restore_reservations(sqlite, &group.entries)?;
+                }
+                match sequence::reserve(sqlite, &name, before) {
+                    Ok(reservation) => group.entries.push(reservation.entry(DATABASE)),
+                    Err(error) => return Ok(Err(error)),
+                }
+            }
+        }
+    }
+}
+
+/// Sets again what earlier reservations of this group set.
+fn restore_reservations(sqlite: &mut Sqlite, entries: &[Entry]) -> Result<(), Undone> {
+    for entry in entries {
+        if let Entry::SequenceReservation { name, last, .. } = entry {
+            let reservation = Reservation { name: name.clone(), last: *last };
+            sequence::apply(sqlite, &reservation).map_err(|error| {
+                Undone(SqlError::new(SqlState::INTERNAL_ERROR, error.message))
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn batch(sqlite: &mut Sqlite, text: &str) -> Result<(), Undone> {
+    sqlite.execute_batch(text).map_err(|error| {
+        tracing::error!(%error, text, "a savepoint failed");
+        if sqlite.in_transaction() {
+            let _ = sqlite.execute_batch("ROLLBACK");
+        }
+        Undone(SqlError::new(SqlState::INTERNAL_ERROR, "the transaction could not be run"))
+    })
+}
+
+/// CommandComplete's text.
+pub fn tag(tag: &Tag, changes: i64, rows: u64) -> String {
+    match tag {
+        Tag::Select => format!("SELECT {rows}"),
+        Tag::Insert => format!("INSERT 0 {changes}"),
+        Tag::Update => format!("UPDATE {changes}"),
+        Tag::Delete => format!("DELETE {changes}"),
+        Tag::Copy => format!("COPY {changes}"),
+        Tag::Fetch => format!("FETCH {rows}"),
+        Tag::Move => format!("MOVE {rows}"),
+        Tag::Fixed(text) => (*text).to_owned(),
+    }
+}

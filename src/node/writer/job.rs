@@ -1,0 +1,99 @@
+//! What sessions ask of the writer, and what they hear back.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::loan::Loan;
+use crate::cluster::Position;
+use crate::gateway::Refusal;
+use crate::log::{ClientToken, Value};
+use crate::node::execute::{Limits, Registers};
+use crate::node::plan::Plan;
+use crate::node::rows::{RowBuffer, RowFormat};
+use crate::pg::SqlError;
+use crate::storage::sqlite::Environment;
+
+/// How safe a write must be before its own reply leaves (`synchronous_commit`).
+#[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Durability {
+    /// `off`: appended.
+    Appended,
+    /// `local`: fsynced here.
+    Local,
+    /// `remote_write`, `on`: committed under the policy.
+    #[default]
+    Committed,
+    /// `remote_apply`: committed, and visible on every healthy follower.
+    Applied,
+}
+
+/// A place in the writer's queue.
+pub enum Job {
+    /// One autocommit write, run as a member of a group.
+    Unit(Box<Unit>),
+    /// A transaction that its session runs itself.
+    Borrow(Box<Borrow>),
+}
+
+/// One autocommit write.
+pub struct Unit {
+    pub plan: Arc<Plan>,
+    pub params: Vec<Value>,
+    pub format: RowFormat,
+    pub token: Option<ClientToken>,
+    /// Don't run it: answer what is recorded under `token`.
+    pub lookup: bool,
+    pub durability: Durability,
+    pub limits: Limits,
+    /// End of `lock_timeout`.
+    pub lock_deadline: Option<Instant>,
+    pub environment: Environment,
+    pub registers: Registers,
+    pub reply: oneshot::Sender<Result<Done, UnitError>>,
+}
+
+/// A wish for the writer's connection.
+pub struct Borrow {
+    /// Of a COMMIT that is looked up: what was recorded is answered first.
+    pub limits: Limits,
+    pub lock_deadline: Option<Instant>,
+    /// Ends the loan when its holder is idle that long; `None` is never.
+    pub idle_max: Option<std::time::Duration>,
+    pub reply: oneshot::Sender<Result<Loan, UnitError>>,
+}
+
+/// A unit's result.
+#[derive(Debug)]
+pub struct Done {
+    /// Rows changed.
+    pub count: i64,
+    pub rows: RowBuffer,
+    pub registers: Registers,
+    /// Where the session's next reads begin.
+    pub position: Position,
+    /// The recorded command tag of a write that had been carried out before.
+    pub recorded_tag: Option<String>,
+}
+
+/// Why a unit has no result.
+#[derive(Clone, Debug)]
+pub enum UnitError {
+    /// It failed, and its session may know.
+    Sql(SqlError),
+    /// It was not carried out here, or nobody can tell.
+    Refused(Refusal),
+}
+
+impl From<SqlError> for UnitError {
+    fn from(error: SqlError) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<Refusal> for UnitError {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}

@@ -1,0 +1,134 @@
+//! The leader's side of the log: append, sync, wait until it is safe.
+//!
+//! What has been appended may have left the node, so nothing after a successful
+//! append may be told as failed: from there on an ended leadership means "outcome
+//! unknown".
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use crate::cluster::Role;
+use crate::log::{Entry, FrameSpan, Lsn, Term};
+use crate::node::hub::{Hub, boottime_ns};
+use crate::storage::log_store::{LogError, LogStore, LogSync};
+
+/// The leadership ended, or can't go on.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Ended {
+    /// Before anything of this transaction could leave the node.
+    Before,
+    /// After that: it may come to be committed or not.
+    Unknown,
+}
+
+/// Appends frames, and waits for them. Cheap to clone; only whoever holds the
+/// writer's connection uses it.
+#[derive(Clone)]
+pub struct Journal {
+    hub: Arc<Hub>,
+    log: Arc<Mutex<LogStore>>,
+    sync: LogSync,
+    handle: Handle,
+}
+
+impl Journal {
+    /// How often a lapsed lease is looked at again.
+    const LEASE_POLL: Duration = Duration::from_millis(1);
+
+    pub fn new(hub: Arc<Hub>, log: Arc<Mutex<LogStore>>, handle: Handle) -> Self {
+        let sync = lock(&log).syncer();
+        Self { hub, log, sync, handle }
+    }
+
+    /// Whether this node holds `term` as its leader, open or opening.
+    pub fn leads(&self, term: Term) -> bool {
+        let leadership = self.hub.leadership.borrow();
+        leadership.term == term && leadership.role != Role::Follower
+    }
+
+    /// Appends entries as frames of `term` and lets the senders see them.
+    pub fn append(&self, term: Term, entries: &[Entry]) -> Result<Vec<FrameSpan>, Ended> {
+        if !self.leads(term) {
+            return Err(Ended::Before);
+        }
+        let mut log = lock(&self.log);
+        match log.append(term, entries) {
+            Ok(spans) => {
+                // Published under the lock: another appender can't come between.
+                self.hub.end.send_replace(log.end());
+                Ok(spans)
+            }
+            Err(LogError::Fenced { .. }) => Err(Ended::Before),
+            Err(error) => {
+                drop(log);
+                self.fail(term, &error);
+                Err(Ended::Unknown)
+            }
+        }
+    }
+
+    /// Makes durable what was appended. A failure is final for the term.
+    pub fn sync(&self, term: Term) -> Result<(), Ended> {
+        match self.sync.sync() {
+            Ok(durable) => {
+                // A deposed leader's log may have been cut meanwhile by whoever
+                // follows: what it says of durability then counts alone.
+                let _log = lock(&self.log);
+                if !self.leads(term) {
+                    return Err(Ended::Unknown);
+                }
+                self.hub.durable.send_if_modified(|known| {
+                    let later = durable > *known;
+                    *known = durable.max(*known);
+                    later
+                });
+                Ok(())
+            }
+            Err(error) => {
+                self.fail(term, &error);
+                Err(Ended::Unknown)
+            }
+        }
+    }
+
+    /// Waits until `lsn` is committed in `term`.
+    pub fn wait_commit(&self, term: Term, lsn: Lsn) -> Result<(), Ended> {
+        // The leadership is looked at after the commit LSN: one that moved after
+        // the leadership ended says nothing of this node's own frames.
+        if *self.hub.commit.borrow() < lsn {
+            let mut commit = self.hub.commit.subscribe();
+            let mut leadership = self.hub.leadership.subscribe();
+            self.handle.block_on(async {
+                tokio::select! {
+                    _ = commit.wait_for(|commit| *commit >= lsn) => {}
+                    _ = leadership.wait_for(|l| l.term != term || l.role == Role::Follower) => {}
+                }
+            });
+        }
+        if self.leads(term) { Ok(()) } else { Err(Ended::Unknown) }
+    }
+
+    /// Waits until the lease holds: the last check before a reply.
+    pub fn wait_lease(&self, term: Term) -> Result<(), Ended> {
+        while self.leads(term) {
+            if self.hub.lease_holds(boottime_ns()) {
+                return Ok(());
+            }
+            std::thread::sleep(Self::LEASE_POLL);
+        }
+        Err(Ended::Unknown)
+    }
+
+    /// Reports that the term can't go on, so that `control` ends it.
+    pub fn fail(&self, term: Term, cause: &dyn std::fmt::Display) {
+        tracing::error!(%term, %cause, "the leadership can't go on");
+        self.hub.failed.send_replace(Some((term, cause.to_string())));
+    }
+}
+
+/// Locks the log; a panic elsewhere while it was held doesn't make its bytes wrong.
+pub fn lock(log: &Mutex<LogStore>) -> MutexGuard<'_, LogStore> {
+    log.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,234 @@
+//! Lending the connection: the writer thread waits for it to come back, and takes it
+//! back where the session does not give it.
+
+use std::time::{Duration, Instant};
+
+use super::group::{DATABASE, FUNCTIONS};
+use super::job::{Borrow, Done, Durability};
+use super::journal::Ended;
+use super::loan::{Commit, End, Left, Lender, Loan, Look, Revoked};
+use super::sequence;
+use super::{Ordering, Writer};
+use crate::cluster::Position;
+use crate::gateway::Refusal;
+use crate::log::{Entry, Term, Transaction};
+use crate::node::execute;
+use crate::node::rows::RowBuffer;
+use crate::pg::{SqlError, SqlState};
+use crate::storage::sqlite::Sqlite;
+
+/// How often an unreturned loan is looked after.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+impl Writer {
+    /// Lends the connection and sees the transaction to its end. `Err` where the
+    /// leadership is lost; the session has been told then.
+    pub(super) fn lend(&mut self, term: Term, borrow: Borrow) -> Result<(), Ended> {
+        if borrow.reply.is_closed() {
+            return Ok(());
+        }
+        if let Err(error) = borrow.limits.check() {
+            let _ = borrow.reply.send(Err(error.into()));
+            return Ok(());
+        }
+        if borrow.lock_deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            let _ = borrow.reply.send(Err(super::group::lock_timeout().into()));
+            return Ok(());
+        }
+        if let Err(error) = self.sqlite().execute_batch("BEGIN IMMEDIATE") {
+            tracing::error!(%error, "a transaction could not be begun");
+            let told = SqlError::new(SqlState::IO_ERROR, "the database can't be written now");
+            let _ = borrow.reply.send(Err(told.into()));
+            return Ok(());
+        }
+        self.sqlite().effect_reset();
+        let began_at = *self.hub.applied.borrow();
+        let schema_before = self.schema_version();
+        let sqlite = self.sqlite.take().expect("not on loan");
+        let loan = Loan::new(sqlite, term, self.journal.clone(), began_at);
+        let lender = loan.lender();
+        // A session that is gone drops the loan, which rolls it back.
+        drop(borrow.reply.send(Ok(loan)));
+        let (sqlite, end, left) = self.await_return(term, &lender, &borrow.limits, borrow.idle_max);
+        self.sqlite = Some(sqlite);
+        match end {
+            Some(End::Commit(commit)) => self.commit_loan(term, *commit, left, schema_before),
+            Some(End::Rollback(reply)) => {
+                let result = self.void_loan(term, &left);
+                if let Some(reply) = reply {
+                    let _ = reply.send(());
+                }
+                result
+            }
+            None => self.void_loan(term, &left),
+        }
+    }
+
+    /// The schema's version, to notice DDL; 0 where it can't be read.
+    fn schema_version(&mut self) -> u64 {
+        self.sqlite().catalog().map_or(0, |catalog| catalog.version)
+    }
+
+    fn await_return(
+        &mut self,
+        term: Term,
+        lender: &Lender,
+        limits: &execute::Limits,
+        idle_max: Option<Duration>,
+    ) -> (Sqlite, Option<End>, Left) {
+        loop {
+            match lender.look(LOOK_EVERY) {
+                Look::Back(sqlite, end, left) => return (*sqlite, end, left),
+                Look::Running => {
+                    if !self.leads(term) || self.stop.is_cancelled() {
+                        lender.revoke(Revoked::Ended);
+                        limits.cancel.store(true, Ordering::Relaxed);
+                    }
+                }
+                Look::Idle(since) => {
+                    let idle = since.elapsed();
+                    let others = self.next.is_some() || !self.queue.is_empty();
+                    if !self.leads(term) || self.stop.is_cancelled() {
+                        lender.revoke(Revoked::Ended);
+                    } else if idle_max.is_some_and(|max| idle > max)
+                        || (others && idle > self.options.idle_while_others_wait)
+                    {
+                        lender.revoke(Revoked::Idle);
+                    }
+                }
+            }
+        }
+    }
+
+    fn commit_loan(
+        &mut self,
+        term: Term,
+        commit: Commit,
+        left: Left,
+        schema_before: u64,
+    ) -> Result<(), Ended> {
+        let Commit { transcript, token, outcome, durability, reply } = commit;
+        if let Err(error) = execute::check_deferred(self.sqlite()) {
+            let result = self.void_loan(term, &left);
+            let _ = reply.send(Err(error.into()));
+            return result;
+        }
+        let changed = !transcript.is_empty();
+        let mut entries: Vec<Entry> =
+            left.reservations.iter().map(|r| r.entry(DATABASE)).collect();
+        if changed {
+            entries.push(Entry::Transaction(Transaction {
+                id: left.parts,
+                database: DATABASE,
+                functions: FUNCTIONS,
+                token,
+                outcome,
+                statements: transcript.into_statements(),
+                effect: self.sqlite().effect(),
+            }));
+        }
+        if entries.is_empty() {
+            // What is open holds at most changes that no node keeps (temporary tables).
+            let ended = self.sqlite().execute_batch("COMMIT");
+            self.sqlite().effect_reset();
+            let lease = self.journal.wait_lease(term);
+            let position = Position { term, lsn: *self.hub.applied.borrow() };
+            let _ = reply.send(match (ended, lease) {
+                (Ok(()), Ok(())) => Ok(done(position)),
+                (_, Err(_)) => Err(self.not_leading().into()),
+                (Err(error), _) => {
+                    Err(SqlError::new(SqlState::INTERNAL_ERROR, error.message).into())
+                }
+            });
+            return lease;
+        }
+        let ddl = self.schema_version() != schema_before;
+        let mut reply = Some(reply);
+        let mut tell = |answer| {
+            if let Some(reply) = reply.take() {
+                let _ = reply.send(answer);
+            }
+        };
+        let spans = match self.journal.append(term, &entries) {
+            Ok(spans) => spans,
+            Err(Ended::Before) => {
+                // Cut off before it was logged whole: it can't come to be committed.
+                tell(Err(Revoked::Ended.error().into()));
+                return Err(Ended::Before);
+            }
+            Err(ended) => {
+                tell(Err(Refusal::Unknown.into()));
+                return Err(ended);
+            }
+        };
+        let end = spans.last().expect("a span an entry").end;
+        let position = Position { term, lsn: end };
+        if durability == Durability::Appended && self.journal.wait_lease(term).is_ok() {
+            tell(Ok(done(position)));
+        }
+        let safe = self.journal.sync(term).and_then(|()| {
+            if durability == Durability::Local && self.journal.wait_lease(term).is_ok() {
+                tell(Ok(done(position)));
+            }
+            self.journal.wait_commit(term, end)
+        });
+        let committed = safe
+            .and_then(|()| self.commit(term, end, &entries, ddl))
+            .and_then(|()| self.journal.wait_lease(term));
+        match committed {
+            Ok(()) => tell(Ok(done(position))),
+            Err(_) => tell(Err(Refusal::Unknown.into())),
+        }
+        committed
+    }
+
+    /// Rolls back, and keeps in the log what outlives it.
+    fn void_loan(&mut self, term: Term, left: &Left) -> Result<(), Ended> {
+        let sqlite = self.sqlite();
+        sqlite.set_cancel(None, None);
+        if sqlite.in_transaction()
+            && let Err(error) = sqlite.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction could not be rolled back");
+            self.journal.fail(term, &error);
+            return Err(Ended::Unknown);
+        }
+        sqlite.effect_reset();
+        let mut entries: Vec<Entry> =
+            left.reservations.iter().map(|r| r.entry(DATABASE)).collect();
+        if left.parts != 0 {
+            entries.push(Entry::Abort { id: left.parts });
+        }
+        if entries.is_empty() || !self.leads(term) {
+            return Ok(());
+        }
+        let redone = (|| {
+            let sqlite = self.sqlite();
+            sqlite.execute_batch("BEGIN IMMEDIATE")?;
+            left.reservations.iter().try_for_each(|r| sequence::apply(sqlite, r))
+        })();
+        if let Err(error) = redone {
+            // Nothing of it is logged: the values drawn are simply not handed out again
+            // by this leader, which keeps its ranges.
+            tracing::error!(%error, "reservations of an undone transaction were not kept");
+            let _ = self.sqlite().execute_batch("ROLLBACK");
+            self.journal.fail(term, &error);
+            return Err(Ended::Before);
+        }
+        let spans = self.journal.append(term, &entries)?;
+        let end = spans.last().expect("a span an entry").end;
+        self.journal.sync(term)?;
+        self.journal.wait_commit(term, end)?;
+        self.commit(term, end, &entries, false)
+    }
+}
+
+fn done(position: Position) -> Done {
+    Done {
+        count: 0,
+        rows: RowBuffer::default(),
+        registers: execute::Registers::default(),
+        position,
+        recorded_tag: None,
+    }
+}

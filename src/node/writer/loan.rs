@@ -1,0 +1,530 @@
+//! The writer's connection on loan to a session that runs a transaction itself.
+//!
+//! The connection lies in a slot that both sides can reach. The session takes it out
+//! for the time of a statement; between statements it lies there, so that the writer
+//! thread can end the loan of a holder that is idle, gone, or deposed, without
+//! asking it.
+//!
+//! ```text
+//!            take            put
+//!   Lying ────────► Running ─────► Lying          (session)
+//!   Lying ── finish(Commit | Rollback), drop ──► Asked ──► back with the writer thread
+//!   Lying ── revoke ──► Revoked                   (writer thread; the session hears why
+//!                                                  at its next step)
+//! ```
+
+use std::ops::{Deref, DerefMut};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use super::job::{Done, Durability, UnitError};
+use super::journal::{Ended, Journal};
+use super::sequence::{self, Reservation};
+use crate::gateway::Refusal;
+use crate::log::{self, ClientToken, Entry, Lsn, Outcome, Term};
+use crate::node::execute::{self, Failure, Ran, Work};
+use crate::pg::{SqlError, SqlState};
+use crate::storage::sqlite::{Sqlite, SqliteError, UndoMark};
+
+/// Statements held in memory before they are shipped as a part, bytes.
+const PART_BYTES: usize = 1 << 20;
+
+/// The writer's connection, inside one transaction. Dropping it rolls back.
+pub struct Loan {
+    shared: Arc<Shared>,
+    term: Term,
+    journal: Journal,
+    transcript: Transcript,
+    /// Start of the transaction: its `now()`.
+    now_us: i64,
+    /// The LSN that the database stood at when the loan began.
+    began_at: Lsn,
+}
+
+struct Shared {
+    slot: Mutex<Slot>,
+    changed: Condvar,
+}
+
+struct Slot {
+    /// `None` while a statement runs, and after the end.
+    sqlite: Option<Sqlite>,
+    /// Since when it has been lying here.
+    idle_since: Instant,
+    /// What the session wants done with it.
+    asked: Option<End>,
+    /// Why the writer thread took it back.
+    revoked: Option<Revoked>,
+    left: Left,
+}
+
+/// What a transaction leaves behind however it ends.
+#[derive(Default)]
+pub struct Left {
+    /// Id of the parts that were shipped; 0 where there are none.
+    pub parts: u64,
+    /// Ranges that stay reserved.
+    pub reservations: Vec<Reservation>,
+}
+
+/// How a loan ends.
+pub enum End {
+    Commit(Box<Commit>),
+    /// Told when the connection is free again.
+    Rollback(Option<oneshot::Sender<()>>),
+}
+
+/// A transaction to be committed.
+pub struct Commit {
+    pub transcript: Transcript,
+    pub token: Option<ClientToken>,
+    pub outcome: Option<Outcome>,
+    pub durability: Durability,
+    pub reply: oneshot::Sender<Result<Done, UnitError>>,
+}
+
+/// Why a loan was ended by the writer thread.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Revoked {
+    /// Idle for longer than `idle_in_transaction_session_timeout`, or while others waited.
+    Idle,
+    /// The node does not lead any more, or stops.
+    Ended,
+    /// SQLite undid the transaction by itself.
+    Undone,
+}
+
+impl Revoked {
+    /// What the session tells its client.
+    pub fn error(self) -> SqlError {
+        match self {
+            Self::Idle => SqlError::fatal(
+                SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+                "terminating connection due to idle-in-transaction timeout",
+            ),
+            Self::Ended => SqlError::new(
+                SqlState::SERIALIZATION_FAILURE,
+                "the transaction was cut off by a change of leadership",
+            )
+            .with_hint("The transaction might succeed if retried."),
+            Self::Undone => SqlError::new(
+                SqlState::SERIALIZATION_FAILURE,
+                "the transaction was undone after a statement was stopped",
+            )
+            .with_hint("The transaction might succeed if retried."),
+        }
+    }
+}
+
+/// A transaction's statements so far.
+#[derive(Default)]
+pub struct Transcript {
+    /// Not yet shipped.
+    statements: Vec<log::Statement>,
+    /// Their size, about, bytes.
+    bytes: usize,
+    /// Of the shipped parts; 0 where there are none.
+    pub parts: u64,
+    /// Statements in the shipped parts.
+    shipped: usize,
+    savepoints: Vec<Savepoint>,
+    /// Savepoints made so far: names them.
+    made: u32,
+}
+
+struct Savepoint {
+    name: String,
+    /// SQLite's name for it.
+    inner: String,
+    mark: UndoMark,
+    /// Statements before it, shipped ones included.
+    statements: usize,
+}
+
+impl Transcript {
+    /// What the final frame says, its statements in order.
+    pub fn into_statements(self) -> Vec<log::Statement> {
+        let mut statements = self.statements;
+        if self.parts == 0 {
+            // Nothing was shipped, so no statement in it is undone: no savepoint matters.
+            statements.retain(|s| !is_savepoint(&s.text));
+        }
+        statements
+    }
+
+    /// Whether it changed anything.
+    pub fn is_empty(&self) -> bool {
+        self.parts == 0 && self.statements.iter().all(|s| is_savepoint(&s.text))
+    }
+
+    fn push(&mut self, statement: log::Statement) {
+        self.bytes += size(&statement);
+        self.statements.push(statement);
+    }
+
+    fn push_bare(&mut self, text: String) {
+        let context = log::Context::default();
+        self.push(log::Statement { text: text.into(), params: Vec::new(), context });
+    }
+}
+
+/// About the bytes of memory and log that a statement takes.
+fn size(statement: &log::Statement) -> usize {
+    let value = |value: &log::Value| match value {
+        log::Value::Text(text) => text.len() + 32,
+        log::Value::Blob(blob) => blob.len() + 32,
+        _ => 32,
+    };
+    128 + statement.params.iter().map(value).sum::<usize>()
+}
+
+/// Names of the savepoints that transactions make inside SQLite start so.
+const SAVEPOINT_NAME: &str = "towline_s";
+
+/// Whether a logged statement makes, releases or undoes to a savepoint.
+pub fn is_savepoint(text: &str) -> bool {
+    ["SAVEPOINT ", "RELEASE ", "ROLLBACK TO "].iter().any(|verb| {
+        text.strip_prefix(verb).is_some_and(|name| name.starts_with(SAVEPOINT_NAME))
+    })
+}
+
+impl Loan {
+    pub(super) fn new(sqlite: Sqlite, term: Term, journal: Journal, began_at: Lsn) -> Self {
+        let slot = Slot {
+            sqlite: Some(sqlite),
+            idle_since: Instant::now(),
+            asked: None,
+            revoked: None,
+            left: Left::default(),
+        };
+        Self {
+            shared: Arc::new(Shared { slot: Mutex::new(slot), changed: Condvar::new() }),
+            term,
+            journal,
+            transcript: Transcript::default(),
+            now_us: execute::wall_clock_us(),
+            began_at,
+        }
+    }
+
+    pub(super) fn lender(&self) -> Lender {
+        Lender { shared: Arc::clone(&self.shared) }
+    }
+
+    pub fn term(&self) -> Term {
+        self.term
+    }
+
+    pub fn began_at(&self) -> Lsn {
+        self.began_at
+    }
+
+    pub fn now_us(&self) -> i64 {
+        self.now_us
+    }
+
+    /// Sets the time that `now()` answers, where the transaction began before the loan.
+    pub fn set_now_us(&mut self, now_us: i64) {
+        self.now_us = now_us;
+    }
+
+    /// Takes the connection for one statement.
+    pub fn take(&self) -> Result<Taken, Revoked> {
+        let mut slot = self.shared.slot();
+        if let Some(revoked) = slot.revoked {
+            return Err(revoked);
+        }
+        let sqlite = slot.sqlite.take().expect("a loan runs one statement at a time");
+        Ok(Taken { sqlite: Some(sqlite), shared: Arc::clone(&self.shared) })
+    }
+
+    /// Runs a plan, reserving sequence ranges as it needs them, and notes it down.
+    pub fn run(&mut self, work: &Work<'_>) -> Result<Ran, UnitError> {
+        let mut taken = self.take().map_err(|revoked| UnitError::Sql(revoked.error()))?;
+        work.limits.set(&mut taken);
+        let guarded = work.plan.translated.statements.len() > 1;
+        let ran = self.run_taken(&mut taken, work, guarded);
+        taken.set_cancel(None, None);
+        drop(taken);
+        let ran = ran?;
+        for statement in &ran.statements {
+            self.transcript.push(statement.clone());
+        }
+        self.maybe_ship()?;
+        Ok(ran)
+    }
+
+    fn run_taken(
+        &mut self,
+        sqlite: &mut Sqlite,
+        work: &Work<'_>,
+        guarded: bool,
+    ) -> Result<Ran, UnitError> {
+        loop {
+            let ranges = sqlite.sequence_ranges().clone();
+            let mark = sqlite.effect_mark();
+            if guarded {
+                sqlite.execute_batch("SAVEPOINT towline_plan").map_err(internal)?;
+            }
+            let result = execute::run(sqlite, work);
+            if guarded && sqlite.in_transaction() {
+                let end = match result {
+                    Ok(_) => "RELEASE towline_plan",
+                    Err(_) => "ROLLBACK TO towline_plan; RELEASE towline_plan",
+                };
+                sqlite.execute_batch(end).map_err(internal)?;
+            }
+            match result {
+                Ok(ran) => return Ok(ran),
+                Err(Failure::Statement(error)) => {
+                    sqlite.effect_undo(mark);
+                    return Err(error.into());
+                }
+                Err(Failure::Undone(error)) => {
+                    self.shared.slot().revoked = Some(Revoked::Undone);
+                    return Err(error.into());
+                }
+                Err(Failure::NeedsRange(name)) => {
+                    sqlite.effect_undo(mark);
+                    let before = ranges.get(&name).copied();
+                    *sqlite.sequence_ranges() = ranges;
+                    self.reserve(sqlite, &name, before)?;
+                }
+            }
+        }
+    }
+
+    /// Notes down a statement that was run outside of [`Loan::run`].
+    pub fn note(&mut self, statement: log::Statement) -> Result<(), UnitError> {
+        self.transcript.push(statement);
+        self.maybe_ship()
+    }
+
+    /// Extends the range of a sequence for a statement run outside of [`Loan::run`].
+    pub fn reserve(
+        &self,
+        sqlite: &mut Sqlite,
+        name: &str,
+        before: Option<(i64, i64)>,
+    ) -> Result<(), SqlError> {
+        let reservation = sequence::reserve(sqlite, name, before)?;
+        let reservations = &mut self.shared.slot().left.reservations;
+        reservations.retain(|r| r.name != name);
+        reservations.push(reservation);
+        Ok(())
+    }
+
+    /// Ships what has gathered beyond a limit.
+    fn maybe_ship(&mut self) -> Result<(), UnitError> {
+        let transcript = &mut self.transcript;
+        if transcript.bytes < PART_BYTES {
+            return Ok(());
+        }
+        if transcript.parts == 0 {
+            transcript.parts = rand::random::<u64>().max(1);
+            self.shared.slot().left.parts = transcript.parts;
+        }
+        let statements = std::mem::take(&mut transcript.statements);
+        transcript.bytes = 0;
+        transcript.shipped += statements.len();
+        let part = Entry::TransactionPart { id: transcript.parts, statements };
+        match self.journal.append(self.term, &[part]) {
+            Ok(_) => Ok(()),
+            // The transaction isn't complete in the log, so it can't come to be committed.
+            Err(Ended::Before | Ended::Unknown) => Err(Revoked::Ended.error().into()),
+        }
+    }
+
+    pub fn savepoint(&mut self, name: &str) -> Result<(), UnitError> {
+        let mut sqlite = self.take().map_err(|revoked| UnitError::Sql(revoked.error()))?;
+        let inner = format!("{SAVEPOINT_NAME}{}", self.transcript.made);
+        sqlite.execute_batch(&format!("SAVEPOINT {inner}")).map_err(internal)?;
+        let mark = sqlite.effect_mark();
+        drop(sqlite);
+        let transcript = &mut self.transcript;
+        transcript.made += 1;
+        let statements = transcript.shipped + transcript.statements.len();
+        transcript.push_bare(format!("SAVEPOINT {inner}"));
+        transcript.savepoints.push(Savepoint { name: name.to_owned(), inner, mark, statements });
+        Ok(())
+    }
+
+    pub fn release(&mut self, name: &str) -> Result<(), UnitError> {
+        let at = self.find(name)?;
+        let mut sqlite = self.take().map_err(|revoked| UnitError::Sql(revoked.error()))?;
+        let text = format!("RELEASE {}", self.transcript.savepoints[at].inner);
+        sqlite.execute_batch(&text).map_err(internal)?;
+        drop(sqlite);
+        self.transcript.savepoints.truncate(at);
+        self.transcript.push_bare(text);
+        Ok(())
+    }
+
+    pub fn rollback_to(&mut self, name: &str) -> Result<(), UnitError> {
+        let at = self.find(name)?;
+        let mut sqlite = self.take().map_err(|revoked| UnitError::Sql(revoked.error()))?;
+        let transcript = &mut self.transcript;
+        let savepoint = &transcript.savepoints[at];
+        let text = format!("ROLLBACK TO {}", savepoint.inner);
+        sqlite.execute_batch(&text).map_err(internal)?;
+        sqlite.effect_undo(savepoint.mark);
+        // The statement that makes the savepoint stays: it can be undone to again.
+        let keep = savepoint.statements + 1;
+        transcript.savepoints.truncate(at + 1);
+        if keep >= transcript.shipped {
+            transcript.statements.truncate(keep - transcript.shipped);
+        } else {
+            transcript.statements.clear();
+            transcript.push_bare(text);
+        }
+        // Reservations outlive the undone statements.
+        for reservation in &self.shared.slot().left.reservations {
+            sequence::apply(&mut sqlite, reservation).map_err(internal)?;
+        }
+        Ok(())
+    }
+
+    fn find(&self, name: &str) -> Result<usize, UnitError> {
+        self.transcript.savepoints.iter().rposition(|s| s.name == name).ok_or_else(|| {
+            let message = format!("savepoint \"{name}\" does not exist");
+            SqlError::new(SqlState::INVALID_SAVEPOINT, message).into()
+        })
+    }
+
+    /// Commits. The reply comes when the transaction is safe.
+    pub async fn commit(
+        mut self,
+        token: Option<ClientToken>,
+        outcome: Option<Outcome>,
+        durability: Durability,
+    ) -> Result<Done, UnitError> {
+        let (reply, answer) = oneshot::channel();
+        let transcript = std::mem::take(&mut self.transcript);
+        let commit = Commit { transcript, token, outcome, durability, reply };
+        if let Err(revoked) = self.ask(End::Commit(Box::new(commit))) {
+            return Err(revoked.error().into());
+        }
+        // The writer thread answers every commit it accepts; it ends only with the process.
+        answer.await.unwrap_or(Err(Refusal::Unknown.into()))
+    }
+
+    /// Rolls back, and waits until it is done.
+    pub async fn rollback(self) {
+        let (reply, answer) = oneshot::channel();
+        if self.ask(End::Rollback(Some(reply))).is_ok() {
+            let _ = answer.await;
+        }
+    }
+
+    fn ask(&self, end: End) -> Result<(), Revoked> {
+        let mut slot = self.shared.slot();
+        if let Some(revoked) = slot.revoked {
+            return Err(revoked);
+        }
+        slot.asked = Some(end);
+        drop(slot);
+        self.shared.changed.notify_all();
+        Ok(())
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        let mut slot = self.shared.slot();
+        if slot.asked.is_none() && slot.revoked.is_none() {
+            slot.asked = Some(End::Rollback(None));
+        }
+        drop(slot);
+        self.shared.changed.notify_all();
+    }
+}
+
+fn internal(error: SqliteError) -> UnitError {
+    SqlError::new(SqlState::INTERNAL_ERROR, error.message).into()
+}
+
+/// The connection, out of the slot for one statement.
+pub struct Taken {
+    sqlite: Option<Sqlite>,
+    shared: Arc<Shared>,
+}
+
+impl Deref for Taken {
+    type Target = Sqlite;
+
+    fn deref(&self) -> &Sqlite {
+        self.sqlite.as_ref().expect("held until the drop")
+    }
+}
+
+impl DerefMut for Taken {
+    fn deref_mut(&mut self) -> &mut Sqlite {
+        self.sqlite.as_mut().expect("held until the drop")
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let mut slot = self.shared.slot();
+        slot.sqlite = self.sqlite.take();
+        slot.idle_since = Instant::now();
+        drop(slot);
+        self.shared.changed.notify_all();
+    }
+}
+
+impl Shared {
+    fn slot(&self) -> MutexGuard<'_, Slot> {
+        self.slot.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The writer thread's side of a loan.
+pub(super) struct Lender {
+    shared: Arc<Shared>,
+}
+
+/// What the writer thread finds when it looks at a loan.
+pub(super) enum Look {
+    /// The session is done with it; `None` where the loan was revoked, or SQLite
+    /// undid the transaction.
+    Back(Box<Sqlite>, Option<End>, Left),
+    /// A statement runs.
+    Running,
+    /// Nothing has run since then.
+    Idle(Instant),
+}
+
+impl Lender {
+    /// Waits for the loan's end, at most for `patience`.
+    pub(super) fn look(&self, patience: Duration) -> Look {
+        let settled = |slot: &Slot| {
+            slot.sqlite.is_some() && (slot.asked.is_some() || slot.revoked.is_some())
+        };
+        let waited = self.shared.changed.wait_timeout_while(
+            self.shared.slot(),
+            patience,
+            |slot| !settled(slot),
+        );
+        let mut slot = waited.unwrap_or_else(PoisonError::into_inner).0;
+        if slot.sqlite.is_none() {
+            return Look::Running;
+        }
+        if !settled(&slot) {
+            return Look::Idle(slot.idle_since);
+        }
+        let sqlite = slot.sqlite.take().expect("checked above");
+        let asked = if slot.revoked.is_some() { None } else { slot.asked.take() };
+        Look::Back(Box::new(sqlite), asked, std::mem::take(&mut slot.left))
+    }
+
+    /// Ends the loan, if no statement runs; the connection comes with the next look.
+    pub(super) fn revoke(&self, why: Revoked) {
+        let mut slot = self.shared.slot();
+        if slot.asked.is_none() {
+            slot.revoked.get_or_insert(why);
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! The writer: one OS thread that owns the read-write connection and does whatever
+//! the node's role asks of it.
+//!
+//! ```text
+//!              role = Opening                    role = Leader
+//!   Following ───────────────► Opening ─────────────────────► Leading
+//!       ▲  apply up to the       │ append the term-start        │ run groups and
+//!       │  bound                 │ frame; once it is committed  │ loans in the order
+//!       │                        │ apply what was inherited     │ of the queue
+//!       └────────────────────────┴──────────────────────────────┘
+//!                         role = Follower, or another term
+//! ```
+//!
+//! The order of a write, in [`group`] and the end of a [`loan`] alike: run inside an
+//! open SQLite transaction; append its frame; publish `end`; fdatasync while
+//! followers receive it; publish `durable`; wait for `commit`; record the applied
+//! LSN and COMMIT; publish `applied`; check the lease; reply.
+//! So SQLite never holds what a failover could take back, and a deposed leader has
+//! nothing to undo in it.
+//!
+//! Invariants:
+//! - SQLite's applied LSN ≤ the commit LSN, at all times and after any crash.
+//! - While leading, no transaction is open between two jobs.
+//! - A reply to a client that tells of a change comes after the change is in SQLite.
+
+mod apply;
+mod group;
+mod job;
+mod journal;
+mod lend;
+mod loan;
+mod outcome;
+mod queue;
+mod sequence;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+pub use job::{Borrow, Done, Durability, Job, Unit, UnitError};
+pub use journal::lock;
+pub use loan::{Loan, Revoked};
+pub use outcome::REPLY_MAX;
+pub use queue::WriterHandle;
+
+use self::apply::Applier;
+use self::journal::{Ended, Journal};
+use super::execute::wall_clock_us;
+use super::hub::Hub;
+use super::readers::Readers;
+use crate::cluster::Role;
+use crate::gateway::Refusal;
+use crate::log::{Entry, Lsn, Term, TermStart};
+use crate::storage::log_store::{LogReader, LogStore};
+use crate::storage::sqlite::{ConnectionKind, Sqlite, SqliteError};
+
+/// How the writer behaves.
+#[derive(Clone, Debug)]
+pub struct WriterOptions {
+    /// The database file.
+    pub path: PathBuf,
+    /// Known to be committed before the start (a lower bound).
+    pub commit: Lsn,
+    /// Jobs that wait at most; further ones wait outside, in order.
+    pub queue: usize,
+    /// How long a loan's holder may be idle while others wait.
+    pub idle_while_others_wait: Duration,
+}
+
+/// What the writer tells the engine besides the hub.
+#[derive(Debug, Default)]
+pub struct Shared {
+    /// Counts committed changes of the schema.
+    pub schema_epoch: AtomicU64,
+    /// Set while this node's content is known to differ from the leader's.
+    pub quarantined: AtomicBool,
+}
+
+/// Asks the writer to go on with another database file.
+pub struct Reopen {
+    pub path: PathBuf,
+    /// Told the LSN that the file stands at.
+    pub reply: oneshot::Sender<Result<Lsn, SqliteError>>,
+}
+
+/// Starts the writer thread. It ends when `stop` is cancelled, between two jobs.
+pub fn spawn(
+    options: WriterOptions,
+    hub: Arc<Hub>,
+    log: Arc<Mutex<LogStore>>,
+    readers: Readers,
+    handle: Handle,
+    stop: CancellationToken,
+) -> Result<(WriterHandle, std::thread::JoinHandle<()>), SqliteError> {
+    let mut sqlite = Sqlite::open(&options.path, ConnectionKind::Writer)?;
+    let (term, applied) = sqlite.applied()?;
+    hub.applied.send_replace(applied);
+    let (jobs, queue) = mpsc::channel(options.queue);
+    let (reopen, reopens) = mpsc::channel(1);
+    let shared = Arc::new(Shared::default());
+    let reader = lock(&log).reader();
+    let writer = Writer {
+        applier: Applier::new(term, applied),
+        journal: Journal::new(Arc::clone(&hub), log, handle.clone()),
+        hub,
+        reader,
+        readers,
+        sqlite: Some(sqlite),
+        queue,
+        next: None,
+        reopens,
+        shared: Arc::clone(&shared),
+        handle,
+        stop,
+        options,
+    };
+    let thread = std::thread::Builder::new()
+        .name("writer".to_owned())
+        .spawn(move || writer.run())
+        .expect("a thread can be started");
+    Ok((WriterHandle::new(jobs, reopen, shared), thread))
+}
+
+struct Writer {
+    hub: Arc<Hub>,
+    reader: LogReader,
+    journal: Journal,
+    readers: Readers,
+    /// `None` while on loan.
+    sqlite: Option<Sqlite>,
+    applier: Applier,
+    queue: mpsc::Receiver<Job>,
+    /// Taken off the queue and not begun.
+    next: Option<Job>,
+    reopens: mpsc::Receiver<Reopen>,
+    shared: Arc<Shared>,
+    handle: Handle,
+    stop: CancellationToken,
+    options: WriterOptions,
+}
+
+/// What ended a wait.
+enum Wake {
+    Job(Job),
+    Reopen(Reopen),
+    /// Something in the hub moved, or time passed: look again.
+    Look,
+}
+
+impl Writer {
+    /// How long to wait before applying is tried again after SQLite failed.
+    const RETRY: Duration = Duration::from_millis(200);
+
+    fn run(mut self) {
+        while !self.stop.is_cancelled() {
+            let leadership = self.hub.leadership.borrow().clone();
+            match leadership.role {
+                Role::Follower => self.follow(),
+                Role::Opening => self.open(leadership.term),
+                Role::Leader => self.lead(leadership.term),
+            }
+        }
+        self.refuse_all(&Refusal::Unavailable("the node is stopping".to_owned()));
+    }
+
+    fn sqlite(&mut self) -> &mut Sqlite {
+        self.sqlite.as_mut().expect("not on loan")
+    }
+
+    /// Following: applies what is safe, refuses jobs.
+    fn follow(&mut self) {
+        let bound = self.bound();
+        let patience = match self.apply(bound) {
+            Ok(()) => None,
+            Err(apply::ApplyError::Quarantined) => None,
+            Err(error) => {
+                tracing::error!(%error, "cannot apply the log");
+                Some(Self::RETRY)
+            }
+        };
+        let more = !self.shared.quarantined.load(Ordering::Relaxed)
+            && self.applier.scanned() < self.bound();
+        if more && patience.is_none() {
+            return;
+        }
+        match self.wait(Role::Follower, patience) {
+            Wake::Job(job) => {
+                let refusal = self.not_leading();
+                refuse(job, &refusal);
+            }
+            Wake::Reopen(reopen) => self.reopen(reopen),
+            Wake::Look => {}
+        }
+    }
+
+    /// Up to where the log may be applied: as told, or as recorded before the start.
+    fn bound(&self) -> Lsn {
+        let recorded = self.options.commit.min(*self.hub.durable.borrow());
+        self.hub.apply_bound().max(recorded)
+    }
+
+    /// Opening: the term-start frame first; what was inherited once that is committed.
+    fn open(&mut self, term: Term) {
+        let known = *self.hub.term_start.borrow();
+        let end = if known.0 == term {
+            known.1
+        } else {
+            let leader = self.hub.me.as_str().to_owned();
+            let start = Entry::TermStart(TermStart { leader, time_us: wall_clock_us() });
+            let Ok(spans) = self.journal.append(term, &[start]) else {
+                return self.pause(Role::Opening, term);
+            };
+            let end = spans[0].end;
+            self.hub.term_start.send_replace((term, end));
+            if self.journal.sync(term).is_err() {
+                return self.pause(Role::Opening, term);
+            }
+            end
+        };
+        if self.journal.wait_commit(term, end).is_err() {
+            return;
+        }
+        if let Err(error) = self.apply(end) {
+            tracing::error!(%error, "cannot apply the inherited log");
+            self.journal.fail(term, &error);
+            return self.pause(Role::Opening, term);
+        }
+        if self.applier.scanned() < end {
+            return;
+        }
+        self.pause(Role::Opening, term);
+    }
+
+    /// Leading: jobs, one after the other.
+    fn lead(&mut self, term: Term) {
+        // A leader whose database lacks a part of its own log can't run anything.
+        let end = self.hub.term_start.borrow().1;
+        if self.hub.applied.borrow().0 < end.0 && self.apply(end).is_err() {
+            self.journal.fail(term, &"the inherited log could not be applied");
+            return self.pause(Role::Leader, term);
+        }
+        self.sqlite().sequence_ranges().clear();
+        while self.leads(term) && !self.stop.is_cancelled() {
+            let job = match self.next.take() {
+                Some(job) => job,
+                None => match self.queue.try_recv() {
+                    Ok(job) => job,
+                    Err(_) => match self.wait(Role::Leader, None) {
+                        Wake::Job(job) => job,
+                        Wake::Reopen(reopen) => {
+                            // Only followers install snapshots.
+                            drop(reopen);
+                            continue;
+                        }
+                        Wake::Look => continue,
+                    },
+                },
+            };
+            let lost = match job {
+                Job::Unit(unit) => self.run_group(term, unit),
+                Job::Borrow(borrow) => self.lend(term, *borrow),
+            };
+            if lost.is_err() {
+                self.recover();
+                break;
+            }
+        }
+        self.sqlite().sequence_ranges().clear();
+    }
+
+    fn leads(&self, term: Term) -> bool {
+        let leadership = self.hub.leadership.borrow();
+        leadership.term == term && leadership.role == Role::Leader
+    }
+
+    /// Rolls back whatever is open: it is in the log, and comes back from there once
+    /// it is known to be committed.
+    fn recover(&mut self) {
+        let sqlite = self.sqlite();
+        if sqlite.in_transaction() && sqlite.execute_batch("ROLLBACK").is_err() {
+            tracing::error!("a transaction could not be rolled back");
+        }
+        self.sqlite().effect_reset();
+        // Jobs behind it have not begun.
+        let refusal = self.not_leading();
+        self.refuse_all(&refusal);
+    }
+
+    fn refuse_all(&mut self, refusal: &Refusal) {
+        if let Some(job) = self.next.take() {
+            refuse(job, refusal);
+        }
+        while let Ok(job) = self.queue.try_recv() {
+            refuse(job, refusal);
+        }
+    }
+
+    fn not_leading(&self) -> Refusal {
+        let leadership = self.hub.leadership.borrow();
+        let leader = leadership.leader.clone().filter(|leader| *leader != self.hub.me);
+        Refusal::NotLeader { term: leadership.term, leader }
+    }
+
+    /// Waits until the role or term is another, refusing nothing: jobs stay queued.
+    fn pause(&mut self, role: Role, term: Term) {
+        let mut leadership = self.hub.leadership.subscribe();
+        let stop = self.stop.clone();
+        self.handle.block_on(async {
+            tokio::select! {
+                _ = leadership.wait_for(|l| l.term != term || l.role != role) => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+
+    /// Waits for a job, or for anything that this role looks at.
+    fn wait(&mut self, role: Role, patience: Option<Duration>) -> Wake {
+        let mut leadership = self.hub.leadership.subscribe();
+        let mut commit = self.hub.commit.subscribe();
+        let mut durable = self.hub.durable.subscribe();
+        let mut verified = self.hub.verified.subscribe();
+        let following = role == Role::Follower;
+        // Subscribed first, looked at second: nothing is missed between.
+        let quarantined = self.shared.quarantined.load(Ordering::Relaxed);
+        let behind = following && !quarantined && self.applier.scanned() < self.bound();
+        if self.hub.leadership.borrow().role != role || (behind && patience.is_none()) {
+            return Wake::Look;
+        }
+        let Self { queue, reopens, stop, handle, .. } = self;
+        let time = async {
+            match patience {
+                Some(patience) => tokio::time::sleep(patience).await,
+                None => std::future::pending().await,
+            }
+        };
+        handle.block_on(async {
+            tokio::select! {
+                Some(job) = queue.recv() => Wake::Job(job),
+                Some(reopen) = reopens.recv() => Wake::Reopen(reopen),
+                _ = leadership.changed() => Wake::Look,
+                _ = commit.changed(), if following && !quarantined => Wake::Look,
+                _ = durable.changed(), if following && !quarantined => Wake::Look,
+                _ = verified.changed(), if following && !quarantined => Wake::Look,
+                () = time => Wake::Look,
+                () = stop.cancelled() => Wake::Look,
+            }
+        })
+    }
+
+    /// Goes on with another file, after a snapshot was installed.
+    fn reopen(&mut self, reopen: Reopen) {
+        let opened = Sqlite::open(&reopen.path, ConnectionKind::Writer)
+            .and_then(|mut sqlite| sqlite.applied().map(|applied| (sqlite, applied)));
+        let answer = opened.map(|(sqlite, (term, lsn))| {
+            self.sqlite = Some(sqlite);
+            self.applier = Applier::new(term, lsn);
+            self.options.path.clone_from(&reopen.path);
+            self.readers.replace(reopen.path.clone());
+            self.shared.schema_epoch.fetch_add(1, Ordering::SeqCst);
+            self.shared.quarantined.store(false, Ordering::SeqCst);
+            self.hub.quarantine.send_replace(None);
+            self.hub.reason.send_replace(String::new());
+            self.hub.applied.send_replace(lsn);
+            lsn
+        });
+        // The installer may have given up waiting; the file is in use all the same.
+        let _ = reopen.reply.send(answer);
+    }
+
+    /// The leadership ended before this: what was asked has not begun.
+    fn refusal(&self, ended: Ended) -> Refusal {
+        match ended {
+            Ended::Before => self.not_leading(),
+            Ended::Unknown => Refusal::Unknown,
+        }
+    }
+}
+
+fn refuse(job: Job, refusal: &Refusal) {
+    match job {
+        Job::Unit(unit) => {
+            let _ = unit.reply.send(Err(refusal.clone().into()));
+        }
+        Job::Borrow(borrow) => {
+            let _ = borrow.reply.send(Err(refusal.clone().into()));
+        }
+    }
+}

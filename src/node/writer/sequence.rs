@@ -1,0 +1,175 @@
+//! Ranges of sequence values: reserved in the log before they are drawn from, so
+//! that no value is handed out again after a rollback or a failover.
+//!
+//! A statement that draws past its range fails, the range is extended, and the
+//! statement runs again from the value it began with. Extensions double, so that a
+//! bulk insert needs few of them.
+
+use crate::log::{Entry, Value, ValueRef};
+use crate::pg::{SqlError, SqlState};
+use crate::storage::sqlite::{Sqlite, SqliteError};
+
+/// Values that the first reservation takes.
+const FIRST: i64 = 32;
+/// Values that one reservation takes at most.
+const MOST: i64 = 1 << 20;
+
+/// A range moved: sequence `name` may hand out values up to `last`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Reservation {
+    pub name: String,
+    pub last: i64,
+}
+
+impl Reservation {
+    pub fn entry(&self, database: u32) -> Entry {
+        Entry::SequenceReservation { database, name: self.name.clone(), last: self.last }
+    }
+}
+
+/// A sequence as it stands in the database.
+struct Held {
+    start: i64,
+    increment: i64,
+    min: i64,
+    max: i64,
+    cycle: bool,
+    reserved: Option<i64>,
+}
+
+/// Extends the range of `name`, in the open transaction and in the connection's
+/// ranges. `next` is the value that the failed statement began with, if it drew.
+pub fn reserve(
+    sqlite: &mut Sqlite,
+    name: &str,
+    before: Option<(i64, i64)>,
+) -> Result<Reservation, SqlError> {
+    let internal = |error: SqliteError| SqlError::new(SqlState::INTERNAL_ERROR, error.message);
+    let held = read(sqlite, name).map_err(internal)?.ok_or_else(|| {
+        SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
+    })?;
+    let (next, last) = plan(&held, before).ok_or_else(|| {
+        let (bound, edge) = if held.increment > 0 {
+            ("maximum", held.max)
+        } else {
+            ("minimum", held.min)
+        };
+        SqlError::new(
+            SqlState("2200H"),
+            format!("nextval: reached {bound} value of sequence \"{name}\" ({edge})"),
+        )
+    })?;
+    let reservation = Reservation { name: name.to_owned(), last };
+    apply(sqlite, &reservation).map_err(internal)?;
+    sqlite.sequence_ranges().insert(name.to_owned(), (next, last));
+    Ok(reservation)
+}
+
+/// The new range as (next, last), or `None` where the sequence has ended. What is
+/// left of the old range stays in front where the new values continue it.
+fn plan(held: &Held, before: Option<(i64, i64)>) -> Option<(i64, i64)> {
+    let step = held.increment;
+    let beyond = |value: i64| if step > 0 { value > held.max } else { value < held.min };
+    let continued = match held.reserved {
+        None => Some(held.start),
+        Some(reserved) => reserved.checked_add(step),
+    }
+    .filter(|value| !beyond(*value));
+    let (first, wraps) = match continued {
+        Some(value) => (value, false),
+        None if held.cycle => (if step > 0 { held.min } else { held.max }, true),
+        None => return None,
+    };
+    // What is left continues into the new values if the old range ended just before.
+    let left = before.filter(|(_, last)| {
+        !wraps && Some(*last) == held.reserved && last.checked_add(step) == Some(first)
+    });
+    let (next, had) = match left {
+        Some((next, last)) => {
+            let count = (i128::from(last) - i128::from(next)) / i128::from(step) + 1;
+            (if count > 0 { next } else { first }, i64::try_from(count.max(0)).unwrap_or(MOST))
+        }
+        None => (first, 0),
+    };
+    let take = had.saturating_mul(2).clamp(FIRST, MOST);
+    let edge = if step > 0 { held.max } else { held.min };
+    let room = (i128::from(edge) - i128::from(first)) / i128::from(step);
+    let steps = i128::from(take - 1).min(room);
+    let last = i128::from(first) + steps * i128::from(step);
+    Some((next, i64::try_from(last).unwrap_or(edge)))
+}
+
+/// Records a reservation in the open transaction; outside of the effect hash, for it
+/// has a frame of its own.
+pub fn apply(sqlite: &mut Sqlite, reservation: &Reservation) -> Result<(), SqliteError> {
+    let mark = sqlite.effect_mark();
+    let mut update =
+        sqlite.prepare("UPDATE towline_sequence SET reserved = ?1 WHERE name = ?2")?;
+    update.bind_all(&[Value::Integer(reservation.last), Value::Text(reservation.name.clone())])?;
+    while update.step()? {}
+    update.reset();
+    drop(update);
+    sqlite.effect_undo(mark);
+    Ok(())
+}
+
+fn read(sqlite: &mut Sqlite, name: &str) -> Result<Option<Held>, SqliteError> {
+    let mut query = sqlite.prepare(
+        "SELECT start, increment, min, max, cycle, reserved FROM towline_sequence WHERE name = ?1",
+    )?;
+    query.bind(1, ValueRef::Text(name))?;
+    let held = if query.step()? {
+        let integer = |index| match query.column(index) {
+            ValueRef::Integer(value) => Some(value),
+            _ => None,
+        };
+        Some(Held {
+            start: integer(0).unwrap_or(1),
+            increment: integer(1).filter(|step| *step != 0).unwrap_or(1),
+            min: integer(2).unwrap_or(1),
+            max: integer(3).unwrap_or(i64::MAX),
+            cycle: integer(4).unwrap_or(0) != 0,
+            reserved: integer(5),
+        })
+    } else {
+        None
+    };
+    query.reset();
+    Ok(held)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sequence(increment: i64, min: i64, max: i64, reserved: Option<i64>) -> Held {
+        let start = if increment > 0 { min } else { max };
+        Held { start, increment, min, max, cycle: false, reserved }
+    }
+
+    #[test]
+    fn the_first_range_begins_at_the_start() {
+        assert_eq!(plan(&sequence(1, 1, i64::MAX, None), None), Some((1, 32)));
+        assert_eq!(plan(&sequence(-1, i64::MIN, -1, None), None), Some((-1, -32)));
+    }
+
+    #[test]
+    fn what_is_left_is_kept_and_doubled() {
+        let held = sequence(1, 1, i64::MAX, Some(32));
+        assert_eq!(plan(&held, Some((1, 32))), Some((1, 96)));
+        // Used up: nothing is left in front.
+        assert_eq!(plan(&held, Some((33, 32))), Some((33, 64)));
+        // Another leader reserved meanwhile: what this node held is void.
+        assert_eq!(plan(&held, Some((5, 16))), Some((33, 64)));
+    }
+
+    #[test]
+    fn ranges_end_at_the_bounds() {
+        assert_eq!(plan(&sequence(10, 1, 25, None), None), Some((1, 21)));
+        assert_eq!(plan(&sequence(10, 1, 25, Some(21)), None), None);
+        let cycles = Held { cycle: true, ..sequence(10, 1, 25, Some(21)) };
+        assert_eq!(plan(&cycles, None), Some((1, 21)));
+        let top = sequence(1, 1, i64::MAX, Some(i64::MAX));
+        assert_eq!(plan(&top, None), None);
+    }
+}
