@@ -68,27 +68,19 @@ pub fn encode_row(
     out: &mut BytesMut,
 ) -> Result<(), SqlError> {
     let held = statement.column_count();
-    let start = out.len();
     let mut writer = Writer(out);
     let mut row = writer.data_row(columns.len());
     for (index, column) in columns.iter().enumerate() {
         // A schema change between translation and run may leave fewer columns.
         let value = if index < held { statement.column(index) } else { ValueRef::Null };
-        let encoded = match (value, format.of(index)) {
-            (ValueRef::Null, _) => {
-                row.null();
-                continue;
-            }
+        match (value, format.of(index)) {
+            (ValueRef::Null, _) => row.null(),
             (value, Format::Text) => row.field(|out| {
                 types::encode_text(value, column.oid, column.typmod, &format.display, out)
-            }),
+            })?,
             (value, Format::Binary) => {
-                row.field(|out| types::encode_binary(value, column.oid, out))
+                row.field(|out| types::encode_binary(value, column.oid, out))?;
             }
-        };
-        if let Err(error) = encoded {
-            out.truncate(start);
-            return Err(error);
         }
     }
     row.finish();

@@ -246,6 +246,10 @@ impl Writer {
         }
         self.sqlite().sequence_ranges().clear();
         while self.leads(term) && !self.stop.is_cancelled() {
+            if *self.hub.frozen.borrow() {
+                self.rest(term);
+                continue;
+            }
             let job = match self.next.take() {
                 Some(job) => job,
                 None => match self.queue.try_recv() {
@@ -271,6 +275,22 @@ impl Writer {
             }
         }
         self.sqlite().sequence_ranges().clear();
+    }
+
+    /// Frozen for a hand-over: begins nothing, and says that nothing is unfinished.
+    fn rest(&mut self, term: Term) {
+        self.hub.resting.send_replace(true);
+        let mut frozen = self.hub.frozen.subscribe();
+        let mut leadership = self.hub.leadership.subscribe();
+        let stop = self.stop.clone();
+        self.handle.block_on(async {
+            tokio::select! {
+                _ = frozen.wait_for(|frozen| !frozen) => {}
+                _ = leadership.wait_for(|l| l.term != term || l.role != Role::Leader) => {}
+                () = stop.cancelled() => {}
+            }
+        });
+        self.hub.resting.send_replace(false);
     }
 
     fn leads(&self, term: Term) -> bool {
@@ -324,11 +344,14 @@ impl Writer {
         let mut commit = self.hub.commit.subscribe();
         let mut durable = self.hub.durable.subscribe();
         let mut verified = self.hub.verified.subscribe();
+        let mut frozen = self.hub.frozen.subscribe();
         let following = role == Role::Follower;
         // Subscribed first, looked at second: nothing is missed between.
         let quarantined = self.shared.quarantined.load(Ordering::Relaxed);
         let behind = following && !quarantined && self.applier.scanned() < self.bound();
-        if self.hub.leadership.borrow().role != role || (behind && patience.is_none()) {
+        let freezes = role == Role::Leader && *self.hub.frozen.borrow();
+        let moved = self.hub.leadership.borrow().role != role;
+        if moved || freezes || (behind && patience.is_none()) {
             return Wake::Look;
         }
         let Self { queue, reopens, stop, handle, .. } = self;
@@ -343,6 +366,7 @@ impl Writer {
                 Some(job) = queue.recv() => Wake::Job(job),
                 Some(reopen) = reopens.recv() => Wake::Reopen(reopen),
                 _ = leadership.changed() => Wake::Look,
+                _ = frozen.changed() => Wake::Look,
                 _ = commit.changed(), if following && !quarantined => Wake::Look,
                 _ = durable.changed(), if following && !quarantined => Wake::Look,
                 _ = verified.changed(), if following && !quarantined => Wake::Look,

@@ -1,0 +1,412 @@
+//! SQLite's errors as PostgreSQL tells them: SQLSTATE, wording, and the names of the
+//! table, column and constraint, which clients read.
+
+use super::plan::Plan;
+use crate::log::Value;
+use crate::pg::{SqlError, SqlState};
+use crate::sql::catalog::{Catalog, ConstraintKind, Relation};
+use crate::storage::sqlite::{SqliteError, SqliteErrorKind};
+
+/// What the client is told of `error`, raised by running `plan`.
+pub fn translate(error: &SqliteError, plan: &Plan, params: &[Value]) -> SqlError {
+    if let Some(raised) = &error.raised {
+        return (**raised).clone();
+    }
+    let message = error.message.as_str();
+    let catalog = &plan.catalog;
+    match error.kind {
+        SqliteErrorKind::Unique => unique(message, catalog, plan, params),
+        SqliteErrorKind::NotNull => not_null(message),
+        SqliteErrorKind::Check => check(message, catalog),
+        SqliteErrorKind::ForeignKey => foreign_key(catalog, plan),
+        SqliteErrorKind::Interrupted => {
+            SqlError::new(SqlState::QUERY_CANCELED, "canceling statement due to user request")
+        }
+        SqliteErrorKind::ReadOnly => SqlError::new(
+            SqlState::READ_ONLY_SQL_TRANSACTION,
+            "cannot execute the statement in a read-only transaction",
+        ),
+        SqliteErrorKind::Schema => SqlError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            "cached plan must not change result type",
+        ),
+        SqliteErrorKind::Full => {
+            tracing::error!(%error, "no space left for the database");
+            SqlError::new(SqlState::DISK_FULL, "no space left for the database")
+        }
+        SqliteErrorKind::Io => {
+            tracing::error!(%error, "the database can't be read or written");
+            SqlError::new(SqlState::IO_ERROR, "the database can't be read or written")
+        }
+        SqliteErrorKind::Corrupt => {
+            tracing::error!(%error, "the database is damaged");
+            SqlError::new(SqlState::DATA_CORRUPTED, "the database is damaged")
+        }
+        SqliteErrorKind::Statement => statement(message),
+    }
+}
+
+/// As [`translate`], where no plan exists yet.
+pub fn translate_bare(error: &SqliteError) -> SqlError {
+    match (&error.raised, error.kind) {
+        (Some(raised), _) => (**raised).clone(),
+        (None, SqliteErrorKind::Interrupted) => {
+            SqlError::new(SqlState::QUERY_CANCELED, "canceling statement due to user request")
+        }
+        (None, _) => statement(&error.message),
+    }
+}
+
+/// The columns that `UNIQUE constraint failed: t.a, t.b` names, and their table.
+fn failed_columns(message: &str) -> Option<(&str, Vec<&str>)> {
+    let (_, list) = message.split_once("failed: ")?;
+    let mut table = None;
+    let mut columns = Vec::new();
+    for item in list.split(", ") {
+        let (owner, column) = item.split_once('.')?;
+        table = Some(owner);
+        columns.push(column);
+    }
+    Some((table?, columns))
+}
+
+fn unique(message: &str, catalog: &Catalog, plan: &Plan, params: &[Value]) -> SqlError {
+    let named = |constraint: &str| {
+        let message = format!("duplicate key value violates unique constraint \"{constraint}\"");
+        SqlError {
+            constraint: Some(constraint.to_owned()),
+            ..SqlError::new(SqlState::UNIQUE_VIOLATION, message)
+        }
+    };
+    // An index over expressions is named itself.
+    if let Some((_, index)) = message.split_once("failed: index '") {
+        return named(index.trim_end_matches('\''));
+    }
+    let Some((table, columns)) = failed_columns(message) else {
+        return SqlError::new(SqlState::UNIQUE_VIOLATION, "duplicate key value");
+    };
+    let relation = catalog.relations.get(table);
+    let constraint = relation
+        .and_then(|relation| unique_name(relation, &columns))
+        .unwrap_or_else(|| format!("{table}_{}_key", columns.join("_")));
+    let detail = values_of(plan, params, &columns).map(|values| {
+        format!("Key ({})=({}) already exists.", columns.join(", "), values.join(", "))
+    });
+    SqlError { table: Some(table.to_owned()), detail, ..named(&constraint) }
+}
+
+fn unique_name(relation: &Relation, columns: &[&str]) -> Option<String> {
+    let same = |held: &[String]| held.iter().map(String::as_str).eq(columns.iter().copied());
+    let constraint = relation.constraints.iter().find(|constraint| {
+        matches!(constraint.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique)
+            && same(&constraint.columns)
+    });
+    let index = || relation.indexes.iter().find(|index| index.unique && same(&index.columns));
+    constraint.map(|c| c.name.clone()).or_else(|| index().map(|i| i.name.clone()))
+}
+
+/// The values that a single-row INSERT gives to `columns`, where its text says so
+/// plainly: each a parameter or a literal.
+fn values_of(plan: &Plan, params: &[Value], columns: &[&str]) -> Option<Vec<String>> {
+    let text = &plan.translated.statements.last()?.text;
+    let (head, tail) = text.split_once(" VALUES ")?;
+    let listed = head.rsplit_once('(')?.1.trim_end().strip_suffix(')')?;
+    let names: Vec<String> =
+        listed.split(',').map(|name| name.trim().trim_matches('"').to_owned()).collect();
+    let row = first_row(tail)?;
+    columns
+        .iter()
+        .map(|column| {
+            let at = names.iter().position(|name| name == column)?;
+            literal(row.get(at)?, params)
+        })
+        .collect()
+}
+
+/// The items of the first parenthesised row in `text`, if it is the only one.
+fn first_row(text: &str) -> Option<Vec<&str>> {
+    let text = text.trim_start().strip_prefix('(')?;
+    let (mut depth, mut quoted, mut start) = (0, false, 0);
+    let mut items = Vec::new();
+    for (at, byte) in text.bytes().enumerate() {
+        match byte {
+            b'\'' => quoted = !quoted,
+            _ if quoted => {}
+            b'(' => depth += 1,
+            b')' if depth > 0 => depth -= 1,
+            b')' => {
+                items.push(text[start..at].trim());
+                let more = text[at + 1..].trim_start().starts_with(',');
+                return (!more).then_some(items);
+            }
+            b',' if depth == 0 => {
+                items.push(text[start..at].trim());
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+fn literal(item: &str, params: &[Value]) -> Option<String> {
+    if let Some(number) = item.strip_prefix('?') {
+        let index = number.parse::<usize>().ok()?.checked_sub(1)?;
+        return Some(match params.get(index)? {
+            Value::Null => "null".to_owned(),
+            Value::Integer(value) => value.to_string(),
+            Value::Real(value) => value.to_string(),
+            Value::Text(value) => value.clone(),
+            Value::Blob(_) => return None,
+        });
+    }
+    if let Some(quoted) = item.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+        return Some(quoted.replace("''", "'"));
+    }
+    item.parse::<f64>().is_ok().then(|| item.to_owned())
+}
+
+fn not_null(message: &str) -> SqlError {
+    match failed_columns(message) {
+        Some((table, columns)) => {
+            let column = columns[0];
+            let text = format!(
+                "null value in column \"{column}\" of relation \"{table}\" violates not-null constraint"
+            );
+            SqlError {
+                table: Some(table.to_owned()),
+                column: Some(column.to_owned()),
+                ..SqlError::new(SqlState::NOT_NULL_VIOLATION, text)
+            }
+        }
+        None => SqlError::new(SqlState::NOT_NULL_VIOLATION, "null value violates not-null constraint"),
+    }
+}
+
+fn check(message: &str, catalog: &Catalog) -> SqlError {
+    let name = message.split_once("failed: ").map_or("", |(_, name)| name);
+    let owner = catalog.relations.values().find(|relation| {
+        relation.constraints.iter().any(|constraint| constraint.name == name)
+    });
+    let text = match owner {
+        Some(relation) => format!(
+            "new row for relation \"{}\" violates check constraint \"{name}\"",
+            relation.name
+        ),
+        None => format!("new row violates check constraint \"{name}\""),
+    };
+    SqlError {
+        table: owner.map(|relation| relation.name.clone()),
+        constraint: Some(name.to_owned()),
+        ..SqlError::new(SqlState::CHECK_VIOLATION, text)
+    }
+}
+
+/// SQLite doesn't say which foreign key failed. It is told where only one can have.
+fn foreign_key(catalog: &Catalog, plan: &Plan) -> SqlError {
+    let bare = || {
+        SqlError::new(
+            SqlState::FOREIGN_KEY_VIOLATION,
+            "the statement violates a foreign key constraint",
+        )
+    };
+    let Some((verb, table)) = target(&plan.text) else { return bare() };
+    let foreign = |relation: &Relation| {
+        let keys = relation.constraints.iter();
+        keys.filter_map(|c| match &c.kind {
+            ConstraintKind::ForeignKey { table, .. } => Some((c.name.clone(), table.clone())),
+            _ => None,
+        })
+        .collect::<Vec<_>>()
+    };
+    let own = catalog.relations.get(&table).map(&foreign).unwrap_or_default();
+    let of_others: Vec<(String, String)> = catalog
+        .relations
+        .values()
+        .flat_map(|relation| {
+            let refer = foreign(relation).into_iter().filter(|(_, target)| *target == table);
+            refer.map(|(name, _)| (name, relation.name.clone())).collect::<Vec<_>>()
+        })
+        .collect();
+    let inserts = verb.eq_ignore_ascii_case("insert");
+    let deletes = verb.eq_ignore_ascii_case("delete");
+    match (&own[..], &of_others[..]) {
+        ([(name, _)], _) if inserts => referring(&table, name),
+        ([(name, _)], []) if !deletes => referring(&table, name),
+        ([], [(name, other)]) => referred(&table, name, other),
+        (_, [(name, other)]) if deletes => referred(&table, name, other),
+        _ => SqlError { table: Some(table), ..bare() },
+    }
+}
+
+fn referring(table: &str, name: &str) -> SqlError {
+    let text =
+        format!("insert or update on table \"{table}\" violates foreign key constraint \"{name}\"");
+    SqlError {
+        table: Some(table.to_owned()),
+        constraint: Some(name.to_owned()),
+        ..SqlError::new(SqlState::FOREIGN_KEY_VIOLATION, text)
+    }
+}
+
+fn referred(table: &str, name: &str, other: &str) -> SqlError {
+    let text = format!(
+        "update or delete on table \"{table}\" violates foreign key constraint \"{name}\" on table \"{other}\""
+    );
+    SqlError {
+        table: Some(other.to_owned()),
+        constraint: Some(name.to_owned()),
+        ..SqlError::new(SqlState::FOREIGN_KEY_VIOLATION, text)
+    }
+}
+
+/// A statement's verb and the table that it changes.
+fn target(text: &str) -> Option<(&str, String)> {
+    let mut words = text.split_whitespace();
+    let verb = words.next()?;
+    let word = match verb.to_ascii_lowercase().as_str() {
+        "insert" | "delete" => words.nth(1)?,
+        "update" => words.next()?,
+        _ => return None,
+    };
+    let word = word.split('(').next()?;
+    let name = word.rsplit('.').next()?.trim_end_matches(';');
+    let name = match name.strip_prefix('"') {
+        Some(quoted) => quoted.trim_end_matches('"').to_owned(),
+        None => name.to_ascii_lowercase(),
+    };
+    Some((verb, name))
+}
+
+/// Errors of compiling or running that SQLite tells apart by their text alone.
+fn statement(message: &str) -> SqlError {
+    let after = |mark: &str| message.strip_prefix(mark);
+    if let Some(name) = after("no such table: ") {
+        let name = name.strip_prefix("main.").unwrap_or(name);
+        return SqlError::new(
+            SqlState::UNDEFINED_TABLE,
+            format!("relation \"{name}\" does not exist"),
+        );
+    }
+    if let Some(name) = after("no such column: ") {
+        let text = if name.contains('.') {
+            format!("column {name} does not exist")
+        } else {
+            format!("column \"{name}\" does not exist")
+        };
+        return SqlError::new(SqlState::UNDEFINED_COLUMN, text);
+    }
+    if let Some(name) = after("ambiguous column name: ") {
+        return SqlError::new(
+            SqlState::AMBIGUOUS_COLUMN,
+            format!("column reference \"{name}\" is ambiguous"),
+        );
+    }
+    if let Some(name) = after("no such function: ") {
+        return undefined_function(name);
+    }
+    if let Some(rest) = after("wrong number of arguments to function ") {
+        return undefined_function(rest.trim_end_matches("()"));
+    }
+    if let Some(rest) = after("near \"")
+        && let Some((near, _)) = rest.rsplit_once("\": syntax error")
+    {
+        return SqlError::new(
+            SqlState::SYNTAX_ERROR,
+            format!("syntax error at or near \"{near}\""),
+        );
+    }
+    if message == "incomplete input" {
+        return SqlError::new(SqlState::SYNTAX_ERROR, "syntax error at end of input");
+    }
+    if let Some(rest) = after("table ")
+        && let Some((name, tail)) = rest.split_once(" has no column named ")
+    {
+        return SqlError::new(
+            SqlState::UNDEFINED_COLUMN,
+            format!("column \"{tail}\" of relation \"{name}\" does not exist"),
+        );
+    }
+    for kind in ["table ", "view ", "index "] {
+        if let Some(name) = after(kind).and_then(|rest| rest.strip_suffix(" already exists")) {
+            let name = name.trim_matches('"');
+            return SqlError::new(
+                SqlState::DUPLICATE_TABLE,
+                format!("relation \"{name}\" already exists"),
+            );
+        }
+    }
+    if let Some(name) = after("there is already an index named ") {
+        return SqlError::new(
+            SqlState::DUPLICATE_TABLE,
+            format!("relation \"{}\" already exists", name.trim_matches('"')),
+        );
+    }
+    if let Some(name) = after("duplicate column name: ") {
+        return SqlError::new(
+            SqlState::DUPLICATE_COLUMN,
+            format!("column \"{name}\" specified more than once"),
+        );
+    }
+    if let Some(rest) = after("no such index: ") {
+        return SqlError::new(SqlState::UNDEFINED_OBJECT, format!("index \"{rest}\" does not exist"));
+    }
+    if message == "integer overflow" {
+        return SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "bigint out of range");
+    }
+    if message.starts_with("cannot store ") || message == "datatype mismatch" {
+        return SqlError::new(SqlState::DATATYPE_MISMATCH, message);
+    }
+    if message.contains("too many") || message.contains("too big") || message.contains("too large") {
+        return SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message);
+    }
+    if message.starts_with("not authorized") {
+        return SqlError::unsupported("this statement");
+    }
+    SqlError::new(SqlState::SYNTAX_ERROR, message)
+}
+
+fn undefined_function(name: &str) -> SqlError {
+    SqlError::new(SqlState::UNDEFINED_FUNCTION, format!("function {name} does not exist"))
+        .with_hint(
+            "No function matches the given name and argument types. \
+             You might need to add explicit type casts.",
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sqlite_texts_become_sqlstates() {
+        for (message, state, told) in [
+            ("no such table: t", "42P01", "relation \"t\" does not exist"),
+            ("no such column: x", "42703", "column \"x\" does not exist"),
+            ("ambiguous column name: a", "42702", "column reference \"a\" is ambiguous"),
+            ("no such function: f", "42883", "function f does not exist"),
+            ("near \"selec\": syntax error", "42601", "syntax error at or near \"selec\""),
+            ("table t already exists", "42P07", "relation \"t\" already exists"),
+            ("integer overflow", "22003", "bigint out of range"),
+        ] {
+            let error = statement(message);
+            assert_eq!((error.state.0, error.message.as_str()), (state, told));
+        }
+    }
+
+    #[test]
+    fn rows_are_cut_at_their_commas() {
+        assert_eq!(first_row("(?1, 'a,b', f(1, 2)) "), Some(vec!["?1", "'a,b'", "f(1, 2)"]));
+        assert_eq!(first_row("(1), (2)"), None);
+        assert_eq!(first_row("(1"), None);
+    }
+
+    #[test]
+    fn targets_are_read_from_the_text() {
+        let name = |text| target(text).map(|(_, name)| name);
+        assert_eq!(name("INSERT INTO public.Orders(id) VALUES (1)"), Some("orders".to_owned()));
+        assert_eq!(name("update \"T\" set a = 1"), Some("T".to_owned()));
+        assert_eq!(name("delete from t where x"), Some("t".to_owned()));
+        assert_eq!(name("select 1"), None);
+    }
+}
