@@ -242,23 +242,10 @@ pub fn needed_range(error: &SqliteError) -> Option<String> {
 
 /// After a rebuild with enforcement off: no row may refer to a missing one.
 fn check_foreign_keys(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<(), Failure> {
-    let violated = (|| {
-        let mut check = sqlite.prepare("PRAGMA foreign_key_check")?;
-        let table = if check.step()? {
-            match check.column(0) {
-                log::ValueRef::Text(table) => Some(table.to_owned()),
-                _ => Some(String::new()),
-            }
-        } else {
-            None
-        };
-        check.reset();
-        Ok(table)
-    })()
-    .map_err(|error| failure(sqlite, work, error))?;
+    let violated = sqlite.foreign_key_check().map_err(|error| failure(sqlite, work, error))?;
     match violated {
         None => Ok(()),
-        Some(table) => Err(Failure::Statement(SqlError {
+        Some((table, _)) => Err(Failure::Statement(SqlError {
             table: Some(table.clone()),
             ..SqlError::new(
                 SqlState::FOREIGN_KEY_VIOLATION,
@@ -281,8 +268,15 @@ pub fn check_deferred(sqlite: &Sqlite) -> Result<(), SqlError> {
 }
 
 /// Sets a connection's surroundings for a session's statement.
-pub fn set_environment(sqlite: &mut Sqlite, plan: &Plan, environment: &Environment) {
+pub fn set_environment(sqlite: &mut Sqlite, plan: &Plan, environment: &Arc<Environment>) {
     if plan.needs_environment {
-        sqlite.set_environment(environment.clone());
+        sqlite.set_environment(Arc::clone(environment));
     }
+}
+
+/// Whether every statement of a plan visits few rows, so that it may run on an async
+/// worker.
+pub fn is_quick(sqlite: &mut Sqlite, plan: &Plan) -> bool {
+    let mut statements = plan.translated.statements.iter();
+    statements.all(|step| sqlite.prepare(&step.text).is_ok_and(|statement| statement.is_point()))
 }

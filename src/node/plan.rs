@@ -1,30 +1,51 @@
 //! A translated statement with what its execution needs to know, shared by all
 //! sessions that use the same text.
 
-use std::sync::Arc;
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use lru::LruCache;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use crate::pg::{Oid, SqlError};
 use crate::sql::catalog::{Catalog, RelationKind};
-use crate::sql::{Kind, Ship, Translated};
+use crate::sql::{self, Kind, TranslateContext, Translated};
 
 /// One client statement, ready to run.
 #[derive(Debug)]
 pub struct Plan {
     /// As the client wrote it.
     pub text: Arc<str>,
+    pub given: Given,
     pub translated: Translated,
-    /// What it was translated against.
+    /// What it was translated against; another version means "translate again".
     pub catalog: Arc<Catalog>,
-    /// The engine's schema epoch at that time; another one means "translate again".
-    pub epoch: u64,
     /// Whether it may call functions that ask for the session's surroundings.
     pub needs_environment: bool,
 }
 
+/// What a translation depends on besides text and catalog.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Given {
+    /// Parameter types that the client named.
+    pub types: Vec<Oid>,
+    pub search_path: Vec<String>,
+    pub sqlite_dialect: bool,
+}
+
 impl Plan {
-    pub fn new(text: Arc<str>, translated: Translated, catalog: Arc<Catalog>, epoch: u64) -> Self {
+    /// Translates a statement.
+    pub fn make(text: &str, given: Given, catalog: Arc<Catalog>) -> Result<Self, SqlError> {
+        let context = TranslateContext {
+            catalog: &catalog,
+            param_types: &given.types,
+            search_path: &given.search_path,
+            sqlite_dialect: given.sqlite_dialect,
+        };
+        let translated = sql::translate(text, &context)?;
         let needs_environment = catalog.relations.values().any(|r| r.kind == RelationKind::View)
             || translated.statements.iter().any(|s| asks_for_surroundings(&s.text));
-        Self { text, translated, catalog, epoch, needs_environment }
+        Ok(Self { text: text.into(), given, translated, catalog, needs_environment })
     }
 
     /// Whether the statement changes the database, so that only the leader runs it.
@@ -33,10 +54,57 @@ impl Plan {
             Kind::Write | Kind::Ddl { .. } | Kind::CopyIn { .. } | Kind::Lock => true,
             Kind::Read { for_update } => for_update,
             Kind::Vacuum { analyze } => analyze,
-            Kind::Explain => self.translated.statements.iter().any(|s| s.ship != Ship::Statement),
             _ => false,
         }
     }
+}
+
+/// Plans by text, the least recently used dropped first.
+pub struct PlanCache {
+    plans: Mutex<LruCache<u64, Arc<Plan>>>,
+}
+
+impl PlanCache {
+    /// Plans kept.
+    const PLANS: NonZeroUsize = NonZeroUsize::new(2048).expect("not zero");
+    /// A longer text is hardly sent twice.
+    const TEXT_MAX: usize = 16 * 1024;
+
+    pub fn new() -> Self {
+        Self { plans: Mutex::new(LruCache::new(Self::PLANS)) }
+    }
+
+    /// The plan of a text against this catalog, made if need be.
+    pub fn get(
+        &self,
+        text: &str,
+        given: &Given,
+        catalog: Arc<Catalog>,
+    ) -> Result<Arc<Plan>, SqlError> {
+        let key = key(text, &given.types);
+        if let Some(plan) = self.plans().get(&key)
+            && *plan.text == *text
+            && plan.given == *given
+            && plan.catalog.version == catalog.version
+        {
+            return Ok(Arc::clone(plan));
+        }
+        let plan = Arc::new(Plan::make(text, given.clone(), catalog)?);
+        if text.len() <= Self::TEXT_MAX {
+            self.plans().put(key, Arc::clone(&plan));
+        }
+        Ok(plan)
+    }
+
+    fn plans(&self) -> MutexGuard<'_, LruCache<u64, Arc<Plan>>> {
+        self.plans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Texts that share a key displace each other.
+fn key(text: &str, types: &[Oid]) -> u64 {
+    let seed = types.iter().fold(0u64, |seed, oid| seed.wrapping_mul(31) + u64::from(oid.0));
+    xxh3_64_with_seed(text.as_bytes(), seed)
 }
 
 /// Whether SQLite text may call a function of the session's surroundings. Errs on

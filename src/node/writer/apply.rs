@@ -7,6 +7,9 @@
 //! restart its parts are met again. Parts are read a second time from the log at the
 //! final frame, so a transaction of any size costs the memory of one frame.
 
+use std::collections::BTreeMap;
+
+use super::ddl::SchemaChanges;
 use super::group::{DATABASE, FUNCTIONS};
 use super::loan::is_savepoint;
 use super::outcome;
@@ -118,7 +121,6 @@ impl Writer {
     }
 
     fn apply_batch(&mut self, bound: Lsn) -> Result<(), ApplyError> {
-        let schema = self.sqlite().catalog().map_or(0, |catalog| catalog.version);
         let start = self.applier.scanned;
         let (mut scanned, mut term, mut open) = (start, self.applier.term, self.applier.open);
         let mut differs = None;
@@ -158,9 +160,6 @@ impl Writer {
         sqlite.execute_batch("COMMIT")?;
         sqlite.effect_reset();
         self.applier = Applier { scanned, applied, term, open };
-        if self.sqlite().catalog().map_or(0, |catalog| catalog.version) != schema {
-            self.shared.schema_epoch.fetch_add(1, Ordering::SeqCst);
-        }
         self.hub.applied.send_if_modified(|known| std::mem::replace(known, applied) != applied);
         match differs {
             None => Ok(()),
@@ -197,13 +196,13 @@ fn apply_frame(
             }
             debug_assert_eq!(transaction.database, DATABASE);
             let parts = open.take().filter(|parts| parts.id == transaction.id);
-            let mut marks = Marks::default();
+            let mut run = Run::default();
             if let Some(parts) = parts {
-                run_parts(sqlite, reader, parts, span.start, &mut marks)?;
+                run_parts(sqlite, reader, parts, span.start, &mut run)?;
             } else if transaction.id != 0 {
                 return Err(FrameError::Differs("the transaction's parts are missing".to_owned()));
             }
-            end_transaction(sqlite, &transaction, &mut marks)
+            end_transaction(sqlite, &transaction, &mut run)
         }
         Entry::TransactionPart { id, .. } => {
             // One transaction at a time is on loan: other parts will never be ended.
@@ -229,7 +228,7 @@ fn run_parts(
     reader: &crate::storage::log_store::LogReader,
     parts: OpenParts,
     end: Lsn,
-    marks: &mut Marks,
+    run: &mut Run,
 ) -> Result<(), FrameError> {
     let mut at = parts.first;
     while at < end {
@@ -238,7 +237,7 @@ fn run_parts(
             && id == parts.id
         {
             for statement in &statements {
-                run_statement(sqlite, statement, marks)?;
+                run_statement(sqlite, statement, run)?;
             }
         }
         at = span.end;
@@ -249,11 +248,12 @@ fn run_parts(
 fn end_transaction(
     sqlite: &mut Sqlite,
     transaction: &Transaction,
-    marks: &mut Marks,
+    run: &mut Run,
 ) -> Result<(), FrameError> {
     for statement in &transaction.statements {
-        run_statement(sqlite, statement, marks)?;
+        run_statement(sqlite, statement, run)?;
     }
+    run.schema.add_effect(sqlite)?;
     let effect = sqlite.effect();
     if effect != transaction.effect {
         return Err(FrameError::Differs(format!(
@@ -267,14 +267,19 @@ fn end_transaction(
     Ok(())
 }
 
-/// The effect hash at each savepoint that the transaction made.
-type Marks = std::collections::BTreeMap<String, UndoMark>;
+/// What one transaction's statements add up to.
+#[derive(Default)]
+struct Run {
+    /// The effect hash at each savepoint that it made.
+    marks: BTreeMap<String, UndoMark>,
+    schema: SchemaChanges,
+}
 
 /// Runs one logged statement, as often as it has parameters for.
 fn run_statement(
     sqlite: &mut Sqlite,
     statement: &Statement,
-    marks: &mut Marks,
+    run: &mut Run,
 ) -> Result<(), SqliteError> {
     let text: &str = &statement.text;
     match text {
@@ -283,9 +288,9 @@ fn run_statement(
         _ if is_savepoint(text) => {
             sqlite.execute_batch(text)?;
             if let Some(name) = text.strip_prefix("SAVEPOINT ") {
-                marks.insert(name.to_owned(), sqlite.effect_mark());
+                run.marks.insert(name.to_owned(), sqlite.effect_mark());
             } else if let Some(mark) =
-                text.strip_prefix("ROLLBACK TO ").and_then(|name| marks.get(name))
+                text.strip_prefix("ROLLBACK TO ").and_then(|name| run.marks.get(name))
             {
                 sqlite.effect_undo(*mark);
             }
@@ -293,6 +298,7 @@ fn run_statement(
         }
         _ => {}
     }
+    run.schema.note(statement);
     sqlite.set_context(&statement.context);
     let mut prepared = sqlite.prepare(text)?;
     let count = prepared.parameter_count();
@@ -301,7 +307,7 @@ fn run_statement(
         let (now, later) = left.split_at(count.min(left.len()));
         prepared.bind_all(now)?;
         while prepared.step()? {}
-        prepared.reset();
+        prepared.rewind();
         left = later;
         if left.is_empty() || count == 0 {
             return Ok(());

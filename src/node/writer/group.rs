@@ -12,6 +12,7 @@
 //! included: a duplicate key may come from a row that is not yet safe. Weaker
 //! durability hastens a reply only where all replies before it are as weak.
 
+use super::ddl::SchemaChanges;
 use super::job::{Done, Durability, Job, Unit, UnitError};
 use super::journal::Ended;
 use super::outcome::{self, Recorded};
@@ -23,7 +24,7 @@ use crate::log::{Entry, Lsn, Outcome, Term, Transaction};
 use crate::node::execute::{self, Failure, Ran, Work};
 use crate::node::rows::RowBuffer;
 use crate::pg::{SqlError, SqlState};
-use crate::sql::{Kind, Tag};
+use crate::sql::Tag;
 use crate::storage::sqlite::Sqlite;
 
 /// The database that this file is, inside the cluster.
@@ -51,8 +52,6 @@ struct Member {
 struct Group {
     members: Vec<Member>,
     entries: Vec<Entry>,
-    /// Of the entries: the outcomes to record, as (entry, outcome) is found in them.
-    ddl: bool,
 }
 
 impl Writer {
@@ -128,7 +127,7 @@ impl Writer {
     }
 
     fn finish_group(&mut self, term: Term, group: Group) -> Result<(), Ended> {
-        let Group { members, entries, ddl } = group;
+        let Group { members, entries } = group;
         // Whoever comes before the first change waits for nothing.
         let first = members.iter().position(|m| m.changed).unwrap_or(members.len());
         let mut members = members.into_iter();
@@ -164,7 +163,7 @@ impl Writer {
         if let Err(ended) = self.journal.wait_commit(term, end) {
             return self.lose(members, ended);
         }
-        if let Err(ended) = self.commit(term, end, &entries, ddl) {
+        if let Err(ended) = self.commit(term, end, &entries) {
             return self.lose(members, ended);
         }
         let lease = self.journal.wait_lease(term);
@@ -221,7 +220,6 @@ impl Writer {
         term: Term,
         end: Lsn,
         entries: &[Entry],
-        ddl: bool,
     ) -> Result<(), Ended> {
         let sqlite = self.sqlite();
         let committed = (|| {
@@ -242,9 +240,6 @@ impl Writer {
         match committed {
             Ok(()) => {
                 self.applier.advance(end);
-                if ddl {
-                    self.shared.schema_epoch.fetch_add(1, Ordering::SeqCst);
-                }
                 self.hub.applied.send_replace(end);
                 Ok(())
             }
@@ -286,7 +281,11 @@ fn run_member(
     };
     let Ran { statements, count, rows, registers } = ran;
     if !statements.is_empty() {
-        group.ddl |= matches!(unit.plan.translated.kind, Kind::Ddl { .. });
+        let mut schema = SchemaChanges::default();
+        statements.iter().for_each(|statement| schema.note(statement));
+        schema.add_effect(sqlite).map_err(|error| {
+            Undone(SqlError::new(SqlState::INTERNAL_ERROR, error.message))
+        })?;
         let outcome = unit.token.map(|_| Outcome {
             tag: tag(&unit.plan.translated.tag, count, rows.count),
             reply: rows.small(outcome::REPLY_MAX).map(<[u8]>::to_vec),
@@ -306,6 +305,11 @@ fn run_member(
 
 /// What became of a unit while it waited in the queue.
 fn check_waiting(unit: &Unit) -> Result<(), SqlError> {
+    if unit.claim.swap(true, Ordering::AcqRel) && !unit.reply.is_closed() {
+        // A member that runs again was claimed in its first run.
+    } else if unit.reply.is_closed() {
+        return Err(SqlError::new(SqlState::QUERY_CANCELED, "the session is gone"));
+    }
     unit.limits.check()?;
     if unit.lock_deadline.is_some_and(|deadline| std::time::Instant::now() >= deadline) {
         return Err(lock_timeout());

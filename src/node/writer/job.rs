@@ -1,6 +1,7 @@
 //! What sessions ask of the writer, and what they hear back.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
@@ -49,14 +50,18 @@ pub struct Unit {
     pub limits: Limits,
     /// End of `lock_timeout`.
     pub lock_deadline: Option<Instant>,
-    pub environment: Environment,
+    pub environment: Arc<Environment>,
     pub registers: Registers,
+    /// Set by whoever comes first: the writer when it begins the unit, the session
+    /// when it gives up waiting.
+    pub claim: Arc<AtomicBool>,
     pub reply: oneshot::Sender<Result<Done, UnitError>>,
 }
 
 /// A wish for the writer's connection.
 pub struct Borrow {
-    /// Of a COMMIT that is looked up: what was recorded is answered first.
+    /// Of the transaction's COMMIT: one that is recorded must not run again.
+    pub token: Option<ClientToken>,
     pub limits: Limits,
     pub lock_deadline: Option<Instant>,
     /// Ends the loan when its holder is idle that long; `None` is never.

@@ -43,7 +43,6 @@ impl Writer {
         }
         self.sqlite().effect_reset();
         let began_at = *self.hub.applied.borrow();
-        let schema_before = self.schema_version();
         let sqlite = self.sqlite.take().expect("not on loan");
         let loan = Loan::new(sqlite, term, self.journal.clone(), began_at);
         let lender = loan.lender();
@@ -52,7 +51,7 @@ impl Writer {
         let (sqlite, end, left) = self.await_return(term, &lender, &borrow.limits, borrow.idle_max);
         self.sqlite = Some(sqlite);
         match end {
-            Some(End::Commit(commit)) => self.commit_loan(term, *commit, left, schema_before),
+            Some(End::Commit(commit)) => self.commit_loan(term, *commit, left),
             Some(End::Rollback(reply)) => {
                 let result = self.void_loan(term, &left);
                 if let Some(reply) = reply {
@@ -62,11 +61,6 @@ impl Writer {
             }
             None => self.void_loan(term, &left),
         }
-    }
-
-    /// The schema's version, to notice DDL; 0 where it can't be read.
-    fn schema_version(&mut self) -> u64 {
-        self.sqlite().catalog().map_or(0, |catalog| catalog.version)
     }
 
     fn await_return(
@@ -105,10 +99,14 @@ impl Writer {
         term: Term,
         commit: Commit,
         left: Left,
-        schema_before: u64,
     ) -> Result<(), Ended> {
         let Commit { transcript, token, outcome, durability, reply } = commit;
-        if let Err(error) = execute::check_deferred(self.sqlite()) {
+        let whole = execute::check_deferred(self.sqlite()).and_then(|()| {
+            transcript.schema_changes().add_effect(self.sqlite()).map_err(|error| {
+                SqlError::new(SqlState::INTERNAL_ERROR, error.message)
+            })
+        });
+        if let Err(error) = whole {
             let result = self.void_loan(term, &left);
             let _ = reply.send(Err(error.into()));
             return result;
@@ -142,7 +140,6 @@ impl Writer {
             });
             return lease;
         }
-        let ddl = self.schema_version() != schema_before;
         let mut reply = Some(reply);
         let mut tell = |answer| {
             if let Some(reply) = reply.take() {
@@ -173,7 +170,7 @@ impl Writer {
             self.journal.wait_commit(term, end)
         });
         let committed = safe
-            .and_then(|()| self.commit(term, end, &entries, ddl))
+            .and_then(|()| self.commit(term, end, &entries))
             .and_then(|()| self.journal.wait_lease(term));
         match committed {
             Ok(()) => tell(Ok(done(position))),
@@ -219,7 +216,7 @@ impl Writer {
         let end = spans.last().expect("a span an entry").end;
         self.journal.sync(term)?;
         self.journal.wait_commit(term, end)?;
-        self.commit(term, end, &entries, false)
+        self.commit(term, end, &entries)
     }
 }
 

@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::ddl::SchemaChanges;
 use super::job::{Done, Durability, UnitError};
 use super::journal::{Ended, Journal};
 use super::sequence::{self, Reservation};
@@ -129,6 +130,8 @@ pub struct Transcript {
     pub parts: u64,
     /// Statements in the shipped parts.
     shipped: usize,
+    /// Changes of the schema among the shipped ones.
+    shipped_schema: SchemaChanges,
     savepoints: Vec<Savepoint>,
     /// Savepoints made so far: names them.
     made: u32,
@@ -152,6 +155,13 @@ impl Transcript {
             statements.retain(|s| !is_savepoint(&s.text));
         }
         statements
+    }
+
+    /// The changes of the schema among all of its statements.
+    pub(super) fn schema_changes(&self) -> SchemaChanges {
+        let mut changes = self.shipped_schema.clone();
+        self.statements.iter().for_each(|statement| changes.note(statement));
+        changes
     }
 
     /// Whether it changed anything.
@@ -328,6 +338,7 @@ impl Loan {
         }
         let statements = std::mem::take(&mut transcript.statements);
         transcript.bytes = 0;
+        statements.iter().for_each(|statement| transcript.shipped_schema.note(statement));
         transcript.shipped += statements.len();
         let part = Entry::TransactionPart { id: transcript.parts, statements };
         match self.journal.append(self.term, &[part]) {

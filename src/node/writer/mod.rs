@@ -24,6 +24,7 @@
 //! - A reply to a client that tells of a change comes after the change is in SQLite.
 
 mod apply;
+mod ddl;
 mod group;
 mod job;
 mod journal;
@@ -34,7 +35,7 @@ mod queue;
 mod sequence;
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -75,8 +76,6 @@ pub struct WriterOptions {
 /// What the writer tells the engine besides the hub.
 #[derive(Debug, Default)]
 pub struct Shared {
-    /// Counts committed changes of the schema.
-    pub schema_epoch: AtomicU64,
     /// Set while this node's content is known to differ from the leader's.
     pub quarantined: AtomicBool,
 }
@@ -385,7 +384,6 @@ impl Writer {
             self.applier = Applier::new(term, lsn);
             self.options.path.clone_from(&reopen.path);
             self.readers.replace(reopen.path.clone());
-            self.shared.schema_epoch.fetch_add(1, Ordering::SeqCst);
             self.shared.quarantined.store(false, Ordering::SeqCst);
             self.hub.quarantine.send_replace(None);
             self.hub.reason.send_replace(String::new());

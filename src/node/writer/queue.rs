@@ -63,11 +63,6 @@ impl WriterHandle {
         answer.await.ok()
     }
 
-    /// Changes whenever a change of the schema was committed or applied.
-    pub fn schema_epoch(&self) -> u64 {
-        self.shared.schema_epoch.load(Ordering::Acquire)
-    }
-
     /// Whether this node's content is known to differ from the leader's.
     pub fn quarantined(&self) -> bool {
         self.shared.quarantined.load(Ordering::Acquire)
