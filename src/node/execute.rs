@@ -9,6 +9,7 @@
 //! - [`FOREIGN_KEYS_OFF`] and [`FOREIGN_KEYS_ON`] as texts switch enforcement, which
 //!   SQLite's own pragma can't inside a transaction.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -85,7 +86,13 @@ pub struct Ran {
     pub count: i64,
     pub rows: RowBuffer,
     pub registers: Registers,
+    /// Set where it drew from sequences.
+    pub drawn: Option<Drawn>,
 }
+
+/// What a session's `currval` and `lastval` answer after a statement: the last value
+/// of each sequence, and which was drawn from last.
+pub type Drawn = (BTreeMap<String, i64>, Option<String>);
 
 /// Why an execution failed. Its own changes are undone by SQLite or must be by the
 /// caller, to the last savepoint.
@@ -146,12 +153,16 @@ fn run_statements(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> 
             last_insert_rowid: sqlite.last_insert_rowid(),
             changes: ran.count,
         };
+        let drawn = sqlite.drawn_context();
+        if !drawn.sequences.is_empty() {
+            ran.drawn = Some(sqlite.drawn_sequences());
+        }
         let changed = is_ddl || sqlite.effect() != effect;
         match step.ship {
             Ship::Statement if changed => ran.statements.push(log::Statement {
                 text: Arc::clone(&step.text),
                 params: work.params[..used.min(work.params.len())].to_vec(),
-                context: sqlite.drawn_context(),
+                context: drawn,
             }),
             Ship::Rows if changed => {
                 return Err(Failure::Statement(SqlError::unsupported(

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::pg::{Oid, SqlError};
 use crate::sql::catalog::{Catalog, RelationKind};
-use crate::sql::{self, Kind, TranslateContext, Translated};
+use crate::sql::{self, Kind, Tag, TranslateContext, Translated};
 
 /// One client statement, ready to run.
 #[derive(Debug)]
@@ -46,6 +46,24 @@ impl Plan {
         let needs_environment = catalog.relations.values().any(|r| r.kind == RelationKind::View)
             || translated.statements.iter().any(|s| asks_for_surroundings(&s.text));
         Ok(Self { text: text.into(), given, translated, catalog, needs_environment })
+    }
+
+    /// A plan without statements, for looking up what became of another.
+    pub fn nothing() -> Self {
+        let translated = Translated {
+            kind: Kind::Write,
+            tag: Tag::Fixed(""),
+            params: Vec::new(),
+            columns: Vec::new(),
+            statements: Vec::new(),
+        };
+        Self {
+            text: "".into(),
+            given: Given::default(),
+            translated,
+            catalog: Arc::default(),
+            needs_environment: false,
+        }
     }
 
     /// Whether the statement changes the database, so that only the leader runs it.
@@ -110,8 +128,8 @@ fn key(text: &str, types: &[Oid]) -> u64 {
 /// Whether SQLite text may call a function of the session's surroundings. Errs on
 /// the side of yes.
 fn asks_for_surroundings(text: &str) -> bool {
-    const MARKS: [&str; 7] =
-        ["current_", "session_", "pg_", "user", "version", "set_config", "inet_"];
+    const MARKS: [&str; 8] =
+        ["current_", "session_", "pg_", "user", "version", "set_config", "inet_", "val("];
     MARKS.iter().any(|mark| text.contains(mark))
 }
 

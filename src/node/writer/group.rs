@@ -104,8 +104,8 @@ impl Writer {
         }
         let mut group = Group::default();
         let mut units = units.into_iter();
-        while let Some(unit) = units.next() {
-            match run_member(self.sqlite(), &mut group, &unit, alone, term, before) {
+        while let Some(mut unit) = units.next() {
+            match run_member(self.sqlite(), &mut group, &mut unit, alone, term, before) {
                 Ok(result) => {
                     let entries_end = group.entries.len();
                     let start = group.members.last().map_or(0, |member| member.entries_end);
@@ -258,7 +258,7 @@ struct Undone(SqlError);
 fn run_member(
     sqlite: &mut Sqlite,
     group: &mut Group,
-    unit: &Unit,
+    unit: &mut Unit,
     alone: bool,
     term: Term,
     before: Lsn,
@@ -279,7 +279,7 @@ fn run_member(
         Ok(ran) => ran,
         Err(error) => return Ok(Err(error.into())),
     };
-    let Ran { statements, count, rows, registers } = ran;
+    let Ran { statements, count, rows, registers, drawn } = ran;
     if !statements.is_empty() {
         let mut schema = SchemaChanges::default();
         statements.iter().for_each(|statement| schema.note(statement));
@@ -287,7 +287,7 @@ fn run_member(
             Undone(SqlError::new(SqlState::INTERNAL_ERROR, error.message))
         })?;
         let outcome = unit.token.map(|_| Outcome {
-            tag: tag(&unit.plan.translated.tag, count, rows.count),
+            tag: command_tag(&unit.plan.translated.tag, count, rows.count),
             reply: rows.small(outcome::REPLY_MAX).map(<[u8]>::to_vec),
         });
         group.entries.push(Entry::Transaction(Transaction {
@@ -300,16 +300,15 @@ fn run_member(
             effect: sqlite.effect(),
         }));
     }
-    Ok(Ok(Done { count, rows, registers, position, recorded_tag: None }))
+    Ok(Ok(Done { count, rows, registers, drawn, position, recorded_tag: None }))
 }
 
 /// What became of a unit while it waited in the queue.
-fn check_waiting(unit: &Unit) -> Result<(), SqlError> {
-    if unit.claim.swap(true, Ordering::AcqRel) && !unit.reply.is_closed() {
-        // A member that runs again was claimed in its first run.
-    } else if unit.reply.is_closed() {
-        return Err(SqlError::new(SqlState::QUERY_CANCELED, "the session is gone"));
+fn check_waiting(unit: &mut Unit) -> Result<(), SqlError> {
+    if !unit.begun && unit.claim.swap(true, Ordering::AcqRel) {
+        return Err(SqlError::new(SqlState::QUERY_CANCELED, "the session has given up"));
     }
+    unit.begun = true;
     unit.limits.check()?;
     if unit.lock_deadline.is_some_and(|deadline| std::time::Instant::now() >= deadline) {
         return Err(lock_timeout());
@@ -345,6 +344,7 @@ fn recorded(
                 count: 0,
                 rows: RowBuffer::from_messages(&reply, 0),
                 registers: unit.registers,
+                drawn: None,
                 position,
                 recorded_tag: Some(outcome.tag),
             }),
@@ -452,7 +452,7 @@ fn batch(sqlite: &mut Sqlite, text: &str) -> Result<(), Undone> {
 }
 
 /// CommandComplete's text.
-pub fn tag(tag: &Tag, changes: i64, rows: u64) -> String {
+pub fn command_tag(tag: &Tag, changes: i64, rows: u64) -> String {
     match tag {
         Tag::Select => format!("SELECT {rows}"),
         Tag::Insert => format!("INSERT 0 {changes}"),

@@ -10,7 +10,7 @@ use super::loan::Loan;
 use crate::cluster::Position;
 use crate::gateway::Refusal;
 use crate::log::{ClientToken, Value};
-use crate::node::execute::{Limits, Registers};
+use crate::node::execute::{Drawn, Limits, Registers};
 use crate::node::plan::Plan;
 use crate::node::rows::{RowBuffer, RowFormat};
 use crate::pg::SqlError;
@@ -55,6 +55,8 @@ pub struct Unit {
     /// Set by whoever comes first: the writer when it begins the unit, the session
     /// when it gives up waiting.
     pub claim: Arc<AtomicBool>,
+    /// The writer has begun it, perhaps more than once.
+    pub begun: bool,
     pub reply: oneshot::Sender<Result<Done, UnitError>>,
 }
 
@@ -76,6 +78,7 @@ pub struct Done {
     pub count: i64,
     pub rows: RowBuffer,
     pub registers: Registers,
+    pub drawn: Option<Drawn>,
     /// Where the session's next reads begin.
     pub position: Position,
     /// The recorded command tag of a write that had been carried out before.

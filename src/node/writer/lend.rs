@@ -7,6 +7,7 @@ use super::group::{DATABASE, FUNCTIONS};
 use super::job::{Borrow, Done, Durability};
 use super::journal::Ended;
 use super::loan::{Commit, End, Left, Lender, Loan, Look, Revoked};
+use super::outcome::{self, Recorded};
 use super::sequence;
 use super::{Ordering, Writer};
 use crate::cluster::Position;
@@ -33,6 +34,16 @@ impl Writer {
         }
         if borrow.lock_deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             let _ = borrow.reply.send(Err(super::group::lock_timeout().into()));
+            return Ok(());
+        }
+        if let Some(token) = borrow.token
+            && !matches!(outcome::find(self.sqlite(), token), Ok(Recorded::Nothing))
+        {
+            let told = SqlError::new(
+                SqlState::TRANSACTION_RESOLUTION_UNKNOWN,
+                "the transaction was committed; its result is no longer held",
+            );
+            let _ = borrow.reply.send(Err(told.into()));
             return Ok(());
         }
         if let Err(error) = self.sqlite().execute_batch("BEGIN IMMEDIATE") {
@@ -225,6 +236,7 @@ fn done(position: Position) -> Done {
         count: 0,
         rows: RowBuffer::default(),
         registers: execute::Registers::default(),
+        drawn: None,
         position,
         recorded_tag: None,
     }

@@ -43,6 +43,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+pub use group::command_tag;
 pub use job::{Borrow, Done, Durability, Job, Unit, UnitError};
 pub use journal::lock;
 pub use loan::{Loan, Revoked};

@@ -1,0 +1,90 @@
+//! The engine: clients' sessions on this node. A session turns PostgreSQL's messages
+//! into reads on the reader pool and work for the writer, and their results back into
+//! messages.
+//!
+//! - `session` takes a request apart and keeps what a session remembers.
+//! - `extended` and `simple` are the two query protocols, over `run`, which carries
+//!   out one statement; `utility` has those that touch the session alone.
+//! - `transaction` knows when a transaction begins, what it holds, and how it ends.
+//! - `portal` are results that are fetched in pieces.
+
+mod copy;
+mod extended;
+mod portal;
+mod read;
+mod session;
+mod settings;
+mod simple;
+mod transaction;
+mod utility;
+mod write;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::broadcast;
+
+use super::hub::Hub;
+use super::plan::PlanCache;
+use super::readers::Readers;
+use super::writer::WriterHandle;
+use crate::gateway::{LocalNode, SessionParams};
+
+pub use session::EngineSession;
+
+/// How the engine behaves.
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    /// The name that clients connect to.
+    pub database: String,
+    /// How long a read waits until the node has applied what it must see.
+    pub see_patience: Duration,
+}
+
+/// The node's sessions. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    hub: Arc<Hub>,
+    readers: Readers,
+    writer: WriterHandle,
+    plans: PlanCache,
+    options: EngineOptions,
+    /// NOTIFY's messages to the sessions of this node that listen.
+    notifications: broadcast::Sender<Arc<Notification>>,
+}
+
+/// A message of NOTIFY.
+#[derive(Debug)]
+struct Notification {
+    pid: i32,
+    channel: String,
+    payload: String,
+}
+
+impl Engine {
+    /// Notifications that a session may be behind before it misses some.
+    const NOTIFICATIONS: usize = 1024;
+
+    pub fn new(
+        hub: Arc<Hub>,
+        readers: Readers,
+        writer: WriterHandle,
+        options: EngineOptions,
+    ) -> Self {
+        let plans = PlanCache::new();
+        let notifications = broadcast::Sender::new(Self::NOTIFICATIONS);
+        Self { inner: Arc::new(Inner { hub, readers, writer, plans, options, notifications }) }
+    }
+}
+
+impl LocalNode for Engine {
+    type Session = EngineSession;
+
+    fn open(&self, params: SessionParams) -> EngineSession {
+        EngineSession::new(Arc::clone(&self.inner), params)
+    }
+}

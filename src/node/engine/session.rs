@@ -1,0 +1,504 @@
+//! One session on this node: what it remembers, and how a request is taken apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use bytes::Bytes;
+use tokio::sync::{Notify, broadcast};
+
+use super::copy::CopyIn;
+use super::portal::Portal;
+use super::settings::Settings;
+use super::simple::Rest;
+use super::transaction::Open;
+use super::{Inner, Notification};
+use crate::cluster::{Position, Role};
+use crate::gateway::{
+    Canceller, Mode, NodeSession, Out, Refusal, Reply, Request, SessionParams, SettingsMap,
+};
+use crate::log::{ClientToken, Term};
+use crate::node::execute::{Limits, Registers};
+use crate::node::plan::{Given, Plan};
+use crate::node::readers::Reader;
+use crate::node::writer::UnitError;
+use crate::pg::backend::{TransactionStatus, Writer};
+use crate::pg::frontend::RawMessage;
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::storage::sqlite::{Environment, Sqlite};
+
+/// A session on this node.
+pub struct EngineSession {
+    pub(super) inner: Arc<Inner>,
+    pub(super) params: SessionParams,
+    pub(super) settings: Settings,
+    /// As `settings` when the client was last told.
+    told: Arc<SettingsMap>,
+    pub(super) statements: BTreeMap<String, Arc<Prepared>>,
+    pub(super) portals: BTreeMap<String, Portal>,
+    /// The open transaction, implicit ones included.
+    pub(super) open: Option<Open>,
+    /// After an error: everything up to Sync is passed over.
+    pub(super) skipping: bool,
+    /// Set while COPY FROM STDIN takes data.
+    pub(super) copy: Option<CopyIn>,
+    /// What follows a COPY in the same Query.
+    pub(super) rest: Option<Rest>,
+    pub(super) token: Option<ClientToken>,
+    pub(super) mode: Mode,
+    pub(super) cancel: Arc<Cancel>,
+    pub(super) registers: Registers,
+    /// `currval` by sequence, and the sequence of `lastval`.
+    pub(super) sequences: Arc<BTreeMap<String, i64>>,
+    pub(super) last_sequence: Option<String>,
+    /// What has been read or written so far.
+    pub(super) position: Position,
+    pub(super) listening: BTreeSet<String>,
+    notifications: Option<broadcast::Receiver<Arc<Notification>>>,
+    /// The first error of a silent request.
+    failed: Option<String>,
+}
+
+/// Says stop to whatever the session does.
+#[derive(Default)]
+pub(super) struct Cancel {
+    pub(super) flag: Arc<AtomicBool>,
+    pub(super) asked: Notify,
+}
+
+/// A prepared statement, by either protocol.
+pub(super) struct Prepared {
+    pub(super) plan: Arc<Plan>,
+}
+
+/// Why the session stops doing what it does.
+#[derive(Debug)]
+pub(super) enum Stop {
+    /// The statement failed: the client is told.
+    Sql(SqlError),
+    /// The request is not for this node (now): the router is told.
+    Refused(Refusal),
+    /// The client, or whatever lies between, is gone.
+    Gone,
+}
+
+impl From<SqlError> for Stop {
+    fn from(error: SqlError) -> Self {
+        Self::Sql(error)
+    }
+}
+
+impl From<Refusal> for Stop {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<UnitError> for Stop {
+    fn from(error: UnitError) -> Self {
+        match error {
+            UnitError::Sql(error) => Self::Sql(error),
+            UnitError::Refused(refusal) => Self::Refused(refusal),
+        }
+    }
+}
+
+impl From<io::Error> for Stop {
+    fn from(_: io::Error) -> Self {
+        Self::Gone
+    }
+}
+
+impl NodeSession for EngineSession {
+    async fn run(&mut self, request: Request, out: &mut Out) -> Result<Reply, Refusal> {
+        let start = out.buffer.len();
+        let flushed = std::mem::replace(&mut out.flushed, false);
+        self.cancel.flag.store(false, Ordering::Relaxed);
+        self.token = request.token;
+        self.mode = request.mode;
+        let before = Arc::clone(self.settings.map());
+        let ended = self.serve(request, out).await;
+        if self.mode == Mode::Silent {
+            out.buffer.truncate(start);
+            if let Some(cause) = self.failed.take() {
+                return Err(Refusal::Failed(cause));
+            }
+        }
+        match ended {
+            Ok(unfinished) => {
+                out.flushed |= flushed;
+                Ok(self.reply(unfinished, &before))
+            }
+            Err(Stop::Refused(refusal)) => {
+                self.abandon_unit().await;
+                out.buffer.truncate(start);
+                out.flushed |= flushed;
+                Err(refusal)
+            }
+            Err(Stop::Sql(_) | Stop::Gone) => {
+                self.abandon_unit().await;
+                Ok(self.reply(false, &before))
+            }
+        }
+    }
+
+    fn canceller(&self) -> Canceller {
+        let cancel = Arc::clone(&self.cancel);
+        Canceller(Arc::new(move || {
+            cancel.flag.store(true, Ordering::Relaxed);
+            cancel.asked.notify_waiters();
+        }))
+    }
+}
+
+impl EngineSession {
+    pub(super) fn new(inner: Arc<Inner>, params: SessionParams) -> Self {
+        let settings = Settings::new(&params.settings);
+        Self {
+            told: Arc::clone(settings.map()),
+            inner,
+            params,
+            settings,
+            statements: BTreeMap::new(),
+            portals: BTreeMap::new(),
+            open: None,
+            skipping: false,
+            copy: None,
+            rest: None,
+            token: None,
+            mode: Mode::Client,
+            cancel: Arc::default(),
+            registers: Registers::default(),
+            sequences: Arc::default(),
+            last_sequence: None,
+            position: Position::default(),
+            listening: BTreeSet::new(),
+            notifications: None,
+            failed: None,
+        }
+    }
+
+    /// Carries out the messages of a request; whether more of its unit must come.
+    async fn serve(&mut self, request: Request, out: &mut Out) -> Result<bool, Stop> {
+        self.await_position(request.see).await?;
+        let mut messages = request.messages;
+        let mut complete = true;
+        while let Some(message) = next_message(&mut messages)? {
+            complete = matches!(message.tag(), b'S' | b'Q' | b'c' | b'f' | b'X');
+            let result = self.message(&message, &messages, out).await;
+            match result {
+                Ok(()) => {}
+                Err(Stop::Refused(_)) if out.flushed => {
+                    // The client has seen a part of the answer: it can't be given again.
+                    let error = SqlError::new(
+                        SqlState::SERIALIZATION_FAILURE,
+                        "the statement was cut off by a change of leadership",
+                    )
+                    .with_hint("The transaction might succeed if retried.");
+                    self.report(&error, out);
+                    self.fail_transaction().await;
+                    if message.tag() == b'Q' {
+                        self.ready(out);
+                    } else {
+                        self.skipping = true;
+                    }
+                }
+                Err(stop) => return Err(stop),
+            }
+        }
+        Ok(self.copy.is_some() || !complete)
+    }
+
+    async fn message(
+        &mut self,
+        message: &RawMessage,
+        behind: &Bytes,
+        out: &mut Out,
+    ) -> Result<(), Stop> {
+        if self.copy.is_some() {
+            return self.copy_message(message, behind, out).await;
+        }
+        match message.tag() {
+            b'Q' => self.simple_message(message, out).await,
+            b'S' => self.sync(out).await,
+            // Left over from a COPY that has failed.
+            b'd' | b'c' | b'f' => Ok(()),
+            _ if self.skipping => Ok(()),
+            _ => {
+                let result = self.extended_message(message, behind, out).await;
+                if let Err(Stop::Sql(error)) = result {
+                    self.report(&error, out);
+                    self.fail_transaction().await;
+                    self.skipping = true;
+                    return Ok(());
+                }
+                result
+            }
+        }
+    }
+
+    /// Sync: ends the implicit transaction.
+    async fn sync(&mut self, out: &mut Out) -> Result<(), Stop> {
+        let failed = std::mem::take(&mut self.skipping);
+        let ended = self.end_implicit(!failed).await;
+        match ended {
+            Ok(()) => {}
+            Err(Stop::Sql(error)) => self.report(&error, out),
+            Err(stop) => return Err(stop),
+        }
+        self.ready(out);
+        Ok(())
+    }
+
+    /// Appends an error, or keeps it where nobody listens.
+    pub(super) fn report(&mut self, error: &SqlError, out: &mut Out) {
+        if self.mode == Mode::Silent {
+            self.failed.get_or_insert_with(|| error.to_string());
+        }
+        Writer(&mut out.buffer).error(error);
+    }
+
+    /// ReadyForQuery, and before it what else the client must hear.
+    pub(super) fn ready(&mut self, out: &mut Out) {
+        self.tell_settings(out);
+        self.tell_notifications(out);
+        Writer(&mut out.buffer).ready_for_query(self.status());
+    }
+
+    /// ParameterStatus for what has changed.
+    pub(super) fn tell_settings(&mut self, out: &mut Out) {
+        if !self.settings.differs(&self.told) {
+            return;
+        }
+        for (name, value) in self.settings.changed_reports(&self.told) {
+            Writer(&mut out.buffer).parameter_status(name, &value);
+        }
+        self.told = Arc::clone(self.settings.map());
+    }
+
+    fn tell_notifications(&mut self, out: &mut Out) {
+        if self.open.is_some() {
+            return;
+        }
+        let Some(notifications) = &mut self.notifications else { return };
+        loop {
+            match notifications.try_recv() {
+                Ok(sent) => {
+                    if self.listening.contains(&sent.channel) {
+                        Writer(&mut out.buffer).notification(
+                            sent.pid,
+                            &sent.channel,
+                            &sent.payload,
+                        );
+                    }
+                }
+                Err(broadcast::error::TryRecvError::Lagged(_)) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    pub(super) fn listen(&mut self, channel: String) {
+        self.listening.insert(channel);
+        if self.notifications.is_none() {
+            self.notifications = Some(self.inner.notifications.subscribe());
+        }
+    }
+
+    pub(super) fn unlisten(&mut self, channel: Option<&str>) {
+        match channel {
+            Some(channel) => {
+                self.listening.remove(channel);
+            }
+            None => self.listening.clear(),
+        }
+        if self.listening.is_empty() {
+            self.notifications = None;
+        }
+    }
+
+    fn status(&self) -> TransactionStatus {
+        match &self.open {
+            Some(open) if open.explicit && open.failed => TransactionStatus::Failed,
+            Some(open) if open.explicit => TransactionStatus::InTransaction,
+            _ => TransactionStatus::Idle,
+        }
+    }
+
+    fn reply(&self, unfinished: bool, before: &Arc<SettingsMap>) -> Reply {
+        let changed = self.settings.differs(before);
+        Reply {
+            status: self.status(),
+            position: self.position,
+            settings: changed.then(|| Arc::clone(self.settings.map())),
+            unfinished,
+        }
+    }
+
+    /// Forgets the unit that was refused: it comes again, whole, perhaps elsewhere.
+    async fn abandon_unit(&mut self) {
+        self.skipping = false;
+        self.copy = None;
+        self.rest = None;
+        if self.open.as_ref().is_some_and(|open| !open.explicit) {
+            self.roll_back().await;
+        }
+    }
+
+    /// Waits, within a bound, until this node has applied what the request must see.
+    async fn await_position(&mut self, see: Position) -> Result<(), Stop> {
+        let hub = &self.inner.hub;
+        if see.lsn.0 == 0 {
+            return Ok(());
+        }
+        self.position = self.position.max(see);
+        if see.term <= hub.leadership.borrow().term && *hub.applied.borrow() >= see.lsn {
+            return Ok(());
+        }
+        let mut applied = hub.applied.subscribe();
+        let mut leadership = hub.leadership.subscribe();
+        let caught_up = async {
+            let term = leadership.wait_for(|leadership| leadership.term >= see.term).await;
+            let lsn = applied.wait_for(|applied| *applied >= see.lsn).await;
+            term.is_ok() && lsn.is_ok()
+        };
+        match tokio::time::timeout(self.inner.options.see_patience, caught_up).await {
+            Ok(true) => Ok(()),
+            _ => Err(Refusal::Behind.into()),
+        }
+    }
+
+    /// The term in which this node may carry out writes now.
+    pub(super) fn leading_term(&self) -> Result<Term, Refusal> {
+        let hub = &self.inner.hub;
+        let leadership = hub.leadership.borrow();
+        match leadership.role {
+            Role::Leader => Ok(leadership.term),
+            Role::Opening => Err(Refusal::Unavailable("the leader is opening".to_owned())),
+            Role::Follower => Err(Refusal::NotLeader {
+                term: leadership.term,
+                leader: leadership.leader.clone().filter(|leader| *leader != hub.me),
+            }),
+        }
+    }
+
+    /// When the statement that begins now must stop.
+    pub(super) fn limits(&self) -> Limits {
+        Limits {
+            cancel: Arc::clone(&self.cancel.flag),
+            deadline: self.settings.statement_timeout().map(|timeout| Instant::now() + timeout),
+        }
+    }
+
+    pub(super) fn given(&self, types: &[Oid]) -> Given {
+        Given {
+            types: types.to_vec(),
+            search_path: self.settings.search_path(),
+            sqlite_dialect: self.settings.sqlite_dialect(),
+        }
+    }
+
+    /// The plan of one statement, against the schema that it will meet.
+    pub(super) async fn plan(&mut self, text: &str, types: &[Oid]) -> Result<Arc<Plan>, Stop> {
+        let given = self.given(types);
+        let failed = |error| crate::node::errors::translate_bare(&error);
+        // A transaction sees its own DDL.
+        if let Some(loan) = self.open.as_ref().and_then(|open| open.loan.as_ref()) {
+            let catalog = loan.take().map_err(|revoked| revoked.error())?.catalog();
+            let catalog = catalog.map_err(failed)?;
+            return Ok(self.inner.plans.get(text, &given, catalog)?);
+        }
+        let mut reader = self.reader().await?;
+        let catalog = reader.catalog().map_err(failed)?;
+        Ok(self.inner.plans.get(text, &given, catalog)?)
+    }
+
+    pub(super) async fn reader(&self) -> Result<Reader, Stop> {
+        if self.inner.writer.quarantined() {
+            return Err(Refusal::Unavailable("its content is being replaced".to_owned()).into());
+        }
+        Ok(self.inner.readers.take().await.map_err(SqlError::from)?)
+    }
+
+    /// What system functions ask of the session.
+    pub(super) fn environment(&self) -> Arc<Environment> {
+        let hub = &self.inner.hub;
+        let in_recovery = hub.leadership.borrow().role != Role::Leader;
+        let mut settings = self.settings.all();
+        settings
+            .insert("in_hot_standby".to_owned(), if in_recovery { "on" } else { "off" }.to_owned());
+        Arc::new(Environment {
+            user: self.params.user.clone(),
+            database: self.database().to_owned(),
+            in_recovery,
+            backend_pid: self.params.backend_pid,
+            commit_lsn: *hub.commit.borrow(),
+            applied_lsn: *hub.applied.borrow(),
+            search_path: self.settings.search_path_text().to_owned(),
+            settings: Arc::new(settings),
+            sequence_values: Arc::clone(&self.sequences),
+            last_sequence: self.last_sequence.clone(),
+        })
+    }
+
+    pub(super) fn database(&self) -> &str {
+        if self.params.database.is_empty() {
+            &self.inner.options.database
+        } else {
+            &self.params.database
+        }
+    }
+
+    /// Sets a connection's surroundings for a plan, where it may ask for them.
+    pub(super) fn surround(&self, sqlite: &mut Sqlite, plan: &Plan) {
+        if plan.needs_environment {
+            sqlite.set_environment(self.environment());
+        }
+    }
+
+    /// Notes what a statement drew from sequences.
+    pub(super) fn note_drawn(&mut self, drawn: Option<crate::node::execute::Drawn>) {
+        if let Some((values, latest)) = drawn {
+            Arc::make_mut(&mut self.sequences).extend(values);
+            if latest.is_some() {
+                self.last_sequence = latest;
+            }
+        }
+    }
+}
+
+/// Cuts the next message off. The router sends whole messages only.
+fn next_message(messages: &mut Bytes) -> Result<Option<RawMessage>, Stop> {
+    let broken = || {
+        Stop::Sql(SqlError::fatal(SqlState::PROTOCOL_VIOLATION, "a message is cut off"))
+    };
+    if messages.is_empty() {
+        return Ok(None);
+    }
+    let length = messages.get(1..5).and_then(|bytes| bytes.try_into().ok()).ok_or_else(broken)?;
+    let length = usize::try_from(u32::from_be_bytes(length)).map_err(|_| broken())?;
+    if length < 4 || messages.len() < length + 1 {
+        return Err(broken());
+    }
+    Ok(Some(RawMessage { bytes: messages.split_to(length + 1) }))
+}
+
+/// Waits for `answer` unless the client cancels first.
+pub(super) async fn unless_cancelled<T>(
+    cancel: &Cancel,
+    answer: impl Future<Output = T>,
+) -> Option<T> {
+    let asked = cancel.asked.notified();
+    tokio::pin!(asked);
+    asked.as_mut().enable();
+    if cancel.flag.load(Ordering::Relaxed) {
+        return None;
+    }
+    tokio::select! {
+        answer = answer => Some(answer),
+        () = asked => None,
+    }
+}

@@ -1,0 +1,343 @@
+//! A session's transaction: when it begins, what it holds, how it ends.
+//!
+//! ```text
+//!            first statement of a unit of several          BEGIN
+//!    none ──────────────────────────────────► implicit ─────────► explicit
+//!     ▲                 BEGIN ─────────────────────────────────────►  │
+//!     │   Sync, or the Query's end                      COMMIT, END   │
+//!     └──────────────────────────────────────────────── ROLLBACK ─────┘
+//!                                            error: failed, until ROLLBACK (TO)
+//! ```
+//!
+//! What it holds depends on what it has done: nothing (READ COMMITTED reads), a
+//! reader with a snapshot (REPEATABLE READ), and from its first write on a loan of the
+//! writer's connection, on which all of it then runs.
+
+use std::sync::Arc;
+
+use tokio::sync::oneshot;
+
+use super::session::{EngineSession, Stop, unless_cancelled};
+use super::settings::Settings;
+use crate::cluster::Position;
+use crate::gateway::Refusal;
+use crate::log::{Lsn, Outcome};
+use crate::node::execute::wall_clock_us;
+use crate::node::readers::Reader;
+use crate::node::writer::{Borrow, Loan, Revoked};
+use crate::pg::{SqlError, SqlState};
+use crate::sql::Isolation;
+
+/// The open transaction.
+pub(super) struct Open {
+    /// Begun by the client, not by a unit.
+    pub(super) explicit: bool,
+    pub(super) failed: bool,
+    pub(super) isolation: Isolation,
+    pub(super) read_only: bool,
+    /// What `now()` answers.
+    pub(super) now_us: i64,
+    /// Whether a statement has run: isolation can't change any more.
+    pub(super) begun: bool,
+    pub(super) snapshot: Option<Snapshot>,
+    pub(super) loan: Option<Loan>,
+    savepoints: Vec<Savepoint>,
+    /// As they were when it began.
+    settings: Settings,
+}
+
+/// A reader inside a read transaction.
+pub(super) struct Snapshot {
+    pub(super) reader: Reader,
+    /// What it sees.
+    pub(super) lsn: Lsn,
+}
+
+struct Savepoint {
+    name: String,
+    settings: Settings,
+}
+
+impl EngineSession {
+    /// Opens the transaction of a unit with several statements, or of a client's BEGIN.
+    pub(super) fn open(
+        &mut self,
+        explicit: bool,
+        isolation: Option<Isolation>,
+        read_only: Option<bool>,
+    ) -> &mut Open {
+        if let Some(open) = &mut self.open {
+            open.explicit |= explicit;
+            if !open.begun {
+                open.isolation = isolation.unwrap_or(open.isolation);
+                open.read_only = read_only.unwrap_or(open.read_only);
+            }
+        }
+        let settings = &self.settings;
+        self.open.get_or_insert_with(|| Open {
+            explicit,
+            failed: false,
+            isolation: isolation.unwrap_or_else(|| settings.default_isolation()),
+            read_only: read_only.unwrap_or_else(|| settings.default_read_only()),
+            now_us: wall_clock_us(),
+            begun: false,
+            snapshot: None,
+            loan: None,
+            savepoints: Vec::new(),
+            settings: settings.clone(),
+        })
+    }
+
+    pub(super) fn now_us(&self) -> i64 {
+        self.open.as_ref().map_or_else(wall_clock_us, |open| open.now_us)
+    }
+
+    /// Fails with 25P02 where the transaction has failed.
+    pub(super) fn check_not_failed(&self) -> Result<(), SqlError> {
+        if self.open.as_ref().is_some_and(|open| open.explicit && open.failed) {
+            return Err(SqlError::new(
+                SqlState::IN_FAILED_SQL_TRANSACTION,
+                "current transaction is aborted, commands ignored until end of transaction block",
+            ));
+        }
+        Ok(())
+    }
+
+    /// After an error: an explicit transaction has failed, an implicit one is undone.
+    pub(super) async fn fail_transaction(&mut self) {
+        match &mut self.open {
+            Some(open) if open.explicit => open.failed = true,
+            Some(_) => self.roll_back().await,
+            None => {}
+        }
+    }
+
+    /// Whether statements need the snapshot of the first one.
+    pub(super) fn keeps_snapshot(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| {
+            open.explicit
+                && matches!(open.isolation, Isolation::RepeatableRead | Isolation::Serializable)
+        })
+    }
+
+    /// The snapshot of a REPEATABLE READ transaction, taken by its first statement.
+    pub(super) async fn snapshot(&mut self) -> Result<&mut Snapshot, Stop> {
+        let held = self.open.as_ref().is_some_and(|open| open.snapshot.is_some());
+        if !held {
+            let mut reader = self.reader().await?;
+            let taken = reader.execute_batch("BEGIN").and_then(|()| reader.applied());
+            let (_, lsn) = taken.map_err(|error| crate::node::errors::translate_bare(&error))?;
+            let open = self.open.as_mut().expect("a snapshot belongs to a transaction");
+            open.snapshot = Some(Snapshot { reader, lsn });
+        }
+        let open = self.open.as_mut().expect("a snapshot belongs to a transaction");
+        Ok(open.snapshot.as_mut().expect("taken above"))
+    }
+
+    /// The loan of the writer's connection, taken for the first write.
+    pub(super) async fn loan(&mut self) -> Result<&mut Loan, Stop> {
+        let held = self.open.as_ref().is_some_and(|open| open.loan.is_some());
+        if !held {
+            self.leading_term()?;
+            let mut loan = self.borrow().await?;
+            let open = self.open.as_mut().expect("a loan belongs to a transaction");
+            let moved = |snapshot: &Snapshot| snapshot.lsn != loan.began_at();
+            if open.snapshot.as_ref().is_some_and(moved) {
+                loan.rollback().await;
+                return Err(SqlError::new(
+                    SqlState::SERIALIZATION_FAILURE,
+                    "could not serialize access due to concurrent update",
+                )
+                .into());
+            }
+            loan.set_now_us(open.now_us);
+            for savepoint in &open.savepoints {
+                loan.savepoint(&savepoint.name)?;
+            }
+            open.loan = Some(loan);
+        }
+        let open = self.open.as_mut().expect("a loan belongs to a transaction");
+        Ok(open.loan.as_mut().expect("taken above"))
+    }
+
+    /// Queues for the writer's connection.
+    async fn borrow(&self) -> Result<Loan, Stop> {
+        let limits = self.limits();
+        let patience = self.settings.lock_timeout();
+        let deadlines = [patience.map(|p| std::time::Instant::now() + p), limits.deadline];
+        let (reply, answer) = oneshot::channel();
+        let borrow = Borrow {
+            token: self.token.filter(|_| !self.open.as_ref().is_some_and(|open| open.explicit)),
+            limits: limits.clone(),
+            lock_deadline: deadlines[0],
+            idle_max: self.settings.idle_in_transaction_timeout(),
+            reply,
+        };
+        let waiting = self.inner.writer.borrow(borrow, answer);
+        let bounded = async {
+            match deadlines.into_iter().flatten().min() {
+                Some(deadline) => tokio::time::timeout_at(deadline.into(), waiting).await.ok(),
+                None => Some(waiting.await),
+            }
+        };
+        match unless_cancelled(&self.cancel, bounded).await {
+            Some(Some(loan)) => Ok(loan?),
+            Some(None) if limits.check().is_ok() => Err(SqlError::new(
+                SqlState::LOCK_NOT_AVAILABLE,
+                "canceling statement due to lock timeout",
+            )
+            .into()),
+            _ => Err(limits.interrupted().into()),
+        }
+    }
+
+    /// Ends the implicit transaction of a unit, if one is open.
+    pub(super) async fn end_implicit(&mut self, commit: bool) -> Result<(), Stop> {
+        if self.open.as_ref().is_none_or(|open| open.explicit) {
+            return Ok(());
+        }
+        if commit {
+            self.commit(None).await
+        } else {
+            self.roll_back().await;
+            Ok(())
+        }
+    }
+
+    /// Commits the open transaction. `tag` is kept as its outcome under the token.
+    pub(super) async fn commit(&mut self, tag: Option<&str>) -> Result<(), Stop> {
+        let Some(mut open) = self.open.take() else { return Ok(()) };
+        self.end_portals();
+        let result = match open.loan.take() {
+            Some(loan) => {
+                let outcome = self.token.map(|_| Outcome {
+                    tag: tag.unwrap_or_default().to_owned(),
+                    reply: tag.map(|_| Vec::new()),
+                });
+                loan.commit(self.token, outcome, self.settings.durability()).await
+            }
+            None => {
+                self.settings.commit();
+                return Ok(());
+            }
+        };
+        match result {
+            Ok(done) => {
+                self.saw(done.position);
+                self.settings.commit();
+                Ok(())
+            }
+            Err(error) => {
+                self.settings = open.settings;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Rolls the open transaction back, its settings included.
+    pub(super) async fn roll_back(&mut self) {
+        let Some(mut open) = self.open.take() else { return };
+        self.end_portals();
+        if let Some(loan) = open.loan.take() {
+            loan.rollback().await;
+        }
+        self.settings = open.settings;
+    }
+
+    pub(super) fn saw(&mut self, position: Position) {
+        self.position = self.position.max(position);
+    }
+
+    pub(super) fn savepoint(&mut self, name: &str) -> Result<(), Stop> {
+        let settings = self.settings.clone();
+        let open = self.in_transaction("SAVEPOINT")?;
+        if let Some(loan) = &mut open.loan {
+            loan.savepoint(name)?;
+        }
+        open.savepoints.push(Savepoint { name: name.to_owned(), settings });
+        Ok(())
+    }
+
+    pub(super) fn release(&mut self, name: &str) -> Result<(), Stop> {
+        let open = self.in_transaction("RELEASE SAVEPOINT")?;
+        let at = open.find(name)?;
+        if let Some(loan) = &mut open.loan {
+            loan.release(name)?;
+        }
+        open.savepoints.truncate(at);
+        Ok(())
+    }
+
+    pub(super) fn roll_back_to(&mut self, name: &str) -> Result<(), Stop> {
+        let open = self.in_transaction("ROLLBACK TO SAVEPOINT")?;
+        let at = open.find(name)?;
+        if let Some(loan) = &mut open.loan {
+            loan.rollback_to(name)?;
+        }
+        open.savepoints.truncate(at + 1);
+        open.failed = false;
+        self.settings = open.savepoints[at].settings.clone();
+        Ok(())
+    }
+
+    fn in_transaction(&mut self, what: &str) -> Result<&mut Open, SqlError> {
+        self.open.as_mut().filter(|open| open.explicit).ok_or_else(|| {
+            SqlError::new(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                format!("{what} can only be used in transaction blocks"),
+            )
+        })
+    }
+
+    /// Fails where the loan was taken away while the client was thinking.
+    pub(super) fn check_loan(&self) -> Result<(), Stop> {
+        let loan = self.open.as_ref().and_then(|open| open.loan.as_ref());
+        if let Some(Err(revoked)) = loan.map(Loan::take) {
+            return Err(match revoked {
+                Revoked::Ended if self.leading_term().is_err() => {
+                    Revoked::Ended.error().into()
+                }
+                revoked => revoked.error().into(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Refuses a write where it can't be: on a node that does not lead, or in a
+    /// transaction that only reads.
+    pub(super) fn check_may_write(&self, what: &str) -> Result<(), Stop> {
+        let read_only = match &self.open {
+            Some(open) => open.read_only,
+            None => self.settings.default_read_only(),
+        };
+        if read_only {
+            return Err(SqlError::new(
+                SqlState::READ_ONLY_SQL_TRANSACTION,
+                format!("cannot execute {what} in a read-only transaction"),
+            )
+            .into());
+        }
+        if self.inner.writer.quarantined() {
+            return Err(Refusal::Unavailable("its content is being replaced".to_owned()).into());
+        }
+        self.leading_term()?;
+        Ok(())
+    }
+
+    /// Portals end with their transaction, but for cursors WITH HOLD.
+    fn end_portals(&mut self) {
+        self.portals.retain(|_, portal| portal.hold);
+    }
+}
+
+impl Open {
+    fn find(&self, name: &str) -> Result<usize, SqlError> {
+        self.savepoints.iter().rposition(|savepoint| savepoint.name == name).ok_or_else(|| {
+            SqlError::new(
+                SqlState::INVALID_SAVEPOINT,
+                format!("savepoint \"{name}\" does not exist"),
+            )
+        })
+    }
+}
+

@@ -1,0 +1,138 @@
+//! Statements that change the database: one that is a unit of its own goes through
+//! the writer's queue, any other runs on the transaction's loan.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+use tokio::sync::oneshot;
+
+use super::portal::CompleteRows;
+use super::session::{EngineSession, Stop, unless_cancelled};
+use crate::gateway::{Mode, Out};
+use crate::log::Value;
+use crate::node::plan::Plan;
+use crate::node::rows::RowFormat;
+use crate::node::writer::{Done, Unit, command_tag};
+use crate::pg::SqlError;
+use crate::pg::SqlState;
+use crate::sql::Tag;
+
+/// What a write has to tell.
+pub(super) struct Written {
+    pub(super) rows: CompleteRows,
+    pub(super) tag: String,
+}
+
+impl EngineSession {
+    /// Carries out a write.
+    pub(super) async fn write(
+        &mut self,
+        plan: &Arc<Plan>,
+        params: Vec<Value>,
+        format: &RowFormat,
+        alone: bool,
+    ) -> Result<Written, Stop> {
+        self.check_may_write(verb(&plan.translated.tag))?;
+        if self.open.is_none() && (alone || self.mode == Mode::Lookup) {
+            let done = self.run_unit(plan, params, format).await?;
+            self.saw(done.position);
+            self.registers = done.registers;
+            self.note_drawn(done.drawn);
+            let tag = done.recorded_tag.unwrap_or_else(|| {
+                command_tag(&plan.translated.tag, done.count, done.rows.count)
+            });
+            return Ok(Written { rows: CompleteRows::new(done.rows)?, tag });
+        }
+        self.open(false, None, None);
+        self.loan().await?;
+        let ran = self.run_on_loan(plan, &params, format)?;
+        let tag = command_tag(&plan.translated.tag, ran.count, ran.rows.count);
+        Ok(Written { rows: CompleteRows::new(ran.rows)?, tag })
+    }
+
+    /// Queues a unit and waits for its result, or until it may give up.
+    async fn run_unit(
+        &self,
+        plan: &Arc<Plan>,
+        params: Vec<Value>,
+        format: &RowFormat,
+    ) -> Result<Done, Stop> {
+        let limits = self.limits();
+        let lock_deadline = self.settings.lock_timeout().map(|timeout| Instant::now() + timeout);
+        let claim = Arc::new(AtomicBool::new(false));
+        let (reply, answer) = oneshot::channel();
+        let unit = Unit {
+            plan: Arc::clone(plan),
+            params,
+            format: format.clone(),
+            token: self.token,
+            lookup: self.mode == Mode::Lookup,
+            durability: self.settings.durability(),
+            limits: limits.clone(),
+            lock_deadline,
+            environment: if plan.needs_environment {
+                self.environment()
+            } else {
+                Arc::default()
+            },
+            registers: self.registers,
+            claim: Arc::clone(&claim),
+            begun: false,
+            reply,
+        };
+        let running = self.inner.writer.run(unit, answer);
+        tokio::pin!(running);
+        let deadline = lock_deadline.into_iter().chain(limits.deadline).min();
+        let bounded = async {
+            match deadline {
+                Some(deadline) => tokio::time::timeout_at(deadline.into(), &mut running).await.ok(),
+                None => Some((&mut running).await),
+            }
+        };
+        match unless_cancelled(&self.cancel, bounded).await {
+            Some(Some(done)) => Ok(done?),
+            // Not begun yet: it never will be.
+            gave_up if !claim.swap(true, Ordering::AcqRel) => {
+                let lock = gave_up.is_some() && limits.check().is_ok();
+                Err(if lock { lock_timeout() } else { limits.interrupted() }.into())
+            }
+            // The writer has it, and heeds cancel and timeout itself while it runs;
+            // once it is logged there is nothing to take back.
+            _ => Ok(running.await?),
+        }
+    }
+
+    /// What is recorded for the request's token: the tag of a COMMIT.
+    pub(super) async fn look_up_commit(&mut self) -> Result<String, Stop> {
+        self.leading_term()?;
+        let plan = Arc::new(Plan::nothing());
+        let done = self.run_unit(&plan, Vec::new(), &RowFormat::default()).await;
+        match done {
+            Ok(Done { recorded_tag: Some(tag), .. }) => Ok(tag),
+            Ok(_) => Err(SqlError::new(
+                SqlState::TRANSACTION_RESOLUTION_UNKNOWN,
+                "the transaction's outcome is unknown",
+            )
+            .into()),
+            Err(stop) => Err(stop),
+        }
+    }
+}
+
+fn lock_timeout() -> SqlError {
+    SqlError::new(SqlState::LOCK_NOT_AVAILABLE, "canceling statement due to lock timeout")
+}
+
+/// The command by which an error names a statement.
+fn verb(tag: &Tag) -> &'static str {
+    match tag {
+        Tag::Insert => "INSERT",
+        Tag::Update => "UPDATE",
+        Tag::Delete => "DELETE",
+        Tag::Copy => "COPY FROM",
+        Tag::Fixed(text) => text,
+        Tag::Select | Tag::Fetch | Tag::Move => "SELECT FOR UPDATE",
+    }
+}
+
