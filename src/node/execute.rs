@@ -175,6 +175,42 @@ fn run_statements(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> 
     Ok(ran)
 }
 
+/// Runs the one statement of a plan for each of `rows` rows of its parameters, in one
+/// context. `Err` has the row at fault.
+pub fn run_rows(
+    sqlite: &mut Sqlite,
+    work: &Work<'_>,
+    rows: usize,
+) -> Result<Option<log::Statement>, (usize, Failure)> {
+    let Some(step) = work.plan.translated.statements.first() else { return Ok(None) };
+    sqlite.set_context(&fresh_context(work.now_us, work.registers));
+    let effect = sqlite.effect();
+    let prepared = sqlite.prepare(&step.text);
+    let mut statement = prepared.map_err(|error| (0, failure(sqlite, work, error)))?;
+    let width = statement.parameter_count();
+    for row in 0..rows {
+        let params = work.params.get(row * width..(row + 1) * width).unwrap_or_default();
+        let stepped = (|| {
+            statement.bind_all(params)?;
+            while statement.step()? {}
+            statement.rewind();
+            Ok(())
+        })();
+        if let Err(error) = stepped {
+            drop(statement);
+            let work = Work { params, ..*work };
+            return Err((row, failure(sqlite, &work, error)));
+        }
+    }
+    drop(statement);
+    let changed = sqlite.effect() != effect && step.ship == Ship::Statement;
+    Ok(changed.then(|| log::Statement {
+        text: Arc::clone(&step.text),
+        params: work.params.to_vec(),
+        context: sqlite.drawn_context(),
+    }))
+}
+
 /// Runs one statement; returns how many parameters its text has.
 fn run_one(
     sqlite: &mut Sqlite,

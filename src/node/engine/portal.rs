@@ -15,7 +15,8 @@ use crate::node::execute::Limits;
 use crate::node::plan::Plan;
 use crate::node::readers::Reader;
 use crate::node::rows::{self, Pieces, RowBuffer, RowFormat};
-use crate::pg::{SqlError, SqlState};
+use crate::pg::types::{self, Display, Format};
+use crate::pg::{Oid, SqlError, SqlState};
 use crate::storage::sqlite::{SqliteErrorKind, Statement};
 
 /// A statement with its parameters, and how far its result has been fetched.
@@ -24,6 +25,8 @@ pub(super) struct Portal {
     pub(super) params: Vec<Value>,
     pub(super) format: RowFormat,
     pub(super) state: State,
+    /// CommandComplete's text, once the statement is carried out.
+    pub(super) tag: Option<String>,
     /// A cursor WITH HOLD outlives its transaction.
     pub(super) hold: bool,
     /// Made by DECLARE.
@@ -83,6 +86,30 @@ impl Source {
     }
 }
 
+impl Source {
+    /// Appends the next row as one DataRow; whether there was one.
+    pub(super) fn next_row(
+        &mut self,
+        plan: &Plan,
+        params: &[Value],
+        format: &RowFormat,
+        message: &mut BytesMut,
+    ) -> Result<bool, Stop> {
+        match self {
+            Self::Live { statement, limits, .. } => {
+                Stepping { plan, params, format, limits }.step_one(statement, message)
+            }
+            Self::Complete(rows) => match rows.next_row()? {
+                Some(row) => {
+                    message.unsplit(row);
+                    Ok(true)
+                }
+                None => Ok(false),
+            },
+        }
+    }
+}
+
 struct Stepping<'a> {
     plan: &'a Plan,
     params: &'a [Value],
@@ -98,19 +125,10 @@ impl Stepping<'_> {
         out: &mut Out,
         flush: impl Fn(&mut Out) -> Result<(), Stop>,
     ) -> Result<(u64, bool), Stop> {
-        let columns = &self.plan.translated.columns;
         let mut count = 0;
         while max == 0 || count < max {
-            match statement.step() {
-                Ok(true) => {}
-                Ok(false) => return Ok((count, true)),
-                Err(error) if error.kind == SqliteErrorKind::Interrupted => {
-                    return Err(self.limits.interrupted().into());
-                }
-                Err(error) => return Err(errors::translate(&error, self.plan, self.params).into()),
-            }
-            if !columns.is_empty() {
-                rows::encode_row(statement, columns, self.format, &mut out.buffer)?;
+            if !self.step_one(statement, &mut out.buffer)? {
+                return Ok((count, true));
             }
             count += 1;
             if out.is_full() {
@@ -118,6 +136,22 @@ impl Stepping<'_> {
             }
         }
         Ok((count, false))
+    }
+
+    fn step_one(&self, statement: &mut Statement, out: &mut BytesMut) -> Result<bool, Stop> {
+        match statement.step() {
+            Ok(true) => {}
+            Ok(false) => return Ok(false),
+            Err(error) if error.kind == SqliteErrorKind::Interrupted => {
+                return Err(self.limits.interrupted().into());
+            }
+            Err(error) => return Err(errors::translate(&error, self.plan, self.params).into()),
+        }
+        let columns = &self.plan.translated.columns;
+        if !columns.is_empty() {
+            rows::encode_row(statement, columns, self.format, out)?;
+        }
+        Ok(true)
     }
 }
 
@@ -137,24 +171,41 @@ impl CompleteRows {
     async fn pump(&mut self, max: u64, out: &mut Out) -> Result<(u64, bool), Stop> {
         let mut count = 0;
         while max == 0 || count < max {
-            // A DataRow is its type byte and a length that counts itself.
-            let length = match self.ahead.get(1..5) {
-                Some(bytes) => 1 + u32::from_be_bytes(bytes.try_into().expect("four")) as usize,
-                None => usize::MAX,
-            };
-            if self.ahead.len() < length {
-                if !self.pieces.next(&mut self.ahead).map_err(|_| lost())? {
-                    return Ok((count, true));
-                }
-                continue;
-            }
-            out.buffer.extend_from_slice(&self.ahead.split_to(length));
+            let Some(row) = self.next_row()? else { return Ok((count, true)) };
+            out.buffer.extend_from_slice(&row);
             count += 1;
             if out.is_full() {
                 out.flush().await?;
             }
         }
         Ok((count, false))
+    }
+
+    /// The first column of the first row, sent as text, as a value of its type.
+    pub(super) fn first_text(&mut self, oid: Oid, display: &Display) -> Result<Value, SqlError> {
+        let Some(row) = self.next_row()? else { return Ok(Value::Null) };
+        let length = row.get(7..11).and_then(|bytes| bytes.try_into().ok()).map(i32::from_be_bytes);
+        match length.and_then(|length| usize::try_from(length).ok()) {
+            Some(length) => types::decode(&row[11..11 + length], oid, Format::Text, display),
+            None => Ok(Value::Null),
+        }
+    }
+
+    /// The next DataRow.
+    fn next_row(&mut self) -> Result<Option<BytesMut>, SqlError> {
+        loop {
+            // A message is its type byte and a length that counts itself.
+            let length = match self.ahead.get(1..5) {
+                Some(bytes) => 1 + u32::from_be_bytes(bytes.try_into().expect("four")) as usize,
+                None => usize::MAX,
+            };
+            if self.ahead.len() >= length {
+                return Ok(Some(self.ahead.split_to(length)));
+            }
+            if !self.pieces.next(&mut self.ahead).map_err(|_| lost())? {
+                return Ok(None);
+            }
+        }
     }
 }
 

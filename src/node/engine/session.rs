@@ -58,6 +58,8 @@ pub struct EngineSession {
     pub(super) position: Position,
     pub(super) listening: BTreeSet<String>,
     notifications: Option<broadcast::Receiver<Arc<Notification>>>,
+    /// Nothing has come since the last ReadyForQuery.
+    at_rest: bool,
     /// The first error of a silent request.
     failed: Option<String>,
 }
@@ -177,6 +179,7 @@ impl EngineSession {
             position: Position::default(),
             listening: BTreeSet::new(),
             notifications: None,
+            at_rest: true,
             failed: None,
         }
     }
@@ -185,9 +188,7 @@ impl EngineSession {
     async fn serve(&mut self, request: Request, out: &mut Out) -> Result<bool, Stop> {
         self.await_position(request.see).await?;
         let mut messages = request.messages;
-        let mut complete = true;
         while let Some(message) = next_message(&mut messages)? {
-            complete = matches!(message.tag(), b'S' | b'Q' | b'c' | b'f' | b'X');
             let result = self.message(&message, &messages, out).await;
             match result {
                 Ok(()) => {}
@@ -209,7 +210,7 @@ impl EngineSession {
                 Err(stop) => return Err(stop),
             }
         }
-        Ok(self.copy.is_some() || !complete)
+        Ok(!self.at_rest)
     }
 
     async fn message(
@@ -219,13 +220,17 @@ impl EngineSession {
         out: &mut Out,
     ) -> Result<(), Stop> {
         if self.copy.is_some() {
-            return self.copy_message(message, behind, out).await;
+            return self.copy_message(message, out).await;
         }
         match message.tag() {
+            // Left over from a COPY that has failed.
+            b'd' | b'c' | b'f' => return Ok(()),
+            _ => self.at_rest = false,
+        }
+        match message.tag() {
+            b'Q' if self.skipping => Ok(()),
             b'Q' => self.simple_message(message, out).await,
             b'S' => self.sync(out).await,
-            // Left over from a COPY that has failed.
-            b'd' | b'c' | b'f' => Ok(()),
             _ if self.skipping => Ok(()),
             _ => {
                 let result = self.extended_message(message, behind, out).await;
@@ -244,6 +249,9 @@ impl EngineSession {
     async fn sync(&mut self, out: &mut Out) -> Result<(), Stop> {
         let failed = std::mem::take(&mut self.skipping);
         let ended = self.end_implicit(!failed).await;
+        if self.open.is_none() {
+            self.end_portals();
+        }
         match ended {
             Ok(()) => {}
             Err(Stop::Sql(error)) => self.report(&error, out),
@@ -266,6 +274,7 @@ impl EngineSession {
         self.tell_settings(out);
         self.tell_notifications(out);
         Writer(&mut out.buffer).ready_for_query(self.status());
+        self.at_rest = true;
     }
 
     /// ParameterStatus for what has changed.
@@ -341,6 +350,7 @@ impl EngineSession {
     /// Forgets the unit that was refused: it comes again, whole, perhaps elsewhere.
     async fn abandon_unit(&mut self) {
         self.skipping = false;
+        self.at_rest = true;
         self.copy = None;
         self.rest = None;
         if self.open.as_ref().is_some_and(|open| !open.explicit) {

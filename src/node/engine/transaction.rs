@@ -325,7 +325,7 @@ impl EngineSession {
     }
 
     /// Portals end with their transaction, but for cursors WITH HOLD.
-    fn end_portals(&mut self) {
+    pub(super) fn end_portals(&mut self) {
         self.portals.retain(|_, portal| portal.hold);
     }
 }

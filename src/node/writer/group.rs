@@ -386,7 +386,6 @@ fn run_in_savepoint(
     // afterwards needs the savepoint.
     let guarded = !alone || unit.plan.translated.statements.len() > 1;
     loop {
-        let ranges = sqlite.sequence_ranges().clone();
         if guarded {
             batch(sqlite, "SAVEPOINT towline_member")?;
         }
@@ -413,8 +412,7 @@ fn run_in_savepoint(
                     let Failure::Statement(error) = failure else { unreachable!() };
                     return Ok(Err(error));
                 };
-                let before = ranges.get(&name).copied();
-                *sqlite.sequence_ranges() = ranges;
+                let before = sqlite.sequence_ranges().get(&name).copied();
                 // Undone above with the rest of the transaction, where the unit is alone.
                 if !guarded {
                     restore_reservations(sqlite, &group.entries)?;

@@ -273,7 +273,6 @@ impl Loan {
         guarded: bool,
     ) -> Result<Ran, UnitError> {
         loop {
-            let ranges = sqlite.sequence_ranges().clone();
             let mark = sqlite.effect_mark();
             if guarded {
                 sqlite.execute_batch("SAVEPOINT towline_plan").map_err(internal)?;
@@ -298,27 +297,74 @@ impl Loan {
                 }
                 Err(Failure::NeedsRange(name)) => {
                     sqlite.effect_undo(mark);
-                    let before = ranges.get(&name).copied();
-                    *sqlite.sequence_ranges() = ranges;
-                    self.reserve(sqlite, &name, before)?;
+                    self.reserve(sqlite, &name)?;
                 }
             }
         }
     }
 
-    /// Notes down a statement that was run outside of [`Loan::run`].
-    pub fn note(&mut self, statement: log::Statement) -> Result<(), UnitError> {
-        self.transcript.push(statement);
-        self.maybe_ship()
+    /// Runs a one-statement plan once for each row of `params` (as many as the text has
+    /// parameters make a row), all in one context, and notes it down as one statement.
+    /// `Err` names the row at fault, from 0.
+    pub fn run_rows(
+        &mut self,
+        work: &Work<'_>,
+        rows: usize,
+    ) -> Result<(), (usize, UnitError)> {
+        let mut taken = self.take().map_err(|revoked| (0, revoked.error().into()))?;
+        work.limits.set(&mut taken);
+        let ran = self.run_rows_taken(&mut taken, work, rows);
+        taken.set_cancel(None, None);
+        drop(taken);
+        if let Some(statement) = ran? {
+            self.transcript.push(statement);
+            self.maybe_ship().map_err(|error| (0, error))?;
+        }
+        Ok(())
     }
 
-    /// Extends the range of a sequence for a statement run outside of [`Loan::run`].
-    pub fn reserve(
+    fn run_rows_taken(
+        &mut self,
+        sqlite: &mut Sqlite,
+        work: &Work<'_>,
+        rows: usize,
+    ) -> Result<Option<log::Statement>, (usize, UnitError)> {
+        loop {
+            let mark = sqlite.effect_mark();
+            sqlite.execute_batch("SAVEPOINT towline_rows").map_err(|e| (0, internal(e)))?;
+            let result = execute::run_rows(sqlite, work, rows);
+            if sqlite.in_transaction() {
+                let end = match result {
+                    Ok(_) => "RELEASE towline_rows",
+                    Err(_) => "ROLLBACK TO towline_rows; RELEASE towline_rows",
+                };
+                sqlite.execute_batch(end).map_err(|e| (0, internal(e)))?;
+            }
+            let (row, failure) = match result {
+                Ok(statement) => return Ok(statement),
+                Err(failed) => failed,
+            };
+            sqlite.effect_undo(mark);
+            match failure {
+                Failure::Statement(error) => return Err((row, error.into())),
+                Failure::Undone(error) => {
+                    self.shared.slot().revoked = Some(Revoked::Undone);
+                    return Err((row, error.into()));
+                }
+                Failure::NeedsRange(name) => {
+                    self.reserve(sqlite, &name).map_err(|error| (row, error.into()))?;
+                }
+            }
+        }
+    }
+
+    /// Extends the range of a sequence.
+    fn reserve(
         &self,
         sqlite: &mut Sqlite,
         name: &str,
-        before: Option<(i64, i64)>,
     ) -> Result<(), SqlError> {
+        let before = sqlite.sequence_ranges().get(name).copied();
         let reservation = sequence::reserve(sqlite, name, before)?;
         let reservations = &mut self.shared.slot().left.reservations;
         reservations.retain(|r| r.name != name);

@@ -1,0 +1,808 @@
+//! Carrying out one statement: reads and writes by their own modules, and here
+//! everything that touches the session alone.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use super::portal::{Portal, Source, State};
+use super::session::{EngineSession, Stop};
+use super::settings::{self, isolation_name};
+use super::{Notification, settings::shown_name};
+use crate::cluster::Role;
+use crate::gateway::{Mode, Out};
+use crate::log::{Value, ValueRef};
+use crate::node::errors;
+use crate::node::plan::Plan;
+use crate::node::rows::RowFormat;
+use crate::node::writer::command_tag;
+use crate::pg::backend::Writer;
+use crate::pg::types;
+use crate::pg::{Oid, Severity, SqlError, SqlState};
+use crate::sql::{self, Class, Column, Isolation, Kind, Tag};
+
+/// How a statement ended.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Flow {
+    Done,
+    /// The client must send COPY's data first.
+    CopyIn,
+}
+
+/// What a utility statement answers with.
+enum Answer {
+    /// CommandComplete with this tag.
+    Tag(Cow<'static, str>),
+    /// It has said everything itself.
+    Said,
+    CopyIn,
+}
+
+impl From<&'static str> for Answer {
+    fn from(tag: &'static str) -> Self {
+        Self::Tag(Cow::Borrowed(tag))
+    }
+}
+
+impl EngineSession {
+    /// The plan of a statement; in a failed transaction only what ends it has one.
+    pub(super) async fn plan_unless_failed(
+        &mut self,
+        text: &str,
+        types: &[Oid],
+    ) -> Result<Arc<Plan>, Stop> {
+        let Err(error) = self.check_not_failed() else { return self.plan(text, types).await };
+        let plan = Plan::make(text, self.given(types), Arc::default());
+        match (sql::classify(text), plan) {
+            (Class::Commit | Class::Rollback, Ok(plan)) => Ok(Arc::new(plan)),
+            (Class::Savepoint, Ok(plan)) if matches!(plan.translated.kind, Kind::RollbackTo(_)) => {
+                Ok(Arc::new(plan))
+            }
+            _ => Err(error.into()),
+        }
+    }
+
+    /// The plan, made again where the schema has changed since.
+    pub(super) async fn current(&mut self, plan: Arc<Plan>) -> Result<Arc<Plan>, Stop> {
+        if plan.translated.statements.is_empty() || self.check_not_failed().is_err() {
+            return Ok(plan);
+        }
+        if self.open.as_ref().is_none_or(|open| open.loan.is_none()) {
+            let mut reader = self.reader().await?;
+            let catalog = reader.catalog().map_err(|error| errors::translate_bare(&error))?;
+            if catalog.version == plan.catalog.version {
+                return Ok(plan);
+            }
+        }
+        let types = plan.given.types.clone();
+        self.plan(&plan.text, &types).await
+    }
+
+    /// Columns of the rows that a plan gives, to whoever describes it.
+    pub(super) fn columns_of<'a>(&'a self, plan: &'a Plan) -> Cow<'a, [Column]> {
+        match &plan.translated.kind {
+            Kind::Show(name) if name.eq_ignore_ascii_case("all") => {
+                Cow::Owned(["name", "setting", "description"].map(text_column).to_vec())
+            }
+            Kind::Show(name) => Cow::Owned(vec![text_column(&shown_name(name))]),
+            Kind::Explain => Cow::Owned(vec![text_column("QUERY PLAN")]),
+            Kind::Execute { name, .. } => match self.statements.get(name) {
+                Some(prepared) => Cow::Borrowed(&prepared.plan.translated.columns),
+                None => Cow::Borrowed(&[]),
+            },
+            Kind::Fetch { cursor, discard: false, .. } => match self.portals.get(cursor) {
+                Some(portal) => Cow::Borrowed(&portal.plan.translated.columns),
+                None => Cow::Borrowed(&[]),
+            },
+            Kind::CopyIn { .. } | Kind::CopyOut { .. } | Kind::Declare { .. } => Cow::Borrowed(&[]),
+            _ => Cow::Borrowed(&plan.translated.columns),
+        }
+    }
+
+    /// Runs a plan as the simple protocol does: described, and whole.
+    pub(super) async fn run_simple(
+        &mut self,
+        plan: &Arc<Plan>,
+        format: &RowFormat,
+        alone: bool,
+        out: &mut Out,
+    ) -> Result<Flow, Stop> {
+        let mut portal = Portal {
+            plan: Arc::clone(plan),
+            params: Vec::new(),
+            format: format.clone(),
+            state: State::Fresh,
+            tag: None,
+            hold: false,
+            cursor: false,
+        };
+        let run = Run { max: 0, alone, extended: false };
+        self.run_described(&mut portal, run, out).await
+    }
+
+    /// Runs a portal, or goes on with it, for Execute.
+    pub(super) async fn run_portal(
+        &mut self,
+        portal: &mut Portal,
+        max: u64,
+        alone: bool,
+        out: &mut Out,
+    ) -> Result<(), Stop> {
+        let run = Run { max, alone, extended: true };
+        self.run_described(portal, run, out).await.map(|_| ())
+    }
+
+    async fn run_described(
+        &mut self,
+        portal: &mut Portal,
+        run: Run,
+        out: &mut Out,
+    ) -> Result<Flow, Stop> {
+        if matches!(portal.state, State::Fresh) {
+            let plan = Arc::clone(&portal.plan);
+            match &plan.translated.kind {
+                Kind::Empty => {
+                    portal.state = State::Done;
+                    Writer(&mut out.buffer).empty_query_response();
+                    return Ok(Flow::Done);
+                }
+                Kind::Read { for_update: false } => {
+                    self.check_not_failed()?;
+                    let source = self.begin_read(&plan, &portal.params, &portal.format).await?;
+                    portal.state = State::Open(source);
+                }
+                Kind::Read { .. } | Kind::Write | Kind::Ddl { .. } => {
+                    self.check_not_failed()?;
+                    let params = std::mem::take(&mut portal.params);
+                    let written = self.write(&plan, params, &portal.format, run.alone).await?;
+                    portal.tag = Some(written.tag);
+                    portal.state = State::Open(Source::Complete(written.rows));
+                }
+                _ => {
+                    portal.state = State::Done;
+                    return self.utility(&plan, &portal.format, run, out).await;
+                }
+            }
+            if !run.extended && !plan.translated.columns.is_empty() {
+                let fields = portal.format.fields(&plan.translated.columns);
+                Writer(&mut out.buffer).row_description(&fields);
+            }
+        }
+        self.pump(portal, run.max, out).await?;
+        Ok(Flow::Done)
+    }
+
+    /// Sends up to `max` rows of an open portal, and how it stands then.
+    async fn pump(&mut self, portal: &mut Portal, max: u64, out: &mut Out) -> Result<(), Stop> {
+        let Portal { plan, params, format, state, tag, .. } = portal;
+        let (count, ended) = match state {
+            State::Open(source) => source.pump(plan, params, format, max, out).await?,
+            State::Fresh | State::Done => (0, true),
+        };
+        if !ended {
+            Writer(&mut out.buffer).portal_suspended();
+            return Ok(());
+        }
+        *state = State::Done;
+        match (tag.take(), &plan.translated.tag) {
+            (Some(tag), _) => Writer(&mut out.buffer).command_complete(&tag),
+            (None, Tag::Fixed(tag)) => Writer(&mut out.buffer).command_complete(tag),
+            (None, tag) => {
+                Writer(&mut out.buffer).command_complete(&command_tag(tag, 0, count));
+            }
+        }
+        Ok(())
+    }
+
+    async fn utility(
+        &mut self,
+        plan: &Arc<Plan>,
+        format: &RowFormat,
+        run: Run,
+        out: &mut Out,
+    ) -> Result<Flow, Stop> {
+        let ends = matches!(
+            plan.translated.kind,
+            Kind::Commit { .. } | Kind::Rollback { .. } | Kind::RollbackTo(_)
+        );
+        if !ends {
+            self.check_not_failed()?;
+        }
+        let answer = match &plan.translated.kind {
+            Kind::Begin { .. }
+            | Kind::Commit { .. }
+            | Kind::Rollback { .. }
+            | Kind::Savepoint(_)
+            | Kind::Release(_)
+            | Kind::RollbackTo(_)
+            | Kind::SetTransaction { .. } => {
+                self.transaction_statement(&plan.translated.kind, out).await?
+            }
+            Kind::Set { .. } | Kind::Show(_) | Kind::Reset(_) | Kind::Discard(_) => {
+                self.setting_statement(&plan.translated.kind, run, out)?
+            }
+            Kind::Prepare { name, params, statement } => {
+                self.prepare_statement(name, params, statement).await?
+            }
+            Kind::Execute { name, arguments } => {
+                return Box::pin(self.execute_statement(name, arguments, format, run, out)).await;
+            }
+            Kind::Deallocate(name) => self.deallocate(name.as_deref())?,
+            Kind::Declare { name, hold, query } => self.declare(name, *hold, query).await?,
+            Kind::Fetch { cursor, count, discard } => {
+                self.fetch(cursor, *count, *discard, format, run, out).await?
+            }
+            Kind::Close(name) => self.close(name.as_deref())?,
+            Kind::CopyIn { columns, options } => {
+                self.begin_copy_in(plan, columns, options, run.extended, out).await?;
+                Answer::CopyIn
+            }
+            Kind::CopyOut { options } => {
+                let count = self.copy_out(plan, options, out).await?;
+                Answer::Tag(format!("COPY {count}").into())
+            }
+            Kind::Explain => self.explain(plan, run, out).await?,
+            Kind::Listen(channel) => {
+                self.listen(channel.clone());
+                "LISTEN".into()
+            }
+            Kind::Unlisten(channel) => {
+                self.unlisten(channel.as_deref());
+                "UNLISTEN".into()
+            }
+            Kind::Notify { channel, payload } => {
+                // Nobody listening is no error.
+                let _ = self.inner.notifications.send(Arc::new(Notification {
+                    pid: self.params.backend_pid,
+                    channel: channel.clone(),
+                    payload: payload.clone(),
+                }));
+                "NOTIFY".into()
+            }
+            Kind::Lock => {
+                self.check_may_write("LOCK TABLE")?;
+                if self.open.as_ref().is_none_or(|open| !open.explicit) && run.alone {
+                    return Err(SqlError::new(
+                        SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                        "LOCK TABLE can only be used in transaction blocks",
+                    )
+                    .into());
+                }
+                self.open(false, None, None);
+                self.loan().await?;
+                "LOCK TABLE".into()
+            }
+            Kind::Vacuum { analyze } => self.vacuum(plan, *analyze, run).await?,
+            Kind::Nothing => fixed(&plan.translated.tag).into(),
+            Kind::Empty | Kind::Read { .. } | Kind::Write | Kind::Ddl { .. } => {
+                unreachable!("carried out by run_described")
+            }
+        };
+        match answer {
+            Answer::Tag(tag) => Writer(&mut out.buffer).command_complete(&tag),
+            Answer::Said => {}
+            Answer::CopyIn => return Ok(Flow::CopyIn),
+        }
+        Ok(Flow::Done)
+    }
+
+    async fn transaction_statement(&mut self, kind: &Kind, out: &mut Out) -> Result<Answer, Stop> {
+        match kind {
+            Kind::Begin { isolation, read_only } => {
+                if self.open.as_ref().is_some_and(|open| open.explicit) {
+                    let text = "there is already a transaction in progress";
+                    warn(out, SqlState::ACTIVE_SQL_TRANSACTION, text);
+                } else {
+                    self.open(true, *isolation, *read_only);
+                }
+                Ok("BEGIN".into())
+            }
+            Kind::Commit { chain } => self.commit_statement(*chain, out).await,
+            Kind::Rollback { chain } => {
+                let explicit = self.open.as_ref().is_some_and(|open| open.explicit);
+                if !explicit {
+                    let text = "there is no transaction in progress";
+                    warn(out, SqlState::NO_ACTIVE_SQL_TRANSACTION, text);
+                }
+                let as_before = self.characteristics();
+                self.roll_back().await;
+                if *chain && explicit {
+                    self.open(true, Some(as_before.0), Some(as_before.1));
+                }
+                Ok("ROLLBACK".into())
+            }
+            Kind::Savepoint(name) => {
+                self.savepoint(name)?;
+                Ok("SAVEPOINT".into())
+            }
+            Kind::Release(name) => {
+                self.release(name)?;
+                Ok("RELEASE".into())
+            }
+            Kind::RollbackTo(name) => {
+                self.roll_back_to(name)?;
+                Ok("ROLLBACK".into())
+            }
+            Kind::SetTransaction { isolation, read_only, session } => {
+                self.set_transaction(*isolation, *read_only, *session, out)?;
+                Ok("SET".into())
+            }
+            _ => unreachable!("not a transaction statement"),
+        }
+    }
+
+    async fn commit_statement(&mut self, chain: bool, out: &mut Out) -> Result<Answer, Stop> {
+        if self.mode == Mode::Lookup {
+            let tag = self.look_up_commit().await?;
+            return Ok(Answer::Tag(tag.into()));
+        }
+        let explicit = self.open.as_ref().is_some_and(|open| open.explicit);
+        if !explicit {
+            let text = "there is no transaction in progress";
+            warn(out, SqlState::NO_ACTIVE_SQL_TRANSACTION, text);
+        }
+        let as_before = self.characteristics();
+        let failed = self.open.as_ref().is_some_and(|open| open.failed);
+        if failed {
+            self.roll_back().await;
+        } else {
+            self.commit(Some("COMMIT")).await?;
+        }
+        if chain && explicit {
+            self.open(true, Some(as_before.0), Some(as_before.1));
+        }
+        Ok(if failed { "ROLLBACK" } else { "COMMIT" }.into())
+    }
+
+    fn characteristics(&self) -> (Isolation, bool) {
+        match &self.open {
+            Some(open) => (open.isolation, open.read_only),
+            None => (self.settings.default_isolation(), self.settings.default_read_only()),
+        }
+    }
+
+    fn set_transaction(
+        &mut self,
+        isolation: Option<Isolation>,
+        read_only: Option<bool>,
+        session: bool,
+        out: &mut Out,
+    ) -> Result<(), Stop> {
+        if session {
+            if let Some(isolation) = isolation {
+                let name = isolation_name(isolation);
+                self.settings.set("default_transaction_isolation", Some(name), false)?;
+            }
+            if let Some(read_only) = read_only {
+                let value = if read_only { "on" } else { "off" };
+                self.settings.set("default_transaction_read_only", Some(value), false)?;
+            }
+            return Ok(());
+        }
+        match &mut self.open {
+            Some(open) => {
+                let began = open.begun || open.loan.is_some() || open.snapshot.is_some();
+                if began && isolation.is_some_and(|isolation| isolation != open.isolation) {
+                    return Err(SqlError::new(
+                        SqlState::ACTIVE_SQL_TRANSACTION,
+                        "SET TRANSACTION ISOLATION LEVEL must be called before any query",
+                    )
+                    .into());
+                }
+                open.isolation = isolation.unwrap_or(open.isolation);
+                open.read_only = read_only.unwrap_or(open.read_only);
+            }
+            None => warn(
+                out,
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "SET TRANSACTION can only be used in transaction blocks",
+            ),
+        }
+        Ok(())
+    }
+
+    fn setting_statement(&mut self, kind: &Kind, run: Run, out: &mut Out) -> Result<Answer, Stop> {
+        match kind {
+            Kind::Set { name, value, local } => {
+                self.set(name, value.as_deref(), *local, out)?;
+                Ok("SET".into())
+            }
+            Kind::Show(name) if name.eq_ignore_ascii_case("all") => {
+                let columns = ["name", "setting", "description"].map(text_column);
+                let all = self.settings.all();
+                describe(&columns, run, out);
+                for (name, value) in &all {
+                    text_row(out, &[&shown_name(name), value, ""]);
+                }
+                Ok("SHOW".into())
+            }
+            Kind::Show(name) => {
+                let name = name.to_ascii_lowercase();
+                let value = self.shown(&name)?;
+                describe(&[text_column(&shown_name(&name))], run, out);
+                text_row(out, &[&value]);
+                Ok("SHOW".into())
+            }
+            Kind::Reset(name) => {
+                if name.eq_ignore_ascii_case("all") {
+                    self.settings.reset_all();
+                } else {
+                    self.set(name, None, false, out)?;
+                }
+                Ok("RESET".into())
+            }
+            Kind::Discard(what) => self.discard(what),
+            _ => unreachable!("not a setting statement"),
+        }
+    }
+
+    fn set(
+        &mut self,
+        name: &str,
+        value: Option<&str>,
+        local: bool,
+        out: &mut Out,
+    ) -> Result<(), Stop> {
+        let lower = name.to_ascii_lowercase();
+        match lower.as_str() {
+            "transaction_isolation" => {
+                // Checked by the table of settings; its effect is the transaction's.
+                let value = value.unwrap_or("read committed");
+                let mut scratch = self.settings.clone();
+                scratch.set(&lower, Some(value), true)?;
+                let isolation = settings::isolation(&value.to_ascii_lowercase());
+                return self.set_transaction(Some(isolation), None, false, out);
+            }
+            "transaction_read_only" => {
+                let read_only = matches!(value, Some("on" | "true" | "yes" | "1"));
+                return self.set_transaction(None, Some(read_only), false, out);
+            }
+            "session_authorization" => return Ok(()),
+            _ => {}
+        }
+        if local && self.open.as_ref().is_none_or(|open| !open.explicit) {
+            let text = "SET LOCAL can only be used in transaction blocks";
+            warn(out, SqlState::NO_ACTIVE_SQL_TRANSACTION, text);
+            return Ok(());
+        }
+        self.settings.set(&lower, value, local)?;
+        Ok(())
+    }
+
+    /// What SHOW answers: settings, and what depends on the moment.
+    fn shown(&self, name: &str) -> Result<String, SqlError> {
+        let recovery = self.inner.hub.leadership.borrow().role != Role::Leader;
+        let on = |yes: bool| if yes { "on" } else { "off" }.to_owned();
+        Ok(match name {
+            "in_hot_standby" => on(recovery),
+            "transaction_isolation" => isolation_name(self.characteristics().0).to_owned(),
+            "transaction_read_only" => on(recovery || self.characteristics().1),
+            "is_superuser" => on(false),
+            "session_authorization" => self.params.user.clone(),
+            _ => self.settings.get(name)?.to_owned(),
+        })
+    }
+
+    fn discard(&mut self, what: &str) -> Result<Answer, Stop> {
+        match what.to_ascii_lowercase().as_str() {
+            "all" => {
+                if self.open.as_ref().is_some_and(|open| open.explicit) {
+                    return Err(SqlError::new(
+                        SqlState::ACTIVE_SQL_TRANSACTION,
+                        "DISCARD ALL cannot run inside a transaction block",
+                    )
+                    .into());
+                }
+                self.settings.reset_all();
+                self.statements.clear();
+                self.portals.clear();
+                self.unlisten(None);
+                self.sequences = Arc::default();
+                self.last_sequence = None;
+                Ok("DISCARD ALL".into())
+            }
+            "plans" => Ok("DISCARD PLANS".into()),
+            "sequences" => {
+                self.sequences = Arc::default();
+                self.last_sequence = None;
+                Ok("DISCARD SEQUENCES".into())
+            }
+            _ => Ok("DISCARD TEMP".into()),
+        }
+    }
+
+    async fn prepare_statement(
+        &mut self,
+        name: &str,
+        types: &[Oid],
+        statement: &str,
+    ) -> Result<Answer, Stop> {
+        if self.statements.contains_key(name) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_PREPARED_STATEMENT,
+                format!("prepared statement \"{name}\" already exists"),
+            )
+            .into());
+        }
+        let plan = self.plan(statement, types).await?;
+        self.keep_statement(name.to_owned(), plan)?;
+        Ok("PREPARE".into())
+    }
+
+    async fn execute_statement(
+        &mut self,
+        name: &str,
+        arguments: &[String],
+        format: &RowFormat,
+        run: Run,
+        out: &mut Out,
+    ) -> Result<Flow, Stop> {
+        let plan = self.prepared(name).await?;
+        let types = &plan.translated.params;
+        if arguments.len() != types.len() {
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                format!("wrong number of parameters for prepared statement \"{name}\""),
+            )
+            .with_detail(format!(
+                "Expected {} parameters but got {}.",
+                types.len(),
+                arguments.len()
+            ))
+            .into());
+        }
+        let mut params = Vec::with_capacity(types.len());
+        for (argument, oid) in arguments.iter().zip(types) {
+            params.push(self.evaluate(argument, *oid).await?);
+        }
+        let mut portal = Portal {
+            plan,
+            params,
+            format: format.clone(),
+            state: State::Fresh,
+            tag: None,
+            hold: false,
+            cursor: false,
+        };
+        self.run_described(&mut portal, run, out).await
+    }
+
+    /// The value of an argument of EXECUTE.
+    async fn evaluate(&mut self, argument: &str, oid: Oid) -> Result<Value, Stop> {
+        let text = format!("SELECT ({argument})::{}", types::type_name(oid));
+        let plan = self.plan(&text, &[]).await?;
+        let mut source = self.begin_read(&plan, &[], &RowFormat::default()).await?;
+        let value = match &mut source {
+            Source::Live { statement, .. } => {
+                let row = statement.step().map_err(|e| errors::translate(&e, &plan, &[]))?;
+                if row { statement.column(0).to_owned() } else { Value::Null }
+            }
+            Source::Complete(rows) => rows.first_text(oid, &self.settings.display)?,
+        };
+        Ok(value)
+    }
+
+    fn deallocate(&mut self, name: Option<&str>) -> Result<Answer, Stop> {
+        match name {
+            None => {
+                self.statements.clear();
+                Ok("DEALLOCATE ALL".into())
+            }
+            Some(name) => match self.statements.remove(name) {
+                Some(_) => Ok("DEALLOCATE".into()),
+                None => Err(SqlError::new(
+                    SqlState::INVALID_SQL_STATEMENT_NAME,
+                    format!("prepared statement \"{name}\" does not exist"),
+                )
+                .into()),
+            },
+        }
+    }
+
+    async fn declare(&mut self, name: &str, hold: bool, query: &str) -> Result<Answer, Stop> {
+        if !hold && self.open.as_ref().is_none_or(|open| !open.explicit) {
+            return Err(SqlError::new(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "DECLARE CURSOR can only be used in transaction blocks",
+            )
+            .into());
+        }
+        if self.portals.contains_key(name) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_CURSOR,
+                format!("cursor \"{name}\" already exists"),
+            )
+            .into());
+        }
+        let plan = self.plan(query, &[]).await?;
+        if !matches!(plan.translated.kind, Kind::Read { .. }) {
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "a cursor can only be declared for a query",
+            )
+            .into());
+        }
+        let format = RowFormat { formats: Vec::new(), display: self.settings.display.clone() };
+        if plan.is_write() {
+            self.check_may_write("DECLARE CURSOR")?;
+            self.loan().await?;
+        }
+        let source = self.begin_read(&plan, &[], &format).await?;
+        let portal = Portal {
+            plan,
+            params: Vec::new(),
+            format,
+            state: State::Open(source),
+            tag: None,
+            hold,
+            cursor: true,
+        };
+        self.keep_portal(name.to_owned(), portal)?;
+        Ok("DECLARE CURSOR".into())
+    }
+
+    async fn fetch(
+        &mut self,
+        cursor: &str,
+        count: Option<i64>,
+        discard: bool,
+        format: &RowFormat,
+        run: Run,
+        out: &mut Out,
+    ) -> Result<Answer, Stop> {
+        let Some(portal) = self.portals.get_mut(cursor) else {
+            return Err(SqlError::new(
+                SqlState::INVALID_CURSOR_NAME,
+                format!("cursor \"{cursor}\" does not exist"),
+            )
+            .into());
+        };
+        let max = match count {
+            None => 0,
+            Some(0) => {
+                let verb = if discard { "MOVE 0" } else { "FETCH 0" };
+                return Ok(verb.into());
+            }
+            Some(count) => u64::try_from(count).map_err(|_| {
+                SqlError::new(
+                    SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                    "cursor can only scan forward",
+                )
+                .with_hint("Declare it with SCROLL option to enable backward scan.")
+            })?,
+        };
+        if !discard && !run.extended {
+            let fields = format.fields(&portal.plan.translated.columns);
+            Writer(&mut out.buffer).row_description(&fields);
+        }
+        let start = out.buffer.len();
+        let Portal { plan, params, state, .. } = portal;
+        let (count, ended) = match state {
+            State::Open(source) => source.pump(plan, params, format, max, out).await?,
+            State::Fresh | State::Done => (0, true),
+        };
+        if ended {
+            *state = State::Done;
+        }
+        if discard {
+            out.buffer.truncate(start);
+        }
+        let verb = if discard { "MOVE" } else { "FETCH" };
+        Ok(Answer::Tag(format!("{verb} {count}").into()))
+    }
+
+    fn close(&mut self, name: Option<&str>) -> Result<Answer, Stop> {
+        match name {
+            None => {
+                self.portals.retain(|_, portal| !portal.cursor);
+                Ok("CLOSE CURSOR ALL".into())
+            }
+            Some(name) => match self.portals.remove(name) {
+                Some(_) => Ok("CLOSE CURSOR".into()),
+                None => Err(SqlError::new(
+                    SqlState::INVALID_CURSOR_NAME,
+                    format!("cursor \"{name}\" does not exist"),
+                )
+                .into()),
+            },
+        }
+    }
+
+    /// EXPLAIN: SQLite's query plan, indented.
+    async fn explain(&mut self, plan: &Arc<Plan>, run: Run, out: &mut Out) -> Result<Answer, Stop> {
+        let told = |error| Stop::Sql(errors::translate(&error, plan, &[]));
+        let mut lines = Vec::new();
+        {
+            let mut reader = self.reader().await?;
+            self.surround(&mut reader, plan);
+            for step in &plan.translated.statements {
+                let text = format!("EXPLAIN QUERY PLAN {}", step.text);
+                let mut statement = reader.prepare(&text).map_err(told)?;
+                let mut depths = vec![(0, 0usize)];
+                while statement.step().map_err(told)? {
+                    let integer = |index| match statement.column(index) {
+                        ValueRef::Integer(value) => value,
+                        _ => 0,
+                    };
+                    let (id, parent) = (integer(0), integer(1));
+                    let depth =
+                        depths.iter().find(|(known, _)| *known == parent).map_or(0, |d| d.1);
+                    depths.push((id, depth + 1));
+                    if let ValueRef::Text(detail) = statement.column(3) {
+                        lines.push(format!("{}{detail}", "  ".repeat(depth)));
+                    }
+                }
+            }
+        }
+        describe(&[text_column("QUERY PLAN")], run, out);
+        for line in &lines {
+            text_row(out, &[line]);
+        }
+        Ok("EXPLAIN".into())
+    }
+
+    /// VACUUM: a checkpoint; with ANALYZE also that, as a logged write.
+    async fn vacuum(&mut self, plan: &Arc<Plan>, analyze: bool, run: Run) -> Result<Answer, Stop> {
+        if self.open.as_ref().is_some_and(|open| open.explicit) || !run.alone {
+            return Err(SqlError::new(
+                SqlState::ACTIVE_SQL_TRANSACTION,
+                "VACUUM cannot run inside a transaction block",
+            )
+            .into());
+        }
+        self.check_may_write("VACUUM")?;
+        if analyze && !plan.translated.statements.is_empty() {
+            self.write(plan, Vec::new(), &RowFormat::default(), true).await?;
+        }
+        let mut reader = self.reader().await?;
+        let done = tokio::task::block_in_place(|| reader.checkpoint());
+        done.map_err(|error| errors::translate_bare(&error))?;
+        Ok(fixed(&plan.translated.tag).into())
+    }
+}
+
+/// How a portal is run.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Run {
+    /// Rows wanted; 0 is all.
+    max: u64,
+    /// The statement is all of its unit.
+    alone: bool,
+    /// By Execute: the client has described it, or doesn't want to.
+    extended: bool,
+}
+
+fn warn(out: &mut Out, state: SqlState, text: &str) {
+    let notice = SqlError { severity: Severity::Warning, ..SqlError::new(state, text) };
+    Writer(&mut out.buffer).notice(&notice);
+}
+
+fn fixed(tag: &Tag) -> &'static str {
+    match tag {
+        Tag::Fixed(text) => text,
+        _ => "OK",
+    }
+}
+
+fn text_column(name: &str) -> Column {
+    Column { name: name.to_owned(), oid: Oid::TEXT, typmod: -1, table: Oid(0), number: 0 }
+}
+
+fn describe(columns: &[Column], run: Run, out: &mut Out) {
+    if !run.extended {
+        let fields = RowFormat::default().fields(columns);
+        Writer(&mut out.buffer).row_description(&fields);
+    }
+}
+
+fn text_row(out: &mut Out, values: &[&str]) {
+    let mut writer = Writer(&mut out.buffer);
+    let mut row = writer.data_row(values.len());
+    for value in values {
+        let written = row.field(|out| {
+            out.extend_from_slice(value.as_bytes());
+            Ok(())
+        });
+        debug_assert!(written.is_ok(), "a setting's value fits in a row");
+    }
+    row.finish();
+}
