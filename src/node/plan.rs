@@ -29,7 +29,15 @@ pub struct Plan {
 pub struct Given {
     /// Parameter types that the client named.
     pub types: Vec<Oid>,
+    pub reading: Arc<Reading>,
+}
+
+/// How a session's settings say that its texts are to be read.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Reading {
     pub search_path: Vec<String>,
+    /// Empty is UTC.
+    pub time_zone: String,
     pub sqlite_dialect: bool,
 }
 
@@ -39,8 +47,9 @@ impl Plan {
         let context = TranslateContext {
             catalog: &catalog,
             param_types: &given.types,
-            search_path: &given.search_path,
-            sqlite_dialect: given.sqlite_dialect,
+            search_path: &given.reading.search_path,
+            time_zone: &given.reading.time_zone,
+            sqlite_dialect: given.reading.sqlite_dialect,
         };
         let translated = sql::translate(text, &context)?;
         let needs_environment = catalog.relations.values().any(|r| r.kind == RelationKind::View)

@@ -39,7 +39,8 @@ impl EngineSession {
             }
             let statement = prepare(&mut snapshot.reader, plan, params, &limits, now_us)?;
             let lsn = snapshot.lsn;
-            self.saw(Position { term: self.inner.hub.leadership.borrow().term, lsn });
+            let term = self.inner.hub.leadership.borrow().term;
+            self.saw(Position { term, lsn });
             if let Some(open) = &mut self.open {
                 open.begun = true;
             }

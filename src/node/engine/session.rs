@@ -360,20 +360,21 @@ impl EngineSession {
 
     /// Waits, within a bound, until this node has applied what the request must see.
     async fn await_position(&mut self, see: Position) -> Result<(), Stop> {
-        let hub = &self.inner.hub;
         if see.lsn.0 == 0 {
             return Ok(());
         }
         self.position = self.position.max(see);
-        if see.term <= hub.leadership.borrow().term && *hub.applied.borrow() >= see.lsn {
+        let hub = &self.inner.hub;
+        let term = hub.leadership.borrow().term;
+        if see.term <= term && *hub.applied.borrow() >= see.lsn {
             return Ok(());
         }
         let mut applied = hub.applied.subscribe();
         let mut leadership = hub.leadership.subscribe();
         let caught_up = async {
-            let term = leadership.wait_for(|leadership| leadership.term >= see.term).await;
-            let lsn = applied.wait_for(|applied| *applied >= see.lsn).await;
-            term.is_ok() && lsn.is_ok()
+            let term = leadership.wait_for(|leadership| leadership.term >= see.term).await.is_ok();
+            let lsn = applied.wait_for(|applied| *applied >= see.lsn).await.is_ok();
+            term && lsn
         };
         match tokio::time::timeout(self.inner.options.see_patience, caught_up).await {
             Ok(true) => Ok(()),
@@ -404,11 +405,7 @@ impl EngineSession {
     }
 
     pub(super) fn given(&self, types: &[Oid]) -> Given {
-        Given {
-            types: types.to_vec(),
-            search_path: self.settings.search_path(),
-            sqlite_dialect: self.settings.sqlite_dialect(),
-        }
+        Given { types: types.to_vec(), reading: Arc::clone(&self.settings.reading) }
     }
 
     /// The plan of one statement, against the schema that it will meet.
@@ -426,7 +423,7 @@ impl EngineSession {
         Ok(self.inner.plans.get(text, &given, catalog)?)
     }
 
-    pub(super) async fn reader(&self) -> Result<Reader, Stop> {
+    pub(super) async fn reader(&mut self) -> Result<Reader, Stop> {
         if self.inner.writer.quarantined() {
             return Err(Refusal::Unavailable("its content is being replaced".to_owned()).into());
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::gateway::SettingsMap;
+use crate::node::plan::Reading;
 use crate::node::writer::Durability;
 use crate::pg::types::Display;
 use crate::pg::{SqlError, SqlState};
@@ -143,14 +144,29 @@ fn find(name: &str) -> Option<&'static Known> {
 }
 
 /// Settings as they stand, and as they will stand after the transaction.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Settings {
     /// What differs from the defaults now.
     current: Arc<SettingsMap>,
     /// What will after COMMIT: as `current`, without what SET LOCAL changed.
     lasting: Arc<SettingsMap>,
-    /// Derived from `current`.
+    /// Derived from `current`: how values are printed.
     pub display: Display,
+    /// Derived from `current`: how texts are read.
+    pub reading: Arc<Reading>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let mut settings = Self {
+            current: Arc::default(),
+            lasting: Arc::default(),
+            display: Display::default(),
+            reading: Arc::default(),
+        };
+        settings.derive();
+        settings
+    }
 }
 
 impl Settings {
@@ -260,6 +276,11 @@ impl Settings {
             bytea_escape: self.known("bytea_output") == "escape",
             short_floats: self.known("extra_float_digits").parse().unwrap_or(1) < 1,
         };
+        self.reading = Arc::new(Reading {
+            search_path: self.search_path(),
+            time_zone: self.display.time_zone.clone(),
+            sqlite_dialect: self.known("towline.dialect") == "sqlite",
+        });
     }
 
     pub fn statement_timeout(&self) -> Option<Duration> {
@@ -297,16 +318,12 @@ impl Settings {
         self.known("default_transaction_read_only") == "on"
     }
 
-    pub fn sqlite_dialect(&self) -> bool {
-        self.current.get("towline.dialect").is_some_and(|dialect| dialect == "sqlite")
-    }
-
     pub fn strong_reads(&self) -> bool {
         self.current.get("towline.read_level").is_some_and(|level| level == "strong")
     }
 
     /// `search_path`, split into schema names; `$user` has none.
-    pub fn search_path(&self) -> Vec<String> {
+    fn search_path(&self) -> Vec<String> {
         self.known("search_path")
             .split(',')
             .map(|name| name.trim().trim_matches('"').to_owned())

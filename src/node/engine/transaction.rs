@@ -13,8 +13,6 @@
 //! reader with a snapshot (REPEATABLE READ), and from its first write on a loan of the
 //! writer's connection, on which all of it then runs.
 
-use std::sync::Arc;
-
 use tokio::sync::oneshot;
 
 use super::session::{EngineSession, Stop, unless_cancelled};
@@ -161,7 +159,7 @@ impl EngineSession {
     }
 
     /// Queues for the writer's connection.
-    async fn borrow(&self) -> Result<Loan, Stop> {
+    async fn borrow(&mut self) -> Result<Loan, Stop> {
         let limits = self.limits();
         let patience = self.settings.lock_timeout();
         let deadlines = [patience.map(|p| std::time::Instant::now() + p), limits.deadline];

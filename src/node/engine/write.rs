@@ -9,7 +9,7 @@ use tokio::sync::oneshot;
 
 use super::portal::CompleteRows;
 use super::session::{EngineSession, Stop, unless_cancelled};
-use crate::gateway::{Mode, Out};
+use crate::gateway::Mode;
 use crate::log::Value;
 use crate::node::plan::Plan;
 use crate::node::rows::RowFormat;
@@ -53,7 +53,7 @@ impl EngineSession {
 
     /// Queues a unit and waits for its result, or until it may give up.
     async fn run_unit(
-        &self,
+        &mut self,
         plan: &Arc<Plan>,
         params: Vec<Value>,
         format: &RowFormat,

@@ -47,7 +47,6 @@ pub use group::command_tag;
 pub use job::{Borrow, Done, Durability, Job, Unit, UnitError};
 pub use journal::lock;
 pub use loan::{Loan, Revoked};
-pub use outcome::REPLY_MAX;
 pub use queue::WriterHandle;
 
 use self::apply::Applier;
