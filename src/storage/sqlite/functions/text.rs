@@ -1,12 +1,588 @@
-//! PostgreSQL's text functions.
+//! PostgreSQL's text and bytea functions.
+//!
+//! `length`, `char_length`, `octet_length`, `concat`, `concat_ws`, `replace`,
+//! `ltrim` and `rtrim` are SQLite's own where they mean the same.
 
+use std::borrow::Cow;
+
+use aws_lc_rs::digest;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use md5::{Digest as _, Md5};
 use rusqlite::Connection;
 
-use super::Surroundings;
+use super::call::{
+    Answer, Call, LONGEST_RESULT, bad_argument, boolean, count, define, define_strict, integer,
+    text, too_long,
+};
+use super::{PURE, Surroundings};
+use crate::log::{Value, ValueRef};
+use crate::pg::{SqlError, SqlState};
+use crate::sql::catalog;
 
 pub(super) fn register(
-    _connection: &Connection,
-    _surroundings: &Surroundings,
+    connection: &Connection,
+    surroundings: &Surroundings,
 ) -> rusqlite::Result<()> {
-    Ok(())
+    define_strict(
+        connection,
+        surroundings,
+        PURE,
+        &[
+            ("ascii", 1, ascii),
+            ("bit_length", 1, |call| count(call.bytes(0)?.len() * 8)),
+            ("btrim", 1, |call| trim(call, true, true)),
+            ("btrim", 2, |call| trim(call, true, true)),
+            ("char_length", 1, |call| count(call.text(0)?.chars().count())),
+            ("character_length", 1, |call| count(call.text(0)?.chars().count())),
+            ("chr", 1, chr),
+            ("convert_from", 2, |call| text(call.text(0)?.into_owned())),
+            ("convert_to", 2, |call| Ok(Value::Blob(call.bytes(0)?.into_owned()))),
+            ("decode", 2, decode),
+            ("encode", 2, encode),
+            ("get_byte", 2, get_byte),
+            ("initcap", 1, initcap),
+            ("left", 2, left),
+            ("lower", 1, |call| text(map_chars(&call.text(0)?, lower))),
+            ("lpad", 2, |call| pad(call, true)),
+            ("lpad", 3, |call| pad(call, true)),
+            ("md5", 1, md5),
+            ("overlay", 3, overlay),
+            ("overlay", 4, overlay),
+            ("quote_ident", 1, |call| text(catalog::quote_ident(&call.text(0)?))),
+            ("quote_literal", 1, |call| text(catalog::quote_literal(&call.text(0)?))),
+            ("repeat", 2, repeat),
+            ("reverse", 1, |call| text(call.text(0)?.chars().rev().collect::<String>())),
+            ("right", 2, right),
+            ("rpad", 2, |call| pad(call, false)),
+            ("rpad", 3, |call| pad(call, false)),
+            ("sha224", 1, |call| hash(call, &digest::SHA224)),
+            ("sha256", 1, |call| hash(call, &digest::SHA256)),
+            ("sha384", 1, |call| hash(call, &digest::SHA384)),
+            ("sha512", 1, |call| hash(call, &digest::SHA512)),
+            ("split_part", 3, split_part),
+            ("starts_with", 2, |call| {
+                boolean(call.text(0)?.starts_with(call.text(1)?.as_ref()))
+            }),
+            ("strpos", 2, strpos),
+            ("substring", 2, substring),
+            ("substring", 3, substring),
+            ("to_hex", 1, to_hex),
+            ("translate", 3, translate),
+            ("upper", 1, |call| text(map_chars(&call.text(0)?, upper))),
+        ],
+    )?;
+    define(
+        connection,
+        surroundings,
+        PURE,
+        &[
+            ("num_nonnulls", -1, |call| {
+                count((0..call.len()).filter(|at| !call.is_null(*at)).count())
+            }),
+            ("num_nulls", -1, |call| {
+                count((0..call.len()).filter(|at| call.is_null(*at)).count())
+            }),
+            ("quote_nullable", 1, |call| match call.optional_text(0)? {
+                Some(value) => text(catalog::quote_literal(&value)),
+                None => text("NULL"),
+            }),
+            ("towline_format", -1, format),
+        ],
+    )
+}
+
+fn ascii(call: &Call<'_, '_>) -> Answer {
+    let first = call.text(0)?.chars().next();
+    integer(first.map_or(0, |char| i64::from(u32::from(char))))
+}
+
+fn chr(call: &Call<'_, '_>) -> Answer {
+    let code = call.integer(0)?;
+    if code == 0 {
+        return Err(SqlError::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            "null character not permitted",
+        ));
+    }
+    let char = u32::try_from(code).ok().and_then(char::from_u32);
+    match char {
+        Some(char) => text(char),
+        None => Err(SqlError::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            format!("requested character too large for encoding: {code}"),
+        )),
+    }
+}
+
+/// Maps letters one to one: a letter whose other case is several letters stays.
+fn map_chars(value: &str, map: fn(char) -> char) -> String {
+    value.chars().map(map).collect()
+}
+
+fn lower(char: char) -> char {
+    let mut mapped = char.to_lowercase();
+    match (mapped.next(), mapped.next()) {
+        (Some(only), None) => only,
+        _ => char,
+    }
+}
+
+fn upper(char: char) -> char {
+    let mut mapped = char.to_uppercase();
+    match (mapped.next(), mapped.next()) {
+        (Some(only), None) => only,
+        _ => char,
+    }
+}
+
+fn initcap(call: &Call<'_, '_>) -> Answer {
+    let mut in_word = false;
+    let capitalized = call.text(0)?.chars().map(|char| {
+        let mapped = if in_word { lower(char) } else { upper(char) };
+        in_word = char.is_alphanumeric();
+        mapped
+    });
+    text(capitalized.collect::<String>())
+}
+
+/// How many of `length` things a count means that, if negative, leaves out so many.
+fn kept(wanted: i64, length: usize) -> usize {
+    let length = i64::try_from(length).unwrap_or(i64::MAX);
+    let kept = if wanted < 0 { length.saturating_add(wanted) } else { wanted.min(length) };
+    usize::try_from(kept).unwrap_or(0)
+}
+
+fn left(call: &Call<'_, '_>) -> Answer {
+    let value = call.text(0)?;
+    let kept = kept(call.integer(1)?, value.chars().count());
+    text(value.chars().take(kept).collect::<String>())
+}
+
+fn right(call: &Call<'_, '_>) -> Answer {
+    let value = call.text(0)?;
+    let length = value.chars().count();
+    let kept = kept(call.integer(1)?, length);
+    text(value.chars().skip(length - kept).collect::<String>())
+}
+
+/// A length asked for; negative is none.
+fn asked_length(call: &Call<'_, '_>, at: usize) -> Result<usize, SqlError> {
+    let length = usize::try_from(call.integer(at)?.max(0)).unwrap_or(usize::MAX);
+    // A character takes up to four bytes.
+    if length > LONGEST_RESULT / 4 { Err(too_long()) } else { Ok(length) }
+}
+
+fn pad(call: &Call<'_, '_>, at_left: bool) -> Answer {
+    let value = call.text(0)?;
+    let length = asked_length(call, 1)?;
+    let fill = if call.len() > 2 { call.text(2)? } else { Cow::Borrowed(" ") };
+    let own = value.chars().count();
+    if own >= length || fill.is_empty() {
+        return text(value.chars().take(length).collect::<String>());
+    }
+    let filling: String = fill.chars().cycle().take(length - own).collect();
+    text(if at_left { filling + &value } else { value.into_owned() + &filling })
+}
+
+fn repeat(call: &Call<'_, '_>) -> Answer {
+    let value = call.text(0)?;
+    let times = usize::try_from(call.integer(1)?.max(0)).unwrap_or(usize::MAX);
+    match value.len().checked_mul(times) {
+        Some(length) if length <= LONGEST_RESULT => text(value.repeat(times)),
+        _ => Err(too_long()),
+    }
+}
+
+fn trim(call: &Call<'_, '_>, at_start: bool, at_end: bool) -> Answer {
+    if let ValueRef::Blob(bytes) = call.value(0) {
+        let set = call.bytes(1)?;
+        let keep = |byte: &u8| !set.contains(byte);
+        let start = bytes.iter().position(keep).unwrap_or(bytes.len());
+        let end = bytes.iter().rposition(keep).map_or(start, |at| at + 1);
+        return Ok(Value::Blob(bytes[start..end].to_vec()));
+    }
+    let value = call.text(0)?;
+    let set = if call.len() > 1 { call.text(1)? } else { Cow::Borrowed(" ") };
+    let mut trimmed: &str = &value;
+    if at_start {
+        trimmed = trimmed.trim_start_matches(|char| set.contains(char));
+    }
+    if at_end {
+        trimmed = trimmed.trim_end_matches(|char| set.contains(char));
+    }
+    text(trimmed)
+}
+
+fn split_part(call: &Call<'_, '_>) -> Answer {
+    let (value, delimiter) = (call.text(0)?, call.text(1)?);
+    let field = call.integer(2)?;
+    if field == 0 {
+        return Err(bad_argument("field position must not be zero"));
+    }
+    if delimiter.is_empty() {
+        return text(if matches!(field, 1 | -1) { value.as_ref() } else { "" });
+    }
+    let steps = usize::try_from(field.unsigned_abs() - 1).unwrap_or(usize::MAX);
+    let part = if field > 0 {
+        value.split(delimiter.as_ref()).nth(steps)
+    } else {
+        value.rsplit(delimiter.as_ref()).nth(steps)
+    };
+    text(part.unwrap_or(""))
+}
+
+fn strpos(call: &Call<'_, '_>) -> Answer {
+    if let (ValueRef::Blob(hay), ValueRef::Blob(needle)) = (call.value(0), call.value(1)) {
+        let found = (0..=hay.len()).find(|at| hay[*at..].starts_with(needle));
+        return count(found.map_or(0, |at| at + 1));
+    }
+    let (value, wanted) = (call.text(0)?, call.text(1)?);
+    let found = value.find(wanted.as_ref());
+    count(found.map_or(0, |at| value[..at].chars().count() + 1))
+}
+
+/// The part of `length` things that starts at the first-th, from 1, which may lie
+/// before them: (how many to skip, how many to take).
+fn slice(start: i64, length: Option<i64>) -> Result<(usize, usize), SqlError> {
+    if length.is_some_and(|length| length < 0) {
+        return Err(SqlError::new(SqlState("22011"), "negative substring length not allowed"));
+    }
+    let end = length.map_or(i64::MAX, |length| start.saturating_add(length));
+    let first = start.max(1);
+    let size = |number: i64| usize::try_from(number.max(0)).unwrap_or(usize::MAX);
+    Ok((size(first - 1), size(end.saturating_sub(first))))
+}
+
+fn substring(call: &Call<'_, '_>) -> Answer {
+    if let ValueRef::Text(pattern) = call.value(1)
+        && pattern.trim().parse::<i64>().is_err()
+    {
+        return super::regex::substring(call, pattern);
+    }
+    let length = if call.len() > 2 { Some(call.integer(2)?) } else { None };
+    let (skip, take) = slice(call.integer(1)?, length)?;
+    if let ValueRef::Blob(bytes) = call.value(0) {
+        return Ok(Value::Blob(bytes.iter().skip(skip).take(take).copied().collect()));
+    }
+    text(call.text(0)?.chars().skip(skip).take(take).collect::<String>())
+}
+
+fn overlay(call: &Call<'_, '_>) -> Answer {
+    let start = call.integer(2)?;
+    if start <= 0 {
+        return Err(SqlError::new(SqlState("22011"), "negative substring length not allowed"));
+    }
+    if let (ValueRef::Blob(bytes), ValueRef::Blob(new)) = (call.value(0), call.value(1)) {
+        let length = if call.len() > 3 { Some(call.integer(3)?) } else { None };
+        let length = length.unwrap_or_else(|| i64::try_from(new.len()).unwrap_or(i64::MAX));
+        let (skip, take) = slice(start, Some(length))?;
+        let end = skip.saturating_add(take).min(bytes.len());
+        let mut result = bytes[..skip.min(bytes.len())].to_vec();
+        result.extend_from_slice(new);
+        result.extend_from_slice(&bytes[end..]);
+        return Ok(Value::Blob(result));
+    }
+    let (value, new) = (call.text(0)?, call.text(1)?);
+    let length = match call.len() {
+        4 => call.integer(3)?,
+        _ => i64::try_from(new.chars().count()).unwrap_or(i64::MAX),
+    };
+    let (skip, _) = slice(start, None)?;
+    let resume = usize::try_from(start.saturating_add(length).saturating_sub(1).max(0));
+    let before = value.chars().take(skip);
+    let after = value.chars().skip(resume.unwrap_or(usize::MAX));
+    text(before.chain(new.chars()).chain(after).collect::<String>())
+}
+
+fn translate(call: &Call<'_, '_>) -> Answer {
+    let from: Vec<_> = call.text(1)?.chars().collect();
+    let to: Vec<_> = call.text(2)?.chars().collect();
+    let mapped = call.text(0)?.chars().filter_map(|char| {
+        match from.iter().position(|known| *known == char) {
+            Some(at) => to.get(at).copied(),
+            None => Some(char),
+        }
+    })
+    .collect::<String>();
+    text(mapped)
+}
+
+fn to_hex(call: &Call<'_, '_>) -> Answer {
+    let value = call.integer(0)?;
+    // A negative int4 has 32 bits.
+    match i32::try_from(value) {
+        Ok(value) => text(format!("{value:x}")),
+        Err(_) => text(format!("{value:x}")),
+    }
+}
+
+fn get_byte(call: &Call<'_, '_>) -> Answer {
+    let bytes = call.bytes(0)?;
+    let at = call.integer(1)?;
+    match usize::try_from(at).ok().and_then(|at| bytes.get(at)) {
+        Some(byte) => integer(i64::from(*byte)),
+        None => Err(SqlError::new(
+            SqlState("2202E"),
+            format!("index {at} out of valid range, 0..{}", bytes.len().saturating_sub(1)),
+        )),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
+    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
+}
+
+fn md5(call: &Call<'_, '_>) -> Answer {
+    text(hex(&Md5::digest(call.bytes(0)?.as_ref())))
+}
+
+fn hash(call: &Call<'_, '_>, algorithm: &'static digest::Algorithm) -> Answer {
+    Ok(Value::Blob(digest::digest(algorithm, &call.bytes(0)?).as_ref().to_vec()))
+}
+
+fn encode(call: &Call<'_, '_>) -> Answer {
+    let bytes = call.bytes(0)?;
+    match call.text(1)?.to_ascii_lowercase().as_str() {
+        "hex" => text(hex(&bytes)),
+        "base64" => {
+            // PostgreSQL breaks lines after 76 characters, as MIME does.
+            let plain = BASE64.encode(&bytes);
+            let lines: Vec<_> = plain
+                .as_bytes()
+                .chunks(76)
+                .map(|line| String::from_utf8_lossy(line))
+                .collect();
+            text(lines.join("\n"))
+        }
+        "escape" => {
+            let mut escaped = String::with_capacity(bytes.len());
+            for &byte in bytes.iter() {
+                match byte {
+                    b'\\' => escaped.push_str("\\\\"),
+                    0 | 0x80.. => escaped.push_str(&format!("\\{byte:03o}")),
+                    byte => escaped.push(char::from(byte)),
+                }
+            }
+            text(escaped)
+        }
+        other => Err(bad_argument(format!("unrecognized encoding: \"{other}\""))),
+    }
+}
+
+fn decode(call: &Call<'_, '_>) -> Answer {
+    let value = call.text(0)?;
+    let format = call.text(1)?.to_ascii_lowercase();
+    let compact: String = value.chars().filter(|char| !char.is_ascii_whitespace()).collect();
+    match format.as_str() {
+        "hex" => decode_hex(&compact).map(Value::Blob),
+        "base64" => BASE64
+            .decode(&compact)
+            .map(Value::Blob)
+            .map_err(|_| bad_argument("invalid base64 end sequence")),
+        "escape" => decode_escape(&value).map(Value::Blob),
+        other => Err(bad_argument(format!("unrecognized encoding: \"{other}\""))),
+    }
+}
+
+fn decode_hex(digits: &str) -> Result<Vec<u8>, SqlError> {
+    if let Some(wrong) = digits.chars().find(|char| !char.is_ascii_hexdigit()) {
+        return Err(bad_argument(format!("invalid hexadecimal digit: \"{wrong}\"")));
+    }
+    if !digits.len().is_multiple_of(2) {
+        return Err(bad_argument("invalid hexadecimal data: odd number of digits"));
+    }
+    let pairs = digits.as_bytes().chunks(2).filter_map(|pair| str::from_utf8(pair).ok());
+    Ok(pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect())
+}
+
+fn decode_escape(value: &str) -> Result<Vec<u8>, SqlError> {
+    let wrong =
+        || SqlError::new(SqlState::INVALID_TEXT_REPRESENTATION, "invalid input syntax for type bytea");
+    let mut bytes = Vec::with_capacity(value.len());
+    let mut rest = value.as_bytes();
+    while let Some((&first, after)) = rest.split_first() {
+        if first != b'\\' {
+            bytes.push(first);
+            rest = after;
+        } else if after.first() == Some(&b'\\') {
+            bytes.push(b'\\');
+            rest = &after[1..];
+        } else {
+            let digits = after.get(..3).and_then(|digits| str::from_utf8(digits).ok());
+            let byte = digits.and_then(|digits| u8::from_str_radix(digits, 8).ok());
+            bytes.push(byte.ok_or_else(wrong)?);
+            rest = &after[3..];
+        }
+    }
+    Ok(bytes)
+}
+
+/// `format(template, …)`: `%[position$][-][width]type`, the type one of `s`, `I`, `L`.
+fn format(call: &Call<'_, '_>) -> Answer {
+    let Some(template) = call.optional_text(0)? else { return Ok(Value::Null) };
+    let mut result = String::with_capacity(template.len());
+    let mut chars = template.chars().peekable();
+    let mut next_argument = 1;
+    while let Some(char) = chars.next() {
+        if char != '%' {
+            result.push(char);
+            continue;
+        }
+        if chars.peek() == Some(&'%') {
+            chars.next();
+            result.push('%');
+            continue;
+        }
+        let number = |chars: &mut std::iter::Peekable<std::str::Chars<'_>>| {
+            let mut number = None;
+            while let Some(digit) = chars.peek().and_then(|char| char.to_digit(10)) {
+                chars.next();
+                number = Some(number.unwrap_or(0_usize).saturating_mul(10) + digit as usize);
+            }
+            number
+        };
+        let mut width = number(&mut chars);
+        let mut position = None;
+        if chars.peek() == Some(&'$') {
+            chars.next();
+            position = width.take();
+            if position == Some(0) {
+                return Err(bad_argument(
+                    "format specifies argument 0, but arguments are numbered from 1",
+                ));
+            }
+        }
+        let mut at_left = false;
+        while chars.peek() == Some(&'-') {
+            chars.next();
+            at_left = true;
+        }
+        if width.is_none() {
+            width = number(&mut chars);
+        }
+        if chars.peek() == Some(&'*') {
+            chars.next();
+            let given = call.integer(next_argument)?;
+            next_argument += 1;
+            at_left |= given < 0;
+            width = usize::try_from(given.unsigned_abs()).ok();
+        }
+        let Some(kind) = chars.next() else {
+            return Err(bad_argument("unterminated format() type specifier")
+                .with_hint("For a single \"%\" use \"%%\"."));
+        };
+        if !matches!(kind, 's' | 'I' | 'L') {
+            return Err(bad_argument(format!(
+                "unrecognized format() type specifier \"{kind}\""
+            ))
+            .with_hint("For a single \"%\" use \"%%\"."));
+        }
+        let at = position.unwrap_or(next_argument);
+        next_argument = at + 1;
+        if at >= call.len() {
+            return Err(bad_argument("too few arguments for format()"));
+        }
+        let value = call.optional_text(at)?;
+        let printed = match (kind, value) {
+            ('s', value) => value.unwrap_or_default().into_owned(),
+            ('L', Some(value)) => catalog::quote_literal(&value),
+            ('L', None) => "NULL".to_owned(),
+            (_, Some(value)) => catalog::quote_ident(&value),
+            (_, None) => {
+                return Err(SqlError::new(
+                    SqlState("22004"),
+                    "null values cannot be formatted as an SQL identifier",
+                ));
+            }
+        };
+        let padding = width.unwrap_or(0).saturating_sub(printed.chars().count());
+        if padding + result.len() > LONGEST_RESULT {
+            return Err(too_long());
+        }
+        let padding = " ".repeat(padding);
+        let (before, after) = if at_left { ("", padding.as_str()) } else { (padding.as_str(), "") };
+        result.push_str(before);
+        result.push_str(&printed);
+        result.push_str(after);
+    }
+    text(result)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::call::tests::check;
+
+    #[test]
+    fn answers_are_postgresqls() {
+        check(&[
+            ("ascii('x')", "120"),
+            ("ascii('é')", "233"),
+            ("ascii('')", "0"),
+            ("chr(233)", "é"),
+            ("chr(0)", "54000"),
+            ("btrim('  a ')", "a"),
+            ("btrim('xyxtrimyyx', 'xyz')", "trim"),
+            ("initcap('hi THOMAS o''reilly')", "Hi Thomas O'Reilly"),
+            ("left('abcde', 2)", "ab"),
+            ("left('abcde', -2)", "abc"),
+            ("left('abcde', -9)", ""),
+            ("right('abcde', 2)", "de"),
+            ("right('abcde', -2)", "cde"),
+            ("lpad('hi', 5, 'xy')", "xyxhi"),
+            ("lpad('hi', 1)", "h"),
+            ("rpad('hi', 5, 'xy')", "hixyx"),
+            ("rpad('hi', -1)", ""),
+            ("lpad('hi', 2000000000)", "54000"),
+            ("repeat('Pg', 4)", "PgPgPgPg"),
+            ("repeat('Pg', -4)", ""),
+            ("reverse('abcé')", "écba"),
+            ("split_part('abc~@~def~@~ghi', '~@~', 2)", "def"),
+            ("split_part('abc,def,ghi,jkl', ',', -2)", "ghi"),
+            ("split_part('abc', ',', 0)", "22023"),
+            ("split_part('abc', ',', 5)", ""),
+            ("strpos('high', 'ig')", "2"),
+            ("strpos('éa', 'a')", "2"),
+            ("strpos('high', '')", "1"),
+            ("substring('Thomas', 2, 3)", "hom"),
+            ("substring('Thomas', -1, 4)", "Th"),
+            ("substring('Thomas', 3)", "omas"),
+            ("substring('Thomas', 3, -1)", "22011"),
+            ("substring('Thomas', '...$')", "mas"),
+            ("overlay('Txxxxas', 'hom', 2, 4)", "Thomas"),
+            ("overlay('abcdef', 'ZZ', 3)", "abZZef"),
+            ("translate('12345', '143', 'ax')", "a2x5"),
+            ("to_hex(2147483647)", "7fffffff"),
+            ("to_hex(-1)", "ffffffff"),
+            ("md5('abc')", "900150983cd24fb0d6963f7d28e17f72"),
+            ("md5(x'616263')", "900150983cd24fb0d6963f7d28e17f72"),
+            (
+                "sha256('abc')",
+                "\\xba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+            ),
+            ("encode(x'3132330001', 'base64')", "MTIzAAE="),
+            ("encode(x'31320001', 'hex')", "31320001"),
+            ("encode(x'31320001ff', 'escape')", "12\\000\u{1}\\377"),
+            ("decode('MTIzAAE=', 'base64')", "\\x3132330001"),
+            ("decode('3132zz', 'hex')", "22023"),
+            ("decode('a\\\\b\\000', 'escape')", "\\x615c6200"),
+            ("upper('straße é')", "STRAßE É"),
+            ("lower('ÉA')", "éa"),
+            ("quote_ident('Foo bar')", "\"Foo bar\""),
+            ("quote_literal('O''Reilly')", "'O''Reilly'"),
+            ("quote_literal('a\\b')", "E'a\\\\b'"),
+            ("quote_nullable(NULL)", "NULL"),
+            ("starts_with('alphabet', 'alph')", "1"),
+            ("towline_format('Hello %s, %1$s', 'World')", "Hello World, World"),
+            ("towline_format('%I %L %%', 'a b', 'c''d')", "\"a b\" 'c''d' %"),
+            ("towline_format('|%10s|%-10s|', 'foo', 'bar')", "|       foo|bar       |"),
+            ("towline_format('%s %s', 'x')", "22023"),
+            ("towline_format('%L', NULL)", "NULL"),
+            ("num_nulls(1, NULL, 2)", "1"),
+            ("num_nonnulls(1, NULL, 2)", "2"),
+            ("lpad(NULL, 2)", "NULL"),
+        ]);
+    }
 }

@@ -1,0 +1,488 @@
+//! PostgreSQL's array functions and operators, on arrays as texts.
+//!
+//! `towline_array_json` turns an array into a JSON array for SQLite's `json_each`:
+//! that is how `unnest` and `= ANY (…)` walk over elements.
+
+use std::cmp::Ordering;
+
+use rusqlite::Connection;
+
+use super::array_text::{self, Element, flatten, is_vector};
+use super::call::{Answer, Call, bad_argument, boolean, count, define, define_strict, integer, text};
+use super::json_text::{Json, write_string};
+use super::{PURE, Surroundings};
+use crate::log::{Value, ValueRef};
+use crate::pg::{SqlError, SqlState};
+
+pub(super) fn register(
+    connection: &Connection,
+    surroundings: &Surroundings,
+) -> rusqlite::Result<()> {
+    define_strict(
+        connection,
+        surroundings,
+        PURE,
+        &[
+            ("array_dims", 1, dims),
+            ("array_length", 2, length),
+            ("array_lower", 2, lower),
+            ("array_ndims", 1, ndims),
+            ("array_to_json", 1, to_json),
+            ("array_upper", 2, upper),
+            ("cardinality", 1, |call| count(flatten(array(call, 0)?).len())),
+            ("towline_array_bool", 1, |call| text(if call.boolean(0) { "t" } else { "f" })),
+            ("towline_array_compare", 2, |call| {
+                integer(compare(&array(call, 0)?, &array(call, 1)?) as i64)
+            }),
+            ("towline_array_contains", 2, contains),
+            ("towline_array_get", 2, get),
+            ("towline_array_get", 3, get),
+            ("towline_array_overlaps", 2, overlaps),
+            ("towline_vector_array", 1, |call| text(array_text::print(&array(call, 0)?))),
+            ("trim_array", 2, trim),
+        ],
+    )?;
+    define(
+        connection,
+        surroundings,
+        PURE,
+        &[
+            ("array_append", 2, append),
+            ("array_cat", 2, concatenate),
+            ("array_position", 2, position),
+            ("array_position", 3, position),
+            ("array_positions", 2, positions),
+            ("array_prepend", 2, prepend),
+            ("array_remove", 2, remove),
+            ("array_replace", 3, replace),
+            ("array_to_string", 2, to_string),
+            ("array_to_string", 3, to_string),
+            ("string_to_array", 2, split),
+            ("string_to_array", 3, split),
+            ("towline_array", -1, build),
+            ("towline_array_append", 2, append),
+            ("towline_array_cat", 2, concatenate),
+            ("towline_array_json", 2, as_json),
+            ("towline_array_nest", -1, nest),
+            ("towline_array_prepend", 2, prepend),
+            ("towline_array_slice", 3, slice),
+            ("towline_arrays_json", -1, side_by_side),
+            ("towline_row_field", 2, row_field),
+        ],
+    )
+}
+
+fn array(call: &Call<'_, '_>, at: usize) -> Result<Vec<Element>, SqlError> {
+    array_text::parse(&call.text(at)?)
+}
+
+/// An argument as an element.
+pub(super) fn element(call: &Call<'_, '_>, at: usize) -> Result<Element, SqlError> {
+    Ok(call.optional_text(at)?.map_or(Element::Null, |text| Element::Text(text.into_owned())))
+}
+
+/// Where an array's subscripts begin.
+fn base(call: &Call<'_, '_>, at: usize) -> Result<i64, SqlError> {
+    Ok(i64::from(!is_vector(&call.text(at)?)))
+}
+
+/// The length of dimension `wanted`, from 1.
+fn dimension(elements: &[Element], wanted: i64) -> Option<usize> {
+    if elements.is_empty() {
+        return None;
+    }
+    match (wanted, elements.first()) {
+        (1, _) => Some(elements.len()),
+        (2.., Some(Element::Array(inner))) => dimension(inner, wanted - 1),
+        _ => None,
+    }
+}
+
+fn dims(call: &Call<'_, '_>) -> Answer {
+    let (elements, base) = (array(call, 0)?, base(call, 0)?);
+    let lengths = (1..).map_while(|wanted| dimension(&elements, wanted));
+    let printed: String =
+        lengths.map(|length| format!("[{base}:{}]", base + as_i64(length) - 1)).collect();
+    if printed.is_empty() { Ok(Value::Null) } else { text(printed) }
+}
+
+fn as_i64(length: usize) -> i64 {
+    i64::try_from(length).unwrap_or(i64::MAX)
+}
+
+fn ndims(call: &Call<'_, '_>) -> Answer {
+    let elements = array(call, 0)?;
+    match (1..).map_while(|wanted| dimension(&elements, wanted)).count() {
+        0 => Ok(Value::Null),
+        dimensions => count(dimensions),
+    }
+}
+
+fn length(call: &Call<'_, '_>) -> Answer {
+    dimension(&array(call, 0)?, call.integer(1)?).map_or(Ok(Value::Null), count)
+}
+
+fn lower(call: &Call<'_, '_>) -> Answer {
+    let base = base(call, 0)?;
+    dimension(&array(call, 0)?, call.integer(1)?).map_or(Ok(Value::Null), |_| integer(base))
+}
+
+fn upper(call: &Call<'_, '_>) -> Answer {
+    let base = base(call, 0)?;
+    let length = dimension(&array(call, 0)?, call.integer(1)?);
+    length.map_or(Ok(Value::Null), |length| integer(base + as_i64(length) - 1))
+}
+
+fn get(call: &Call<'_, '_>) -> Answer {
+    let elements = array(call, 0)?;
+    let base = if call.len() > 2 { call.integer(2)? } else { base(call, 0)? };
+    let at = call.integer(1)?.checked_sub(base).and_then(|at| usize::try_from(at).ok());
+    Ok(match at.and_then(|at| elements.into_iter().nth(at)) {
+        Some(Element::Text(text)) => Value::Text(text),
+        Some(Element::Array(inner)) => Value::Text(array_text::print(&inner)),
+        Some(Element::Null) | None => Value::Null,
+    })
+}
+
+fn slice(call: &Call<'_, '_>) -> Answer {
+    if call.is_null(0) {
+        return Ok(Value::Null);
+    }
+    let elements = array(call, 0)?;
+    let base = base(call, 0)?;
+    let first = if call.is_null(1) { base } else { call.integer(1)? };
+    let last = if call.is_null(2) { i64::MAX } else { call.integer(2)? };
+    let skip = usize::try_from(first.saturating_sub(base)).unwrap_or(0);
+    let end = usize::try_from(last.saturating_sub(base).saturating_add(1)).unwrap_or(0);
+    let kept: Vec<_> = elements.into_iter().take(end).skip(skip).collect();
+    text(array_text::print(&kept))
+}
+
+fn append(call: &Call<'_, '_>) -> Answer {
+    let mut elements = array(call, 0).map(|array| if call.is_null(0) { Vec::new() } else { array })?;
+    elements.push(element(call, 1)?);
+    text(array_text::print(&elements))
+}
+
+fn prepend(call: &Call<'_, '_>) -> Answer {
+    let mut elements = if call.is_null(1) { Vec::new() } else { array(call, 1)? };
+    elements.insert(0, element(call, 0)?);
+    text(array_text::print(&elements))
+}
+
+fn concatenate(call: &Call<'_, '_>) -> Answer {
+    match (call.is_null(0), call.is_null(1)) {
+        (true, true) => return Ok(Value::Null),
+        (true, false) => return text(call.text(1)?),
+        (false, true) => return text(call.text(0)?),
+        (false, false) => {}
+    }
+    let (mut left, mut right) = (array(call, 0)?, array(call, 1)?);
+    let nested = |elements: &[Element]| matches!(elements.first(), Some(Element::Array(_)));
+    match (nested(&left), nested(&right)) {
+        // A row joins an array of rows.
+        (true, false) if !right.is_empty() => left.push(Element::Array(right)),
+        (false, true) if !left.is_empty() => right.insert(0, Element::Array(left)),
+        _ => left.append(&mut right),
+    }
+    text(array_text::print(if right.is_empty() { &left } else { &right }))
+}
+
+fn build(call: &Call<'_, '_>) -> Answer {
+    let elements: Result<Vec<_>, _> = (0..call.len()).map(|at| element(call, at)).collect();
+    text(array_text::print(&elements?))
+}
+
+fn nest(call: &Call<'_, '_>) -> Answer {
+    let mut rows = Vec::with_capacity(call.len());
+    for at in 0..call.len() {
+        let row = array(call, at)?;
+        if rows.first().is_some_and(|first| !matches!(first, Element::Array(first) if first.len() == row.len())) {
+            return Err(SqlError::new(
+                SqlState("2202E"),
+                "multidimensional arrays must have array expressions with matching dimensions",
+            ));
+        }
+        rows.push(Element::Array(row));
+    }
+    text(array_text::print(&rows))
+}
+
+fn position(call: &Call<'_, '_>) -> Answer {
+    if call.is_null(0) {
+        return Ok(Value::Null);
+    }
+    let (elements, wanted, base) = (array(call, 0)?, element(call, 1)?, base(call, 0)?);
+    let start = if call.len() > 2 { call.integer(2)?.saturating_sub(base) } else { 0 };
+    let start = usize::try_from(start).unwrap_or(0);
+    let found = elements.iter().enumerate().skip(start).find(|(_, element)| **element == wanted);
+    found.map_or(Ok(Value::Null), |(at, _)| integer(as_i64(at) + base))
+}
+
+fn positions(call: &Call<'_, '_>) -> Answer {
+    if call.is_null(0) {
+        return Ok(Value::Null);
+    }
+    let (elements, wanted, base) = (array(call, 0)?, element(call, 1)?, base(call, 0)?);
+    let found = elements.iter().enumerate().filter(|(_, element)| **element == wanted);
+    let found = found.map(|(at, _)| Element::Text((as_i64(at) + base).to_string()));
+    text(array_text::print(&found.collect::<Vec<_>>()))
+}
+
+fn remove(call: &Call<'_, '_>) -> Answer {
+    if call.is_null(0) {
+        return Ok(Value::Null);
+    }
+    let unwanted = element(call, 1)?;
+    let mut elements = array(call, 0)?;
+    elements.retain(|element| *element != unwanted);
+    text(array_text::print(&elements))
+}
+
+fn replace(call: &Call<'_, '_>) -> Answer {
+    if call.is_null(0) {
+        return Ok(Value::Null);
+    }
+    let (from, to) = (element(call, 1)?, element(call, 2)?);
+    let mut elements = array(call, 0)?;
+    for element in elements.iter_mut().filter(|element| **element == from) {
+        *element = to.clone();
+    }
+    text(array_text::print(&elements))
+}
+
+fn trim(call: &Call<'_, '_>) -> Answer {
+    let mut elements = array(call, 0)?;
+    let removed = usize::try_from(call.integer(1)?).ok().filter(|count| *count <= elements.len());
+    let Some(removed) = removed else {
+        return Err(SqlError::new(
+            SqlState("2202E"),
+            format!("number of elements to trim must be between 0 and {}", elements.len()),
+        ));
+    };
+    elements.truncate(elements.len() - removed);
+    text(array_text::print(&elements))
+}
+
+fn to_string(call: &Call<'_, '_>) -> Answer {
+    if call.is_null(0) || call.is_null(1) {
+        return Ok(Value::Null);
+    }
+    let null = call.optional_text(2)?;
+    let parts: Vec<_> = flatten(array(call, 0)?)
+        .into_iter()
+        .filter_map(|element| match element {
+            Element::Text(text) => Some(text),
+            _ => null.as_ref().map(|null| null.clone().into_owned()),
+        })
+        .collect();
+    text(parts.join(&call.text(1)?))
+}
+
+fn split(call: &Call<'_, '_>) -> Answer {
+    if call.is_null(0) {
+        return Ok(Value::Null);
+    }
+    let value = call.text(0)?;
+    let null = call.optional_text(2)?;
+    let parts: Vec<String> = match call.optional_text(1)? {
+        _ if value.is_empty() => Vec::new(),
+        // Without a delimiter every character is a part; an empty one splits nothing.
+        None => value.chars().map(String::from).collect(),
+        Some(delimiter) if delimiter.is_empty() => vec![value.into_owned()],
+        Some(delimiter) => value.split(delimiter.as_ref()).map(str::to_owned).collect(),
+    };
+    let elements: Vec<_> = parts
+        .into_iter()
+        .map(|part| match &null {
+            Some(null) if *null == part => Element::Null,
+            _ => Element::Text(part),
+        })
+        .collect();
+    text(array_text::print(&elements))
+}
+
+/// Equality of elements' texts is equality of values: their form is canonical.
+fn contains(call: &Call<'_, '_>) -> Answer {
+    let (left, right) = (flatten(array(call, 0)?), flatten(array(call, 1)?));
+    boolean(right.iter().all(|wanted| *wanted != Element::Null && left.contains(wanted)))
+}
+
+fn overlaps(call: &Call<'_, '_>) -> Answer {
+    let (left, right) = (flatten(array(call, 0)?), flatten(array(call, 1)?));
+    boolean(right.iter().any(|wanted| *wanted != Element::Null && left.contains(wanted)))
+}
+
+/// Order of arrays: by their first different element, else by length. NULL is
+/// greater than any other; numbers go by value.
+fn compare(left: &[Element], right: &[Element]) -> Ordering {
+    for pair in left.iter().zip(right) {
+        let order = match pair {
+            (Element::Null, Element::Null) => Ordering::Equal,
+            (Element::Null, _) => Ordering::Greater,
+            (_, Element::Null) => Ordering::Less,
+            (Element::Array(left), Element::Array(right)) => compare(left, right),
+            (Element::Array(_), Element::Text(_)) => Ordering::Greater,
+            (Element::Text(_), Element::Array(_)) => Ordering::Less,
+            (Element::Text(left), Element::Text(right)) => compare_texts(left, right),
+        };
+        if order != Ordering::Equal {
+            return order;
+        }
+    }
+    left.len().cmp(&right.len())
+}
+
+fn compare_texts(left: &str, right: &str) -> Ordering {
+    if let (Ok(left), Ok(right)) = (left.parse::<i64>(), right.parse::<i64>()) {
+        return left.cmp(&right);
+    }
+    if let (Ok(left), Ok(right)) = (left.parse::<f64>(), right.parse::<f64>()) {
+        return left.total_cmp(&right);
+    }
+    left.cmp(right)
+}
+
+/// An element as JSON, by the kind that the translator knows its type to be.
+fn element_json(element: Element, kind: &str) -> Json {
+    match element {
+        Element::Null => Json::Null,
+        Element::Array(inner) => {
+            Json::Array(inner.into_iter().map(|element| element_json(element, kind)).collect())
+        }
+        Element::Text(text) => match kind {
+            "bool" => Json::Bool(matches!(text.as_str(), "t" | "true" | "1")),
+            "int" | "float" if is_json_number(&text) => Json::Number(text),
+            _ => Json::String(text),
+        },
+    }
+}
+
+fn is_json_number(text: &str) -> bool {
+    matches!(Json::parse(text), Ok(Json::Number(_)))
+}
+
+/// The elements, of all dimensions, as a JSON array; NULL has none.
+fn as_json(call: &Call<'_, '_>) -> Answer {
+    if call.is_null(0) {
+        return text("[]");
+    }
+    let kind = call.text(1)?;
+    let elements = flatten(array(call, 0)?).into_iter();
+    let elements = elements.map(|element| element_json(element, &kind)).collect();
+    text(Json::Array(elements).to_string())
+}
+
+/// `array_to_json`: elements that look like numbers are numbers.
+fn to_json(call: &Call<'_, '_>) -> Answer {
+    let elements = array(call, 0)?.into_iter();
+    let elements = elements.map(|element| element_json(element, "float")).collect();
+    text(Json::Array(elements).compact())
+}
+
+/// A JSON array of rows, each an array of the arrays' n-th elements.
+fn side_by_side(call: &Call<'_, '_>) -> Answer {
+    let mut arrays = Vec::with_capacity(call.len());
+    for at in 0..call.len() {
+        let elements = if call.is_null(at) { Vec::new() } else { array(call, at)? };
+        arrays.push(flatten(elements).into_iter());
+    }
+    let mut rows = Vec::new();
+    loop {
+        let row: Vec<_> = arrays.iter_mut().map(Iterator::next).collect();
+        if row.iter().all(Option::is_none) {
+            break;
+        }
+        let fields = row.into_iter().map(|field| match field {
+            Some(Element::Text(text)) => Json::String(text),
+            _ => Json::Null,
+        });
+        rows.push(Json::Array(fields.collect()));
+    }
+    text(Json::Array(rows).to_string())
+}
+
+/// Field `at` (from 0) of a row of [`side_by_side`].
+fn row_field(call: &Call<'_, '_>) -> Answer {
+    let ValueRef::Text(row) = call.value(0) else { return Ok(Value::Null) };
+    let at = usize::try_from(call.integer(1)?)
+        .map_err(|_| bad_argument("a row has no field of a negative number"))?;
+    let Json::Array(fields) = Json::parse(row)? else { return Ok(Value::Null) };
+    Ok(match fields.into_iter().nth(at) {
+        Some(Json::String(text)) => Value::Text(text),
+        _ => Value::Null,
+    })
+}
+
+/// A text as a JSON string.
+pub(super) fn json_string(text: &str) -> String {
+    let mut json = String::with_capacity(text.len() + 2);
+    write_string(text, &mut json);
+    json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::call::tests::check;
+
+    #[test]
+    fn answers_are_postgresqls() {
+        check(&[
+            ("array_length('{1,2,3}', 1)", "3"),
+            ("array_length('{}', 1)", "NULL"),
+            ("array_length('{{1,2},{3,4}}', 2)", "2"),
+            ("array_upper('{1,2}', 1)", "2"),
+            ("array_lower('{1,2}', 1)", "1"),
+            ("array_lower('1 2', 1)", "0"),
+            ("array_upper('1 2', 1)", "1"),
+            ("array_dims('{{1,2,3},{4,5,6}}')", "[1:2][1:3]"),
+            ("array_ndims('{{1},{2}}')", "2"),
+            ("cardinality('{{1,2},{3,4}}')", "4"),
+            ("cardinality('{}')", "0"),
+            ("array_append('{1,2}', 3)", "{1,2,3}"),
+            ("array_append(NULL, 3)", "{3}"),
+            ("array_prepend(1, '{2,3}')", "{1,2,3}"),
+            ("array_cat('{1,2}', '{3,4}')", "{1,2,3,4}"),
+            ("array_cat('{{1,2}}', '{3,4}')", "{{1,2},{3,4}}"),
+            ("array_cat(NULL, '{1}')", "{1}"),
+            ("array_position('{sun,mon,tue}', 'mon')", "2"),
+            ("array_position('{sun,mon}', 'x')", "NULL"),
+            ("array_position('{1,4,2,4}', 4, 3)", "4"),
+            ("array_position('2 3', 2)", "0"),
+            ("array_positions('{A,A,B,A}', 'A')", "{1,2,4}"),
+            ("array_remove('{1,2,3,2}', 2)", "{1,3}"),
+            ("array_replace('{1,2,5,4}', 5, 3)", "{1,2,3,4}"),
+            ("array_to_string('{1,2,NULL,5}', ',', '*')", "1,2,*,5"),
+            ("array_to_string('{1,2,NULL,5}', ',')", "1,2,5"),
+            ("string_to_array('xx~~yy~~zz', '~~', 'yy')", "{xx,NULL,zz}"),
+            ("string_to_array('abc', NULL)", "{a,b,c}"),
+            ("string_to_array('', ',')", "{}"),
+            ("string_to_array('a b,c', ',')", "{\"a b\",c}"),
+            ("trim_array('{1,2,3,4}', 2)", "{1,2}"),
+            ("trim_array('{1}', 2)", "2202E"),
+            ("towline_array(1, NULL, 'a b', 'null', '')", "{1,NULL,\"a b\",\"null\",\"\"}"),
+            ("towline_array()", "{}"),
+            ("towline_array_nest('{1}', '{2}')", "{{1},{2}}"),
+            ("towline_array_get('{a,b}', 2, 1)", "b"),
+            ("towline_array_get('{a,b}', 3, 1)", "NULL"),
+            ("towline_array_get('7 8', 0)", "7"),
+            ("towline_array_slice('{1,2,3,4}', 2, 3)", "{2,3}"),
+            ("towline_array_slice('{1,2,3,4}', NULL, 2)", "{1,2}"),
+            ("towline_array_contains('{1,4,3}', '{3,1}')", "1"),
+            ("towline_array_contains('{1}', '{}')", "1"),
+            ("towline_array_overlaps('{1,4,3}', '{2,1}')", "1"),
+            ("towline_array_overlaps('{1,4}', '{2}')", "0"),
+            ("towline_array_compare('{1,10}', '{1,9}')", "1"),
+            ("towline_array_compare('{1}', '{1,NULL}')", "-1"),
+            ("towline_array_json('{1,NULL,x}', 'int')", "[1, null, \"x\"]"),
+            ("towline_array_json('{t,f}', 'bool')", "[true, false]"),
+            ("towline_array_json('{007}', 'text')", "[\"007\"]"),
+            ("towline_array_json(NULL, 'text')", "[]"),
+            ("towline_arrays_json('{1,2}', '{a}')", "[[\"1\", \"a\"], [\"2\", null]]"),
+            ("towline_row_field('[\"1\", null]', 0)", "1"),
+            ("towline_vector_array('1 2')", "{1,2}"),
+            ("array_length('{1', 1)", "22P02"),
+            ("array_to_json('{{1,5},{99,100}}')", "[[1,5],[99,100]]"),
+        ]);
+    }
+}

@@ -1,0 +1,322 @@
+//! How the functions of this module read their arguments, answer, and fail.
+
+use std::borrow::Cow;
+use std::ffi::c_int;
+
+use rusqlite::Connection;
+use rusqlite::functions::{Context, FunctionFlags, SqlFnOutput, SubType};
+use rusqlite::types::ToSqlOutput;
+
+use super::Surroundings;
+use crate::log::{Value, ValueRef};
+use crate::pg::{SqlError, SqlState};
+
+/// A function's result, or the error that its caller's client reads.
+pub(super) type Answer = Result<Value, SqlError>;
+
+/// A function under one of its names: how many arguments it takes (-1: any number),
+/// and what it does.
+pub(super) type Definition = (&'static str, c_int, fn(&Call<'_, '_>) -> Answer);
+
+/// No function makes a longer text: PostgreSQL has a bound too, and a statement must
+/// not take all of a node's memory.
+pub(super) const LONGEST_RESULT: usize = 256 << 20;
+
+/// What SQLite's own JSON functions mark their results with.
+pub(super) const JSON_SUBTYPE: u32 = 74;
+
+/// Registers functions whose result is NULL if any argument is.
+pub(super) fn define_strict(
+    connection: &Connection,
+    surroundings: &Surroundings,
+    flags: FunctionFlags,
+    definitions: &[Definition],
+) -> rusqlite::Result<()> {
+    for (name, arity, body) in definitions {
+        let (surroundings, body) = (surroundings.clone(), *body);
+        connection.create_scalar_function(*name, *arity, flags, move |context| {
+            let call = Call { context, surroundings: &surroundings };
+            if (0..call.len()).any(|at| call.is_null(at)) {
+                return Ok(Output(Value::Null, None));
+            }
+            call.finish(body(&call))
+        })?;
+    }
+    Ok(())
+}
+
+/// Registers functions that see their NULLs.
+pub(super) fn define(
+    connection: &Connection,
+    surroundings: &Surroundings,
+    flags: FunctionFlags,
+    definitions: &[Definition],
+) -> rusqlite::Result<()> {
+    for (name, arity, body) in definitions {
+        let (surroundings, body) = (surroundings.clone(), *body);
+        connection.create_scalar_function(*name, *arity, flags, move |context| {
+            let call = Call { context, surroundings: &surroundings };
+            call.finish(body(&call))
+        })?;
+    }
+    Ok(())
+}
+
+/// A value on its way to SQLite, with a subtype.
+pub(super) struct Output(pub(super) Value, pub(super) SubType);
+
+impl SqlFnOutput for Output {
+    fn to_sql(&self) -> rusqlite::Result<(ToSqlOutput<'_>, SubType)> {
+        use rusqlite::types::ValueRef;
+        let value = match &self.0 {
+            Value::Null => ValueRef::Null,
+            Value::Integer(value) => ValueRef::Integer(*value),
+            Value::Real(value) => ValueRef::Real(*value),
+            Value::Text(text) => ValueRef::Text(text.as_bytes()),
+            Value::Blob(bytes) => ValueRef::Blob(bytes),
+        };
+        Ok((ToSqlOutput::Borrowed(value), self.1))
+    }
+}
+
+/// One call of a function.
+pub(super) struct Call<'a, 'c> {
+    context: &'a Context<'c>,
+    pub(super) surroundings: &'a Surroundings,
+}
+
+impl<'a, 'c> Call<'a, 'c> {
+    pub(super) fn new(context: &'a Context<'c>, surroundings: &'a Surroundings) -> Self {
+        Self { context, surroundings }
+    }
+
+    fn finish(&self, answer: Answer) -> rusqlite::Result<Output> {
+        let value = answer.map_err(|error| self.surroundings.raise(error))?;
+        Ok(Output(value, None))
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.context.len()
+    }
+
+    /// Argument `at`, from 0; NULL beyond the last.
+    pub(super) fn value(&self, at: usize) -> ValueRef<'_> {
+        if at >= self.context.len() {
+            return ValueRef::Null;
+        }
+        match self.context.get_raw(at) {
+            rusqlite::types::ValueRef::Null => ValueRef::Null,
+            rusqlite::types::ValueRef::Integer(value) => ValueRef::Integer(value),
+            rusqlite::types::ValueRef::Real(value) => ValueRef::Real(value),
+            // Text that is not UTF-8 is treated as the bytes that it is.
+            rusqlite::types::ValueRef::Text(bytes) => {
+                str::from_utf8(bytes).map_or(ValueRef::Blob(bytes), ValueRef::Text)
+            }
+            rusqlite::types::ValueRef::Blob(bytes) => ValueRef::Blob(bytes),
+        }
+    }
+
+    pub(super) fn is_null(&self, at: usize) -> bool {
+        self.value(at) == ValueRef::Null
+    }
+
+    /// Whether SQLite's JSON functions, or ours, made the argument.
+    pub(super) fn is_json(&self, at: usize) -> bool {
+        at < self.context.len() && self.context.get_subtype(at) == JSON_SUBTYPE
+    }
+
+    /// The argument as text, as PostgreSQL would print it; NULL as the empty text.
+    pub(super) fn text(&self, at: usize) -> Result<Cow<'_, str>, SqlError> {
+        text_of(self.value(at))
+    }
+
+    /// The argument, if it is given and not NULL, as text.
+    pub(super) fn optional_text(&self, at: usize) -> Result<Option<Cow<'_, str>>, SqlError> {
+        if self.is_null(at) { Ok(None) } else { self.text(at).map(Some) }
+    }
+
+    pub(super) fn integer(&self, at: usize) -> Result<i64, SqlError> {
+        match self.value(at) {
+            ValueRef::Integer(value) => Ok(value),
+            #[allow(clippy::cast_possible_truncation)]
+            ValueRef::Real(value) if value.abs() < 9.2e18 => Ok(value.round_ties_even() as i64),
+            other => {
+                let text = text_of(other)?;
+                text.trim().parse().map_err(|_| invalid("integer", &text))
+            }
+        }
+    }
+
+    pub(super) fn real(&self, at: usize) -> Result<f64, SqlError> {
+        match self.value(at) {
+            #[allow(clippy::cast_precision_loss)]
+            ValueRef::Integer(value) => Ok(value as f64),
+            ValueRef::Real(value) => Ok(value),
+            other => {
+                let text = text_of(other)?;
+                text.trim().parse().map_err(|_| invalid("double precision", &text))
+            }
+        }
+    }
+
+    pub(super) fn boolean(&self, at: usize) -> bool {
+        match self.value(at) {
+            ValueRef::Integer(value) => value != 0,
+            ValueRef::Text(text) => matches!(text, "t" | "true" | "on" | "yes" | "1"),
+            _ => false,
+        }
+    }
+
+    /// The bytes of a bytea, or of a text.
+    pub(super) fn bytes(&self, at: usize) -> Result<Cow<'_, [u8]>, SqlError> {
+        match self.value(at) {
+            ValueRef::Blob(bytes) => Ok(Cow::Borrowed(bytes)),
+            other => Ok(match text_of(other)? {
+                Cow::Borrowed(text) => Cow::Borrowed(text.as_bytes()),
+                Cow::Owned(text) => Cow::Owned(text.into_bytes()),
+            }),
+        }
+    }
+}
+
+/// A value as PostgreSQL prints it.
+pub(super) fn text_of(value: ValueRef<'_>) -> Result<Cow<'_, str>, SqlError> {
+    Ok(match value {
+        ValueRef::Null => Cow::Borrowed(""),
+        ValueRef::Integer(value) => Cow::Owned(value.to_string()),
+        ValueRef::Real(value) => Cow::Owned(float_text(value)),
+        ValueRef::Text(text) => Cow::Borrowed(text),
+        ValueRef::Blob(bytes) => match str::from_utf8(bytes) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => {
+                return Err(SqlError::new(
+                    SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+                    "invalid byte sequence for encoding \"UTF8\"",
+                ));
+            }
+        },
+    })
+}
+
+/// A float8 in the fewest digits that read back as the same, with an exponent where
+/// PostgreSQL writes one.
+pub(super) fn float_text(value: f64) -> String {
+    if value.is_nan() {
+        return "NaN".to_owned();
+    }
+    if value.is_infinite() {
+        return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
+    }
+    let scientific = format!("{value:e}");
+    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+    match exponent.parse::<i32>() {
+        Ok(exponent) if value != 0.0 && !(-4..15).contains(&exponent) => {
+            let sign = if exponent < 0 { '-' } else { '+' };
+            format!("{digits}e{sign}{:02}", exponent.abs())
+        }
+        _ => format!("{value}"),
+    }
+}
+
+/// The value is no input of the type.
+pub(super) fn invalid(kind: &str, text: &str) -> SqlError {
+    SqlError::new(
+        SqlState::INVALID_TEXT_REPRESENTATION,
+        format!("invalid input syntax for type {kind}: \"{text}\""),
+    )
+}
+
+/// An argument that is of the right type and yet makes no sense.
+pub(super) fn bad_argument(message: impl Into<String>) -> SqlError {
+    SqlError::new(SqlState::INVALID_PARAMETER_VALUE, message)
+}
+
+/// The result would be longer than a function may make it.
+pub(super) fn too_long() -> SqlError {
+    SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "requested length too large")
+}
+
+pub(super) fn text(text: impl Into<String>) -> Answer {
+    Ok(Value::Text(text.into()))
+}
+
+pub(super) fn integer(value: i64) -> Answer {
+    Ok(Value::Integer(value))
+}
+
+/// A count of things in memory.
+pub(super) fn count(value: usize) -> Answer {
+    Ok(Value::Integer(i64::try_from(value).unwrap_or(i64::MAX)))
+}
+
+pub(super) fn boolean(value: bool) -> Answer {
+    Ok(Value::Integer(i64::from(value)))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::storage::sqlite::{ConnectionKind, Sqlite};
+
+    /// What an expression of SQLite's gives, printed; an error as its SQLSTATE.
+    pub(crate) fn evaluate(expression: &str) -> String {
+        let mut sqlite =
+            Sqlite::open(Path::new(":memory:"), ConnectionKind::Writer).expect("opens");
+        evaluate_on(&mut sqlite, expression)
+    }
+
+    pub(crate) fn evaluate_on(sqlite: &mut Sqlite, expression: &str) -> String {
+        let run = |sqlite: &mut Sqlite| {
+            let mut statement = sqlite.prepare(&format!("SELECT {expression}"))?;
+            statement.step()?;
+            Ok(statement.column(0).to_owned())
+        };
+        match run(sqlite) {
+            Ok(Value::Null) => "NULL".to_owned(),
+            Ok(Value::Blob(bytes)) => {
+                let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                format!("\\x{hex}")
+            }
+            Ok(value) => text_of(value.as_ref()).expect("is text").into_owned(),
+            Err(error) => {
+                let error: crate::storage::sqlite::SqliteError = error;
+                match error.raised {
+                    Some(raised) => raised.state.to_string(),
+                    None => format!("unexpected: {error}"),
+                }
+            }
+        }
+    }
+
+    /// Checks expressions against answers, by default those that PostgreSQL 15 gave.
+    pub(crate) fn check(cases: &[(&str, &str)]) {
+        let mut sqlite =
+            Sqlite::open(Path::new(":memory:"), ConnectionKind::Writer).expect("opens");
+        let mut wrong = Vec::new();
+        for (expression, expected) in cases {
+            let found = evaluate_on(&mut sqlite, expression);
+            if found != *expected {
+                wrong.push(format!("{expression}\n  expected {expected}\n  found    {found}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn floats_print_as_in_postgresql() {
+        for (value, printed) in [
+            (1.0, "1"),
+            (0.1, "0.1"),
+            (1e15, "1e+15"),
+            (123_456_789_012_345.0, "123456789012345"),
+            (1e-5, "1e-05"),
+            (0.0001, "0.0001"),
+            (-2.5e300, "-2.5e+300"),
+            (f64::INFINITY, "Infinity"),
+        ] {
+            assert_eq!(float_text(value), printed);
+        }
+    }
+}
