@@ -8,7 +8,9 @@ use std::cmp::Ordering;
 use rusqlite::Connection;
 
 use super::array_text::{self, Element, flatten, is_vector};
-use super::call::{Answer, Call, bad_argument, boolean, count, define, define_strict, integer, text};
+use super::call::{
+    Answer, Call, bad_argument, boolean, count, define, define_strict, integer, text,
+};
 use super::json_text::{Json, write_string};
 use super::{PURE, Surroundings};
 use crate::log::{Value, ValueRef};
@@ -159,7 +161,8 @@ fn slice(call: &Call<'_, '_>) -> Answer {
 }
 
 fn append(call: &Call<'_, '_>) -> Answer {
-    let mut elements = array(call, 0).map(|array| if call.is_null(0) { Vec::new() } else { array })?;
+    let mut elements =
+        array(call, 0).map(|array| if call.is_null(0) { Vec::new() } else { array })?;
     elements.push(element(call, 1)?);
     text(array_text::print(&elements))
 }
@@ -179,13 +182,22 @@ fn concatenate(call: &Call<'_, '_>) -> Answer {
     }
     let (mut left, mut right) = (array(call, 0)?, array(call, 1)?);
     let nested = |elements: &[Element]| matches!(elements.first(), Some(Element::Array(_)));
-    match (nested(&left), nested(&right)) {
+    let joined = match (nested(&left), nested(&right)) {
         // A row joins an array of rows.
-        (true, false) if !right.is_empty() => left.push(Element::Array(right)),
-        (false, true) if !left.is_empty() => right.insert(0, Element::Array(left)),
-        _ => left.append(&mut right),
-    }
-    text(array_text::print(if right.is_empty() { &left } else { &right }))
+        (true, false) if !right.is_empty() => {
+            left.push(Element::Array(right));
+            left
+        }
+        (false, true) if !left.is_empty() => {
+            right.insert(0, Element::Array(left));
+            right
+        }
+        _ => {
+            left.append(&mut right);
+            left
+        }
+    };
+    text(array_text::print(&joined))
 }
 
 fn build(call: &Call<'_, '_>) -> Answer {
@@ -197,7 +209,9 @@ fn nest(call: &Call<'_, '_>) -> Answer {
     let mut rows = Vec::with_capacity(call.len());
     for at in 0..call.len() {
         let row = array(call, at)?;
-        if rows.first().is_some_and(|first| !matches!(first, Element::Array(first) if first.len() == row.len())) {
+        if rows.first().is_some_and(
+            |first| !matches!(first, Element::Array(first) if first.len() == row.len()),
+        ) {
             return Err(SqlError::new(
                 SqlState("2202E"),
                 "multidimensional arrays must have array expressions with matching dimensions",

@@ -3,12 +3,14 @@
 use std::borrow::Cow;
 use std::ffi::c_int;
 
+use bytes::BytesMut;
 use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags, SqlFnOutput, SubType};
 use rusqlite::types::ToSqlOutput;
 
 use super::Surroundings;
 use crate::log::{Value, ValueRef};
+use crate::pg::types::number::print_float8;
 use crate::pg::{SqlError, SqlState};
 
 /// A function's result, or the error that its caller's client reads.
@@ -198,24 +200,11 @@ pub(super) fn text_of(value: ValueRef<'_>) -> Result<Cow<'_, str>, SqlError> {
     })
 }
 
-/// A float8 in the fewest digits that read back as the same, with an exponent where
-/// PostgreSQL writes one.
+/// A float8 as PostgreSQL prints it.
 pub(super) fn float_text(value: f64) -> String {
-    if value.is_nan() {
-        return "NaN".to_owned();
-    }
-    if value.is_infinite() {
-        return if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned();
-    }
-    let scientific = format!("{value:e}");
-    let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-    match exponent.parse::<i32>() {
-        Ok(exponent) if value != 0.0 && !(-4..15).contains(&exponent) => {
-            let sign = if exponent < 0 { '-' } else { '+' };
-            format!("{digits}e{sign}{:02}", exponent.abs())
-        }
-        _ => format!("{value}"),
-    }
+    let mut printed = BytesMut::new();
+    print_float8(value, false, &mut printed);
+    String::from_utf8_lossy(&printed).into_owned()
 }
 
 /// The value is no input of the type.

@@ -32,9 +32,7 @@ impl Json {
         parser.skip_white();
         match parser.rest().chars().next() {
             None => Ok(value),
-            Some(char) => {
-                Err(invalid(format!("Expected end of input, but found \"{char}\".")))
-            }
+            Some(char) => Err(invalid(format!("Expected end of input, but found \"{char}\"."))),
         }
     }
 
@@ -181,6 +179,59 @@ impl Json {
             Self::Object(_) => "object",
         }
     }
+}
+
+/// A part of a JSON text, as it stands there: a member by name, or an element by
+/// number (as text, for a path).
+pub(super) fn child<'a>(text: &'a str, step: &Step<'_>) -> Result<Option<&'a str>, SqlError> {
+    let mut parser = Parser { text, at: 0 };
+    parser.skip_white();
+    let (open, close) = match parser.rest().bytes().next() {
+        Some(b'{') => ("{", "}"),
+        Some(b'[') => ("[", "]"),
+        _ => return Ok(None),
+    };
+    parser.take(open);
+    let mut parts: Vec<(Option<String>, &str)> = Vec::new();
+    loop {
+        parser.skip_white();
+        if parser.take(close) {
+            break;
+        }
+        let key = if open == "{" { Some(parser.string()?) } else { None };
+        parser.skip_white();
+        parser.take(":");
+        parser.skip_white();
+        let start = parser.at;
+        parser.value(1)?;
+        parts.push((key, &text[start..parser.at]));
+        parser.skip_white();
+        if !parser.take(",") && !parser.rest().starts_with(close) {
+            return Err(parser.unexpected());
+        }
+    }
+    let number = match step {
+        Step::Element(number) => Some(*number),
+        Step::Key(key) => key.trim().parse().ok(),
+        Step::Member(_) => None,
+    };
+    if open == "[" {
+        let at = number.and_then(|number| element_position(parts.len(), number));
+        return Ok(at.map(|at| parts[at].1));
+    }
+    let (Step::Key(name) | Step::Member(name)) = step else { return Ok(None) };
+    let found = parts.iter().rev().find(|(key, _)| key.as_deref() == Some(*name));
+    Ok(found.map(|(_, part)| *part))
+}
+
+/// A way into a JSON value.
+pub(super) enum Step<'a> {
+    /// `-> 1`: an element of an array.
+    Element(i64),
+    /// `-> 'a'`: a member of an object.
+    Member(&'a str),
+    /// In a path: either, by what is there.
+    Key(&'a str),
 }
 
 /// The place of element `number`, which counts from the end if negative.
@@ -425,20 +476,20 @@ impl<'a> Parser<'a> {
             code => code,
         };
         match char::from_u32(code) {
-            Some('\0') => Err(SqlError::new(
-                SqlState("22P05"),
-                "unsupported Unicode escape sequence",
-            )
-            .with_detail("\\u0000 cannot be converted to text.")),
+            Some('\0') => {
+                Err(SqlError::new(SqlState("22P05"), "unsupported Unicode escape sequence")
+                    .with_detail("\\u0000 cannot be converted to text."))
+            }
             Some(char) => Ok(char),
             None => Err(invalid("Unicode low surrogate must follow a high surrogate.")),
         }
     }
 
     fn hex(&mut self) -> Result<u32, SqlError> {
-        let digits = self.rest().get(..4).filter(|digits| {
-            digits.bytes().all(|digit| digit.is_ascii_hexdigit())
-        });
+        let digits = self
+            .rest()
+            .get(..4)
+            .filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
         let code = digits.and_then(|digits| u32::from_str_radix(digits, 16).ok());
         self.at += 4 * usize::from(code.is_some());
         code.ok_or_else(|| invalid("\"\\u\" must be followed by four hexadecimal digits."))

@@ -1,12 +1,403 @@
-//! PostgreSQL's mathematical functions.
+//! PostgreSQL's mathematical functions: on numerics exactly, on floats as C does.
+//!
+//! SQLite has functions of most of these names, which work on floats only and answer
+//! NULL where PostgreSQL raises an error; the translator calls ours instead:
+//!
+//! | PostgreSQL                          | here                              |
+//! |-------------------------------------|-----------------------------------|
+//! | `abs ceil floor round trunc sign`   | `towline_abs` and so on           |
+//! | `sqrt exp ln power`                 | `towline_sqrt` and so on          |
+//! | `log`, `log10`                      | `towline_log`                     |
+//! | `acos asin cot div factorial gcd lcm mod scale trim_scale width_bucket` | the same |
 
+use bigdecimal::{BigDecimal, RoundingMode, Signed, Zero};
 use rusqlite::Connection;
 
-use super::Surroundings;
+use super::call::{Answer, Call, bad_argument, define_strict, integer};
+use super::numeric::{self, Number, division_by_zero, printed};
+use super::{PURE, Surroundings};
+use crate::log::Value;
+use crate::pg::{SqlError, SqlState};
 
 pub(super) fn register(
-    _connection: &Connection,
-    _surroundings: &Surroundings,
+    connection: &Connection,
+    surroundings: &Surroundings,
 ) -> rusqlite::Result<()> {
+    define_strict(
+        connection,
+        surroundings,
+        PURE,
+        &[
+            ("acos", 1, |call| in_unit(call, f64::acos)),
+            ("asin", 1, |call| in_unit(call, f64::asin)),
+            ("cbrt", 1, |call| Ok(Value::Real(call.real(0)?.cbrt()))),
+            ("cot", 1, |call| Ok(Value::Real(1.0 / call.real(0)?.tan()))),
+            ("div", 2, div),
+            ("factorial", 1, factorial),
+            ("gcd", 2, |call| integers(call, |left, right| gcd(left.into(), right.into()))),
+            ("lcm", 2, |call| integers(call, lcm)),
+            ("min_scale", 1, |call| scale_of(call, true)),
+            ("mod", 2, modulo),
+            ("scale", 1, |call| scale_of(call, false)),
+            ("towline_abs", 1, abs),
+            ("towline_ceil", 1, |call| to_whole(call, f64::ceil, RoundingMode::Ceiling)),
+            ("towline_exp", 1, exp),
+            ("towline_floor", 1, |call| to_whole(call, f64::floor, RoundingMode::Floor)),
+            ("towline_ln", 1, ln),
+            ("towline_log", 1, log10),
+            ("towline_log", 2, log),
+            ("towline_power", 2, power),
+            ("power", 2, power),
+            ("towline_round", 1, |call| to_whole(call, f64::round_ties_even, RoundingMode::HalfUp)),
+            ("towline_round", 2, |call| to_scale(call, RoundingMode::HalfUp)),
+            ("towline_sign", 1, sign),
+            ("towline_sqrt", 1, sqrt),
+            ("towline_trunc", 1, |call| to_whole(call, f64::trunc, RoundingMode::Down)),
+            ("towline_trunc", 2, |call| to_scale(call, RoundingMode::Down)),
+            ("trim_scale", 1, trim_scale),
+            ("width_bucket", 4, width_bucket),
+        ],
+    )
+}
+
+fn number(call: &Call<'_, '_>, at: usize) -> Result<Number, SqlError> {
+    Number::of(call.value(at))
+}
+
+fn out_of_range(kind: &str) -> SqlError {
+    SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("{kind} out of range"))
+}
+
+/// A float result, which must be finite if the arguments were.
+fn finite(result: f64, arguments: &[f64]) -> Answer {
+    if result.is_infinite() && arguments.iter().all(|argument| argument.is_finite()) {
+        let message = "value out of range: overflow";
+        return Err(SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message));
+    }
+    // SQLite has no NaN of its own.
+    if result.is_nan() { Ok(Value::Text("NaN".to_owned())) } else { Ok(Value::Real(result)) }
+}
+
+fn in_unit(call: &Call<'_, '_>, function: fn(f64) -> f64) -> Answer {
+    let value = call.real(0)?;
+    if value.abs() > 1.0 {
+        return Err(SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "input is out of range"));
+    }
+    Ok(Value::Real(function(value)))
+}
+
+fn abs(call: &Call<'_, '_>) -> Answer {
+    Ok(match number(call, 0)? {
+        Number::Integer(value) => {
+            Value::Integer(value.checked_abs().ok_or_else(|| out_of_range("bigint"))?)
+        }
+        Number::Real(value) => Value::Real(value.abs()),
+        Number::Numeric(value) => printed(&value.abs()),
+        Number::Special(text) => Value::Text(text.trim_start_matches('-').to_owned()),
+    })
+}
+
+fn sign(call: &Call<'_, '_>) -> Answer {
+    #[allow(clippy::cast_precision_loss)]
+    Ok(match number(call, 0)? {
+        Number::Integer(value) => Value::Real(value.signum() as f64),
+        Number::Real(value) if value == 0.0 => Value::Real(0.0),
+        Number::Real(value) => Value::Real(value.signum()),
+        Number::Numeric(value) => printed(&value.signum().with_scale(0)),
+        Number::Special(text) => match text.as_str() {
+            "Infinity" => Value::Text("1".to_owned()),
+            "-Infinity" => Value::Text("-1".to_owned()),
+            _ => Value::Text(text),
+        },
+    })
+}
+
+/// To a whole number: an integer is taken for a float, as PostgreSQL does.
+fn to_whole(call: &Call<'_, '_>, float: fn(f64) -> f64, mode: RoundingMode) -> Answer {
+    #[allow(clippy::cast_precision_loss)]
+    Ok(match number(call, 0)? {
+        Number::Integer(value) => Value::Real(value as f64),
+        Number::Real(value) => Value::Real(float(value)),
+        Number::Numeric(value) => printed(&numeric::at_scale(&value, 0, mode)),
+        Number::Special(text) => Value::Text(text),
+    })
+}
+
+fn to_scale(call: &Call<'_, '_>, mode: RoundingMode) -> Answer {
+    let number = number(call, 0)?;
+    let scale = call.integer(1)?;
+    match number.exact() {
+        Some(value) => Ok(printed(&numeric::at_scale(&value, scale, mode))),
+        None => Ok(Value::Text(call.text(0)?.into_owned())),
+    }
+}
+
+fn scale_of(call: &Call<'_, '_>, least: bool) -> Answer {
+    match number(call, 0)?.exact() {
+        Some(value) if least => integer(value.normalized().fractional_digit_count().max(0)),
+        Some(value) => integer(value.fractional_digit_count().max(0)),
+        None => Ok(Value::Null),
+    }
+}
+
+fn trim_scale(call: &Call<'_, '_>) -> Answer {
+    match number(call, 0)?.exact() {
+        Some(value) => Ok(printed(&value.normalized())),
+        None => Ok(Value::Text(call.text(0)?.into_owned())),
+    }
+}
+
+/// A function of one argument: on numerics exactly, else on floats.
+fn unary(
+    call: &Call<'_, '_>,
+    exact: fn(&BigDecimal) -> Result<BigDecimal, SqlError>,
+    float: fn(f64) -> Result<f64, SqlError>,
+) -> Answer {
+    match number(call, 0)? {
+        Number::Numeric(value) => exact(&value).map(|value| printed(&value)),
+        Number::Special(text) if text == "NaN" => Ok(Value::Text(text)),
+        other => finite(float(other.real())?, &[other.real()]),
+    }
+}
+
+fn sqrt(call: &Call<'_, '_>) -> Answer {
+    unary(call, numeric::square_root, |value| {
+        if value < 0.0 {
+            return Err(SqlError::new(
+                SqlState("2201F"),
+                "cannot take square root of a negative number",
+            ));
+        }
+        Ok(value.sqrt())
+    })
+}
+
+fn exp(call: &Call<'_, '_>) -> Answer {
+    unary(call, numeric::exponential, |value| Ok(value.exp()))
+}
+
+fn check_logarithm(value: f64) -> Result<(), SqlError> {
+    if value == 0.0 {
+        return Err(SqlError::new(SqlState("2201E"), "cannot take logarithm of zero"));
+    }
+    if value < 0.0 {
+        let message = "cannot take logarithm of a negative number";
+        return Err(SqlError::new(SqlState("2201E"), message));
+    }
     Ok(())
+}
+
+fn ln(call: &Call<'_, '_>) -> Answer {
+    unary(call, numeric::natural_logarithm, |value| {
+        check_logarithm(value)?;
+        Ok(value.ln())
+    })
+}
+
+fn log10(call: &Call<'_, '_>) -> Answer {
+    unary(
+        call,
+        |value| numeric::logarithm(&BigDecimal::from(10), value),
+        |value| {
+            check_logarithm(value)?;
+            Ok(value.log10())
+        },
+    )
+}
+
+/// `log(base, value)` exists for numerics only.
+fn log(call: &Call<'_, '_>) -> Answer {
+    match (number(call, 0)?.exact(), number(call, 1)?.exact()) {
+        (Some(base), Some(value)) => numeric::logarithm(&base, &value).map(|value| printed(&value)),
+        _ => Ok(Value::Text("NaN".to_owned())),
+    }
+}
+
+fn power(call: &Call<'_, '_>) -> Answer {
+    let (base, exponent) = (number(call, 0)?, number(call, 1)?);
+    let is_numeric = |number: &Number| matches!(number, Number::Numeric(_) | Number::Special(_));
+    let is_real = |number: &Number| matches!(number, Number::Real(_));
+    if (is_numeric(&base) || is_numeric(&exponent)) && !is_real(&base) && !is_real(&exponent) {
+        return match (base.exact(), exponent.exact()) {
+            (Some(base), Some(exponent)) => {
+                numeric::power(&base, &exponent).map(|value| printed(&value))
+            }
+            _ => Ok(Value::Text("NaN".to_owned())),
+        };
+    }
+    let (base, exponent) = (base.real(), exponent.real());
+    if base == 0.0 && exponent < 0.0 {
+        let message = "zero raised to a negative power is undefined";
+        return Err(SqlError::new(SqlState("2201F"), message));
+    }
+    if base < 0.0 && exponent.is_finite() && exponent.fract() != 0.0 {
+        let message = "a negative number raised to a non-integer power yields a complex result";
+        return Err(SqlError::new(SqlState("2201F"), message));
+    }
+    finite(base.powf(exponent), &[base, exponent])
+}
+
+/// Quotient cut to a whole number.
+fn div(call: &Call<'_, '_>) -> Answer {
+    match (number(call, 0)?.exact(), number(call, 1)?.exact()) {
+        (Some(dividend), Some(divisor)) => {
+            Ok(printed(&numeric::divide_whole(&dividend, &divisor)?.0))
+        }
+        _ => Ok(Value::Text("NaN".to_owned())),
+    }
+}
+
+fn modulo(call: &Call<'_, '_>) -> Answer {
+    match (number(call, 0)?, number(call, 1)?) {
+        (Number::Integer(_), Number::Integer(0)) => Err(division_by_zero()),
+        // The least integer by -1 leaves nothing, though its quotient overflows.
+        (Number::Integer(dividend), Number::Integer(divisor)) => {
+            integer(dividend.wrapping_rem(divisor))
+        }
+        (dividend, divisor) => match (dividend.exact(), divisor.exact()) {
+            (Some(dividend), Some(divisor)) => {
+                Ok(printed(&numeric::divide_whole(&dividend, &divisor)?.1))
+            }
+            _ => Ok(Value::Text("NaN".to_owned())),
+        },
+    }
+}
+
+/// A function of two integers, which numerics without decimals are too.
+fn integers(call: &Call<'_, '_>, function: fn(i64, i64) -> Option<i128>) -> Answer {
+    let result = function(call.integer(0)?, call.integer(1)?);
+    let result = result.and_then(|result| i64::try_from(result).ok());
+    result.map_or_else(|| Err(out_of_range("bigint")), integer)
+}
+
+fn gcd(left: i128, right: i128) -> Option<i128> {
+    let (mut left, mut right) = (left.abs(), right.abs());
+    while right != 0 {
+        (left, right) = (right, left % right);
+    }
+    Some(left)
+}
+
+fn lcm(left: i64, right: i64) -> Option<i128> {
+    let (left, right) = (i128::from(left), i128::from(right));
+    match gcd(left, right)? {
+        0 => Some(0),
+        divisor => Some((left / divisor * right).abs()),
+    }
+}
+
+/// More is 22003: `factorial` of a larger number would take very long.
+const FACTORIAL_MAX: i64 = 5000;
+
+fn factorial(call: &Call<'_, '_>) -> Answer {
+    let value = call.integer(0)?;
+    if value < 0 {
+        let message = "factorial of a negative number is undefined";
+        return Err(SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message));
+    }
+    if value > FACTORIAL_MAX {
+        let message = "value overflows numeric format";
+        return Err(SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message));
+    }
+    let product = (2..=value).fold(BigDecimal::from(1), |product, factor| product * factor);
+    Ok(printed(&product))
+}
+
+fn width_bucket(call: &Call<'_, '_>) -> Answer {
+    let bad = |message: &str| SqlError::new(SqlState("2201G"), message);
+    let count = call.integer(3)?;
+    if count <= 0 {
+        return Err(bad("count must be greater than zero"));
+    }
+    let (Some(value), Some(low), Some(high)) =
+        (number(call, 0)?.exact(), number(call, 1)?.exact(), number(call, 2)?.exact())
+    else {
+        return Err(bad_argument("operand, lower bound, and upper bound cannot be NaN"));
+    };
+    if low == high {
+        return Err(bad("lower bound cannot equal upper bound"));
+    }
+    let (distance, width) =
+        if low < high { (&value - &low, &high - &low) } else { (&low - &value, &low - &high) };
+    if distance.is_negative() {
+        return integer(0);
+    }
+    if distance >= width {
+        return count.checked_add(1).map_or_else(|| Err(out_of_range("integer")), integer);
+    }
+    let (bucket, _) = numeric::divide_whole(&(distance * BigDecimal::from(count)), &width)?;
+    debug_assert!(!width.is_zero(), "the bounds differ");
+    bucket
+        .to_plain_string()
+        .parse::<i64>()
+        .map_or_else(|_| Err(out_of_range("integer")), |bucket| integer(bucket + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::call::tests::check;
+
+    // Numerics are texts here, as SQLite holds them.
+    #[test]
+    fn answers_are_postgresqls() {
+        check(&[
+            ("towline_abs('-17.40')", "17.40"),
+            ("towline_abs(-5)", "5"),
+            ("towline_abs(-9223372036854775808)", "22003"),
+            ("towline_ceil('42.2')", "43"),
+            ("towline_ceil('-42.8')", "-42"),
+            ("towline_ceil(42.2)", "43"),
+            ("towline_floor('-42.8')", "-43"),
+            ("towline_round('42.4382', 2)", "42.44"),
+            ("towline_round('2.5')", "3"),
+            ("towline_round('-2.5')", "-3"),
+            ("towline_round(2.5)", "2"),
+            ("towline_round('1234.56', -1)", "1230"),
+            ("towline_round('1234.5', -2)", "1200"),
+            ("towline_round('5', 2)", "5.00"),
+            ("towline_round(5, 2)", "5.00"),
+            ("towline_trunc('42.4382', 2)", "42.43"),
+            ("towline_trunc('-42.8')", "-42"),
+            ("towline_sign('-8.4')", "-1"),
+            ("towline_sqrt(2.0)", "1.4142135623730951"),
+            ("towline_sqrt('2')", "1.414213562373095"),
+            ("towline_sqrt('100')", "10.000000000000000"),
+            ("towline_sqrt('-1')", "2201F"),
+            ("towline_exp('1.0')", "2.7182818284590452"),
+            ("towline_exp(1.0)", "2.718281828459045"),
+            ("towline_exp(1000.0)", "22003"),
+            ("towline_ln('2.0')", "0.6931471805599453"),
+            ("towline_ln('0')", "2201E"),
+            ("towline_log('100')", "2.0000000000000000"),
+            ("towline_log(100.0)", "2"),
+            ("towline_log('2.0', '64.0')", "6.0000000000000000"),
+            ("towline_power('9', '3')", "729.0000000000000000"),
+            ("towline_power('2', '0.5')", "1.4142135623730950"),
+            ("towline_power('10', '3')", "1000.0000000000000000"),
+            ("towline_power(9, 3)", "729"),
+            ("towline_power('-2', '3')", "-8.0000000000000000"),
+            ("towline_power('-2', '0.5')", "2201F"),
+            ("towline_power('0', '-1')", "2201F"),
+            ("div('9', '4')", "2"),
+            ("div('9.5', '0')", "22012"),
+            ("mod(9, 4)", "1"),
+            ("mod(-9, 4)", "-1"),
+            ("mod(9, 0)", "22012"),
+            ("mod('5.5', '2')", "1.5"),
+            ("gcd(1071, 462)", "21"),
+            ("lcm(1071, 462)", "23562"),
+            ("factorial(5)", "120"),
+            ("factorial(25)", "15511210043330985984000000"),
+            ("factorial(-1)", "22003"),
+            ("scale('8.4100')", "4"),
+            ("min_scale('8.4100')", "2"),
+            ("trim_scale('8.4100')", "8.41"),
+            ("width_bucket('5.35', '0.024', '10.06', 5)", "3"),
+            ("width_bucket(10.5, 10, 0, 5)", "0"),
+            ("width_bucket('5', '0', '10', 0)", "2201G"),
+            ("acos(2.0)", "22003"),
+            ("cbrt(27.0)", "3"),
+            ("mod('abc', 2)", "22P02"),
+        ]);
+    }
 }

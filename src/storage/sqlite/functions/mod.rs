@@ -11,11 +11,17 @@
 //! All functions are registered `INNOCUOUS`, or views, triggers and defaults could
 //! not call them under `trusted_schema=OFF`; `DETERMINISTIC` only where they are.
 
+mod aggregates;
+mod array_text;
+mod arrays;
+mod call;
 mod casts;
 mod datetime;
 mod determinism;
 mod json;
+mod json_text;
 mod math;
+mod numeric;
 mod operators;
 mod regex;
 mod surroundings;
@@ -46,6 +52,8 @@ pub(super) fn register_all(
     operators::register(connection, surroundings)?;
     casts::register(connection, surroundings)?;
     text::register(connection, surroundings)?;
+    arrays::register(connection, surroundings)?;
+    aggregates::register(connection, surroundings)?;
     math::register(connection, surroundings)?;
     datetime::register(connection, surroundings)?;
     json::register(connection, surroundings)?;

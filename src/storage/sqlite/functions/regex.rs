@@ -539,8 +539,10 @@ mod tests {
             ("regexp_match('abc', 'x')", "NULL"),
             ("regexp_match('abc', '(x)?b')", "{NULL}"),
             ("regexp_match('abc', 'b', 'g')", "22023"),
-            ("towline_regexp_matches('foobarbequebazilbarfbonk', '(b[^b]+)(b[^b]+)', 'g')",
-             "{\"{bar,beque}\",\"{bazil,barf}\"}"),
+            (
+                "towline_regexp_matches('foobarbequebazilbarfbonk', '(b[^b]+)(b[^b]+)', 'g')",
+                "{\"{bar,beque}\",\"{bazil,barf}\"}",
+            ),
             ("regexp_replace('foobarbaz', 'b..', 'X')", "fooXbaz"),
             ("regexp_replace('foobarbaz', 'b..', 'X', 'g')", "fooXX"),
             ("regexp_replace('foobarbaz', 'b(..)', 'X\\1Y', 'g')", "fooXarYXazY"),

@@ -61,9 +61,7 @@ pub(super) fn register(
             ("sha384", 1, |call| hash(call, &digest::SHA384)),
             ("sha512", 1, |call| hash(call, &digest::SHA512)),
             ("split_part", 3, split_part),
-            ("starts_with", 2, |call| {
-                boolean(call.text(0)?.starts_with(call.text(1)?.as_ref()))
-            }),
+            ("starts_with", 2, |call| boolean(call.text(0)?.starts_with(call.text(1)?.as_ref()))),
             ("strpos", 2, strpos),
             ("substring", 2, substring),
             ("substring", 3, substring),
@@ -80,9 +78,7 @@ pub(super) fn register(
             ("num_nonnulls", -1, |call| {
                 count((0..call.len()).filter(|at| !call.is_null(*at)).count())
             }),
-            ("num_nulls", -1, |call| {
-                count((0..call.len()).filter(|at| call.is_null(*at)).count())
-            }),
+            ("num_nulls", -1, |call| count((0..call.len()).filter(|at| call.is_null(*at)).count())),
             ("quote_nullable", 1, |call| match call.optional_text(0)? {
                 Some(value) => text(catalog::quote_literal(&value)),
                 None => text("NULL"),
@@ -138,7 +134,8 @@ fn upper(char: char) -> char {
 
 fn initcap(call: &Call<'_, '_>) -> Answer {
     let mut in_word = false;
-    let capitalized = call.text(0)?.chars().map(|char| {
+    let value = call.text(0)?;
+    let capitalized = value.chars().map(|char| {
         let mapped = if in_word { lower(char) } else { upper(char) };
         in_word = char.is_alphanumeric();
         mapped
@@ -298,13 +295,14 @@ fn overlay(call: &Call<'_, '_>) -> Answer {
 fn translate(call: &Call<'_, '_>) -> Answer {
     let from: Vec<_> = call.text(1)?.chars().collect();
     let to: Vec<_> = call.text(2)?.chars().collect();
-    let mapped = call.text(0)?.chars().filter_map(|char| {
-        match from.iter().position(|known| *known == char) {
+    let mapped = call
+        .text(0)?
+        .chars()
+        .filter_map(|char| match from.iter().position(|known| *known == char) {
             Some(at) => to.get(at).copied(),
             None => Some(char),
-        }
-    })
-    .collect::<String>();
+        })
+        .collect::<String>();
     text(mapped)
 }
 
@@ -350,11 +348,8 @@ fn encode(call: &Call<'_, '_>) -> Answer {
         "base64" => {
             // PostgreSQL breaks lines after 76 characters, as MIME does.
             let plain = BASE64.encode(&bytes);
-            let lines: Vec<_> = plain
-                .as_bytes()
-                .chunks(76)
-                .map(|line| String::from_utf8_lossy(line))
-                .collect();
+            let lines: Vec<_> =
+                plain.as_bytes().chunks(76).map(|line| String::from_utf8_lossy(line)).collect();
             text(lines.join("\n"))
         }
         "escape" => {
@@ -399,8 +394,9 @@ fn decode_hex(digits: &str) -> Result<Vec<u8>, SqlError> {
 }
 
 fn decode_escape(value: &str) -> Result<Vec<u8>, SqlError> {
-    let wrong =
-        || SqlError::new(SqlState::INVALID_TEXT_REPRESENTATION, "invalid input syntax for type bytea");
+    let wrong = || {
+        SqlError::new(SqlState::INVALID_TEXT_REPRESENTATION, "invalid input syntax for type bytea")
+    };
     let mut bytes = Vec::with_capacity(value.len());
     let mut rest = value.as_bytes();
     while let Some((&first, after)) = rest.split_first() {
@@ -475,10 +471,8 @@ fn format(call: &Call<'_, '_>) -> Answer {
                 .with_hint("For a single \"%\" use \"%%\"."));
         };
         if !matches!(kind, 's' | 'I' | 'L') {
-            return Err(bad_argument(format!(
-                "unrecognized format() type specifier \"{kind}\""
-            ))
-            .with_hint("For a single \"%\" use \"%%\"."));
+            return Err(bad_argument(format!("unrecognized format() type specifier \"{kind}\""))
+                .with_hint("For a single \"%\" use \"%%\"."));
         }
         let at = position.unwrap_or(next_argument);
         next_argument = at + 1;

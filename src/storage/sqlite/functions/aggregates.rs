@@ -1,0 +1,631 @@
+//! PostgreSQL's aggregate functions that SQLite lacks or answers otherwise. All of
+//! them are window functions too, so each can take back the oldest row.
+
+use std::collections::VecDeque;
+use std::ffi::c_int;
+use std::marker::PhantomData;
+
+use bigdecimal::{BigDecimal, Signed, Zero};
+use rusqlite::Connection;
+use rusqlite::functions::{Aggregate, Context, FunctionFlags, WindowAggregate};
+
+use super::array_text::{self, Element};
+use super::arrays::element;
+use super::call::{Answer, Call, LONGEST_RESULT, Output, boolean, integer, text, too_long};
+use super::json::{argument_json, key};
+use super::json_text::Json;
+use super::numeric::{self, Number, printed};
+use super::{PURE, Surroundings};
+use crate::log::Value;
+use crate::pg::SqlError;
+use crate::pg::types::interval::{Interval, interval_out_of_range};
+
+pub(super) fn register(
+    connection: &Connection,
+    surroundings: &Surroundings,
+) -> rusqlite::Result<()> {
+    let c = (connection, surroundings);
+    define::<ArrayAgg>(c, "array_agg", 1)?;
+    define::<JsonAgg<false>>(c, "json_agg", 1)?;
+    define::<JsonAgg<true>>(c, "jsonb_agg", 1)?;
+    define::<ObjectAgg<false>>(c, "json_object_agg", 2)?;
+    define::<ObjectAgg<true>>(c, "jsonb_object_agg", 2)?;
+    define::<Truth<false>>(c, "bool_and", 1)?;
+    define::<Truth<false>>(c, "every", 1)?;
+    define::<Truth<true>>(c, "bool_or", 1)?;
+    define::<Bits<AND>>(c, "bit_and", 1)?;
+    define::<Bits<OR>>(c, "bit_or", 1)?;
+    define::<Bits<XOR>>(c, "bit_xor", 1)?;
+    define::<Sum>(c, "towline_sum", 1)?;
+    define::<Average>(c, "towline_avg", 1)?;
+    define::<IntervalSum<false>>(c, "towline_interval_sum", 1)?;
+    define::<IntervalSum<true>>(c, "towline_interval_avg", 1)?;
+    define::<Spread<VARIANCE_SAMPLE>>(c, "variance", 1)?;
+    define::<Spread<VARIANCE_SAMPLE>>(c, "var_samp", 1)?;
+    define::<Spread<VARIANCE_ALL>>(c, "var_pop", 1)?;
+    define::<Spread<DEVIATION_SAMPLE>>(c, "stddev", 1)?;
+    define::<Spread<DEVIATION_SAMPLE>>(c, "stddev_samp", 1)?;
+    define::<Spread<DEVIATION_ALL>>(c, "stddev_pop", 1)
+}
+
+/// The state of an aggregate.
+trait Fold: Default + Send + std::panic::RefUnwindSafe + std::panic::UnwindSafe + 'static {
+    fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError>;
+    /// Takes back the oldest row that was added.
+    fn remove(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError>;
+    fn answer(&self) -> Answer;
+}
+
+struct Folded<F> {
+    surroundings: Surroundings,
+    kind: PhantomData<fn() -> F>,
+}
+
+fn define<F: Fold>(
+    (connection, surroundings): (&Connection, &Surroundings),
+    name: &str,
+    arity: c_int,
+) -> rusqlite::Result<()> {
+    let folded = Folded::<F> { surroundings: surroundings.clone(), kind: PhantomData };
+    let flags = PURE | FunctionFlags::SQLITE_SUBTYPE;
+    connection.create_window_function(name, arity, flags, folded)
+}
+
+impl<F: Fold> Aggregate<F, Output> for Folded<F> {
+    fn init(&self, _context: &mut Context<'_>) -> rusqlite::Result<F> {
+        Ok(F::default())
+    }
+
+    fn step(&self, context: &mut Context<'_>, state: &mut F) -> rusqlite::Result<()> {
+        let call = Call::new(context, &self.surroundings);
+        state.add(&call).map_err(|error| self.surroundings.raise(error))
+    }
+
+    fn finalize(&self, _context: &mut Context<'_>, state: Option<F>) -> rusqlite::Result<Output> {
+        self.value(state.as_ref())
+    }
+}
+
+impl<F: Fold> WindowAggregate<F, Output> for Folded<F> {
+    fn value(&self, state: Option<&mut F>) -> rusqlite::Result<Output> {
+        Self::value(self, state.as_deref())
+    }
+
+    fn inverse(&self, context: &mut Context<'_>, state: &mut F) -> rusqlite::Result<()> {
+        let call = Call::new(context, &self.surroundings);
+        state.remove(&call).map_err(|error| self.surroundings.raise(error))
+    }
+}
+
+impl<F: Fold> Folded<F> {
+    fn value(&self, state: Option<&F>) -> rusqlite::Result<Output> {
+        let answer = state.map_or(Ok(Value::Null), Fold::answer);
+        Ok(Output(answer.map_err(|error| self.surroundings.raise(error))?, None))
+    }
+}
+
+#[derive(Default)]
+struct ArrayAgg {
+    elements: VecDeque<Element>,
+    bytes: usize,
+}
+
+fn size(element: &Element) -> usize {
+    match element {
+        Element::Text(text) => text.len() + 4,
+        _ => 5,
+    }
+}
+
+impl Fold for ArrayAgg {
+    fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        let mut element = element(call, 0)?;
+        // An array of arrays has one dimension more.
+        if let Element::Text(text) = &element
+            && text.starts_with('{')
+            && let Ok(inner) = array_text::parse(text)
+        {
+            element = Element::Array(inner);
+        }
+        self.bytes += size(&element);
+        if self.bytes > LONGEST_RESULT {
+            return Err(too_long());
+        }
+        self.elements.push_back(element);
+        Ok(())
+    }
+
+    fn remove(&mut self, _call: &Call<'_, '_>) -> Result<(), SqlError> {
+        self.bytes -= self.elements.pop_front().as_ref().map_or(0, size);
+        Ok(())
+    }
+
+    fn answer(&self) -> Answer {
+        if self.elements.is_empty() {
+            return Ok(Value::Null);
+        }
+        let elements: Vec<_> = self.elements.iter().cloned().collect();
+        text(array_text::print(&elements))
+    }
+}
+
+/// Pieces of JSON, joined at the end.
+#[derive(Default)]
+struct Pieces {
+    pieces: VecDeque<String>,
+    bytes: usize,
+}
+
+impl Pieces {
+    fn push(&mut self, piece: String) -> Result<(), SqlError> {
+        self.bytes += piece.len() + 2;
+        if self.bytes > LONGEST_RESULT {
+            return Err(too_long());
+        }
+        self.pieces.push_back(piece);
+        Ok(())
+    }
+
+    fn pop(&mut self) {
+        self.bytes -= self.pieces.pop_front().map_or(0, |piece| piece.len() + 2);
+    }
+
+    fn answer(&self, open: &str, close: &str, normal: bool) -> Answer {
+        if self.pieces.is_empty() {
+            return Ok(Value::Null);
+        }
+        let pieces: Vec<_> = self.pieces.iter().map(String::as_str).collect();
+        let json = format!("{open}{}{close}", pieces.join(", "));
+        if normal { text(Json::parse(&json)?.normalized().to_string()) } else { text(json) }
+    }
+}
+
+#[derive(Default)]
+struct JsonAgg<const NORMAL: bool>(Pieces);
+
+impl<const NORMAL: bool> Fold for JsonAgg<NORMAL> {
+    fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        self.0.push(argument_json(call, 0)?)
+    }
+
+    fn remove(&mut self, _call: &Call<'_, '_>) -> Result<(), SqlError> {
+        self.0.pop();
+        Ok(())
+    }
+
+    fn answer(&self) -> Answer {
+        self.0.answer("[", "]", NORMAL)
+    }
+}
+
+#[derive(Default)]
+struct ObjectAgg<const NORMAL: bool>(Pieces);
+
+impl<const NORMAL: bool> Fold for ObjectAgg<NORMAL> {
+    fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        self.0.push(format!("{} : {}", key(call, 0)?, argument_json(call, 1)?))
+    }
+
+    fn remove(&mut self, _call: &Call<'_, '_>) -> Result<(), SqlError> {
+        self.0.pop();
+        Ok(())
+    }
+
+    fn answer(&self) -> Answer {
+        self.0.answer("{ ", " }", NORMAL)
+    }
+}
+
+#[derive(Default)]
+struct Truth<const ANY: bool> {
+    holds: u64,
+    fails: u64,
+}
+
+impl<const ANY: bool> Fold for Truth<ANY> {
+    fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        if !call.is_null(0) {
+            let counted = if call.boolean(0) { &mut self.holds } else { &mut self.fails };
+            *counted += 1;
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        if !call.is_null(0) {
+            let counted = if call.boolean(0) { &mut self.holds } else { &mut self.fails };
+            *counted -= 1;
+        }
+        Ok(())
+    }
+
+    fn answer(&self) -> Answer {
+        match (self.holds, self.fails) {
+            (0, 0) => Ok(Value::Null),
+            (holds, fails) => boolean(if ANY { holds > 0 } else { fails == 0 }),
+        }
+    }
+}
+
+const AND: u8 = 0;
+const OR: u8 = 1;
+const XOR: u8 = 2;
+
+/// How many of the rows have each bit.
+struct Bits<const OPERATION: u8> {
+    rows: u64,
+    set: [u64; 64],
+}
+
+impl<const OPERATION: u8> Default for Bits<OPERATION> {
+    fn default() -> Self {
+        Self { rows: 0, set: [0; 64] }
+    }
+}
+
+impl<const OPERATION: u8> Bits<OPERATION> {
+    fn each(&mut self, call: &Call<'_, '_>, change: fn(&mut u64)) -> Result<(), SqlError> {
+        if call.is_null(0) {
+            return Ok(());
+        }
+        let value = call.integer(0)?;
+        change(&mut self.rows);
+        for (bit, set) in self.set.iter_mut().enumerate() {
+            if (value >> bit) & 1 == 1 {
+                change(set);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<const OPERATION: u8> Fold for Bits<OPERATION> {
+    fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        self.each(call, |count| *count += 1)
+    }
+
+    fn remove(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        self.each(call, |count| *count -= 1)
+    }
+
+    fn answer(&self) -> Answer {
+        if self.rows == 0 {
+            return Ok(Value::Null);
+        }
+        let holds = |set: u64| match OPERATION {
+            AND => set == self.rows,
+            OR => set > 0,
+            _ => set % 2 == 1,
+        };
+        let bits = self.set.iter().enumerate().filter(|(_, set)| holds(**set));
+        integer(bits.fold(0, |value, (bit, _)| value | (1 << bit)))
+    }
+}
+
+/// Exact sums of numerics; what is not a number is counted apart.
+#[derive(Default)]
+struct Exact {
+    rows: u64,
+    specials: Specials,
+    sum: BigDecimal,
+    /// The most decimals of any row: a sum keeps them.
+    scale: i64,
+}
+
+#[derive(Default)]
+struct Specials {
+    not_a_number: u64,
+    positive: u64,
+    negative: u64,
+}
+
+impl Specials {
+    fn counter(&mut self, text: &str) -> &mut u64 {
+        match text {
+            "Infinity" => &mut self.positive,
+            "-Infinity" => &mut self.negative,
+            _ => &mut self.not_a_number,
+        }
+    }
+
+    /// What the sum is, if that is no number.
+    fn sum(&self) -> Option<&'static str> {
+        match (self.not_a_number, self.positive, self.negative) {
+            (0, 0, 0) => None,
+            (0, _, 0) => Some("Infinity"),
+            (0, 0, _) => Some("-Infinity"),
+            _ => Some("NaN"),
+        }
+    }
+}
+
+impl Exact {
+    fn add(&mut self, number: &Number) {
+        self.rows += 1;
+        match (number.exact(), number) {
+            (Some(value), _) => {
+                self.scale = self.scale.max(value.fractional_digit_count());
+                self.sum += value;
+            }
+            (None, Number::Special(text)) => *self.specials.counter(text) += 1,
+            (None, _) => self.specials.not_a_number += 1,
+        }
+    }
+
+    fn remove(&mut self, number: &Number) {
+        self.rows -= 1;
+        match (number.exact(), number) {
+            (Some(value), _) => self.sum -= value,
+            (None, Number::Special(text)) => *self.specials.counter(text) -= 1,
+            (None, _) => self.specials.not_a_number -= 1,
+        }
+    }
+
+    fn special(&self) -> Option<Answer> {
+        if self.rows == 0 {
+            return Some(Ok(Value::Null));
+        }
+        self.specials.sum().map(text)
+    }
+}
+
+fn given(call: &Call<'_, '_>) -> Result<Option<Number>, SqlError> {
+    if call.is_null(0) { Ok(None) } else { Number::of(call.value(0)).map(Some) }
+}
+
+#[derive(Default)]
+struct Sum(Exact);
+
+impl Fold for Sum {
+    fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        if let Some(number) = given(call)? {
+            self.0.add(&number);
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        if let Some(number) = given(call)? {
+            self.0.remove(&number);
+        }
+        Ok(())
+    }
+
+    fn answer(&self) -> Answer {
+        if let Some(special) = self.0.special() {
+            return special;
+        }
+        Ok(printed(&self.0.sum.with_scale(self.0.scale.max(0))))
+    }
+}
+
+#[derive(Default)]
+struct Average(Exact);
+
+impl Fold for Average {
+    fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        if let Some(number) = given(call)? {
+            self.0.add(&number);
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        if let Some(number) = given(call)? {
+            self.0.remove(&number);
+        }
+        Ok(())
+    }
+
+    fn answer(&self) -> Answer {
+        if let Some(special) = self.0.special() {
+            return special;
+        }
+        let sum = self.0.sum.with_scale(self.0.scale.max(0));
+        numeric::divide(&sum, &BigDecimal::from(self.0.rows)).map(|average| printed(&average))
+    }
+}
+
+#[derive(Default)]
+struct IntervalSum<const AVERAGE: bool> {
+    rows: i64,
+    sum: Interval,
+}
+
+impl<const AVERAGE: bool> Fold for IntervalSum<AVERAGE> {
+    fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        if !call.is_null(0) {
+            let interval = Interval::parse(&call.text(0)?)?;
+            self.sum = self.sum.checked_add(interval).ok_or_else(interval_out_of_range)?;
+            self.rows += 1;
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        if !call.is_null(0) {
+            let interval = Interval::parse(&call.text(0)?)?.checked_neg();
+            let rest = interval.and_then(|interval| self.sum.checked_add(interval));
+            self.sum = rest.ok_or_else(interval_out_of_range)?;
+            self.rows -= 1;
+        }
+        Ok(())
+    }
+
+    fn answer(&self) -> Answer {
+        if self.rows == 0 {
+            return Ok(Value::Null);
+        }
+        #[allow(clippy::cast_precision_loss)]
+        let average = || self.sum.checked_mul(1.0 / self.rows as f64);
+        let answer = if AVERAGE { average() } else { Some(self.sum) };
+        text(answer.ok_or_else(interval_out_of_range)?.to_string())
+    }
+}
+
+const VARIANCE_SAMPLE: u8 = 0;
+const VARIANCE_ALL: u8 = 1;
+const DEVIATION_SAMPLE: u8 = 2;
+const DEVIATION_ALL: u8 = 3;
+
+/// Variance and standard deviation: exactly for integers and numerics; for floats by
+/// Welford's running mean and sum of squared differences from it.
+#[derive(Default)]
+struct Spread<const WHICH: u8> {
+    exact: Exact,
+    squares: BigDecimal,
+    floats: u64,
+    mean: f64,
+    differences: f64,
+}
+
+#[allow(clippy::cast_precision_loss)]
+impl<const WHICH: u8> Fold for Spread<WHICH> {
+    fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        match given(call)? {
+            None => {}
+            Some(Number::Real(value)) => {
+                self.floats += 1;
+                let before = value - self.mean;
+                self.mean += before / self.floats as f64;
+                self.differences += before * (value - self.mean);
+            }
+            Some(number) => {
+                if let Some(value) = number.exact() {
+                    self.squares += value.square();
+                }
+                self.exact.add(&number);
+            }
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        match given(call)? {
+            None => {}
+            Some(Number::Real(_)) if self.floats <= 1 => {
+                (self.floats, self.mean, self.differences) = (0, 0.0, 0.0);
+            }
+            Some(Number::Real(value)) => {
+                let after = value - self.mean;
+                self.floats -= 1;
+                self.mean -= after / self.floats as f64;
+                self.differences -= after * (value - self.mean);
+            }
+            Some(number) => {
+                if let Some(value) = number.exact() {
+                    self.squares -= value.square();
+                }
+                self.exact.remove(&number);
+            }
+        }
+        Ok(())
+    }
+
+    fn answer(&self) -> Answer {
+        let of_sample = matches!(WHICH, VARIANCE_SAMPLE | DEVIATION_SAMPLE);
+        let of_root = matches!(WHICH, DEVIATION_SAMPLE | DEVIATION_ALL);
+        let rows = self.floats + self.exact.rows;
+        if rows <= u64::from(of_sample) {
+            return Ok(Value::Null);
+        }
+        if self.floats > 0 {
+            let variance = self.differences.max(0.0) / (rows - u64::from(of_sample)) as f64;
+            return Ok(Value::Real(if of_root { variance.sqrt() } else { variance }));
+        }
+        if self.exact.specials.sum().is_some() {
+            return text("NaN");
+        }
+        let count = BigDecimal::from(rows);
+        let sum = self.exact.sum.with_scale(self.exact.scale.max(0));
+        let squares = self.squares.with_scale(2 * self.exact.scale.max(0));
+        let top = &count * squares - sum.square();
+        if !top.is_positive() {
+            return text("0");
+        }
+        let other = BigDecimal::from(rows - u64::from(of_sample));
+        let variance = numeric::divide(&top, &(count * other))?;
+        debug_assert!(!variance.is_negative(), "a variance of numerics is exact");
+        if variance.is_zero() || !of_root {
+            return Ok(printed(&variance));
+        }
+        Ok(printed(&numeric::root_to(&variance, variance.fractional_digit_count().max(0))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::call::tests::check;
+
+    #[test]
+    fn answers_are_postgresqls() {
+        let over = |aggregate: &str, values: &str| {
+            format!(
+                "(SELECT {aggregate} FROM (SELECT column1 x, column2 y FROM (VALUES {values})))"
+            )
+        };
+        let ints = "(1,0),(2,0),(4,0)";
+        let numerics = "('1.5',0),('2.25',0),('4',0)";
+        let floats = "(1.5,0),(2.25,0),(4.0,0)";
+        let cases = [
+            ("stddev(x)", ints, "1.5275252316519467"),
+            ("variance(x)", ints, "2.3333333333333333"),
+            ("stddev_pop(x)", ints, "1.2472191289246471"),
+            ("var_pop(x)", ints, "1.5555555555555556"),
+            ("towline_avg(x)", ints, "2.3333333333333333"),
+            ("towline_sum(x)", ints, "7"),
+            ("stddev(x)", numerics, "1.2829003598617210"),
+            ("variance(x)", numerics, "1.6458333333333333"),
+            ("stddev_pop(x)", numerics, "1.04748375749804455964"),
+            ("var_pop(x)", numerics, "1.09722222222222222222"),
+            ("towline_avg(x)", numerics, "2.5833333333333333"),
+            ("towline_sum(x)", numerics, "7.75"),
+            ("stddev(x)", floats, "1.282900359861721"),
+            ("var_pop(x)", floats, "1.097222222222222"),
+            ("stddev(x)", "(1,0)", "NULL"),
+            ("var_pop(x)", "(1,0)", "0"),
+            ("towline_sum(x)", "(NULL,0)", "NULL"),
+            ("towline_sum(x)", "('NaN',0),(1,0)", "NaN"),
+            ("array_agg(x)", "(1,0),(NULL,0),('a b',0)", "{1,NULL,\"a b\"}"),
+            ("array_agg(x ORDER BY y DESC)", "(1,0),(2,5)", "{2,1}"),
+            ("array_agg(x) FILTER (WHERE x > 9)", ints, "NULL"),
+            ("json_agg(x)", "(1,0),('a',0),(NULL,0)", "[1, \"a\", null]"),
+            ("json_agg(towline_json_value(x, 'bool'))", "(1,0),(0,0)", "[true, false]"),
+            ("jsonb_agg(x)", ints, "[1, 2, 4]"),
+            ("json_object_agg(x, y)", "(1,2),(2,4)", "{ \"1\" : 2, \"2\" : 4 }"),
+            ("jsonb_object_agg(x, y)", "('b',1),('a',2)", "{\"a\": 2, \"b\": 1}"),
+            ("bool_and(x)", "(1,0),(0,0)", "0"),
+            ("bool_or(x)", "(1,0),(0,0)", "1"),
+            ("bool_or(x)", "(NULL,0)", "NULL"),
+            ("bit_and(x)", "(6,0),(3,0)", "2"),
+            ("bit_or(x)", "(6,0),(3,0)", "7"),
+            ("bit_xor(x)", "(6,0),(3,0)", "5"),
+            ("bit_and(x)", "(-1,0),(-2,0)", "-2"),
+            ("towline_interval_sum(x)", "('1 day',0),('02:00:00',0)", "1 day 02:00:00"),
+            ("towline_interval_avg(x)", "('1 day',0),('3 days',0)", "2 days"),
+        ];
+        let cases: Vec<_> =
+            cases.iter().map(|(call, values, answer)| (over(call, values), *answer)).collect();
+        let cases: Vec<_> =
+            cases.iter().map(|(expression, answer)| (expression.as_str(), *answer)).collect();
+        check(&cases);
+    }
+
+    #[test]
+    fn windows_take_rows_back() {
+        let over = |aggregate: &str| {
+            format!(
+                "(SELECT group_concat(a, ' ') FROM (SELECT {aggregate} OVER (ORDER BY x \
+                 ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) AS a FROM \
+                 (SELECT column1 x FROM (VALUES (1),(2),(4)))))"
+            )
+        };
+        check(&[
+            (&over("towline_sum(x)"), "1 3 6"),
+            (&over("array_agg(x)"), "{1} {1,2} {2,4}"),
+            (&over("bit_or(x)"), "1 3 6"),
+            (&over("bool_and(x > 1)"), "0 0 1"),
+            (&over("variance(x)"), "0.50000000000000000000 2.0000000000000000"),
+        ]);
+    }
+}
