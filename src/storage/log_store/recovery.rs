@@ -254,8 +254,11 @@ impl Note {
 
     /// Raises the note.
     pub(super) fn raise(&self, lsn: Lsn) -> Result<(), LogError> {
-        let place = self.turn.fetch_xor(1, Ordering::Relaxed);
-        self.write(place, lsn).map_err(io(&self.path, Op::NoteDurable))
+        // After a failure the same place again: the other one is whole.
+        let place = self.turn.load(Ordering::Relaxed);
+        self.write(place, lsn).map_err(io(&self.path, Op::NoteDurable))?;
+        self.turn.store(place ^ 1, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Lowers it, durably.
