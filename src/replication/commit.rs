@@ -1,0 +1,197 @@
+use std::collections::BTreeMap;
+
+use crate::cluster::NodeId;
+use crate::log::Lsn;
+
+/// Computes a leader's commit LSN from its own durability and its followers'
+/// acknowledgements, for one term.
+///
+/// ```text
+///            leader durable ──────────────┐
+///   n2 acks ──────────┐                   │      1 ack demanded:  commit = the further follower
+///   n3 acks ────┐     │                   │      2 acks demanded: commit = the nearer one
+///               ▼     ▼                   ▼
+///   log ──┬─────┴─────┴───────────────────┴────►
+///         └ end of the term-start frame: below it nothing is committed by counting
+/// ```
+///
+/// The log inherited from earlier terms is committed together with the term-start
+/// frame or not at all (P4, rule 4a): a count of holders says nothing about frames of
+/// an earlier term, which another leader could still cut.
+///
+/// Invariants:
+///
+/// * `commit` never decreases.
+/// * Unless it is what it was at the start: `term start ≤ commit ≤ durable`, and the
+///   demanded number of followers is durable at `commit`.
+#[derive(Debug)]
+pub struct CommitTracker {
+    /// Follower acknowledgements demanded: the k of the failover protocol.
+    acks: usize,
+    /// End of the term-start frame; `None` until it is appended.
+    term_start: Option<Lsn>,
+    /// The leader's own durable LSN.
+    durable: Lsn,
+    /// The last LSN that each follower reported durable in this term.
+    acked: BTreeMap<NodeId, Lsn>,
+    commit: Lsn,
+}
+
+impl CommitTracker {
+    /// Starts a term whose leader is durable up to `durable`, of which only the part
+    /// up to `commit` is known to be committed. Acks of earlier terms don't count.
+    pub fn new(
+        acks: usize,
+        followers: impl IntoIterator<Item = NodeId>,
+        durable: Lsn,
+        commit: Lsn,
+    ) -> Self {
+        let acked = followers.into_iter().map(|follower| (follower, Lsn(0))).collect();
+        Self { acks, term_start: None, durable, acked, commit: commit.min(durable) }
+    }
+
+    /// The commit LSN.
+    pub fn commit(&self) -> Lsn {
+        self.commit
+    }
+
+    /// What `follower` has acknowledged in this term.
+    pub fn acked(&self, follower: &NodeId) -> Option<Lsn> {
+        self.acked.get(follower).copied()
+    }
+
+    /// Notes where the term-start frame ends. Returns the commit LSN if it moved.
+    pub fn term_started(&mut self, end: Lsn) -> Option<Lsn> {
+        assert!(self.term_start.is_none_or(|known| known == end), "a second term-start frame");
+        self.term_start = Some(end);
+        self.advance()
+    }
+
+    /// Records a durable leader write. Returns the commit LSN if it moved.
+    pub fn leader_durable(&mut self, lsn: Lsn) -> Option<Lsn> {
+        // Reported by several tasks, in no order; only progress counts.
+        self.durable = self.durable.max(lsn);
+        self.advance()
+    }
+
+    /// Records a follower's ack of this term. Returns the commit LSN if it moved. An
+    /// ack of a node that is no member counts for nothing.
+    pub fn follower_durable(&mut self, follower: &NodeId, lsn: Lsn) -> Option<Lsn> {
+        let acked = self.acked.get_mut(follower)?;
+        *acked = (*acked).max(lsn);
+        self.advance()
+    }
+
+    /// A follower connected and told how far its log equals this one and is durable:
+    /// what it acknowledged before counts no further than that (rule 16a). Returns
+    /// what it had acknowledged beyond, which it must have lost.
+    pub fn follower_rejoined(&mut self, follower: &NodeId, lsn: Lsn) -> Option<Lsn> {
+        let acked = self.acked.get_mut(follower)?;
+        let lost = (*acked > lsn).then_some(*acked);
+        *acked = (*acked).min(lsn);
+        lost
+    }
+
+    fn advance(&mut self) -> Option<Lsn> {
+        let term_start = self.term_start?;
+        let replicated = match self.acks {
+            0 => self.durable,
+            acks => nth_highest(&self.acked, acks),
+        };
+        let commit = replicated.min(self.durable);
+        if commit < term_start || commit <= self.commit {
+            return None;
+        }
+        self.commit = commit;
+        self.check();
+        Some(commit)
+    }
+
+    fn check(&self) {
+        let holders = self.acked.values().filter(|&&lsn| lsn >= self.commit).count();
+        assert!(self.commit <= self.durable, "commit beyond the leader's own log");
+        assert!(self.term_start <= Some(self.commit), "commit below the term's start");
+        assert!(holders >= self.acks, "{} held by {holders} of {}", self.commit, self.acks);
+    }
+}
+
+/// The highest LSN that at least `n` followers hold; 0 if there are fewer.
+fn nth_highest(acked: &BTreeMap<NodeId, Lsn>, n: usize) -> Lsn {
+    let mut lsns: Vec<Lsn> = acked.values().copied().collect();
+    lsns.sort_unstable_by(|a, b| b.cmp(a));
+    lsns.get(n - 1).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+    use std::path::Path;
+
+    use test_each_file::test_each_path;
+
+    use super::*;
+
+    test_each_path! { in "tests/golden/replication/commit" => golden }
+
+    fn golden(path: &Path) {
+        goldenscript::run(&mut Runner::default(), path).expect("golden script failed");
+    }
+
+    #[derive(Default)]
+    struct Runner {
+        tracker: Option<CommitTracker>,
+    }
+
+    #[derive(goldenscript::Command)]
+    enum Command {
+        /// Starts a term with the given followers.
+        Track {
+            #[arg(key)]
+            acks: usize,
+            #[arg(key)]
+            durable: u64,
+            #[arg(key)]
+            commit: u64,
+            followers: Vec<String>,
+        },
+        /// The term-start frame ends here.
+        Start(u64),
+        /// Advances the leader's durable LSN.
+        Leader(u64),
+        /// A follower reports a durable LSN.
+        Ack(String, u64),
+        /// A follower connects with its log equal up to here.
+        Rejoin(String, u64),
+    }
+
+    impl goldenscript::Runner for Runner {
+        type Command = Command;
+
+        fn run(
+            &mut self,
+            command: &Command,
+            _: &goldenscript::Context,
+        ) -> Result<String, Box<dyn Error>> {
+            if let Command::Track { acks, durable, commit, followers } = command {
+                let followers: Result<Vec<NodeId>, _> =
+                    followers.iter().map(|name| name.parse()).collect();
+                let tracker = CommitTracker::new(*acks, followers?, Lsn(*durable), Lsn(*commit));
+                let commit = tracker.commit();
+                self.tracker = Some(tracker);
+                return Ok(format!("commit {}", commit.0));
+            }
+            let tracker = self.tracker.as_mut().ok_or("no tracker")?;
+            let moved = match command {
+                Command::Track { .. } => None,
+                Command::Start(lsn) => tracker.term_started(Lsn(*lsn)),
+                Command::Leader(lsn) => tracker.leader_durable(Lsn(*lsn)),
+                Command::Ack(name, lsn) => tracker.follower_durable(&name.parse()?, Lsn(*lsn)),
+                Command::Rejoin(name, lsn) => {
+                    let lost = tracker.follower_rejoined(&name.parse()?, Lsn(*lsn));
+                    return Ok(lost.map_or("-".into(), |lsn| format!("lost its ack of {}", lsn.0)));
+                }
+            };
+            Ok(moved.map_or("-".into(), |lsn| format!("commit → {}", lsn.0)))
+        }
+    }
+}

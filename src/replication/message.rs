@@ -1,0 +1,451 @@
+//! What a follower and its leader say to each other on a replication connection. One
+//! message a frame of the connection; pieces are those of [`crate::log::wire`].
+//!
+//! | tag | to     | message        | body                                                              |
+//! |-----|--------|----------------|-------------------------------------------------------------------|
+//! | 1   | leader | request        | u64 term, u64 end's term, u64 end's LSN, u64 hash at the end, u64 applied, bool wants a snapshot, term history |
+//! | 2   | leader | ack            | u64 term, u64 durable, u64 applied                                |
+//! | 16  | follower | start        | u64 term, u64 at, u64 commit                                      |
+//! | 17  | follower | append       | u64 term, u64 start, u64 commit, bytes of the log to the end      |
+//! | 18  | follower | heartbeat    | u64 term, u64 commit                                              |
+//! | 19  | follower | refused      | u64 term, text reason                                             |
+//! | 20  | follower | snapshot     | u64 term, u64 of-term, u64 of-LSN, text reason, varint count of files; each: u8 kind, u64 which, u64 length |
+//! | 21  | follower | piece        | varint file, u64 offset, u32 CRC32C of the bytes, bytes to the end |
+//! | 22  | follower | snapshot end | varint count of files; each: u64 XXH3 of its content              |
+//!
+//! ```text
+//!  follower                          leader
+//!     │ request ────────────────────────► compares histories
+//!     │ ◄──────────────────────── start  │ the follower's log up to `at` is the leader's:
+//!     │                                  │ it cuts what lies beyond
+//!     │ ◄─ append … append … heartbeat   │ bytes as they are written; not aligned to frames
+//!     │ ack … ack ──────────────────────►│ durable, and equal to the leader's log
+//!     │      or
+//!     │ ◄─ snapshot, piece …, snapshot end; then it connects anew
+//! ```
+//!
+//! Every message bears the term of the leadership it belongs to.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::log::wire::{Reader, WireError, put_bytes, put_varint};
+use crate::log::{LogEnd, Lsn, Term, TermHistory};
+
+/// Most bytes of the log in one append, and of a file in one piece.
+pub const BYTES_MAX: usize = 1 << 20;
+
+/// Most files in a snapshot.
+const FILES_MAX: usize = 1024;
+
+/// A follower's messages.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ToLeader {
+    /// The first: where it stands.
+    Request(Request),
+    Ack(Ack),
+}
+
+/// Where a follower stands.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Request {
+    /// The term in which it follows.
+    pub term: Term,
+    /// End of its log, which is durable.
+    pub end: LogEnd,
+    /// Running hash of its log there.
+    pub hash: u64,
+    /// What its databases contain.
+    pub applied: Lsn,
+    /// It wants a snapshot whatever its log is like.
+    pub reseed: bool,
+    pub history: TermHistory,
+}
+
+/// What a follower has done.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Ack {
+    pub term: Term,
+    /// Fsynced, and equal to the leader's log.
+    pub durable: Lsn,
+    pub applied: Lsn,
+}
+
+/// A leader's messages.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum ToFollower {
+    /// The follower's log is the leader's up to `at`; appends begin there.
+    Start {
+        term: Term,
+        at: Lsn,
+        commit: Lsn,
+    },
+    /// The log's bytes from `start` on.
+    Append {
+        term: Term,
+        start: Lsn,
+        commit: Lsn,
+        bytes: Bytes,
+    },
+    Heartbeat {
+        term: Term,
+        commit: Lsn,
+    },
+    /// It won't serve this follower now; its term.
+    Refused {
+        term: Term,
+        reason: String,
+    },
+    /// A snapshot follows.
+    Snapshot(Snapshot),
+    /// Bytes of the snapshot's file number `file`.
+    Piece {
+        file: usize,
+        offset: u64,
+        bytes: Bytes,
+    },
+    /// The snapshot is complete: the hash of each file.
+    SnapshotEnd {
+        hashes: Vec<u64>,
+    },
+}
+
+/// What a snapshot consists of.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Snapshot {
+    pub term: Term,
+    /// What its databases contain.
+    pub position: LogEnd,
+    /// Why it is sent, for people.
+    pub reason: String,
+    pub files: Vec<SnapshotFile>,
+}
+
+/// A file of a snapshot.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct SnapshotFile {
+    pub content: SnapshotContent,
+    /// Bytes.
+    pub length: u64,
+}
+
+/// What a file of a snapshot holds; its name is the receiver's affair.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum SnapshotContent {
+    /// The database with this number.
+    Database(u32),
+    /// The log from this segment's start up to the snapshot's position.
+    Segment(Lsn),
+}
+
+impl ToLeader {
+    pub fn encode(&self) -> BytesMut {
+        let mut out = BytesMut::new();
+        match self {
+            Self::Request(Request { term, end, hash, applied, reseed, history }) => {
+                out.put_u8(1);
+                for word in [term.0, end.term.0, end.lsn.0, *hash, applied.0] {
+                    out.put_u64_le(word);
+                }
+                out.put_u8(u8::from(*reseed));
+                history.encode(&mut out);
+            }
+            Self::Ack(Ack { term, durable, applied }) => {
+                out.put_u8(2);
+                for word in [term.0, durable.0, applied.0] {
+                    out.put_u64_le(word);
+                }
+            }
+        }
+        out
+    }
+
+    pub fn decode(frame: &[u8]) -> Result<Self, WireError> {
+        let mut reader = Reader::new(frame);
+        let message = match reader.u8()? {
+            1 => Self::Request(Request {
+                term: Term(reader.u64()?),
+                end: LogEnd { term: Term(reader.u64()?), lsn: Lsn(reader.u64()?) },
+                hash: reader.u64()?,
+                applied: Lsn(reader.u64()?),
+                reseed: reader.bool()?,
+                history: TermHistory::decode(&mut reader)?,
+            }),
+            2 => Self::Ack(Ack {
+                term: Term(reader.u64()?),
+                durable: Lsn(reader.u64()?),
+                applied: Lsn(reader.u64()?),
+            }),
+            _ => return Err(WireError::Malformed("message: unknown tag")),
+        };
+        reader.finish()?;
+        Ok(message)
+    }
+}
+
+/// The front of an append; the bytes follow, so that they need not be copied.
+pub fn append_front(term: Term, start: Lsn, commit: Lsn) -> [u8; 25] {
+    let mut front = [17; 25];
+    front[1..9].copy_from_slice(&term.0.to_le_bytes());
+    front[9..17].copy_from_slice(&start.0.to_le_bytes());
+    front[17..].copy_from_slice(&commit.0.to_le_bytes());
+    front
+}
+
+/// The front of a piece; the bytes follow.
+pub fn piece_front(file: usize, offset: u64, bytes: &[u8]) -> BytesMut {
+    let mut out = BytesMut::new();
+    out.put_u8(21);
+    put_varint(&mut out, file as u64);
+    out.put_u64_le(offset);
+    out.put_u32_le(crc32c::crc32c(bytes));
+    out
+}
+
+impl ToFollower {
+    pub fn encode(&self) -> BytesMut {
+        let mut out = BytesMut::new();
+        match self {
+            Self::Start { term, at, commit } => {
+                out.put_u8(16);
+                for word in [term.0, at.0, commit.0] {
+                    out.put_u64_le(word);
+                }
+            }
+            Self::Append { term, start, commit, bytes } => {
+                out.put_slice(&append_front(*term, *start, *commit));
+                out.put_slice(bytes);
+            }
+            Self::Heartbeat { term, commit } => {
+                out.put_u8(18);
+                out.put_u64_le(term.0);
+                out.put_u64_le(commit.0);
+            }
+            Self::Refused { term, reason } => {
+                out.put_u8(19);
+                out.put_u64_le(term.0);
+                put_bytes(&mut out, reason.as_bytes());
+            }
+            Self::Snapshot(Snapshot { term, position, reason, files }) => {
+                assert!(files.len() <= FILES_MAX, "a snapshot of {} files", files.len());
+                out.put_u8(20);
+                for word in [term.0, position.term.0, position.lsn.0] {
+                    out.put_u64_le(word);
+                }
+                put_bytes(&mut out, reason.as_bytes());
+                put_varint(&mut out, files.len() as u64);
+                for SnapshotFile { content, length } in files {
+                    let (kind, which) = match content {
+                        SnapshotContent::Database(number) => (0, u64::from(*number)),
+                        SnapshotContent::Segment(start) => (1, start.0),
+                    };
+                    out.put_u8(kind);
+                    out.put_u64_le(which);
+                    out.put_u64_le(*length);
+                }
+            }
+            Self::Piece { file, offset, bytes } => {
+                out = piece_front(*file, *offset, bytes);
+                out.put_slice(bytes);
+            }
+            Self::SnapshotEnd { hashes } => {
+                out.put_u8(22);
+                put_varint(&mut out, hashes.len() as u64);
+                for hash in hashes {
+                    out.put_u64_le(*hash);
+                }
+            }
+        }
+        out
+    }
+
+    pub fn decode(frame: &Bytes) -> Result<Self, WireError> {
+        let mut reader = Reader::new(frame);
+        let message = match reader.u8()? {
+            16 => Self::Start {
+                term: Term(reader.u64()?),
+                at: Lsn(reader.u64()?),
+                commit: Lsn(reader.u64()?),
+            },
+            17 => Self::Append {
+                term: Term(reader.u64()?),
+                start: Lsn(reader.u64()?),
+                commit: Lsn(reader.u64()?),
+                bytes: frame.slice_ref(reader.take_rest()),
+            },
+            18 => Self::Heartbeat { term: Term(reader.u64()?), commit: Lsn(reader.u64()?) },
+            19 => Self::Refused { term: Term(reader.u64()?), reason: reader.text()?.to_owned() },
+            20 => Self::Snapshot(Snapshot {
+                term: Term(reader.u64()?),
+                position: LogEnd { term: Term(reader.u64()?), lsn: Lsn(reader.u64()?) },
+                reason: reader.text()?.to_owned(),
+                files: decode_files(&mut reader)?,
+            }),
+            21 => {
+                let file = usize::try_from(reader.varint()?)
+                    .map_err(|_| WireError::Malformed("piece: file"))?;
+                let offset = reader.u64()?;
+                let checksum = reader.u32()?;
+                let bytes = frame.slice_ref(reader.take_rest());
+                if crc32c::crc32c(&bytes) != checksum {
+                    return Err(WireError::Malformed("piece: checksum"));
+                }
+                Self::Piece { file, offset, bytes }
+            }
+            22 => {
+                let count = reader.count(8)?;
+                let hashes = (0..count).map(|_| reader.u64()).collect::<Result<_, _>>()?;
+                Self::SnapshotEnd { hashes }
+            }
+            _ => return Err(WireError::Malformed("message: unknown tag")),
+        };
+        reader.finish()?;
+        Ok(message)
+    }
+}
+
+fn decode_files(reader: &mut Reader<'_>) -> Result<Vec<SnapshotFile>, WireError> {
+    let count = reader.count(17)?;
+    if count > FILES_MAX {
+        return Err(WireError::Malformed("snapshot: too many files"));
+    }
+    let file = |_| {
+        let (kind, which) = (reader.u8()?, reader.u64()?);
+        let content = match kind {
+            0 => SnapshotContent::Database(
+                u32::try_from(which).map_err(|_| WireError::Malformed("snapshot: database"))?,
+            ),
+            1 => SnapshotContent::Segment(Lsn(which)),
+            _ => return Err(WireError::Malformed("snapshot: kind of file")),
+        };
+        Ok(SnapshotFile { content, length: reader.u64()? })
+    };
+    (0..count).map(file).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn history() -> impl Strategy<Value = TermHistory> {
+        vec((1u64..9, 1u64..9), 0..5).prop_map(|steps| {
+            let mut history = TermHistory::default();
+            let (mut term, mut lsn) = (0, 0);
+            for (more, further) in steps {
+                (term, lsn) = (term + more, lsn + further);
+                history.push(Term(term), Lsn(lsn));
+            }
+            history
+        })
+    }
+
+    fn end() -> impl Strategy<Value = LogEnd> {
+        any::<(u64, u64)>().prop_map(|(term, lsn)| LogEnd { term: Term(term), lsn: Lsn(lsn) })
+    }
+
+    fn to_leader() -> impl Strategy<Value = ToLeader> {
+        prop_oneof![
+            (any::<(u64, u64, u64, bool)>(), end(), history()).prop_map(
+                |((term, hash, applied, reseed), end, history)| {
+                    let (term, applied) = (Term(term), Lsn(applied));
+                    ToLeader::Request(Request { term, end, hash, applied, reseed, history })
+                }
+            ),
+            any::<(u64, u64, u64)>().prop_map(|(term, durable, applied)| {
+                ToLeader::Ack(Ack {
+                    term: Term(term),
+                    durable: Lsn(durable),
+                    applied: Lsn(applied),
+                })
+            }),
+        ]
+    }
+
+    fn file() -> impl Strategy<Value = SnapshotFile> {
+        let content = prop_oneof![
+            any::<u32>().prop_map(SnapshotContent::Database),
+            any::<u64>().prop_map(|start| SnapshotContent::Segment(Lsn(start))),
+        ];
+        (content, any::<u64>()).prop_map(|(content, length)| SnapshotFile { content, length })
+    }
+
+    fn to_follower() -> impl Strategy<Value = ToFollower> {
+        let bytes = || vec(any::<u8>(), 0..50).prop_map(Bytes::from);
+        let words = any::<(u64, u64, u64)>;
+        prop_oneof![
+            words().prop_map(|(term, at, commit)| ToFollower::Start {
+                term: Term(term),
+                at: Lsn(at),
+                commit: Lsn(commit)
+            }),
+            (words(), bytes()).prop_map(|((term, start, commit), bytes)| ToFollower::Append {
+                term: Term(term),
+                start: Lsn(start),
+                commit: Lsn(commit),
+                bytes
+            }),
+            words().prop_map(|(term, commit, _)| ToFollower::Heartbeat {
+                term: Term(term),
+                commit: Lsn(commit)
+            }),
+            (any::<u64>(), ".{0,9}")
+                .prop_map(|(term, reason)| ToFollower::Refused { term: Term(term), reason }),
+            (any::<u64>(), end(), ".{0,9}", vec(file(), 0..4)).prop_map(
+                |(term, position, reason, files)| ToFollower::Snapshot(Snapshot {
+                    term: Term(term),
+                    position,
+                    reason,
+                    files
+                })
+            ),
+            (0usize..9, any::<u64>(), bytes())
+                .prop_map(|(file, offset, bytes)| ToFollower::Piece { file, offset, bytes }),
+            vec(any::<u64>(), 0..4).prop_map(|hashes| ToFollower::SnapshotEnd { hashes }),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn messages_survive(request in to_leader(), answer in to_follower()) {
+            prop_assert_eq!(ToLeader::decode(&request.encode()), Ok(request));
+            prop_assert_eq!(ToFollower::decode(&answer.encode().freeze()), Ok(answer));
+        }
+
+        #[test]
+        fn a_message_to_the_leader_has_one_length(message in to_leader(), cut in 0usize..200) {
+            let mut bytes = message.encode();
+            prop_assert!(ToLeader::decode(&bytes[..cut % bytes.len()]).is_err());
+            bytes.put_u8(0);
+            prop_assert!(ToLeader::decode(&bytes).is_err());
+        }
+
+        #[test]
+        fn a_message_to_a_follower_has_one_length(message in to_follower(), cut in 0usize..200) {
+            // An append is whatever follows its front.
+            prop_assume!(!matches!(message, ToFollower::Append { .. }));
+            let mut bytes = message.encode();
+            let short = bytes.clone().freeze().slice(..cut % bytes.len());
+            prop_assert!(ToFollower::decode(&short).is_err());
+            bytes.put_u8(0);
+            prop_assert!(ToFollower::decode(&bytes.freeze()).is_err());
+        }
+
+        #[test]
+        fn flipped_bits_and_other_bytes_are_at_most_an_error(
+            message in to_follower(),
+            at: usize,
+            bit in 0u8..8,
+            other in vec(any::<u8>(), 0..80),
+        ) {
+            let mut bytes = message.encode();
+            let at = at % bytes.len();
+            bytes[at] ^= 1 << bit;
+            let _ = ToLeader::decode(&bytes);
+            let _ = ToFollower::decode(&bytes.freeze());
+            let _ = ToLeader::decode(&other);
+            let _ = ToFollower::decode(&other.into());
+        }
+    }
+}
