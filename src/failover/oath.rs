@@ -69,6 +69,8 @@ pub enum OathInput {
     CaughtUp {
         term: Term,
     },
+    /// What it holds is being replaced by a snapshot (rule 16a).
+    Reseeding,
     /// The own term can't go on.
     Failed {
         term: Term,
@@ -235,6 +237,12 @@ impl Oath {
             OathInput::CaughtUp { term } => {
                 if term == self.bound.term && self.bound.unproven && self.leader().is_some() {
                     self.bound.unproven = false;
+                    out.push(OathCommand::Persist(self.bound));
+                }
+            }
+            OathInput::Reseeding => {
+                if !self.bound.unproven && self.role() == Role::Follower {
+                    self.bound.unproven = true;
                     out.push(OathCommand::Persist(self.bound));
                 }
             }

@@ -25,14 +25,14 @@
 
 use bytes::{BufMut, BytesMut};
 
-use super::frame::{self, FRAME_MAX, FrameError, FrameKind, HEADER_LEN, Header};
+use super::frame::{self, FrameError, FrameKind, HEADER_LEN, Header};
 use super::wire::{Reader, WireError};
 use super::{LogEnd, Lsn, Term, TermHistory};
 
 const SEGMENT_ID: &[u8; 16] = b"towline segment\n";
 
-/// Largest capacity of a segment: one that holds the longest frame.
-const CAPACITY_MAX: u64 = 2 * FRAME_MAX as u64;
+/// Largest capacity of a segment, bytes.
+const CAPACITY_MAX: u64 = 2 << 30;
 
 /// A log up to its end: all that decides which bytes may follow.
 ///

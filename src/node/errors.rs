@@ -179,15 +179,18 @@ fn not_null(message: &str) -> SqlError {
                 ..SqlError::new(SqlState::NOT_NULL_VIOLATION, text)
             }
         }
-        None => SqlError::new(SqlState::NOT_NULL_VIOLATION, "null value violates not-null constraint"),
+        None => {
+            SqlError::new(SqlState::NOT_NULL_VIOLATION, "null value violates not-null constraint")
+        }
     }
 }
 
 fn check(message: &str, catalog: &Catalog) -> SqlError {
     let name = message.split_once("failed: ").map_or("", |(_, name)| name);
-    let owner = catalog.relations.values().find(|relation| {
-        relation.constraints.iter().any(|constraint| constraint.name == name)
-    });
+    let owner = catalog
+        .relations
+        .values()
+        .find(|relation| relation.constraints.iter().any(|constraint| constraint.name == name));
     let text = match owner {
         Some(relation) => format!(
             "new row for relation \"{}\" violates check constraint \"{name}\"",
@@ -349,7 +352,10 @@ fn statement(message: &str) -> SqlError {
         );
     }
     if let Some(rest) = after("no such index: ") {
-        return SqlError::new(SqlState::UNDEFINED_OBJECT, format!("index \"{rest}\" does not exist"));
+        return SqlError::new(
+            SqlState::UNDEFINED_OBJECT,
+            format!("index \"{rest}\" does not exist"),
+        );
     }
     if message == "integer overflow" {
         return SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "bigint out of range");
@@ -357,7 +363,8 @@ fn statement(message: &str) -> SqlError {
     if message.starts_with("cannot store ") || message == "datatype mismatch" {
         return SqlError::new(SqlState::DATATYPE_MISMATCH, message);
     }
-    if message.contains("too many") || message.contains("too big") || message.contains("too large") {
+    if message.contains("too many") || message.contains("too big") || message.contains("too large")
+    {
         return SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, message);
     }
     if message.starts_with("not authorized") {

@@ -149,10 +149,8 @@ fn run_statements(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> 
         let rows = (index == last).then_some(&mut ran.rows);
         let used = run_one(sqlite, work, &step.text, rows)?;
         ran.count = sqlite.changes();
-        ran.registers = Registers {
-            last_insert_rowid: sqlite.last_insert_rowid(),
-            changes: ran.count,
-        };
+        ran.registers =
+            Registers { last_insert_rowid: sqlite.last_insert_rowid(), changes: ran.count };
         let drawn = sqlite.drawn_context();
         if !drawn.sequences.is_empty() {
             ran.drawn = Some(sqlite.drawn_sequences());

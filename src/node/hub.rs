@@ -74,6 +74,9 @@ pub struct Hub {
     /// nothing and serves no reads until a snapshot replaces its databases. Written
     /// by the writer, heeded by `replicate`.
     pub quarantine: watch::Sender<Option<Lsn>>,
+    /// How often, since its start, this node began to replace what it holds by a
+    /// snapshot: `control` marks it as unproven. Written by `replicate::follow`.
+    pub reseeding: watch::Sender<u64>,
     /// Why this node does not serve or follow, for `status`; empty when all is well.
     pub reason: watch::Sender<String>,
 }
@@ -107,6 +110,7 @@ impl Hub {
             resting: watch::Sender::new(false),
             failed: watch::Sender::new(None),
             quarantine: watch::Sender::new(None),
+            reseeding: watch::Sender::new(0),
             reason: watch::Sender::new(String::new()),
         }
     }

@@ -51,7 +51,13 @@ fn type_size(oid: Oid) -> i16 {
     match oid {
         Oid::BOOL | Oid::CHAR => 1,
         Oid::INT2 => 2,
-        Oid::INT4 | Oid::FLOAT4 | Oid::OID | Oid::DATE | Oid::REGCLASS | Oid::REGTYPE | Oid::VOID => 4,
+        Oid::INT4
+        | Oid::FLOAT4
+        | Oid::OID
+        | Oid::DATE
+        | Oid::REGCLASS
+        | Oid::REGTYPE
+        | Oid::VOID => 4,
         Oid::INT8 | Oid::FLOAT8 | Oid::TIME | Oid::TIMESTAMP | Oid::TIMESTAMPTZ => 8,
         Oid::TIMETZ => 12,
         Oid::INTERVAL | Oid::UUID => 16,

@@ -43,6 +43,8 @@ pub(super) struct Service {
     handovers: Vec<oneshot::Sender<bool>>,
     /// Which member is asked next who leads.
     turn: usize,
+    /// How many re-seedings the oath knows of.
+    reseedings: u64,
     /// Why the own term ended, for the monitor.
     failure: String,
 }
@@ -96,6 +98,7 @@ impl Service {
             cluster: config.cluster.clone(),
             freeze: None,
             handovers: Vec::new(),
+            reseedings: 0,
             turn: 0,
             failure: String::new(),
             hub,
@@ -121,6 +124,7 @@ impl Service {
         let mut term_start = hub.term_start.subscribe();
         let mut caught_up = hub.caught_up.subscribe();
         let mut resting = hub.resting.subscribe();
+        let mut reseeding = hub.reseeding.subscribe();
         let mut failed = hub.failed.subscribe();
         loop {
             // The commit LSN moves with every write: it is of interest only sometimes.
@@ -136,6 +140,7 @@ impl Service {
                 Ok(()) = commit.changed(), if opening || freezing => Wake::Hub,
                 Ok(()) = caught_up.changed() => Wake::Hub,
                 Ok(()) = resting.changed() => Wake::Hub,
+                Ok(()) = reseeding.changed() => Wake::Hub,
                 () = hub.leader_lost() => Wake::LeaderLost,
                 Some(request) = requests.recv() => Wake::Request(request),
                 () = tokio::time::sleep_until(timer), if opening || self.freeze.is_some() => Wake::Timer,
@@ -198,6 +203,11 @@ impl Service {
             && *self.hub.commit.borrow() >= start_end
         {
             self.step(OathInput::TermStartCommitted { term }).await?;
+        }
+        let reseeding = *self.hub.reseeding.borrow();
+        if reseeding > self.reseedings {
+            self.reseedings = reseeding;
+            self.step(OathInput::Reseeding).await?;
         }
         let caught_up = *self.hub.caught_up.borrow();
         if self.oath.bound().unproven && caught_up == term {

@@ -256,10 +256,9 @@ fn recode(message: &[u8], encoder: &mut Encoder, out: &mut BytesMut) -> Result<(
 
 fn copy_failed(message: &RawMessage) -> SqlError {
     match message.decode() {
-        Ok(Message::CopyFail(cause)) => SqlError::new(
-            SqlState::QUERY_CANCELED,
-            format!("COPY from stdin failed: {cause}"),
-        ),
+        Ok(Message::CopyFail(cause)) => {
+            SqlError::new(SqlState::QUERY_CANCELED, format!("COPY from stdin failed: {cause}"))
+        }
         Ok(_) => SqlError::new(SqlState::PROTOCOL_VIOLATION, "COPY from stdin failed"),
         Err(error) => error,
     }

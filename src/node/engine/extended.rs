@@ -50,7 +50,9 @@ impl EngineSession {
                 Ok(())
             }
             Message::Flush | Message::Terminate => Ok(()),
-            Message::FunctionCall(_) => Err(SqlError::unsupported("the function call protocol").into()),
+            Message::FunctionCall(_) => {
+                Err(SqlError::unsupported("the function call protocol").into())
+            }
             _ => Err(SqlError::fatal(SqlState::PROTOCOL_VIOLATION, "unexpected message").into()),
         }
     }
@@ -110,7 +112,9 @@ impl EngineSession {
     /// The plan of a prepared statement, translated again if the schema has changed.
     pub(super) async fn prepared(&mut self, name: &str) -> Result<Arc<Plan>, Stop> {
         let Some(prepared) = self.statements.get(name) else {
-            let what = if name.is_empty() { "unnamed prepared statement".to_owned() } else {
+            let what = if name.is_empty() {
+                "unnamed prepared statement".to_owned()
+            } else {
                 format!("prepared statement \"{name}\"")
             };
             return Err(SqlError::new(
@@ -173,8 +177,7 @@ impl EngineSession {
                 }
             });
         }
-        let format =
-            RowFormat { formats: result_formats, display: self.settings.display.clone() };
+        let format = RowFormat { formats: result_formats, display: self.settings.display.clone() };
         let portal = Portal {
             plan,
             params: values,

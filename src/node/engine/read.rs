@@ -90,11 +90,8 @@ impl EngineSession {
         };
         let now_us = loan.now_us();
         let work = Work { plan, params, format, limits: &limits, now_us, registers };
-        let mut ran = if quick {
-            loan.run(&work)?
-        } else {
-            tokio::task::block_in_place(|| loan.run(&work))?
-        };
+        let mut ran =
+            if quick { loan.run(&work)? } else { tokio::task::block_in_place(|| loan.run(&work))? };
         self.registers = ran.registers;
         self.note_drawn(ran.drawn.take());
         Ok(ran)

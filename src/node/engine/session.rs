@@ -479,9 +479,8 @@ impl EngineSession {
 
 /// Cuts the next message off. The router sends whole messages only.
 fn next_message(messages: &mut Bytes) -> Result<Option<RawMessage>, Stop> {
-    let broken = || {
-        Stop::Sql(SqlError::fatal(SqlState::PROTOCOL_VIOLATION, "a message is cut off"))
-    };
+    let broken =
+        || Stop::Sql(SqlError::fatal(SqlState::PROTOCOL_VIOLATION, "a message is cut off"));
     if messages.is_empty() {
         return Ok(None);
     }

@@ -56,9 +56,8 @@ const LEVELS: &[&str] = &[
     "debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "info", "warning", "error",
     "fatal", "panic",
 ];
-const COMMITS: &[&str] = &[
-    "off", "local", "remote_write", "on", "remote_apply", "true", "false", "yes", "no", "1", "0",
-];
+const COMMITS: &[&str] =
+    &["off", "local", "remote_write", "on", "remote_apply", "true", "false", "yes", "no", "1", "0"];
 
 /// All settings, in order of name. Those without an effect are kept because clients
 /// set them and read them back.
@@ -401,10 +400,9 @@ fn check(name: &str, value: &str) -> Result<String, SqlError> {
             if choices.contains(&wanted.as_str()) { Ok(wanted) } else { Err(invalid()) }
         }
         Kind::Text => text(name, value, invalid),
-        Kind::ReadOnly => Err(SqlError::new(
-            SqlState("55P02"),
-            format!("parameter \"{name}\" cannot be changed"),
-        )),
+        Kind::ReadOnly => {
+            Err(SqlError::new(SqlState("55P02"), format!("parameter \"{name}\" cannot be changed")))
+        }
     }
 }
 
@@ -421,7 +419,8 @@ fn text(name: &str, value: &str, invalid: impl Fn() -> SqlError) -> Result<Strin
         "datestyle" => {
             let plain = value.to_ascii_lowercase();
             let parts = plain.split(',').map(str::trim);
-            let known = |part: &str| matches!(part, "iso" | "mdy" | "us" | "noneuropean" | "default");
+            let known =
+                |part: &str| matches!(part, "iso" | "mdy" | "us" | "noneuropean" | "default");
             if parts.into_iter().all(known) {
                 Ok("ISO, MDY".to_owned())
             } else {

@@ -292,9 +292,7 @@ impl EngineSession {
         let loan = self.open.as_ref().and_then(|open| open.loan.as_ref());
         if let Some(Err(revoked)) = loan.map(Loan::take) {
             return Err(match revoked {
-                Revoked::Ended if self.leading_term().is_err() => {
-                    Revoked::Ended.error().into()
-                }
+                Revoked::Ended if self.leading_term().is_err() => Revoked::Ended.error().into(),
                 revoked => revoked.error().into(),
             });
         }
@@ -338,4 +336,3 @@ impl Open {
         })
     }
 }
-

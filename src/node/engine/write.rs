@@ -39,9 +39,9 @@ impl EngineSession {
             self.saw(done.position);
             self.registers = done.registers;
             self.note_drawn(done.drawn);
-            let tag = done.recorded_tag.unwrap_or_else(|| {
-                command_tag(&plan.translated.tag, done.count, done.rows.count)
-            });
+            let tag = done
+                .recorded_tag
+                .unwrap_or_else(|| command_tag(&plan.translated.tag, done.count, done.rows.count));
             return Ok(Written { rows: CompleteRows::new(done.rows)?, tag });
         }
         self.open(false, None, None);
@@ -71,11 +71,7 @@ impl EngineSession {
             durability: self.settings.durability(),
             limits: limits.clone(),
             lock_deadline,
-            environment: if plan.needs_environment {
-                self.environment()
-            } else {
-                Arc::default()
-            },
+            environment: if plan.needs_environment { self.environment() } else { Arc::default() },
             registers: self.registers,
             claim: Arc::clone(&claim),
             begun: false,
@@ -135,4 +131,3 @@ fn verb(tag: &Tag) -> &'static str {
         Tag::Select | Tag::Fetch | Tag::Move => "SELECT FOR UPDATE",
     }
 }
-

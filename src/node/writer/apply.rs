@@ -143,8 +143,7 @@ impl Writer {
                     if !sqlite.in_transaction() {
                         return Err(ApplyError::Quarantined);
                     }
-                    sqlite
-                        .execute_batch("ROLLBACK TO towline_frame; RELEASE towline_frame")?;
+                    sqlite.execute_batch("ROLLBACK TO towline_frame; RELEASE towline_frame")?;
                     differs = Some((span, cause));
                     break;
                 }

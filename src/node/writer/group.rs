@@ -215,12 +215,7 @@ impl Writer {
     }
 
     /// Commits the open transaction, whose frames are committed in the log up to `end`.
-    pub(super) fn commit(
-        &mut self,
-        term: Term,
-        end: Lsn,
-        entries: &[Entry],
-    ) -> Result<(), Ended> {
+    pub(super) fn commit(&mut self, term: Term, end: Lsn, entries: &[Entry]) -> Result<(), Ended> {
         let sqlite = self.sqlite();
         let committed = (|| {
             for entry in entries {
@@ -283,9 +278,9 @@ fn run_member(
     if !statements.is_empty() {
         let mut schema = SchemaChanges::default();
         statements.iter().for_each(|statement| schema.note(statement));
-        schema.add_effect(sqlite).map_err(|error| {
-            Undone(SqlError::new(SqlState::INTERNAL_ERROR, error.message))
-        })?;
+        schema
+            .add_effect(sqlite)
+            .map_err(|error| Undone(SqlError::new(SqlState::INTERNAL_ERROR, error.message)))?;
         let outcome = unit.token.map(|_| Outcome {
             tag: command_tag(&unit.plan.translated.tag, count, rows.count),
             reply: rows.small(outcome::REPLY_MAX).map(<[u8]>::to_vec),
@@ -348,14 +343,17 @@ fn recorded(
                 position,
                 recorded_tag: Some(outcome.tag),
             }),
-            None => Err(unknown("the transaction was committed; its result is no longer held").into()),
+            None => {
+                Err(unknown("the transaction was committed; its result is no longer held").into())
+            }
         }),
         Ok(Recorded::Later) => {
             Some(Err(unknown("the transaction's outcome is no longer held").into()))
         }
-        Ok(Recorded::Nothing) if unit.lookup => {
-            Some(Err(unknown("the transaction was not committed, or its outcome is no longer held").into()))
-        }
+        Ok(Recorded::Nothing) if unit.lookup => Some(Err(unknown(
+            "the transaction was not committed, or its outcome is no longer held",
+        )
+        .into())),
         Ok(Recorded::Nothing) => None,
         Err(error) => Some(Err(SqlError::new(SqlState::INTERNAL_ERROR, error.message).into())),
     }
@@ -431,9 +429,8 @@ fn restore_reservations(sqlite: &mut Sqlite, entries: &[Entry]) -> Result<(), Un
     for entry in entries {
         if let Entry::SequenceReservation { name, last, .. } = entry {
             let reservation = Reservation { name: name.clone(), last: *last };
-            sequence::apply(sqlite, &reservation).map_err(|error| {
-                Undone(SqlError::new(SqlState::INTERNAL_ERROR, error.message))
-            })?;
+            sequence::apply(sqlite, &reservation)
+                .map_err(|error| Undone(SqlError::new(SqlState::INTERNAL_ERROR, error.message)))?;
         }
     }
     Ok(())

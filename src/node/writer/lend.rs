@@ -105,17 +105,13 @@ impl Writer {
         }
     }
 
-    fn commit_loan(
-        &mut self,
-        term: Term,
-        commit: Commit,
-        left: Left,
-    ) -> Result<(), Ended> {
+    fn commit_loan(&mut self, term: Term, commit: Commit, left: Left) -> Result<(), Ended> {
         let Commit { transcript, token, outcome, durability, reply } = commit;
         let whole = execute::check_deferred(self.sqlite()).and_then(|()| {
-            transcript.schema_changes().add_effect(self.sqlite()).map_err(|error| {
-                SqlError::new(SqlState::INTERNAL_ERROR, error.message)
-            })
+            transcript
+                .schema_changes()
+                .add_effect(self.sqlite())
+                .map_err(|error| SqlError::new(SqlState::INTERNAL_ERROR, error.message))
         });
         if let Err(error) = whole {
             let result = self.void_loan(term, &left);
@@ -123,8 +119,7 @@ impl Writer {
             return result;
         }
         let changed = !transcript.is_empty();
-        let mut entries: Vec<Entry> =
-            left.reservations.iter().map(|r| r.entry(DATABASE)).collect();
+        let mut entries: Vec<Entry> = left.reservations.iter().map(|r| r.entry(DATABASE)).collect();
         if changed {
             entries.push(Entry::Transaction(Transaction {
                 id: left.parts,
@@ -202,8 +197,7 @@ impl Writer {
             return Err(Ended::Unknown);
         }
         sqlite.effect_reset();
-        let mut entries: Vec<Entry> =
-            left.reservations.iter().map(|r| r.entry(DATABASE)).collect();
+        let mut entries: Vec<Entry> = left.reservations.iter().map(|r| r.entry(DATABASE)).collect();
         if left.parts != 0 {
             entries.push(Entry::Abort { id: left.parts });
         }

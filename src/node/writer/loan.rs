@@ -195,9 +195,9 @@ const SAVEPOINT_NAME: &str = "towline_s";
 
 /// Whether a logged statement makes, releases or undoes to a savepoint.
 pub fn is_savepoint(text: &str) -> bool {
-    ["SAVEPOINT ", "RELEASE ", "ROLLBACK TO "].iter().any(|verb| {
-        text.strip_prefix(verb).is_some_and(|name| name.starts_with(SAVEPOINT_NAME))
-    })
+    ["SAVEPOINT ", "RELEASE ", "ROLLBACK TO "]
+        .iter()
+        .any(|verb| text.strip_prefix(verb).is_some_and(|name| name.starts_with(SAVEPOINT_NAME)))
 }
 
 impl Loan {
@@ -306,11 +306,7 @@ impl Loan {
     /// Runs a one-statement plan once for each row of `params` (as many as the text has
     /// parameters make a row), all in one context, and notes it down as one statement.
     /// `Err` names the row at fault, from 0.
-    pub fn run_rows(
-        &mut self,
-        work: &Work<'_>,
-        rows: usize,
-    ) -> Result<(), (usize, UnitError)> {
+    pub fn run_rows(&mut self, work: &Work<'_>, rows: usize) -> Result<(), (usize, UnitError)> {
         let mut taken = self.take().map_err(|revoked| (0, revoked.error().into()))?;
         work.limits.set(&mut taken);
         let ran = self.run_rows_taken(&mut taken, work, rows);
@@ -359,11 +355,7 @@ impl Loan {
     }
 
     /// Extends the range of a sequence.
-    fn reserve(
-        &self,
-        sqlite: &mut Sqlite,
-        name: &str,
-    ) -> Result<(), SqlError> {
+    fn reserve(&self, sqlite: &mut Sqlite, name: &str) -> Result<(), SqlError> {
         let before = sqlite.sequence_ranges().get(name).copied();
         let reservation = sequence::reserve(sqlite, name, before)?;
         let reservations = &mut self.shared.slot().left.reservations;
@@ -557,14 +549,12 @@ pub(super) enum Look {
 impl Lender {
     /// Waits for the loan's end, at most for `patience`.
     pub(super) fn look(&self, patience: Duration) -> Look {
-        let settled = |slot: &Slot| {
-            slot.sqlite.is_some() && (slot.asked.is_some() || slot.revoked.is_some())
-        };
-        let waited = self.shared.changed.wait_timeout_while(
-            self.shared.slot(),
-            patience,
-            |slot| !settled(slot),
-        );
+        let settled =
+            |slot: &Slot| slot.sqlite.is_some() && (slot.asked.is_some() || slot.revoked.is_some());
+        let waited = self
+            .shared
+            .changed
+            .wait_timeout_while(self.shared.slot(), patience, |slot| !settled(slot));
         let mut slot = waited.unwrap_or_else(PoisonError::into_inner).0;
         if slot.sqlite.is_none() {
             return Look::Running;

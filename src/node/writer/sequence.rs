@@ -49,11 +49,8 @@ pub fn reserve(
         SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
     })?;
     let (next, last) = plan(&held, before).ok_or_else(|| {
-        let (bound, edge) = if held.increment > 0 {
-            ("maximum", held.max)
-        } else {
-            ("minimum", held.min)
-        };
+        let (bound, edge) =
+            if held.increment > 0 { ("maximum", held.max) } else { ("minimum", held.min) };
         SqlError::new(
             SqlState("2200H"),
             format!("nextval: reached {bound} value of sequence \"{name}\" ({edge})"),
@@ -103,8 +100,7 @@ fn plan(held: &Held, before: Option<(i64, i64)>) -> Option<(i64, i64)> {
 /// has a frame of its own.
 pub fn apply(sqlite: &mut Sqlite, reservation: &Reservation) -> Result<(), SqliteError> {
     let mark = sqlite.effect_mark();
-    let mut update =
-        sqlite.prepare("UPDATE towline_sequence SET reserved = ?1 WHERE name = ?2")?;
+    let mut update = sqlite.prepare("UPDATE towline_sequence SET reserved = ?1 WHERE name = ?2")?;
     update.bind_all(&[Value::Integer(reservation.last), Value::Text(reservation.name.clone())])?;
     while update.step()? {}
     update.reset();

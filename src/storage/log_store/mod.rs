@@ -209,6 +209,11 @@ impl LogStore {
         self.chain.end()
     }
 
+    /// Up to where the log is synced.
+    pub fn durable(&self) -> Lsn {
+        self.shared.state().durable
+    }
+
     /// Running hash of the log up to its end.
     pub fn hash(&self) -> u64 {
         self.chain.hash

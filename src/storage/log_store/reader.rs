@@ -161,7 +161,10 @@ impl LogReader {
         if lsn == Lsn(0) {
             return Ok(Chain::default());
         }
-        let start = self.segment_start(lsn)?;
+        let start = match self.segment_start(lsn) {
+            Err(_) if lsn == self.first() => lsn,
+            start => start?,
+        };
         let mut bytes = self.read(start, READ_AHEAD)?;
         let damaged = |at, error| self.damaged(at, &error);
         let mut chain = Chain::before_segment(&bytes).map_err(|error| damaged(start, error))?;

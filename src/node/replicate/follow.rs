@@ -1,0 +1,400 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{Replication, StreamError, lock, publish};
+use crate::cluster::{NodeId, Role};
+use crate::log::frame::{FrameError, Header};
+use crate::log::{Lsn, Term};
+use crate::net::{FrameReader, FrameStream, FrameWriter, dial};
+use crate::node::{Leadership, boottime_ns};
+use crate::replication::message::{Ack, Request, ToFollower, ToLeader};
+use crate::storage::log_store::{LogError, LogSync};
+
+/// Pause before the leader is dialled again.
+const RETRY: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(1);
+
+/// Appended and not synced at most: what arrived meanwhile is synced together.
+const UNSYNCED_MAX: usize = 8 << 20;
+
+/// Least time between two acks that only tell what was applied.
+const APPLIED_ACK: Duration = Duration::from_millis(5);
+
+/// A stream from the leader, in order.
+struct Stream<'a> {
+    replication: &'a Replication,
+    term: Term,
+    sync: LogSync,
+    appends: FrameReader,
+    acks: FrameWriter,
+    /// The front of a frame whose rest has not arrived.
+    partial: BytesMut,
+    /// The commit LSN told last.
+    told: Lsn,
+    /// What the last ack said.
+    acked: (Lsn, Lsn),
+    last_ack: Instant,
+}
+
+impl Replication {
+    /// Starts the thread that follows, whenever another node leads, until shutdown.
+    ///
+    /// A thread of its own, with its own event loop: its syncs block nobody, and
+    /// between bytes that arrive and their ack lies no hand-over to another task.
+    /// `broken` is told if the log is of no use any more.
+    pub(super) fn follow(
+        self: Arc<Self>,
+        shutdown: CancellationToken,
+        broken: oneshot::Sender<LogError>,
+    ) -> std::thread::JoinHandle<()> {
+        let run = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            match runtime {
+                Ok(runtime) => runtime.block_on(async {
+                    tokio::select! {
+                        () = shutdown.cancelled() => {}
+                        error = self.follow_leaders() => {
+                            let _ = broken.send(error);
+                        }
+                    }
+                }),
+                Err(error) => tracing::error!(%error, "cannot start the follower's event loop"),
+            }
+        };
+        std::thread::Builder::new()
+            .name("follow".to_owned())
+            .spawn(run)
+            .expect("a thread can be started")
+    }
+
+    /// Returns only if the log is of no use any more.
+    async fn follow_leaders(&self) -> LogError {
+        let mut leadership = self.hub.leadership.subscribe();
+        let mut failures = 0;
+        loop {
+            let now = leadership.borrow_and_update().clone();
+            let Some(leader) = followed(&now, &self.hub.me) else {
+                failures = 0;
+                // The sender lives as long as the hub that is borrowed here.
+                let _ = leadership.changed().await;
+                continue;
+            };
+            self.hub.forget_leader();
+            let ended = tokio::select! {
+                ended = self.follow_leader(now.term, &leader) => ended,
+                _ = leadership.wait_for(|next| *next != now) => {
+                    failures = 0;
+                    continue;
+                }
+            };
+            match ended {
+                Err(StreamError::Reseeded) => failures = 0,
+                Err(StreamError::Log(error)) if is_final(&error) => {
+                    return error;
+                }
+                Err(error) => {
+                    // Said once, then only when it is something else or lasts.
+                    if failures % 20 == 0 {
+                        tracing::warn!(term = %now.term, %leader, %error, "not following");
+                    }
+                    failures += 1;
+                }
+                Ok(()) => failures = 0,
+            }
+            if self.hub.leader_seen_ns().is_some() {
+                self.hub.lost_leader();
+            }
+            let pause = (RETRY * (failures.min(20) + 1)).min(RETRY_MAX);
+            tokio::select! {
+                () = sleep(pause) => {}
+                _ = leadership.wait_for(|next| *next != now) => {}
+            }
+        }
+    }
+
+    /// Follows one leader until the connection ends or a snapshot is installed.
+    async fn follow_leader(&self, term: Term, leader: &NodeId) -> Result<(), StreamError> {
+        let member = self.hub.members.iter().find(|member| member.name == *leader);
+        let member = member.ok_or_else(|| {
+            StreamError::Refused(format!("{leader}, which leads, is no member"))
+        })?;
+        let request = self.request(term)?;
+        let hello = self.hello();
+        let patience = self.silence_max();
+        let (mut stream, _) =
+            dial(&member.peer, &self.tls, Some(leader.as_str()), &hello, patience).await?;
+        stream.send(&ToLeader::Request(request.clone()).encode()).await?;
+        let answer = timeout(patience, stream.recv())
+            .await
+            .map_err(|_| StreamError::Silent(patience))??
+            .ok_or(StreamError::Closed)?;
+        self.hub.saw_leader(boottime_ns());
+        match decode(&answer)? {
+            ToFollower::Start { term: said, at, commit } if said == term => {
+                self.join(&request, at, commit)?;
+                tracing::info!(%term, %leader, at = %at, "following");
+                self.stream(stream, term, commit).await
+            }
+            ToFollower::Snapshot(snapshot) if snapshot.term == term => {
+                self.receive_snapshot(stream, &request, snapshot).await
+            }
+            ToFollower::Refused { reason, .. } => Err(StreamError::Refused(reason)),
+            _ => Err(StreamError::Protocol("no answer to the request".to_owned())),
+        }
+    }
+
+    /// Where this node stands. All of its log is durable then.
+    fn request(&self, term: Term) -> Result<Request, StreamError> {
+        let syncer = lock(&self.log).syncer();
+        syncer.sync()?;
+        let log = lock(&self.log);
+        self.publish_log(&log);
+        // Not only what is applied, but all that may still come to be on what is
+        // known now; nothing raises that before the answer.
+        let recorded = lock(&self.control).get().commit.min(log.durable());
+        let applied = (*self.hub.applied.borrow()).max(self.hub.apply_bound()).max(recorded);
+        Ok(Request {
+            term,
+            end: log.end(),
+            hash: log.hash(),
+            applied,
+            reseed: self.hub.quarantine.borrow().is_some(),
+            history: log.history().clone(),
+        })
+    }
+
+    /// The log is the leader's up to `at`: what lies beyond is saved and cut.
+    fn join(&self, request: &Request, at: Lsn, commit: Lsn) -> Result<(), StreamError> {
+        if at > request.end.lsn || at < request.applied {
+            let cause = format!("told to cut at {at}, the log ends at {}", request.end);
+            return Err(StreamError::Protocol(cause));
+        }
+        if at < request.end.lsn {
+            self.save_diverged(at)?;
+            let mut log = lock(&self.log);
+            self.check_follows(request.term)?;
+            // All that bounds what is applied goes first, then the bytes.
+            self.hub.verified.send_if_modified(|held| lower(held, at));
+            self.hub.commit.send_if_modified(|held| lower(held, at));
+            log.cut(at)?;
+            self.publish_log(&log);
+            tracing::warn!(term = %request.term, from = %at, to = %request.end, rule = "23",
+                "the log's diverged end was saved and cut");
+        }
+        self.check_follows(request.term)?;
+        publish(&self.hub.verified, at);
+        self.raise_commit(commit, at);
+        Ok(())
+    }
+
+    /// Takes what the leader sends until the connection ends.
+    async fn stream(
+        &self,
+        stream: FrameStream,
+        term: Term,
+        commit: Lsn,
+    ) -> Result<(), StreamError> {
+        let (appends, acks) = stream.split();
+        let mut stream = Stream {
+            replication: self,
+            term,
+            sync: lock(&self.log).syncer(),
+            appends,
+            acks,
+            partial: BytesMut::new(),
+            told: commit,
+            acked: (Lsn(0), Lsn(0)),
+            last_ack: Instant::now(),
+        };
+        let mut applied = self.hub.applied.subscribe();
+        let mut quarantine = self.hub.quarantine.subscribe();
+        let mut heartbeat = tokio::time::interval(self.timing.heartbeat);
+        heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let silence_max = self.silence_max();
+        let mut heard = Instant::now();
+        stream.settle().await?;
+        loop {
+            tokio::select! {
+                biased;
+                frame = stream.appends.recv() => {
+                    let frame = frame?.ok_or(StreamError::Closed)?;
+                    heard = Instant::now();
+                    self.hub.saw_leader(boottime_ns());
+                    stream.take(frame).await?;
+                }
+                // Not at every step of the applier: a wake-up costs more than it tells.
+                () = sleep(APPLIED_ACK), if stream.last_ack.elapsed() < APPLIED_ACK => {}
+                _ = applied.changed(), if stream.last_ack.elapsed() >= APPLIED_ACK => {
+                    stream.maybe_ack(false).await?;
+                }
+                _ = heartbeat.tick() => {
+                    if heard.elapsed() > silence_max {
+                        return Err(StreamError::Silent(silence_max));
+                    }
+                    stream.maybe_ack(true).await?;
+                }
+                _ = quarantine.wait_for(Option::is_some) => {
+                    // It comes back at once and asks for a snapshot.
+                    return Err(StreamError::Refused("this node is quarantined".to_owned()));
+                }
+            }
+        }
+    }
+
+    /// What the leader told as committed, as far as this log reaches: never beyond
+    /// its end, or frames of a later leadership would count before they are.
+    pub(super) fn raise_commit(&self, told: Lsn, end: Lsn) {
+        let commit = told.min(end);
+        self.hub.commit.send_if_modified(|held| {
+            let rises = commit > *held;
+            *held = commit.max(*held);
+            rises
+        });
+    }
+
+    pub(super) fn check_follows(&self, term: Term) -> Result<(), StreamError> {
+        let leadership = self.hub.leadership.borrow();
+        if leadership.term == term && leadership.role == Role::Follower {
+            Ok(())
+        } else {
+            Err(StreamError::Deposed)
+        }
+    }
+}
+
+impl Stream<'_> {
+    /// Takes a message and all that have arrived with it, then syncs and
+    /// acknowledges once.
+    async fn take(&mut self, first: Bytes) -> Result<(), StreamError> {
+        let mut appended = self.message(first)?;
+        while appended < UNSYNCED_MAX {
+            let Some(frame) = self.appends.take()? else { break };
+            appended += self.message(frame)?;
+        }
+        if appended > 0 {
+            self.sync.sync()?;
+        }
+        self.settle().await
+    }
+
+    /// Bytes appended.
+    fn message(&mut self, frame: Bytes) -> Result<usize, StreamError> {
+        match decode(&frame)? {
+            ToFollower::Append { term, start, commit, bytes } if term == self.term => {
+                self.told = self.told.max(commit);
+                self.append(start, bytes)
+            }
+            ToFollower::Heartbeat { term, commit } if term == self.term => {
+                self.told = self.told.max(commit);
+                Ok(0)
+            }
+            ToFollower::Refused { reason, .. } => Err(StreamError::Refused(reason)),
+            _ => Err(StreamError::Protocol("not a message of this stream".to_owned())),
+        }
+    }
+
+    fn append(&mut self, start: Lsn, bytes: Bytes) -> Result<usize, StreamError> {
+        let replication = self.replication;
+        let mut log = lock(&replication.log);
+        let end = log.end().lsn;
+        if start.0 != end.0 + self.partial.len() as u64 {
+            let cause = format!("bytes for {start}, but the log ends at {end}");
+            return Err(StreamError::Protocol(cause));
+        }
+        let bytes = if self.partial.is_empty() {
+            bytes
+        } else {
+            self.partial.extend_from_slice(&bytes);
+            self.partial.split().freeze()
+        };
+        let whole = whole_frames(&bytes)?;
+        if whole > 0 {
+            log.append_copy(self.term, end, &bytes[..whole])?;
+            publish(&replication.hub.end, log.end());
+        }
+        self.partial.extend_from_slice(&bytes[whole..]);
+        Ok(whole)
+    }
+
+    /// Acknowledges what is durable, then shows it to this node.
+    async fn settle(&mut self) -> Result<(), StreamError> {
+        let hub = &self.replication.hub;
+        self.maybe_ack(false).await?;
+        let (end, history_start) = {
+            let log = lock(&self.replication.log);
+            self.replication.check_follows(self.term)?;
+            self.replication.publish_log(&log);
+            (log.durable(), log.history().start_of(self.term))
+        };
+        publish(&hub.verified, end);
+        self.replication.raise_commit(self.told, end);
+        // Only a commit LSN within the leader's own term covers all that earlier
+        // terms have committed (P4).
+        let covers = history_start.is_some_and(|start| self.told > start);
+        if covers && end >= self.told {
+            publish(&hub.caught_up, self.term);
+        }
+        Ok(())
+    }
+
+    /// Tells the leader what is durable and applied, if that is news or `anyway`.
+    async fn maybe_ack(&mut self, anyway: bool) -> Result<(), StreamError> {
+        let durable = lock(&self.replication.log).durable();
+        let applied = *self.replication.hub.applied.borrow();
+        if !anyway && self.acked == (durable, applied) {
+            return Ok(());
+        }
+        self.replication.check_follows(self.term)?;
+        let ack = Ack { term: self.term, durable, applied };
+        self.acks.feed(&[&ToLeader::Ack(ack).encode()]);
+        self.acks.flush().await?;
+        self.acked = (durable, applied);
+        self.last_ack = Instant::now();
+        Ok(())
+    }
+}
+
+/// Whether the log is of no use any more in this process.
+fn is_final(error: &LogError) -> bool {
+    match error {
+        LogError::Io { .. } | LogError::Damaged { .. } | LogError::Failed { .. } => true,
+        LogError::TooShort { .. }
+        | LogError::Fenced { .. }
+        | LogError::DoesNotContinue { .. }
+        | LogError::NotHeld { .. }
+        | LogError::TooLarge { .. } => false,
+    }
+}
+
+/// Whom to follow, if anyone.
+fn followed(leadership: &Leadership, me: &NodeId) -> Option<NodeId> {
+    let leader = leadership.leader.as_ref().filter(|leader| *leader != me)?;
+    (leadership.role == Role::Follower).then(|| leader.clone())
+}
+
+pub(super) fn lower(held: &mut Lsn, to: Lsn) -> bool {
+    let lowers = *held > to;
+    *held = (*held).min(to);
+    lowers
+}
+
+/// Length of the whole frames at the front of `bytes`.
+fn whole_frames(bytes: &[u8]) -> Result<usize, StreamError> {
+    let mut at = 0;
+    loop {
+        match Header::decode(&bytes[at..]) {
+            Ok(header) if at + header.length <= bytes.len() => at += header.length,
+            Ok(_) | Err(FrameError::Truncated { .. }) => return Ok(at),
+            Err(error) => return Err(StreamError::Protocol(error.to_string())),
+        }
+    }
+}
+
+pub(super) fn decode(frame: &Bytes) -> Result<ToFollower, StreamError> {
+    ToFollower::decode(frame).map_err(|error| StreamError::Protocol(error.to_string()))
+}

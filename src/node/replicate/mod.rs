@@ -1,0 +1,248 @@
+//! Replication: the log of the leader, byte for byte, on every follower; and what is
+//! committed thereby.
+//!
+//! ```text
+//!   writer ── end, durable ──► hub ◄── commit ───┐
+//!                               │                │
+//!   a follower ◄── append ── serve (one each) ── acks ──► commits (one tracker a term)
+//!
+//!   leader ── append ──► follow ── end, durable, verified, commit ──► hub ──► writer
+//!          ◄── ack ──────  (one thread)
+//! ```
+//!
+//! Every commit waits for what happens here, so the paths are short: a sender wakes
+//! as soon as the log's end moves, without waiting for the leader's own sync; a
+//! follower appends, syncs and acknowledges in one thread that does nothing else; an
+//! ack moves the commit LSN in the task that received it.
+//!
+//! Who may touch the log: while leading the writer appends; while following the
+//! `follow` thread appends, cuts and replaces. What separates them is the leadership
+//! in the hub, and the fence in the log, which `control` raises before it promises.
+
+mod commits;
+mod diverged;
+mod follow;
+mod retain;
+mod serve;
+mod snapshot;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use self::commits::Commits;
+use super::Hub;
+use crate::cluster::NodeId;
+use crate::config::{NodeConfig, Timing};
+use crate::log::Lsn;
+use crate::net::{FrameStream, Hello, NetError, PeerTls, Purpose};
+use crate::storage::control_file::ControlFile;
+use crate::storage::log_store::{LogError, LogReader, LogStore};
+use crate::storage::sqlite::SqliteError;
+
+pub use self::snapshot::settle;
+
+/// A snapshot lies in its directory: the writer must go on with that database.
+#[derive(Debug)]
+pub struct Installed {
+    /// The database file to open.
+    pub path: PathBuf,
+    /// Told once it is open, or why it can't be.
+    pub reply: oneshot::Sender<Result<Lsn, SqliteError>>,
+}
+
+/// How far a connected follower is.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Progress {
+    /// Handed to its connection.
+    pub sent: Lsn,
+    /// Acknowledged as durable.
+    pub durable: Lsn,
+    pub applied: Lsn,
+    /// It gets a snapshot; the other fields say nothing then, but the log is kept
+    /// from `durable` on.
+    pub seeding: bool,
+}
+
+/// A node's part in replication, as leader and as follower.
+pub struct Replication {
+    hub: Arc<Hub>,
+    log: Arc<Mutex<LogStore>>,
+    reader: LogReader,
+    control: Arc<Mutex<ControlFile>>,
+    tls: PeerTls,
+    timing: Timing,
+    cluster: String,
+    /// The node's directory.
+    data: PathBuf,
+    /// Name of the first database.
+    database: String,
+    segment_bytes: u64,
+    retain_bytes: u64,
+    commits: Mutex<Commits>,
+    followers: Mutex<BTreeMap<NodeId, Progress>>,
+    /// Taken by whoever sends a snapshot: one at a time.
+    seeding: tokio::sync::Semaphore,
+    installed: mpsc::Sender<Installed>,
+}
+
+/// Why a stream, in either direction, ended.
+#[derive(Debug, thiserror::Error)]
+enum StreamError {
+    #[error(transparent)]
+    Net(#[from] NetError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error(transparent)]
+    Control(#[from] crate::storage::control_file::ControlError),
+    #[error("{0}")]
+    Sqlite(#[from] SqliteError),
+    #[error("{path}: {source}")]
+    File { path: PathBuf, source: std::io::Error },
+    #[error("the other side closed the connection")]
+    Closed,
+    #[error("nothing heard for {0:?}")]
+    Silent(std::time::Duration),
+    #[error("refused: {0}")]
+    Refused(String),
+    #[error("protocol violation: {0}")]
+    Protocol(String),
+    #[error("the leadership changed")]
+    Deposed,
+    #[error("a snapshot was installed")]
+    Reseeded,
+}
+
+impl Replication {
+    /// Prepares it. The channel brings what the writer must be told (see
+    /// [`Installed`]); it must be read while this node may follow.
+    pub fn new(
+        config: &NodeConfig,
+        hub: Arc<Hub>,
+        log: Arc<Mutex<LogStore>>,
+        control: Arc<Mutex<ControlFile>>,
+        tls: PeerTls,
+    ) -> (Arc<Self>, mpsc::Receiver<Installed>) {
+        let (installed, installs) = mpsc::channel(1);
+        let reader = lock(&log).reader();
+        let replication = Self {
+            hub,
+            log,
+            reader,
+            control,
+            tls,
+            timing: config.timing,
+            cluster: config.cluster.clone(),
+            data: config.data.clone(),
+            database: config.sql.database.clone(),
+            segment_bytes: config.segment_bytes,
+            retain_bytes: config.retain_bytes,
+            commits: Mutex::default(),
+            followers: Mutex::default(),
+            seeding: tokio::sync::Semaphore::new(1),
+            installed,
+        };
+        (Arc::new(replication), installs)
+    }
+
+    /// Runs until shutdown: follows whoever leads, counts commits while leading,
+    /// releases what is no longer needed. [`Replication::serve`] comes beside it.
+    ///
+    /// # Errors
+    /// When the log is of no use any more: the process must end, and read anew what
+    /// the files hold when it starts again.
+    pub async fn run(self: Arc<Self>, shutdown: CancellationToken) -> Result<(), LogError> {
+        let stop = shutdown.child_token();
+        let (broken, breaks) = oneshot::channel();
+        let follower = self.clone().follow(stop.clone(), broken);
+        let ended = tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            () = self.count_commits() => Ok(()),
+            () = self.retain() => Ok(()),
+            Ok(error) = breaks => Err(error),
+        };
+        stop.cancel();
+        let _ = tokio::task::spawn_blocking(move || follower.join()).await;
+        if let Err(error) = self.record_commit() {
+            tracing::warn!(%error, "the commit LSN could not be recorded");
+        }
+        ended
+    }
+
+    /// Serves one follower, whose hello was answered with a welcome, while this node
+    /// leads.
+    pub async fn serve(self: Arc<Self>, stream: FrameStream, hello: Hello) {
+        let Some(follower) = self.member(&hello.name) else {
+            tracing::warn!(name = hello.name, "replication asked for by a stranger");
+            return;
+        };
+        match self.serve_follower(stream, &follower).await {
+            Ok(()) => {}
+            Err(error @ (StreamError::Deposed | StreamError::Closed)) => {
+                tracing::info!(%follower, %error, "replication ended");
+            }
+            Err(error) => tracing::warn!(%follower, %error, "replication ended"),
+        }
+    }
+
+    /// The followers connected now.
+    pub fn followers(&self) -> BTreeMap<NodeId, Progress> {
+        lock(&self.followers).clone()
+    }
+
+    /// Another member by its name.
+    fn member(&self, name: &str) -> Option<NodeId> {
+        let others = self.hub.members.iter().map(|member| &member.name);
+        others.filter(|member| **member != self.hub.me).find(|m| m.as_str() == name).cloned()
+    }
+
+    fn hello(&self) -> Hello {
+        Hello {
+            version: 1,
+            cluster: self.cluster.clone(),
+            name: self.hub.me.to_string(),
+            purpose: Purpose::Replication,
+        }
+    }
+
+    /// How long a peer may be silent before its connection counts as dead.
+    fn silence_max(&self) -> std::time::Duration {
+        (self.timing.suspicion * 6).max(self.timing.heartbeat * 10)
+    }
+
+    /// The database file of a generation.
+    fn database_path(&self, generation: u64) -> PathBuf {
+        self.generation_dir(generation).join(format!("{}.db", self.database))
+    }
+
+    fn generation_dir(&self, generation: u64) -> PathBuf {
+        self.data.join(format!("gen-{generation}"))
+    }
+
+    /// Shows the log's end and durability as the log itself has them: called with the
+    /// log locked, so that no cut comes between.
+    fn publish_log(&self, log: &LogStore) {
+        let (end, durable) = (log.end(), log.durable());
+        publish(&self.hub.end, end);
+        publish(&self.hub.durable, durable);
+    }
+}
+
+/// Changes a channel's value, waking its readers only if it is another.
+fn publish<T: PartialEq>(channel: &tokio::sync::watch::Sender<T>, value: T) {
+    channel.send_if_modified(|held| {
+        let changed = *held != value;
+        *held = value;
+        changed
+    });
+}
+
+/// What is behind these locks is changed by single calls that leave it whole.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,64 @@
+use super::{Replication, StreamError, lock};
+use crate::cluster::Role;
+use crate::log::Lsn;
+
+/// A connected follower that lags may keep so many times the configured bytes of the
+/// log; then it re-seeds.
+const LAGGING_KEEPS: u64 = 4;
+
+impl Replication {
+    /// Records the commit LSN and releases old segments, each time the log has grown
+    /// by about a segment and whenever the leadership changes.
+    pub(super) async fn retain(&self) {
+        let mut applied = self.hub.applied.subscribe();
+        let mut leadership = self.hub.leadership.subscribe();
+        leadership.mark_unchanged();
+        loop {
+            let next = Lsn(self.hub.applied.borrow().0 + self.segment_bytes);
+            tokio::select! {
+                _ = applied.wait_for(|applied| *applied >= next) => {}
+                _ = leadership.changed() => {}
+            }
+            if let Err(error) = tokio::task::block_in_place(|| self.record_commit()) {
+                tracing::warn!(%error, "the commit LSN could not be recorded");
+            }
+            let released = tokio::task::block_in_place(|| {
+                lock(&self.log).release_before(self.releasable())
+            });
+            if let Err(error) = released {
+                tracing::warn!(%error, "old segments could not be released");
+            }
+        }
+    }
+
+    /// Up to where the log may go: what is applied here, less what is retained for
+    /// followers to come, and less what connected ones still need.
+    fn releasable(&self) -> Lsn {
+        let applied = self.hub.applied.borrow().0;
+        let wished = applied.saturating_sub(self.retain_bytes);
+        let limit = applied.saturating_sub(self.retain_bytes.saturating_mul(LAGGING_KEEPS));
+        let needed = lock(&self.followers).values().map(|progress| progress.durable.0).min();
+        Lsn(wished.min(needed.unwrap_or(wished).max(limit)))
+    }
+
+    /// Records what is known to be committed, as a floor for the next start.
+    pub(super) fn record_commit(&self) -> Result<(), StreamError> {
+        let mut control = lock(&self.control);
+        // Computed under the lock: a cut lowers the hub's commit LSN first.
+        let commit = self.known_commit();
+        if commit > control.get().commit {
+            control.update(|control| control.commit = commit)?;
+        }
+        Ok(())
+    }
+
+    /// What is committed and held here durably.
+    fn known_commit(&self) -> Lsn {
+        match self.hub.leadership.borrow().role {
+            Role::Follower => self.hub.apply_bound(),
+            Role::Opening | Role::Leader => {
+                (*self.hub.commit.borrow()).min(*self.hub.durable.borrow())
+            }
+        }
+    }
+}

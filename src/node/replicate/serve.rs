@@ -1,0 +1,232 @@
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::commits::FollowerNews;
+use super::{Progress, Replication, StreamError, lock};
+use crate::cluster::{NodeId, Role};
+use crate::log::{Lsn, Term};
+use crate::net::{FrameReader, FrameStream, FrameWriter};
+use crate::replication::message::{BYTES_MAX, Request, ToFollower, ToLeader, append_front};
+use crate::replication::{FollowerLog, LeaderLog, Rejoin, SnapshotReason, rejoin};
+
+/// Bytes sent and not acknowledged at most: then the sender waits for acks.
+const WINDOW: u64 = 16 << 20;
+
+/// How long a new commit LSN waits for an append that could carry it.
+const COMMIT_DELAY: Duration = Duration::from_millis(1);
+
+/// A follower's entry in the list of those connected; goes with its connection.
+pub(super) struct Listed<'a> {
+    replication: &'a Replication,
+    follower: &'a NodeId,
+}
+
+impl<'a> Listed<'a> {
+    pub(super) fn new(replication: &'a Replication, follower: &'a NodeId, at: Progress) -> Self {
+        lock(&replication.followers).insert(follower.clone(), at);
+        Self { replication, follower }
+    }
+
+    pub(super) fn update(&self, change: impl FnOnce(&mut Progress)) {
+        if let Some(progress) = lock(&self.replication.followers).get_mut(self.follower) {
+            change(progress);
+        }
+    }
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        lock(&self.replication.followers).remove(self.follower);
+    }
+}
+
+impl Replication {
+    pub(super) async fn serve_follower(
+        &self,
+        mut stream: FrameStream,
+        follower: &NodeId,
+    ) -> Result<(), StreamError> {
+        let silence_max = self.silence_max();
+        let frame = timeout(silence_max, stream.recv())
+            .await
+            .map_err(|_| StreamError::Silent(silence_max))??
+            .ok_or(StreamError::Closed)?;
+        let ToLeader::Request(request) = decode(&frame)? else {
+            return Err(StreamError::Protocol("an ack before the request".to_owned()));
+        };
+        let leadership = self.hub.leadership.borrow().clone();
+        let term = leadership.term;
+        if leadership.role == Role::Follower || request.term != term {
+            let reason = match leadership.role {
+                Role::Follower => format!("{} does not lead in term {term}", self.hub.me),
+                Role::Opening | Role::Leader => {
+                    format!("the follower is in term {}, the leader in {term}", request.term)
+                }
+            };
+            stream.send(&ToFollower::Refused { term, reason: reason.clone() }.encode()).await?;
+            return Err(StreamError::Refused(reason));
+        }
+        let at = match tokio::task::block_in_place(|| self.compare(&request))? {
+            Rejoin::Stream { from } => from,
+            Rejoin::CutAndStream { at } => at.lsn,
+            Rejoin::Snapshot { why } => {
+                return self.send_snapshot(stream, follower, term, why).await;
+            }
+        };
+        tracing::info!(%term, %follower, at = %at, end = %request.end, "a follower joins");
+        let held = at.min(request.end.lsn);
+        let progress =
+            Progress { sent: at, durable: held, applied: request.applied, seeding: false };
+        let listed = Listed::new(self, follower, progress);
+        self.count(Some(FollowerNews::Rejoined(term, follower, held)));
+        let commit = *self.hub.commit.borrow();
+        stream.send(&ToFollower::Start { term, at, commit }.encode()).await?;
+        let (acks, appends) = stream.split();
+        let (acked, acked_changes) = watch::channel(at);
+        tokio::select! {
+            biased;
+            ended = self.take_acks(acks, term, follower, &listed, &acked) => ended,
+            ended = self.send_log(appends, term, at, &listed, acked_changes) => ended,
+            () = self.deposed(term) => Err(StreamError::Deposed),
+        }
+    }
+
+    /// How the follower comes to hold this log.
+    fn compare(&self, request: &Request) -> Result<Rejoin, StreamError> {
+        if request.reseed {
+            return Ok(Rejoin::Snapshot { why: SnapshotReason::Asked });
+        }
+        let (history, end) = (self.reader.history(), self.reader.end().lsn);
+        let leader = LeaderLog { history: &history, end, first: self.reader.first() };
+        let follower = FollowerLog {
+            history: &request.history,
+            end: request.end.lsn,
+            applied: request.applied,
+        };
+        let decided = rejoin(&leader, &follower);
+        if let Rejoin::Stream { from } = decided {
+            let chain = self.reader.chain_at(from)?;
+            if chain.hash != request.hash {
+                return Ok(Rejoin::Snapshot { why: SnapshotReason::Differs { at: from } });
+            }
+        }
+        Ok(decided)
+    }
+
+    async fn take_acks(
+        &self,
+        mut acks: FrameReader,
+        term: Term,
+        follower: &NodeId,
+        listed: &Listed<'_>,
+        acked: &watch::Sender<Lsn>,
+    ) -> Result<(), StreamError> {
+        let silence_max = self.silence_max();
+        loop {
+            let frame = timeout(silence_max, acks.recv())
+                .await
+                .map_err(|_| StreamError::Silent(silence_max))??
+                .ok_or(StreamError::Closed)?;
+            let ToLeader::Ack(ack) = decode(&frame)? else {
+                return Err(StreamError::Protocol("a second request".to_owned()));
+            };
+            if ack.term != term || ack.durable > self.hub.end.borrow().lsn {
+                let cause = format!("an ack of {} in term {}", ack.durable, ack.term);
+                return Err(StreamError::Protocol(cause));
+            }
+            self.count(Some(FollowerNews::Durable(term, follower, ack.durable)));
+            acked.send_replace(ack.durable);
+            listed.update(|progress| {
+                progress.durable = ack.durable;
+                progress.applied = ack.applied;
+            });
+        }
+    }
+
+    /// Sends the log from `sent` on, as it grows.
+    async fn send_log(
+        &self,
+        mut appends: FrameWriter,
+        term: Term,
+        mut sent: Lsn,
+        listed: &Listed<'_>,
+        mut acked: watch::Receiver<Lsn>,
+    ) -> Result<(), StreamError> {
+        let mut end = self.hub.end.subscribe();
+        let mut commit = self.hub.commit.subscribe();
+        let mut told = Lsn(0);
+        let mut heartbeat = tokio::time::interval(self.timing.heartbeat);
+        heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        // When the commit LSN goes out by itself; `None` if it is told.
+        let mut commit_due: Option<Instant> = None;
+        loop {
+            let available = end.borrow_and_update().lsn;
+            let unacked = sent.0.saturating_sub(acked.borrow_and_update().0);
+            let room = unacked < WINDOW;
+            if sent < available && room {
+                let bytes = self.reader.read(sent, BYTES_MAX)?;
+                // Looked at after the read: what was read while this node led is its
+                // own log, however the log changes from now on.
+                if !self.leads(term) {
+                    return Err(StreamError::Deposed);
+                }
+                told = *commit.borrow_and_update();
+                commit_due = None;
+                for piece in bytes.chunks(BYTES_MAX) {
+                    appends.feed(&[&append_front(term, sent, told), piece]);
+                    sent = Lsn(sent.0 + piece.len() as u64);
+                    if appends.queued() >= BYTES_MAX {
+                        appends.flush().await?;
+                    }
+                }
+                if sent < self.hub.end.borrow().lsn && appends.queued() < BYTES_MAX {
+                    continue;
+                }
+            }
+            if appends.queued() > 0 {
+                appends.flush().await?;
+                listed.update(|progress| progress.sent = sent);
+                continue;
+            }
+            let now = Instant::now();
+            tokio::select! {
+                biased;
+                _ = end.changed(), if room => {}
+                _ = acked.changed(), if !room => {}
+                _ = commit.changed(), if commit_due.is_none() => {
+                    if *commit.borrow() > told {
+                        commit_due = Some(now + COMMIT_DELAY);
+                    }
+                }
+                () = sleep_until(commit_due.unwrap_or(now)), if commit_due.is_some() => {
+                    told = *commit.borrow_and_update();
+                    commit_due = None;
+                    appends.feed(&[&ToFollower::Heartbeat { term, commit: told }.encode()]);
+                }
+                _ = heartbeat.tick() => {
+                    told = *commit.borrow_and_update();
+                    commit_due = None;
+                    appends.feed(&[&ToFollower::Heartbeat { term, commit: told }.encode()]);
+                }
+            }
+        }
+    }
+
+    pub(super) fn leads(&self, term: Term) -> bool {
+        let leadership = self.hub.leadership.borrow();
+        leadership.term == term && leadership.role != Role::Follower
+    }
+
+    /// Waits until this node does not lead `term` any more.
+    pub(super) async fn deposed(&self, term: Term) {
+        let mut leadership = self.hub.leadership.subscribe();
+        let ended = |l: &super::super::Leadership| l.term != term || l.role == Role::Follower;
+        let _ = leadership.wait_for(ended).await;
+    }
+}
+
+fn decode(frame: &[u8]) -> Result<ToLeader, StreamError> {
+    ToLeader::decode(frame).map_err(|error| StreamError::Protocol(error.to_string()))
+}
