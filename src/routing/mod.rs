@@ -14,3 +14,6 @@ pub mod route;
 pub mod session;
 pub mod statement;
 pub mod unit;
+
+#[cfg(test)]
+mod tests;
