@@ -1,12 +1,457 @@
 //! Casts, under the internal names that the translator emits.
+//!
+//! | names | what they are |
+//! |---|---|
+//! | `towline_cast_<type>(text [, zone])` | text read as the type's text form |
+//! | `towline_int2/4/8`, `towline_float4/8`, `towline_numeric` | numbers from other numbers |
+//! | `towline_date`, `towline_time`, `towline_timestamp`, … `(value [, zone])` | moments from other moments |
+//! | `towline_text_<type>(value [, zone])` | the type's text form, where it isn't how it is stored |
+//! | `towline_varchar`, `towline_bpchar`, `towline_pad`, `towline_numeric_scale`, `towline_time_precision` | a type's modifier, enforced |
+//! | `towline_cast_array(array, element)` | an array's elements cast to another type |
+//! | `towline_required(value, table, column)` | refuses NULL for the column by which SQLite numbers rows |
 
+use bytes::BytesMut;
 use rusqlite::Connection;
+use rusqlite::types::{Value, ValueRef};
 
-use super::Surroundings;
+use super::operators::{
+    Arguments, date_text, strict, time_text, timestamp_text, timestamptz_text,
+};
+use super::{PURE, Surroundings};
+use crate::pg::types::array::Array;
+use crate::pg::types::number::check_integer;
+use crate::pg::types::zone::Zone;
+use crate::pg::types::{
+    Display, Format, datetime, decode, encode_text, numeric, out_of_range, type_by_name,
+};
+use crate::pg::{Oid, SqlError, SqlState};
+
+/// Types that text is cast to, by the names of their functions.
+const FROM_TEXT: &[(&str, Oid)] = &[
+    ("bool", Oid::BOOL),
+    ("int2", Oid::INT2),
+    ("int4", Oid::INT4),
+    ("int8", Oid::INT8),
+    ("oid", Oid::OID),
+    ("float4", Oid::FLOAT4),
+    ("float8", Oid::FLOAT8),
+    ("numeric", Oid::NUMERIC),
+    ("bytea", Oid::BYTEA),
+    ("date", Oid::DATE),
+    ("time", Oid::TIME),
+    ("timetz", Oid::TIMETZ),
+    ("timestamp", Oid::TIMESTAMP),
+    ("timestamptz", Oid::TIMESTAMPTZ),
+    ("interval", Oid::INTERVAL),
+    ("uuid", Oid::UUID),
+    ("json", Oid::JSON),
+    ("jsonb", Oid::JSONB),
+];
+
+/// Microseconds of a day.
+const DAY_US: i64 = 86_400_000_000;
 
 pub(super) fn register(
-    _connection: &Connection,
-    _surroundings: &Surroundings,
+    connection: &Connection,
+    surroundings: &Surroundings,
 ) -> rusqlite::Result<()> {
+    for (name, oid) in FROM_TEXT {
+        let oid = *oid;
+        for count in [1, 2] {
+            strict(connection, surroundings, &format!("towline_cast_{name}"), count, move |arguments| {
+                cast_text(arguments, oid)
+            })?;
+        }
+    }
+    register_numbers(connection, surroundings)?;
+    register_moments(connection, surroundings)?;
+    register_texts(connection, surroundings)?;
+    register_modifiers(connection, surroundings)?;
+    strict(connection, surroundings, "towline_cast_array", 2, |arguments| {
+        cast_array(&arguments.text(0)?, &arguments.text(1)?)
+    })?;
+    let raised = surroundings.clone();
+    connection.create_scalar_function("towline_required", 3, PURE, move |context| {
+        match context.get_raw(0) {
+            ValueRef::Null => {
+                let (table, column) = (context.get::<String>(1)?, context.get::<String>(2)?);
+                Err(raised.raise(missing(table, column)))
+            }
+            value => Value::try_from(value).map_err(Into::into),
+        }
+    })
+}
+
+fn missing(table: String, column: String) -> SqlError {
+    let mut error = SqlError::new(
+        SqlState::NOT_NULL_VIOLATION,
+        format!(
+            "null value in column \"{column}\" of relation \"{table}\" violates not-null constraint"
+        ),
+    );
+    error.table = Some(table);
+    error.column = Some(column);
+    error
+}
+
+fn display(zone: &str) -> Display {
+    Display { time_zone: zone.to_owned(), ..Display::default() }
+}
+
+fn from_log(value: crate::log::Value) -> Value {
+    match value {
+        crate::log::Value::Null => Value::Null,
+        crate::log::Value::Integer(value) => Value::Integer(value),
+        crate::log::Value::Real(value) => Value::Real(value),
+        crate::log::Value::Text(text) => Value::Text(text),
+        crate::log::Value::Blob(bytes) => Value::Blob(bytes),
+    }
+}
+
+fn cast_text(arguments: &Arguments<'_, '_>, oid: Oid) -> Result<Value, SqlError> {
+    // What is not text is in its stored form already.
+    match arguments.raw(0) {
+        ValueRef::Blob(bytes) if oid == Oid::BYTEA => return Ok(Value::Blob(bytes.to_vec())),
+        ValueRef::Integer(value) if oid == Oid::BOOL => return Ok(Value::Integer(i64::from(value != 0))),
+        _ => {}
+    }
+    let zone = if arguments.len() > 1 { arguments.text(1)?.into_owned() } else { String::new() };
+    let text = arguments.text(0)?;
+    decode(text.as_bytes(), oid, Format::Text, &display(&zone)).map(from_log)
+}
+
+fn register_numbers(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
+    for (name, oid, long) in [
+        ("int2", Oid::INT2, "smallint"),
+        ("int4", Oid::INT4, "integer"),
+        ("int8", Oid::INT8, "bigint"),
+    ] {
+        strict(connection, surroundings, &format!("towline_{name}"), 1, move |arguments| {
+            to_integer(arguments, oid, long).map(Value::Integer)
+        })?;
+        strict(connection, surroundings, &format!("towline_jsonb_{name}"), 1, move |arguments| {
+            to_integer(arguments, oid, long).map(Value::Integer)
+        })?;
+    }
+    strict(connection, surroundings, "towline_oid", 1, |arguments| {
+        let value = to_integer(arguments, Oid::INT8, "oid")?;
+        u32::try_from(value).map(|value| Value::Integer(i64::from(value))).map_err(|_| out_of_range("oid"))
+    })?;
+    for name in ["towline_float4", "towline_jsonb_float4"] {
+        strict(connection, surroundings, name, 1, |arguments| {
+            let value = arguments.real(0)?;
+            let narrow = value as f32;
+            if narrow.is_infinite() && value.is_finite() {
+                return Err(SqlError::new(
+                    SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+                    "value out of range: overflow",
+                ));
+            }
+            Ok(Value::Real(f64::from(narrow)))
+        })?;
+    }
+    for name in ["towline_float8", "towline_jsonb_float8"] {
+        strict(connection, surroundings, name, 1, |arguments| arguments.real(0).map(Value::Real))?;
+    }
+    for name in ["towline_numeric", "towline_jsonb_numeric"] {
+        strict(connection, surroundings, name, 1, |arguments| match arguments.raw(0) {
+            ValueRef::Real(value) => numeric::from_float8(value).map(Value::Text),
+            _ => numeric::canonical(&arguments.text(0)?).map(Value::Text),
+        })?;
+    }
+    strict(connection, surroundings, "towline_jsonb_bool", 1, |arguments| {
+        match &*arguments.text(0)? {
+            "true" => Ok(Value::Integer(1)),
+            "false" => Ok(Value::Integer(0)),
+            _ => Err(SqlError::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                "cannot cast jsonb value to type boolean",
+            )),
+        }
+    })
+}
+
+/// Floats round half to even, decimals half away from zero.
+fn to_integer(arguments: &Arguments<'_, '_>, oid: Oid, long: &str) -> Result<i64, SqlError> {
+    let value = match arguments.raw(0) {
+        ValueRef::Integer(value) => value,
+        ValueRef::Real(value) => {
+            let rounded = value.round_ties_even();
+            // 2^63 itself does not fit.
+            if !(-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&rounded) {
+                return Err(out_of_range(long));
+            }
+            rounded as i64
+        }
+        _ => {
+            let text = numeric::canonical(&arguments.text(0)?)?;
+            numeric::round(&text, 0).parse().map_err(|_| match text.as_str() {
+                "NaN" => SqlError::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    format!("cannot convert NaN to {long}"),
+                ),
+                _ => out_of_range(long),
+            })?
+        }
+    };
+    check_integer(value, oid).map_err(|_| out_of_range(long))
+}
+
+/// A moment on some clock.
+enum Moment {
+    Date(i32),
+    /// Microseconds since 2000-01-01, without a zone.
+    Timestamp(i64),
+    /// The same, in UTC.
+    Zoned(i64),
+    Time(i64),
+    ZonedTime(i64, i32),
+}
+
+/// Reads a moment in any of the stored forms.
+fn moment(text: &str) -> Result<Moment, SqlError> {
+    let bytes = text.as_bytes();
+    let utc = Zone::UTC;
+    let infinite = text.ends_with("infinity");
+    if bytes.get(2) == Some(&b':') {
+        if bytes.len() > 8 && bytes[8..].iter().any(|byte| matches!(byte, b'+' | b'-')) {
+            let (time, offset) = datetime::parse_timetz(text, &utc, None)?;
+            return Ok(Moment::ZonedTime(time, offset));
+        }
+        return datetime::parse_time(text, &utc, None).map(Moment::Time);
+    }
+    if infinite {
+        return datetime::parse_timestamp(text, &utc, None).map(Moment::Timestamp);
+    }
+    if !text.contains(':') {
+        return datetime::parse_date(text, &utc, None).map(Moment::Date);
+    }
+    let clock = text.split_once(' ').map_or("", |(_, clock)| clock);
+    if clock.contains(['+', '-']) {
+        return datetime::parse_timestamptz(text, &utc, None).map(Moment::Zoned);
+    }
+    datetime::parse_timestamp(text, &utc, None).map(Moment::Timestamp)
+}
+
+const SECOND_US: i64 = 1_000_000;
+
+/// Local time of a moment in UTC.
+fn local(micros: i64, zone: &Zone) -> i64 {
+    if !datetime::timestamp_in_range(micros) {
+        return micros;
+    }
+    micros + i64::from(zone.offset_at(micros)) * SECOND_US
+}
+
+/// The moment in UTC of a local time.
+fn universal(micros: i64, zone: &Zone) -> i64 {
+    if !datetime::timestamp_in_range(micros) {
+        return micros;
+    }
+    micros - i64::from(zone.offset_at_local(micros)) * SECOND_US
+}
+
+fn register_moments(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
+    type Target = fn(Moment, &Zone) -> Result<Value, SqlError>;
+    let date: Target = |moment, zone| match moment {
+        Moment::Date(days) => date_text(i64::from(days)),
+        Moment::Timestamp(micros) => date_of(micros),
+        Moment::Zoned(micros) => date_of(local(micros, zone)),
+        _ => Err(no_such_cast("date")),
+    };
+    let timestamp: Target = |moment, zone| match moment {
+        Moment::Date(days) => timestamp_text(i64::from(days) * DAY_US),
+        Moment::Timestamp(micros) => timestamp_text(micros),
+        Moment::Zoned(micros) => timestamp_text(local(micros, zone)),
+        _ => Err(no_such_cast("timestamp without time zone")),
+    };
+    let timestamptz: Target = |moment, zone| match moment {
+        Moment::Date(days) => timestamptz_text(universal(i64::from(days) * DAY_US, zone)),
+        Moment::Timestamp(micros) => timestamptz_text(universal(micros, zone)),
+        Moment::Zoned(micros) => timestamptz_text(micros),
+        _ => Err(no_such_cast("timestamp with time zone")),
+    };
+    let time: Target = |moment, zone| match moment {
+        Moment::Timestamp(micros) => time_text(micros.rem_euclid(DAY_US)),
+        Moment::Zoned(micros) => time_text(local(micros, zone).rem_euclid(DAY_US)),
+        Moment::Time(micros) | Moment::ZonedTime(micros, _) => time_text(micros),
+        Moment::Date(_) => Err(no_such_cast("time without time zone")),
+    };
+    let timetz: Target = |moment, zone| {
+        let (micros, offset) = match moment {
+            Moment::ZonedTime(micros, old) => {
+                // AT TIME ZONE moves it; the zone's offset is that of the epoch.
+                let offset = zone.offset_at(0);
+                let moved = micros + i64::from(offset - old) * SECOND_US;
+                (moved.rem_euclid(DAY_US), offset)
+            }
+            Moment::Time(micros) => (micros, zone.offset_at(0)),
+            Moment::Zoned(micros) => (local(micros, zone).rem_euclid(DAY_US), zone.offset_at(micros)),
+            _ => return Err(no_such_cast("time with time zone")),
+        };
+        let mut text = String::new();
+        datetime::print_timetz(micros, offset, &mut text);
+        Ok(Value::Text(text))
+    };
+    for (name, target) in [
+        ("towline_date", date),
+        ("towline_timestamp", timestamp),
+        ("towline_timestamptz", timestamptz),
+        ("towline_time", time),
+        ("towline_timetz", timetz),
+    ] {
+        for count in [1, 2] {
+            strict(connection, surroundings, name, count, move |arguments| {
+                let zone = if arguments.len() > 1 { arguments.zone(1)? } else { Zone::UTC };
+                target(read_moment(&arguments.text(0)?)?, &zone)
+            })?;
+        }
+    }
+    strict(connection, surroundings, "towline_interval", 1, |arguments| {
+        cast_text(arguments, Oid::INTERVAL)
+    })
+}
+
+/// A moment, or the time of day that an interval stands for.
+fn read_moment(text: &str) -> Result<Moment, SqlError> {
+    moment(text).or_else(|error| {
+        let interval = crate::pg::types::interval::Interval::parse(text).map_err(|_| error)?;
+        Ok(Moment::Time(interval.micros.rem_euclid(DAY_US)))
+    })
+}
+
+fn date_of(micros: i64) -> Result<Value, SqlError> {
+    if !datetime::timestamp_in_range(micros) {
+        // Infinity stays infinite.
+        return timestamp_text(micros);
+    }
+    date_text(micros.div_euclid(DAY_US))
+}
+
+fn no_such_cast(target: &str) -> SqlError {
+    SqlError::new(SqlState("42846"), format!("cannot cast this value to {target}"))
+}
+
+fn register_texts(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
+    for (name, oid) in [
+        ("towline_text_bool", Oid::BOOL),
+        ("towline_text_float4", Oid::FLOAT4),
+        ("towline_text_float8", Oid::FLOAT8),
+        ("towline_text_bytea", Oid::BYTEA),
+        ("towline_text_timestamptz", Oid::TIMESTAMPTZ),
+    ] {
+        for count in [1, 2] {
+            strict(connection, surroundings, name, count, move |arguments| {
+                if oid == Oid::BOOL {
+                    // Cast to text, a truth value is a word, not a letter.
+                    let word = if arguments.integer(0)? != 0 { "true" } else { "false" };
+                    return Ok(Value::Text(word.to_owned()));
+                }
+                let zone = if arguments.len() > 1 { arguments.text(1)?.into_owned() } else { String::new() };
+                let value = match arguments.raw(0) {
+                    ValueRef::Null => crate::log::ValueRef::Null,
+                    ValueRef::Integer(value) => crate::log::ValueRef::Integer(value),
+                    ValueRef::Real(value) => crate::log::ValueRef::Real(value),
+                    ValueRef::Blob(bytes) => crate::log::ValueRef::Blob(bytes),
+                    ValueRef::Text(_) => {
+                        return print_text(&arguments.text(0)?, oid, &zone);
+                    }
+                };
+                print(value, oid, &zone)
+            })?;
+        }
+    }
     Ok(())
+}
+
+fn print_text(text: &str, oid: Oid, zone: &str) -> Result<Value, SqlError> {
+    print(crate::log::ValueRef::Text(text), oid, zone)
+}
+
+fn print(value: crate::log::ValueRef<'_>, oid: Oid, zone: &str) -> Result<Value, SqlError> {
+    let mut out = BytesMut::new();
+    encode_text(value, oid, -1, &display(zone), &mut out)?;
+    Ok(Value::Text(String::from_utf8_lossy(&out).into_owned()))
+}
+
+fn register_modifiers(
+    connection: &Connection,
+    surroundings: &Surroundings,
+) -> rusqlite::Result<()> {
+    strict(connection, surroundings, "towline_varchar", 2, |arguments| {
+        sized(&arguments.text(0)?, arguments.integer(1)?, "character varying", false).map(Value::Text)
+    })?;
+    strict(connection, surroundings, "towline_bpchar", 2, |arguments| {
+        sized(&arguments.text(0)?, arguments.integer(1)?, "character", true).map(Value::Text)
+    })?;
+    // As stored in a char(n) column, for comparison: never an error.
+    strict(connection, surroundings, "towline_pad", 2, |arguments| {
+        let text = arguments.text(0)?;
+        let length = usize::try_from(arguments.integer(1)?).unwrap_or(0);
+        let mut padded = text.trim_end_matches(' ').to_owned();
+        let count = padded.chars().count();
+        padded.extend(std::iter::repeat_n(' ', length.saturating_sub(count)));
+        Ok(Value::Text(padded))
+    })?;
+    strict(connection, surroundings, "towline_numeric_scale", 3, |arguments| {
+        let (precision, scale) = (arguments.integer(1)? as i32, arguments.integer(2)? as i32);
+        let text = numeric::canonical(&arguments.text(0)?)?;
+        numeric::fit(&text, numeric::typmod(precision, scale)).map(Value::Text)
+    })?;
+    strict(connection, surroundings, "towline_time_precision", 2, |arguments| {
+        let digits = arguments.integer(1)? as i32;
+        match moment(&arguments.text(0)?)? {
+            Moment::Timestamp(micros) => timestamp_text(datetime::round_micros(micros, digits)),
+            Moment::Zoned(micros) => timestamptz_text(datetime::round_micros(micros, digits)),
+            Moment::Time(micros) => time_text(datetime::round_micros(micros, digits)),
+            Moment::ZonedTime(micros, offset) => {
+                let mut text = String::new();
+                datetime::print_timetz(datetime::round_micros(micros, digits), offset, &mut text);
+                Ok(Value::Text(text))
+            }
+            Moment::Date(days) => date_text(i64::from(days)),
+        }
+    })
+}
+
+/// Text in a column of `length` characters: blanks beyond it are cut, anything else
+/// beyond it is an error.
+fn sized(text: &str, length: i64, name: &str, pad: bool) -> Result<String, SqlError> {
+    let length = usize::try_from(length).unwrap_or(0);
+    let end = text.char_indices().nth(length).map_or(text.len(), |(at, _)| at);
+    if text[end..].bytes().any(|byte| byte != b' ') {
+        return Err(SqlError::new(
+            SqlState::STRING_DATA_RIGHT_TRUNCATION,
+            format!("value too long for type {name}({length})"),
+        ));
+    }
+    let mut kept = text[..end].to_owned();
+    if pad {
+        let count = kept.chars().count();
+        kept.extend(std::iter::repeat_n(' ', length - count));
+    }
+    Ok(kept)
+}
+
+/// Casts each element by way of its text.
+fn cast_array(text: &str, element: &str) -> Result<Value, SqlError> {
+    let oid = type_by_name(element).unwrap_or(Oid::TEXT);
+    let mut array = Array::parse(text)?;
+    for item in array.elements.iter_mut().flatten() {
+        // A decimal among integers rounds; anything else must read as the type.
+        let rounded = match oid {
+            Oid::INT2 | Oid::INT4 | Oid::INT8 if item.contains('.') => {
+                numeric::canonical(item).map(|text| numeric::round(&text, 0)).ok()
+            }
+            _ => None,
+        };
+        let source = rounded.as_deref().unwrap_or(item);
+        let value = decode(source.as_bytes(), oid, Format::Text, &Display::default())?;
+        let mut out = BytesMut::new();
+        encode_text(value.as_ref(), oid, -1, &Display::default(), &mut out)?;
+        *item = String::from_utf8_lossy(&out).into_owned();
+    }
+    let mut printed = String::new();
+    array.print(&mut printed);
+    Ok(Value::Text(printed))
 }

@@ -1,12 +1,757 @@
-//! Operators whose meaning differs between PostgreSQL and SQLite.
+//! Operators whose meaning differs between PostgreSQL and SQLite, under the internal
+//! names that the translator emits.
+//!
+//! | names | what they are |
+//! |---|---|
+//! | `towline_int2_add` … `towline_int8_shr` | integer arithmetic that overflows into 22003 and divides by zero into 22012 |
+//! | `towline_float8_div`, `towline_float8_pow`, `towline_float4_*` | float arithmetic with PostgreSQL's errors |
+//! | `towline_numeric_*` | exact decimal arithmetic |
+//! | `towline_date_*`, `towline_timestamp_*`, `towline_time_*`, `towline_interval_*` | dates, times and intervals |
+//! | `towline_sum`, `towline_avg`, `towline_interval_sum`, `towline_interval_avg` | aggregates whose result is numeric, or an interval |
+//! | `towline_xor`, `towline_bytea_concat` | the rest |
+//!
+//! All are NULL if any argument is.
 
+use bigdecimal::{BigDecimal, RoundingMode, Zero};
 use rusqlite::Connection;
+use rusqlite::functions::{Aggregate, Context, WindowAggregate};
+use rusqlite::types::{Value, ValueRef};
 
-use super::Surroundings;
+use super::{PURE, Surroundings};
+use crate::pg::types::interval::{Interval, timestamp_minus, timestamp_plus, timestamptz_plus};
+use crate::pg::types::number::check_integer;
+use crate::pg::types::zone::Zone;
+use crate::pg::types::{datetime, interval, numeric, out_of_range};
+use crate::pg::{Oid, SqlError, SqlState};
+
+/// Microseconds of a day.
+const DAY_US: i64 = 86_400_000_000;
+/// Digits that a quotient has at least, as PostgreSQL chooses them.
+const QUOTIENT_DIGITS: i64 = 16;
+/// Digits behind the point at most.
+const SCALE_MAX: i64 = 1000;
+
+type Answer = Result<Value, SqlError>;
+
+/// Registers a function that is NULL if any argument is.
+pub(super) fn strict(
+    connection: &Connection,
+    surroundings: &Surroundings,
+    name: &str,
+    arguments: i32,
+    body: impl Fn(&Arguments<'_, '_>) -> Answer + Send + 'static,
+) -> rusqlite::Result<()> {
+    let surroundings = surroundings.clone();
+    connection.create_scalar_function(name, arguments, PURE, move |context| {
+        let arguments = Arguments { context };
+        if (0..context.len()).any(|at| context.get_raw(at) == ValueRef::Null) {
+            return Ok(Value::Null);
+        }
+        body(&arguments).map_err(|error| surroundings.raise(error))
+    })
+}
+
+/// The arguments of a call, read as the types that the translator has made sure of.
+/// A value of another kind comes from a table that SQLite's own tools have written.
+pub(super) struct Arguments<'a, 'c> {
+    context: &'a Context<'c>,
+}
+
+impl Arguments<'_, '_> {
+    pub(super) fn len(&self) -> usize {
+        self.context.len()
+    }
+
+    pub(super) fn raw(&self, at: usize) -> ValueRef<'_> {
+        self.context.get_raw(at)
+    }
+
+    pub(super) fn text(&self, at: usize) -> Result<std::borrow::Cow<'_, str>, SqlError> {
+        Ok(match self.raw(at) {
+            ValueRef::Text(bytes) => std::str::from_utf8(bytes).map_err(|_| not_utf8())?.into(),
+            ValueRef::Integer(value) => value.to_string().into(),
+            ValueRef::Real(value) => value.to_string().into(),
+            ValueRef::Blob(bytes) => std::str::from_utf8(bytes).map_err(|_| not_utf8())?.into(),
+            ValueRef::Null => "".into(),
+        })
+    }
+
+    pub(super) fn integer(&self, at: usize) -> Result<i64, SqlError> {
+        match self.raw(at) {
+            ValueRef::Integer(value) => Ok(value),
+            ValueRef::Real(value) if value.fract() == 0.0 && value.abs() < 9e18 => Ok(value as i64),
+            _ => self.text(at)?.trim().parse().map_err(|_| invalid("bigint", &self.text(at))),
+        }
+    }
+
+    pub(super) fn real(&self, at: usize) -> Result<f64, SqlError> {
+        match self.raw(at) {
+            ValueRef::Integer(value) => Ok(value as f64),
+            ValueRef::Real(value) => Ok(value),
+            _ => crate::pg::types::number::parse_float8(&self.text(at)?),
+        }
+    }
+
+    pub(super) fn decimal(&self, at: usize) -> Result<Decimal, SqlError> {
+        Decimal::read(&self.text(at)?)
+    }
+
+    pub(super) fn interval(&self, at: usize) -> Result<Interval, SqlError> {
+        Interval::parse(&self.text(at)?)
+    }
+
+    /// A date as days, a timestamp (with or without zone) as microseconds.
+    pub(super) fn timestamp(&self, at: usize) -> Result<i64, SqlError> {
+        let text = self.text(at)?;
+        if text.ends_with("+00") || text.ends_with("+00 BC") {
+            datetime::parse_timestamptz(&text, &Zone::UTC, None)
+        } else {
+            datetime::parse_timestamp(&text, &Zone::UTC, None)
+        }
+    }
+
+    fn date(&self, at: usize) -> Result<i32, SqlError> {
+        datetime::parse_date(&self.text(at)?, &Zone::UTC, None)
+    }
+
+    pub(super) fn zone(&self, at: usize) -> Result<Zone, SqlError> {
+        let name = self.text(at)?;
+        Zone::parse(&name).ok_or_else(|| {
+            SqlError::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("time zone \"{name}\" not recognized"),
+            )
+        })
+    }
+}
+
+fn not_utf8() -> SqlError {
+    SqlError::new(
+        SqlState::CHARACTER_NOT_IN_REPERTOIRE,
+        "invalid byte sequence for encoding \"UTF8\"",
+    )
+}
+
+fn invalid(name: &str, text: &Result<std::borrow::Cow<'_, str>, SqlError>) -> SqlError {
+    let text = text.as_deref().unwrap_or_default();
+    crate::pg::types::invalid_text(name, text)
+}
+
+fn division_by_zero() -> SqlError {
+    SqlError::new(SqlState::DIVISION_BY_ZERO, "division by zero")
+}
 
 pub(super) fn register(
-    _connection: &Connection,
-    _surroundings: &Surroundings,
+    connection: &Connection,
+    surroundings: &Surroundings,
 ) -> rusqlite::Result<()> {
+    register_integers(connection, surroundings)?;
+    register_floats(connection, surroundings)?;
+    register_numerics(connection, surroundings)?;
+    register_times(connection, surroundings)?;
+    register_intervals(connection, surroundings)?;
+    register_aggregates(connection, surroundings)?;
+    strict(connection, surroundings, "towline_xor", 2, |arguments| {
+        Ok(Value::Integer(arguments.integer(0)? ^ arguments.integer(1)?))
+    })?;
+    strict(connection, surroundings, "towline_bytea_concat", 2, |arguments| {
+        let mut bytes = Vec::new();
+        for at in 0..2 {
+            match arguments.raw(at) {
+                ValueRef::Blob(blob) => bytes.extend_from_slice(blob),
+                _ => bytes.extend_from_slice(arguments.text(at)?.as_bytes()),
+            }
+        }
+        Ok(Value::Blob(bytes))
+    })
+}
+
+fn register_integers(
+    connection: &Connection,
+    surroundings: &Surroundings,
+) -> rusqlite::Result<()> {
+    type Operation = fn(i64, i64) -> Option<i64>;
+    let operations: [(&str, Operation); 5] = [
+        ("add", i64::checked_add),
+        ("sub", i64::checked_sub),
+        ("mul", i64::checked_mul),
+        ("div", i64::checked_div),
+        // The remainder of the smallest number by -1 is 0, not an overflow.
+        ("mod", |left, right| Some(left.checked_rem(right).unwrap_or(0))),
+    ];
+    for (name, oid, long) in [
+        ("int2", Oid::INT2, "smallint"),
+        ("int4", Oid::INT4, "integer"),
+        ("int8", Oid::INT8, "bigint"),
+    ] {
+        for (operator, operation) in operations {
+            let divides = matches!(operator, "div" | "mod");
+            strict(connection, surroundings, &format!("towline_{name}_{operator}"), 2, move |arguments| {
+                let (left, right) = (arguments.integer(0)?, arguments.integer(1)?);
+                if divides && right == 0 {
+                    return Err(division_by_zero());
+                }
+                let result = operation(left, right).ok_or_else(|| out_of_range(long))?;
+                check_integer(result, oid).map(Value::Integer)
+            })?;
+        }
+        let bits: u32 = match oid {
+            Oid::INT2 => 16,
+            Oid::INT4 => 32,
+            _ => 64,
+        };
+        // As the processor shifts: the count is taken modulo the width.
+        let wrap = move |value: i64| match bits {
+            16 => i64::from(value as i16),
+            32 => i64::from(value as i32),
+            _ => value,
+        };
+        strict(connection, surroundings, &format!("towline_{name}_shl"), 2, move |arguments| {
+            let count = arguments.integer(1)? as u32 & (bits.max(32) - 1);
+            Ok(Value::Integer(wrap(arguments.integer(0)?.wrapping_shl(count))))
+        })?;
+        strict(connection, surroundings, &format!("towline_{name}_shr"), 2, move |arguments| {
+            let count = arguments.integer(1)? as u32 & (bits.max(32) - 1);
+            Ok(Value::Integer(wrap(arguments.integer(0)?.wrapping_shr(count))))
+        })?;
+    }
     Ok(())
 }
+
+fn register_floats(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
+    let overflow =
+        || SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: overflow");
+    strict(connection, surroundings, "towline_float8_div", 2, move |arguments| {
+        let (left, right) = (arguments.real(0)?, arguments.real(1)?);
+        if right == 0.0 && !left.is_nan() {
+            return Err(division_by_zero());
+        }
+        Ok(Value::Real(left / right))
+    })?;
+    strict(connection, surroundings, "towline_float8_pow", 2, move |arguments| {
+        power(arguments.real(0)?, arguments.real(1)?).map(Value::Real)
+    })?;
+    type Operation = fn(f32, f32) -> f32;
+    let operations: [(&str, Operation); 4] = [
+        ("add", |left, right| left + right),
+        ("sub", |left, right| left - right),
+        ("mul", |left, right| left * right),
+        ("div", |left, right| left / right),
+    ];
+    for (operator, operation) in operations {
+        strict(connection, surroundings, &format!("towline_float4_{operator}"), 2, move |arguments| {
+            let (left, right) = (arguments.real(0)? as f32, arguments.real(1)? as f32);
+            if operator == "div" && right == 0.0 && !left.is_nan() {
+                return Err(division_by_zero());
+            }
+            let result = operation(left, right);
+            if result.is_infinite() && left.is_finite() && right.is_finite() {
+                return Err(overflow());
+            }
+            Ok(Value::Real(f64::from(result)))
+        })?;
+    }
+    Ok(())
+}
+
+/// `base ^ exponent`, with PostgreSQL's errors.
+fn power(base: f64, exponent: f64) -> Result<f64, SqlError> {
+    let invalid = |message| Err(SqlError::new(SqlState("2201F"), message));
+    if base == 0.0 && exponent < 0.0 {
+        return invalid("zero raised to a negative power is undefined");
+    }
+    if base < 0.0 && exponent.fract() != 0.0 {
+        return invalid("a negative number raised to a non-integer power yields a complex result");
+    }
+    let result = base.powf(exponent);
+    if result.is_infinite() && base.is_finite() && exponent.is_finite() {
+        return Err(SqlError::new(
+            SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
+            "value out of range: overflow",
+        ));
+    }
+    Ok(result)
+}
+
+/// A numeric value: a decimal, or one of the three that are no number.
+#[derive(Clone, Debug)]
+pub(super) enum Decimal {
+    Finite(BigDecimal),
+    Special(f64),
+}
+
+impl Decimal {
+    pub(super) fn read(text: &str) -> Result<Self, SqlError> {
+        if let Ok(value) = text.parse::<BigDecimal>()
+            && !text.contains(['e', 'E'])
+        {
+            return Ok(Self::Finite(value));
+        }
+        let text = numeric::canonical(text)?;
+        match text.parse::<BigDecimal>() {
+            Ok(value) => Ok(Self::Finite(value)),
+            Err(_) if text.starts_with('-') => Ok(Self::Special(f64::NEG_INFINITY)),
+            Err(_) if text.ends_with("Infinity") => Ok(Self::Special(f64::INFINITY)),
+            Err(_) => Ok(Self::Special(f64::NAN)),
+        }
+    }
+
+    pub(super) fn write(self) -> Answer {
+        match self {
+            Self::Finite(value) => numeric::canonical(&value.to_plain_string()).map(Value::Text),
+            Self::Special(value) if value.is_nan() => Ok(Value::Text("NaN".to_owned())),
+            Self::Special(value) if value > 0.0 => Ok(Value::Text("Infinity".to_owned())),
+            Self::Special(_) => Ok(Value::Text("-Infinity".to_owned())),
+        }
+    }
+
+    /// Its value among floats: exact for what is no number.
+    fn as_float(&self) -> f64 {
+        match self {
+            Self::Finite(value) if value.is_zero() => 0.0,
+            Self::Finite(value) if value.sign() == bigdecimal::num_bigint::Sign::Minus => -1.0,
+            Self::Finite(_) => 1.0,
+            Self::Special(value) => *value,
+        }
+    }
+}
+
+fn register_numerics(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
+    type Exact = fn(&BigDecimal, &BigDecimal) -> Result<BigDecimal, SqlError>;
+    type Limit = fn(f64, f64) -> f64;
+    let operations: [(&str, Exact, Limit); 5] = [
+        ("add", |left, right| Ok(left + right), |left, right| left + right),
+        ("sub", |left, right| Ok(left - right), |left, right| left - right),
+        ("mul", |left, right| Ok(left * right), |left, right| left * right),
+        ("div", divide, |left, right| left / right),
+        ("mod", remainder, |left, right| left % right),
+    ];
+    for (operator, exact, limit) in operations {
+        strict(connection, surroundings, &format!("towline_numeric_{operator}"), 2, move |arguments| {
+            let (left, right) = (arguments.decimal(0)?, arguments.decimal(1)?);
+            let result = match (&left, &right) {
+                (Decimal::Finite(left), Decimal::Finite(right)) => Decimal::Finite(exact(left, right)?),
+                _ if matches!(operator, "div" | "mod")
+                    && right.as_float() == 0.0
+                    && !left.as_float().is_nan() =>
+                {
+                    return Err(division_by_zero());
+                }
+                _ => {
+                    let value = limit(left.as_float(), right.as_float());
+                    if value.is_finite() {
+                        Decimal::Finite(BigDecimal::zero())
+                    } else {
+                        Decimal::Special(value)
+                    }
+                }
+            };
+            result.write()
+        })?;
+    }
+    strict(connection, surroundings, "towline_numeric_neg", 1, |arguments| {
+        match arguments.decimal(0)? {
+            Decimal::Finite(value) => Decimal::Finite(-value).write(),
+            Decimal::Special(value) => Decimal::Special(-value).write(),
+        }
+    })?;
+    strict(connection, surroundings, "towline_numeric_pow", 2, |arguments| {
+        match (arguments.decimal(0)?, arguments.decimal(1)?) {
+            (Decimal::Finite(base), Decimal::Finite(exponent)) => {
+                Decimal::Finite(numeric_power(&base, &exponent)?).write()
+            }
+            (base, exponent) => {
+                let value = power(base.as_float(), exponent.as_float())?;
+                if value.is_finite() { Decimal::read(&value.to_string())?.write() } else { Decimal::Special(value).write() }
+            }
+        }
+    })
+}
+
+/// Digits before the point, in groups of four, less one: PostgreSQL's weight.
+fn weight(value: &BigDecimal) -> (i64, i64) {
+    let text = value.abs().to_plain_string();
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let whole = whole.trim_start_matches('0');
+    if !whole.is_empty() {
+        let groups = whole.len().div_ceil(4);
+        let first = &whole[..whole.len() - (groups - 1) * 4];
+        return (groups as i64 - 1, first.parse().unwrap_or(1));
+    }
+    for (at, chunk) in fraction.as_bytes().chunks(4).enumerate() {
+        let mut group = String::from_utf8_lossy(chunk).into_owned();
+        while group.len() < 4 {
+            group.push('0');
+        }
+        if let Ok(first @ 1..) = group.parse() {
+            return (-1 - at as i64, first);
+        }
+    }
+    (0, 0)
+}
+
+fn scale_of(value: &BigDecimal) -> i64 {
+    value.fractional_digit_count().max(0)
+}
+
+/// A quotient, with as many digits as PostgreSQL gives it: at least sixteen
+/// significant ones, and no fewer behind the point than either side has.
+pub(super) fn divide(left: &BigDecimal, right: &BigDecimal) -> Result<BigDecimal, SqlError> {
+    if right.is_zero() {
+        return Err(division_by_zero());
+    }
+    let ((left_weight, left_first), (right_weight, right_first)) = (weight(left), weight(right));
+    let mut quotient_weight = left_weight - right_weight;
+    if left_first <= right_first {
+        quotient_weight -= 1;
+    }
+    let scale = (QUOTIENT_DIGITS - quotient_weight * 4)
+        .max(scale_of(left))
+        .max(scale_of(right))
+        .clamp(0, SCALE_MAX);
+    Ok(exact_quotient(left, right, scale))
+}
+
+/// `left / right`, rounded half away from zero at `scale` digits behind the point.
+fn exact_quotient(left: &BigDecimal, right: &BigDecimal, scale: i64) -> BigDecimal {
+    use bigdecimal::num_bigint::{BigInt, Sign};
+    let (a, a_scale) = left.as_bigint_and_exponent();
+    let (b, b_scale) = right.as_bigint_and_exponent();
+    // (a / 10^as) / (b / 10^bs) · 10^scale = a · 10^(bs + scale - as) / b
+    let shift = b_scale + scale - a_scale;
+    let ten = BigInt::from(10);
+    let power = |exponent: i64| ten.pow(u32::try_from(exponent).unwrap_or(u32::MAX));
+    let (a, b) = if shift >= 0 { (a * power(shift), b) } else { (a, b * power(-shift)) };
+    let quotient = &a / &b;
+    let rest: BigInt = (&a - &quotient * &b) * 2;
+    let away = rest.magnitude() >= b.magnitude();
+    let negative = (a.sign() == Sign::Minus) != (b.sign() == Sign::Minus);
+    let quotient = match (away, negative) {
+        (false, _) => quotient,
+        (true, false) => quotient + 1,
+        (true, true) => quotient - 1,
+    };
+    BigDecimal::new(quotient, scale)
+}
+
+fn remainder(left: &BigDecimal, right: &BigDecimal) -> Result<BigDecimal, SqlError> {
+    if right.is_zero() {
+        return Err(division_by_zero());
+    }
+    Ok(left % right)
+}
+
+/// `base ^ exponent`: exact for whole exponents, else by floating point to sixteen digits.
+fn numeric_power(base: &BigDecimal, exponent: &BigDecimal) -> Result<BigDecimal, SqlError> {
+    let overflow =
+        || SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value overflows numeric format");
+    let (float_base, float_exponent) = (to_float(base), to_float(exponent));
+    let estimate = power(float_base, float_exponent)?;
+    let scale = QUOTIENT_DIGITS.max(scale_of(base)).max(scale_of(exponent));
+    if exponent.is_integer() && float_exponent.abs() <= 1000.0 {
+        let mut result = BigDecimal::from(1);
+        for _ in 0..float_exponent.abs() as u32 {
+            result = &result * base;
+            if result.digits() > 200_000 {
+                return Err(overflow());
+            }
+        }
+        if float_exponent < 0.0 {
+            return Ok(exact_quotient(&BigDecimal::from(1), &result, scale));
+        }
+        return Ok(result.with_scale_round(scale, RoundingMode::HalfUp));
+    }
+    if !estimate.is_finite() {
+        return Err(overflow());
+    }
+    let value: BigDecimal = format!("{estimate:e}").parse().map_err(|_| overflow())?;
+    Ok(value.with_scale_round(scale, RoundingMode::HalfUp))
+}
+
+fn to_float(value: &BigDecimal) -> f64 {
+    use bigdecimal::ToPrimitive;
+    value.to_f64().unwrap_or(f64::NAN)
+}
+
+pub(super) fn date_text(days: i64) -> Answer {
+    let days = i32::try_from(days)
+        .ok()
+        .filter(|days| datetime::date_in_range(i64::from(*days)))
+        .ok_or_else(|| SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, "date out of range"))?;
+    let mut text = String::new();
+    datetime::print_date(days, &mut text);
+    Ok(Value::Text(text))
+}
+
+pub(super) fn timestamp_text(micros: i64) -> Answer {
+    let mut text = String::new();
+    datetime::print_timestamp(micros, &mut text);
+    Ok(Value::Text(text))
+}
+
+pub(super) fn timestamptz_text(micros: i64) -> Answer {
+    let mut text = String::new();
+    datetime::print_timestamptz(micros, &Zone::UTC, &mut text);
+    Ok(Value::Text(text))
+}
+
+pub(super) fn time_text(micros: i64) -> Answer {
+    let mut text = String::new();
+    datetime::print_time(micros, &mut text);
+    Ok(Value::Text(text))
+}
+
+fn interval_text(interval: Option<Interval>) -> Answer {
+    let interval = interval.ok_or_else(interval::interval_out_of_range)?;
+    Ok(Value::Text(interval.to_string()))
+}
+
+fn register_times(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
+    strict(connection, surroundings, "towline_date_add", 2, |arguments| {
+        date_text(i64::from(arguments.date(0)?).saturating_add(arguments.integer(1)?))
+    })?;
+    strict(connection, surroundings, "towline_date_sub", 2, |arguments| {
+        date_text(i64::from(arguments.date(0)?).saturating_sub(arguments.integer(1)?))
+    })?;
+    strict(connection, surroundings, "towline_date_diff", 2, |arguments| {
+        let days = i64::from(arguments.date(0)?) - i64::from(arguments.date(1)?);
+        Ok(Value::Integer(days))
+    })?;
+    strict(connection, surroundings, "towline_timestamp_diff", 2, |arguments| {
+        interval_text(Some(timestamp_minus(arguments.timestamp(0)?, arguments.timestamp(1)?)?))
+    })?;
+    // With a zone as third argument the timestamp has one, and days are that zone's.
+    for count in [2, 3] {
+        strict(connection, surroundings, "towline_timestamp_add", count, |arguments| {
+            let (moment, interval) = (arguments.timestamp(0)?, arguments.interval(1)?);
+            if arguments.len() == 2 {
+                return timestamp_text(timestamp_plus(moment, interval)?);
+            }
+            timestamptz_text(timestamptz_plus(moment, interval, &arguments.zone(2)?)?)
+        })?;
+    }
+    strict(connection, surroundings, "towline_time_add", 2, |arguments| {
+        let text = arguments.text(0)?;
+        let interval = arguments.interval(1)?;
+        // A time with a zone keeps it.
+        if text.len() > 8 && text[8..].contains(['+', '-']) {
+            let (time, offset) = datetime::parse_timetz(&text, &Zone::UTC, None)?;
+            let mut out = String::new();
+            datetime::print_timetz((time + interval.micros % DAY_US).rem_euclid(DAY_US), offset, &mut out);
+            return Ok(Value::Text(out));
+        }
+        let time = datetime::parse_time(&text, &Zone::UTC, None)?;
+        time_text((time + interval.micros % DAY_US).rem_euclid(DAY_US))
+    })?;
+    strict(connection, surroundings, "towline_time_diff", 2, |arguments| {
+        let left = datetime::parse_time(&arguments.text(0)?, &Zone::UTC, None)?;
+        let right = datetime::parse_time(&arguments.text(1)?, &Zone::UTC, None)?;
+        interval_text(Some(Interval { micros: left - right, ..Interval::default() }))
+    })
+}
+
+fn register_intervals(
+    connection: &Connection,
+    surroundings: &Surroundings,
+) -> rusqlite::Result<()> {
+    strict(connection, surroundings, "towline_interval_add", 2, |arguments| {
+        interval_text(arguments.interval(0)?.checked_add(arguments.interval(1)?))
+    })?;
+    strict(connection, surroundings, "towline_interval_neg", 1, |arguments| {
+        interval_text(arguments.interval(0)?.checked_neg())
+    })?;
+    strict(connection, surroundings, "towline_interval_mul", 2, |arguments| {
+        interval_text(arguments.interval(0)?.checked_mul(arguments.real(1)?))
+    })?;
+    strict(connection, surroundings, "towline_interval_div", 2, |arguments| {
+        let divisor = arguments.real(1)?;
+        if divisor == 0.0 {
+            return Err(division_by_zero());
+        }
+        interval_text(arguments.interval(0)?.checked_mul(1.0 / divisor))
+    })?;
+    // What intervals compare and sort by.
+    strict(connection, surroundings, "towline_interval_us", 1, |arguments| {
+        let estimate = arguments.interval(0)?.estimate();
+        let bounded = estimate.clamp(i128::from(i64::MIN), i128::from(i64::MAX));
+        Ok(Value::Integer(bounded as i64))
+    })
+}
+
+fn register_aggregates(
+    connection: &Connection,
+    surroundings: &Surroundings,
+) -> rusqlite::Result<()> {
+    let numbers = |average| Numbers { surroundings: surroundings.clone(), average };
+    let intervals = |average| Intervals { surroundings: surroundings.clone(), average };
+    connection.create_window_function("towline_sum", 1, PURE, numbers(false))?;
+    connection.create_window_function("towline_avg", 1, PURE, numbers(true))?;
+    connection.create_window_function("towline_interval_sum", 1, PURE, intervals(false))?;
+    connection.create_window_function("towline_interval_avg", 1, PURE, intervals(true))
+}
+
+/// Exact sums and averages.
+struct Numbers {
+    surroundings: Surroundings,
+    average: bool,
+}
+
+/// Integers add up in a machine word for as long as they fit; decimals apart.
+#[derive(Default)]
+struct Total {
+    count: i64,
+    whole: i128,
+    decimals: Option<BigDecimal>,
+    /// Values that are no number: NaN, and both infinities, by how many there are.
+    special: [i64; 3],
+}
+
+impl Total {
+    fn take(&mut self, value: ValueRef<'_>, sign: i128) -> Result<(), SqlError> {
+        let text = match value {
+            ValueRef::Null => return Ok(()),
+            ValueRef::Integer(value) => {
+                self.whole += i128::from(value) * sign;
+                self.count += sign as i64;
+                return Ok(());
+            }
+            ValueRef::Real(value) => numeric::from_float8(value)?,
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                std::str::from_utf8(bytes).map_err(|_| not_utf8())?.to_owned()
+            }
+        };
+        self.count += sign as i64;
+        match Decimal::read(&text)? {
+            Decimal::Finite(value) => {
+                let total = self.decimals.take().unwrap_or_default();
+                self.decimals = Some(if sign > 0 { total + value } else { total - value });
+            }
+            Decimal::Special(value) => {
+                let at = if value.is_nan() { 0 } else if value > 0.0 { 1 } else { 2 };
+                self.special[at] += sign as i64;
+            }
+        }
+        Ok(())
+    }
+
+    fn result(&self, average: bool) -> Answer {
+        if self.count == 0 {
+            return Ok(Value::Null);
+        }
+        match self.special {
+            [0, 0, 0] => {}
+            [0, _, 0] => return Decimal::Special(f64::INFINITY).write(),
+            [0, 0, _] => return Decimal::Special(f64::NEG_INFINITY).write(),
+            _ => return Decimal::Special(f64::NAN).write(),
+        }
+        let mut total = BigDecimal::from(self.whole);
+        if let Some(decimals) = &self.decimals {
+            total += decimals;
+        }
+        if average {
+            total = divide(&total, &BigDecimal::from(self.count))?;
+        }
+        Decimal::Finite(total).write()
+    }
+}
+
+impl Aggregate<Total, Value> for Numbers {
+    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<Total> {
+        Ok(Total::default())
+    }
+
+    fn step(&self, context: &mut Context<'_>, total: &mut Total) -> rusqlite::Result<()> {
+        total.take(context.get_raw(0), 1).map_err(|error| self.surroundings.raise(error))
+    }
+
+    fn finalize(&self, _: &mut Context<'_>, total: Option<Total>) -> rusqlite::Result<Value> {
+        let total = total.unwrap_or_default();
+        total.result(self.average).map_err(|error| self.surroundings.raise(error))
+    }
+}
+
+impl WindowAggregate<Total, Value> for Numbers {
+    fn value(&self, total: Option<&mut Total>) -> rusqlite::Result<Value> {
+        match total {
+            None => Ok(Value::Null),
+            Some(total) => {
+                total.result(self.average).map_err(|error| self.surroundings.raise(error))
+            }
+        }
+    }
+
+    fn inverse(&self, context: &mut Context<'_>, total: &mut Total) -> rusqlite::Result<()> {
+        total.take(context.get_raw(0), -1).map_err(|error| self.surroundings.raise(error))
+    }
+}
+
+/// Sums and averages of intervals.
+struct Intervals {
+    surroundings: Surroundings,
+    average: bool,
+}
+
+impl Intervals {
+    fn take(
+        &self,
+        context: &Context<'_>,
+        total: &mut (i64, Interval),
+        sign: i64,
+    ) -> rusqlite::Result<()> {
+        if context.get_raw(0) == ValueRef::Null {
+            return Ok(());
+        }
+        let arguments = Arguments { context };
+        let added = arguments.interval(0).and_then(|value| {
+            let value = if sign < 0 { value.checked_neg() } else { Some(value) };
+            value
+                .and_then(|value| total.1.checked_add(value))
+                .ok_or_else(interval::interval_out_of_range)
+        });
+        total.1 = added.map_err(|error| self.surroundings.raise(error))?;
+        total.0 += sign;
+        Ok(())
+    }
+
+    fn result(&self, total: (i64, Interval)) -> rusqlite::Result<Value> {
+        let (count, sum) = total;
+        if count == 0 {
+            return Ok(Value::Null);
+        }
+        let result = if self.average { sum.checked_mul(1.0 / count as f64) } else { Some(sum) };
+        interval_text(result).map_err(|error| self.surroundings.raise(error))
+    }
+}
+
+impl Aggregate<(i64, Interval), Value> for Intervals {
+    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<(i64, Interval)> {
+        Ok((0, Interval::default()))
+    }
+
+    fn step(&self, context: &mut Context<'_>, total: &mut (i64, Interval)) -> rusqlite::Result<()> {
+        self.take(context, total, 1)
+    }
+
+    fn finalize(
+        &self,
+        _: &mut Context<'_>,
+        total: Option<(i64, Interval)>,
+    ) -> rusqlite::Result<Value> {
+        self.result(total.unwrap_or_default())
+    }
+}
+
+impl WindowAggregate<(i64, Interval), Value> for Intervals {
+    fn value(&self, total: Option<&mut (i64, Interval)>) -> rusqlite::Result<Value> {
+        self.result(total.map_or((0, Interval::default()), |total| *total))
+    }
+
+    fn inverse(
+        &self,
+        context: &mut Context<'_>,
+        total: &mut (i64, Interval),
+    ) -> rusqlite::Result<()> {
+        self.take(context, total, -1)
+    }
+}
+
