@@ -927,7 +927,7 @@ impl Translator<'_> {
         let arguments = self.arguments(list)?;
         let alias = self.fresh_name("set");
         let source = self.set_source(name, arguments, &alias)?;
-        self.set_returning.push(SetReturning { alias, sql: source.sql });
+        self.set_returning.push(SetReturning { sql: source.sql });
         match source.columns.as_slice() {
             [column] => Ok(column.clone().named(name)),
             _ => Err(SqlError::unsupported(format_args!("{name} in the select list"))),

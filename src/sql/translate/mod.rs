@@ -102,7 +102,6 @@ struct CommonTable {
 /// A set-returning function that moves from the select list to FROM.
 #[derive(Clone, Debug)]
 struct SetReturning {
-    alias: String,
     /// As a table-valued function.
     sql: String,
 }
