@@ -4,6 +4,7 @@
 
 mod bootstrap;
 mod definition;
+mod functions;
 mod information_schema;
 mod pg_catalog;
 mod relation;
@@ -16,6 +17,7 @@ pub use definition::{
     constraint_definition, index_definition, index_key_definition, quote_ident, quote_literal,
     view_definition,
 };
+pub use functions::{BuiltinFunction, builtin_function, builtin_functions};
 pub use pg_catalog::default_setting;
 pub use relation::{
     Attribute, Catalog, Constraint, ConstraintKind, Identity, Index, Relation, RelationKind,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::definition::{index_definition, index_key, view_definition};
+use super::functions::builtin_functions;
 use super::rows::{Facts, Rows, number_array, row, vector};
 use super::system::system_relations;
 use super::types::{builtin_type, builtin_types, data_lines, format_type};
@@ -676,28 +677,26 @@ fn add_namespaces(rows: &mut Rows) {
 }
 
 fn add_functions(rows: &mut Rows) {
-    for line in data_lines(include_str!("data/functions.txt")) {
-        let fields: Vec<_> = line.split('\t').collect();
-        let number = |at: usize| fields[at].parse::<i64>().expect("built-in table holds a number");
+    for function in builtin_functions() {
         row!(rows,
-            "oid" => number(0),
-            "proname" => fields[1],
+            "oid" => function.oid,
+            "proname" => function.name,
             "pronamespace" => PG_CATALOG,
             "proowner" => OWNER,
             "prolang" => 12_i64,
             "procost" => 1.0,
-            "prorows" => if fields[4] == "t" { 1000.0 } else { 0.0 },
-            "provariadic" => number(9),
-            "prokind" => fields[2],
-            "proisstrict" => fields[5] == "t",
-            "proretset" => fields[4] == "t",
-            "provolatile" => fields[6],
+            "prorows" => if function.returns_set { 1000.0 } else { 0.0 },
+            "provariadic" => function.variadic,
+            "prokind" => function.kind,
+            "proisstrict" => function.strict,
+            "proretset" => function.returns_set,
+            "provolatile" => function.volatility,
             "proparallel" => "s",
-            "pronargs" => number(7),
-            "pronargdefaults" => number(8),
-            "prorettype" => number(3),
-            "proargtypes" => fields[10],
-            "prosrc" => fields[1],
+            "pronargs" => function.arguments.len(),
+            "pronargdefaults" => function.defaults,
+            "prorettype" => function.result,
+            "proargtypes" => vector(function.arguments.iter().map(|oid| i64::from(oid.0))),
+            "prosrc" => function.name,
         );
     }
 }
