@@ -12,6 +12,8 @@ mod hub;
 mod plan;
 mod readers;
 mod rows;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use engine::{Engine, EngineOptions, EngineSession};

@@ -1,0 +1,199 @@
+//! A node's writer and engine on real files, without network: the test plays the
+//! part of `control` and `replicate`.
+
+mod client;
+mod cluster;
+mod scripts;
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+use self::client::Client;
+use super::engine::{Engine, EngineOptions};
+use super::hub::{Hub, Leadership};
+use super::readers::Readers;
+use super::writer::{self, WriterHandle, WriterOptions};
+use crate::cluster::{NodeId, Policy, Role};
+use crate::gateway::{LocalNode, SessionParams};
+use crate::log::{Lsn, Term};
+use crate::storage::log_store::{LogOptions, LogStore};
+
+/// How long a test waits for anything.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A node in a directory of its own.
+struct TestNode {
+    dir: TempDir,
+    running: Option<Running>,
+}
+
+/// What ends with a crash.
+struct Running {
+    hub: Arc<Hub>,
+    log: Arc<Mutex<LogStore>>,
+    engine: Engine,
+    writer: WriterHandle,
+    thread: std::thread::JoinHandle<()>,
+    stop: CancellationToken,
+}
+
+impl TestNode {
+    /// Must be called inside a multi-threaded runtime.
+    fn new() -> Self {
+        let dir = TempDir::new().expect("a temporary directory");
+        let mut node = Self { dir, running: None };
+        node.start();
+        node
+    }
+
+    fn database(&self) -> std::path::PathBuf {
+        self.dir.path().join("db")
+    }
+
+    fn start(&mut self) {
+        self.start_from(Lsn(0));
+    }
+
+    /// Starts, with `commit` recorded as committed.
+    fn start_from(&mut self, commit: Lsn) {
+        let options = LogOptions { segment_bytes: 1 << 20, floor: commit };
+        let log = LogStore::open(&self.dir.path().join("log"), options).expect("the log opens");
+        let me: NodeId = "n1".parse().expect("a name");
+        let hub = Arc::new(Hub::new(me, Vec::new(), Policy::Async, log.end(), Lsn(0)));
+        let log = Arc::new(Mutex::new(log));
+        let readers = Readers::new(self.database(), 16);
+        let stop = CancellationToken::new();
+        let options = WriterOptions {
+            path: self.database(),
+            commit,
+            queue: 64,
+            idle_while_others_wait: Duration::from_millis(300),
+        };
+        let handle = tokio::runtime::Handle::current();
+        let (writer, thread) = writer::spawn(
+            options,
+            Arc::clone(&hub),
+            Arc::clone(&log),
+            readers.clone(),
+            handle,
+            stop.clone(),
+        )
+        .expect("the writer starts");
+        let options = EngineOptions {
+            database: "towline".to_owned(),
+            see_patience: Duration::from_millis(200),
+        };
+        let engine = Engine::new(Arc::clone(&hub), readers, writer.clone(), options);
+        self.running = Some(Running { hub, log, engine, writer, thread, stop });
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("started")
+    }
+
+    fn hub(&self) -> &Arc<Hub> {
+        &self.running().hub
+    }
+
+    /// Stops without handing anything over.
+    fn stop(&mut self) {
+        let running = self.running.take().expect("started");
+        running.stop.cancel();
+        running.thread.join().expect("the writer ends");
+    }
+
+    /// Takes office in `term`, alone: what is durable is committed.
+    async fn lead(&self, term: u64) {
+        let term = Term(term);
+        let hub = Arc::clone(self.hub());
+        hub.set_lease_until(i64::MAX);
+        let mut start = hub.term_start.subscribe();
+        hub.leadership.send_replace(Leadership {
+            term,
+            role: Role::Opening,
+            leader: Some(hub.me.clone()),
+        });
+        let commits = Arc::clone(&hub);
+        let stop = self.running().stop.clone();
+        tokio::spawn(async move {
+            let mut durable = commits.durable.subscribe();
+            let mut leadership = commits.leadership.subscribe();
+            loop {
+                let leads = {
+                    let now = leadership.borrow_and_update();
+                    now.term == term && now.role != Role::Follower
+                };
+                if !leads {
+                    return;
+                }
+                let lsn = *durable.borrow_and_update();
+                commits.commit.send_if_modified(|commit| {
+                    let moved = lsn > *commit;
+                    *commit = lsn.max(*commit);
+                    moved
+                });
+                tokio::select! {
+                    _ = durable.changed() => {}
+                    _ = leadership.changed() => {}
+                    () = stop.cancelled() => return,
+                }
+            }
+        });
+        let mut applied = hub.applied.subscribe();
+        let opened = async {
+            let end = start.wait_for(|start| start.0 == term).await.expect("the hub lives").1;
+            applied.wait_for(|applied| *applied >= end).await.expect("the hub lives");
+        };
+        tokio::time::timeout(PATIENCE, opened).await.expect("the leader opens");
+        hub.leadership.send_replace(Leadership {
+            term,
+            role: Role::Leader,
+            leader: Some(hub.me.clone()),
+        });
+    }
+
+    /// Follows nobody in `term`.
+    fn follow(&self, term: u64) {
+        self.hub().leadership.send_replace(Leadership {
+            term: Term(term),
+            role: Role::Follower,
+            leader: None,
+        });
+    }
+
+    fn client(&self) -> Client {
+        self.client_with(SessionParams { user: "test".to_owned(), ..SessionParams::default() })
+    }
+
+    fn client_with(&self, params: SessionParams) -> Client {
+        Client::new(self.running().engine.open(params))
+    }
+
+    async fn applied(&self, lsn: Lsn) {
+        let mut applied = self.hub().applied.subscribe();
+        let reached = applied.wait_for(|applied| *applied >= lsn);
+        tokio::time::timeout(PATIENCE, reached)
+            .await
+            .expect("the log is applied")
+            .expect("the hub lives");
+    }
+}
+
+impl Drop for TestNode {
+    fn drop(&mut self) {
+        if self.running.is_some() {
+            self.stop();
+        }
+    }
+}
+
+/// A content digest of each table in the file at `path`.
+fn digest(path: &Path) -> std::collections::BTreeMap<String, u64> {
+    use crate::storage::sqlite::{ConnectionKind, Sqlite, content_digest};
+    let mut sqlite = Sqlite::open(path, ConnectionKind::Reader).expect("the file opens");
+    content_digest(&mut sqlite).expect("the file is whole")
+}
