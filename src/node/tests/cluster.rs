@@ -27,7 +27,7 @@ async fn a_database_can_be_made_again_from_the_log() {
     let mut client = node.client();
     for statement in [
         "create table t (id serial primary key, v text default 'd', at timestamptz default now())",
-        "insert into t (v) select md5(random()::text) from generate_series(1, 100)",
+        "insert into t (v) select md5(gen_random_uuid()) from generate_series(1, 100)",
         "create index on t (v)",
         "update t set v = v || '!' where id % 2 = 0",
         "begin; insert into t (v) values ('a'); savepoint s; insert into t (v) values ('b'); \
