@@ -3,20 +3,23 @@
 //! The tasks share no state but the [`Hub`]'s watch channels, each written by one of
 //! them. What changes SQLite goes through one OS thread, `writer`; what only reads
 //! uses the pool in `readers`; `engine` turns clients' messages into work for both.
+//! [`control`] keeps the node's word, [`replicate`] moves the log, and `run` ties them
+//! together.
 
 pub mod control;
 mod engine;
 mod errors;
 mod execute;
 mod hub;
+mod peers;
 mod plan;
 mod readers;
+pub mod replicate;
 mod rows;
+mod run;
 #[cfg(test)]
 mod tests;
 mod writer;
 
-pub use engine::{Engine, EngineOptions, EngineSession};
 pub use hub::{Hub, Leadership, Member, boottime_ns};
-pub use readers::Readers;
-pub use writer::{WriterHandle, WriterOptions};
+pub use run::{NodeError, run};

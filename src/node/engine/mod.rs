@@ -28,7 +28,9 @@ use super::hub::Hub;
 use super::plan::PlanCache;
 use super::readers::Readers;
 use super::writer::WriterHandle;
+use crate::cluster::{Position, Role};
 use crate::gateway::{LocalNode, SessionParams};
+use crate::routing::link::NodeState;
 
 pub use session::EngineSession;
 
@@ -86,5 +88,16 @@ impl LocalNode for Engine {
 
     fn open(&self, params: SessionParams) -> EngineSession {
         EngineSession::new(Arc::clone(&self.inner), params)
+    }
+
+    fn state(&self) -> NodeState {
+        let hub = &self.inner.hub;
+        let lsn = *hub.applied.borrow();
+        let leadership = hub.leadership.borrow();
+        NodeState {
+            applied: Position { term: leadership.term, lsn },
+            leads: leadership.role == Role::Leader,
+            leader: leadership.leader.clone(),
+        }
     }
 }

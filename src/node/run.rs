@@ -1,0 +1,324 @@
+//! A node from its start to its end: recover what the directory holds, start the
+//! tasks, and stop them in an order that loses nothing.
+//!
+//! ```text
+//! <data>/lock            held while the process lives
+//! <data>/control         the control file
+//! <data>/log/…           the log's segments
+//! <data>/gen-N/NAME.db   the databases of generation N, the control file's
+//! <data>/diverged/…      tails that were cut off, as readable files
+//! ```
+//!
+//! A stop hands the leadership over first, then ends the clients between their units,
+//! then the writer between two jobs; what is in the log and not in SQLite is applied
+//! at the next start.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use nix::fcntl::{Flock, FlockArg};
+use tokio::runtime::Handle;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::control::{self, KeepError};
+use super::engine::{Engine, EngineOptions};
+use super::hub::{Hub, Member};
+use super::peers::Peers;
+use super::readers::Readers;
+use super::replicate::{self, Installed, Replication};
+use super::writer::{self, WriterHandle, WriterOptions};
+use crate::config::NodeConfig;
+use crate::gateway::{Gateway, GatewayConfig, GatewayError};
+use crate::log::Lsn;
+use crate::net::{NetError, PeerListener, PeerTls};
+use crate::storage::control_file::{ControlError, ControlFile};
+use crate::storage::log_store::{LogError, LogOptions, LogStore};
+use crate::storage::sqlite::{ConnectionKind, Sqlite, SqliteError};
+
+/// Jobs in the writer's queue.
+const QUEUE: usize = 1024;
+/// How long a transaction may hold the writer idle while others wait.
+const IDLE_WHILE_OTHERS_WAIT: Duration = Duration::from_secs(5);
+/// How long a read waits for what it must see.
+const SEE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long a statement waits for a leader.
+const LEADER_WAIT: Duration = Duration::from_secs(30);
+/// How often the WAL is checkpointed while there are changes.
+const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
+/// Portals and snapshots may keep connections beyond those that serve reads.
+const READERS_BEYOND: usize = 64;
+
+/// A node can't start or go on.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    #[error("{path}: {source}")]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("{0}: another process uses this directory")]
+    InUse(PathBuf),
+    #[error("{path} belongs to cluster {held:?}, the configuration says {configured:?}")]
+    ForeignCluster { path: PathBuf, held: String, configured: String },
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    #[error(transparent)]
+    Log(#[from] LogError),
+    #[error("{path}: {source}")]
+    Database { path: PathBuf, source: SqliteError },
+    #[error(transparent)]
+    Net(#[from] NetError),
+    #[error(transparent)]
+    Gateway(#[from] GatewayError),
+    #[error(transparent)]
+    Keep(#[from] KeepError),
+    #[error("a task of the node ended unexpectedly")]
+    TaskEnded,
+}
+
+/// What a node's directory holds, opened.
+struct Opened {
+    /// Held for as long as the node runs.
+    _lock: Flock<File>,
+    control: Arc<Mutex<ControlFile>>,
+    log: Arc<Mutex<LogStore>>,
+    database: PathBuf,
+    /// Recorded as committed.
+    commit: Lsn,
+    applied: Lsn,
+}
+
+/// Runs a node until `shutdown`. `ready` is called once it serves.
+///
+/// # Errors
+/// When it can't start; and when it can't keep its word any more, so that it must
+/// start anew.
+pub async fn run(
+    config: NodeConfig,
+    ready: impl FnOnce(),
+    shutdown: CancellationToken,
+) -> Result<(), NodeError> {
+    let tls = PeerTls::load(&config.tls.ca, &config.tls.certificate, &config.tls.key)?;
+    let opened = open(&config)?;
+    let listener = PeerListener::bind(&config.peer_listen, tls.clone()).await?;
+
+    let end = lock(&opened.log).end();
+    let members = config.members.iter();
+    let members = members.map(|(name, peer)| Member { name: name.clone(), peer: peer.clone() });
+    let hub = Hub::new(
+        config.name.clone(),
+        members.collect(),
+        config.policy,
+        end,
+        opened.applied,
+    );
+    let hub = Arc::new(hub);
+    // Ends last: the writer, and what it depends on.
+    let stop = CancellationToken::new();
+    // Ends first: what serves others.
+    let serving = CancellationToken::new();
+
+    let readers = Readers::new(opened.database.clone(), config.readers + READERS_BEYOND);
+    let options = WriterOptions {
+        path: opened.database.clone(),
+        commit: opened.commit,
+        queue: QUEUE,
+        idle_while_others_wait: IDLE_WHILE_OTHERS_WAIT,
+    };
+    let (writer, thread) = writer::spawn(
+        options,
+        Arc::clone(&hub),
+        Arc::clone(&opened.log),
+        readers.clone(),
+        Handle::current(),
+        stop.clone(),
+    )
+    .map_err(|source| NodeError::Database { path: opened.database.clone(), source })?;
+    let options =
+        EngineOptions { database: config.sql.database.clone(), see_patience: SEE_PATIENCE };
+    let engine = Engine::new(Arc::clone(&hub), readers.clone(), writer.clone(), options);
+
+    let (replication, installs) = Replication::new(
+        &config,
+        Arc::clone(&hub),
+        Arc::clone(&opened.log),
+        Arc::clone(&opened.control),
+        tls.clone(),
+    );
+    let gateway_config = GatewayConfig {
+        sql: config.sql.clone(),
+        cluster: config.cluster.clone(),
+        name: config.name.to_string(),
+        nodes: config.members.clone(),
+        tls: tls.clone(),
+        leader_wait: LEADER_WAIT,
+    };
+    let local = Some((config.name.clone(), engine.clone()));
+    let gateway = Gateway::bind(gateway_config, local).await?;
+    let reload_clients = gateway.reloader();
+
+    let mut control = control::spawn(
+        &config,
+        Arc::clone(&hub),
+        Arc::clone(&opened.control),
+        Arc::clone(&opened.log),
+        tls.clone(),
+        stop.clone(),
+    );
+    let mut keeping = std::mem::replace(&mut control.task, tokio::spawn(async { Ok(()) }));
+    let mut replicating = tokio::spawn(Arc::clone(&replication).run(stop.clone()));
+    let installing = tokio::spawn(install(installs, writer));
+    let checkpointing = tokio::spawn(checkpoint(Arc::clone(&hub), readers));
+    let peers = Arc::new(Peers {
+        cluster: config.cluster.clone(),
+        hub: Arc::clone(&hub),
+        control,
+        replication,
+        engine,
+    });
+    let listening = tokio::spawn(Arc::clone(&peers).serve(listener, serving.clone()));
+    let clients = tokio::spawn(gateway.run(hub.view.subscribe(), serving.clone()));
+    let reloading = tokio::spawn(reload(tls, reload_clients));
+    ready();
+
+    let ended = tokio::select! {
+        () = shutdown.cancelled() => Ok(()),
+        ended = &mut keeping => match ended {
+            Ok(Err(error)) => Err(NodeError::from(error)),
+            _ => Err(NodeError::TaskEnded),
+        },
+        ended = &mut replicating => match ended {
+            Ok(Err(error)) => Err(NodeError::from(error)),
+            _ => Err(NodeError::TaskEnded),
+        },
+    };
+    if ended.is_ok() && !peers.control.handover().await {
+        tracing::warn!("the leadership could not be handed over");
+    }
+    reloading.abort();
+    serving.cancel();
+    let _ = tokio::join!(clients, listening);
+    checkpointing.abort();
+    installing.abort();
+    stop.cancel();
+    let _ = tokio::join!(
+        async { if !keeping.is_finished() { let _ = keeping.await; } },
+        async { if !replicating.is_finished() { let _ = replicating.await; } },
+    );
+    let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+    ended
+}
+
+/// Opens the node's directory, and mends what may be mended by itself.
+fn open(config: &NodeConfig) -> Result<Opened, NodeError> {
+    let data = &config.data;
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| NodeError::Io { path, source }
+    };
+    std::fs::create_dir_all(data).map_err(io(data))?;
+    let lock_path = data.join("lock");
+    let lock_file = File::create(&lock_path).map_err(io(&lock_path))?;
+    let held = Flock::lock(lock_file, FlockArg::LockExclusiveNonblock)
+        .map_err(|_| NodeError::InUse(data.clone()))?;
+
+    let mut control = ControlFile::open(&data.join("control"))?;
+    if control.get().cluster.is_empty() {
+        let cluster = config.cluster.clone();
+        control.update(|control| control.cluster = cluster)?;
+    }
+    if control.get().cluster != config.cluster {
+        return Err(NodeError::ForeignCluster {
+            path: data.clone(),
+            held: control.get().cluster.clone(),
+            configured: config.cluster.clone(),
+        });
+    }
+    replicate::settle(data, control.get())?;
+
+    let (mut database, mut applied) = open_database(config, control.get().generation)?;
+    let log_dir = data.join("log");
+    let options = |floor| LogOptions { segment_bytes: config.segment_bytes, floor };
+    let log = match LogStore::open(&log_dir, options(control.get().commit.max(applied))) {
+        Ok(log) => log,
+        Err(error @ LogError::TooShort { .. }) => {
+            // What is missing was acknowledged: others have it, and this node is
+            // seeded anew. Until then it counts for nothing.
+            tracing::error!(%error, "the log is damaged; this node will be seeded anew");
+            control.update(|control| {
+                control.unproven = true;
+                control.generation += 1;
+                control.commit = Lsn(0);
+            })?;
+            LogStore::discard(&log_dir)?;
+            (database, applied) = open_database(config, control.get().generation)?;
+            LogStore::open(&log_dir, options(Lsn(0)))?
+        }
+        Err(error) => return Err(error.into()),
+    };
+    if log.opened().doubtful {
+        tracing::warn!("the end of the log may have been durable and is lost");
+        control.update(|control| control.unproven = true)?;
+    }
+    let commit = control.get().commit;
+    Ok(Opened {
+        _lock: held,
+        control: Arc::new(Mutex::new(control)),
+        log: Arc::new(Mutex::new(log)),
+        database,
+        commit,
+        applied,
+    })
+}
+
+/// The database file of a generation, made if need be, and where it stands.
+fn open_database(config: &NodeConfig, generation: u64) -> Result<(PathBuf, Lsn), NodeError> {
+    let dir = config.data.join(format!("gen-{generation}"));
+    std::fs::create_dir_all(&dir)
+        .map_err(|source| NodeError::Io { path: dir.clone(), source })?;
+    let path = dir.join(format!("{}.db", config.sql.database));
+    let applied = Sqlite::open(&path, ConnectionKind::Writer)
+        .and_then(|mut sqlite| sqlite.applied())
+        .map_err(|source| NodeError::Database { path: path.clone(), source })?;
+    Ok((path, applied.1))
+}
+
+/// Passes installed snapshots on to the writer.
+async fn install(mut installs: mpsc::Receiver<Installed>, writer: WriterHandle) {
+    while let Some(Installed { path, reply }) = installs.recv().await {
+        if let Some(opened) = writer.reopen(path).await {
+            // The follower waits for it, unless it is stopping.
+            let _ = reply.send(opened);
+        }
+    }
+}
+
+/// Checkpoints the WAL beside the writer, while there are changes.
+async fn checkpoint(hub: Arc<Hub>, readers: Readers) {
+    let mut applied = hub.applied.subscribe();
+    while applied.changed().await.is_ok() {
+        tokio::time::sleep(CHECKPOINT_EVERY).await;
+        applied.mark_unchanged();
+        let Ok(mut reader) = readers.take().await else { continue };
+        let done = tokio::task::spawn_blocking(move || reader.checkpoint()).await;
+        if let Ok(Err(error)) = done {
+            tracing::warn!(%error, "the WAL could not be checkpointed");
+        }
+    }
+}
+
+/// Reads the certificates again on SIGHUP.
+async fn reload(tls: PeerTls, clients: impl Fn() -> Result<(), NetError>) {
+    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+    while hangups.recv().await.is_some() {
+        match tls.reload().and_then(|()| clients()) {
+            Ok(()) => tracing::info!("certificates read again"),
+            Err(error) => tracing::error!(%error, "certificates not read again"),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
