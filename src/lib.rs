@@ -13,6 +13,7 @@
 //! | [`config`]        | no      | what the operator wants                              |
 //! | [`storage`]       | yes     | how it stays                                         |
 //! | [`net`]           | yes     | how bytes get there                                  |
+//! | [`telemetry`]     | yes     | where logs go                                        |
 //! | [`gateway`]       | yes     | how a client's session is served, by whichever node  |
 //! | [`node`]          | yes     | a node's tasks                                       |
 //! | [`proxy`]         | yes     | a proxy's tasks                                      |
@@ -32,6 +33,7 @@ pub mod routing;
 
 pub mod net;
 pub mod storage;
+pub mod telemetry;
 
 pub mod gateway;
 

@@ -1,3 +1,5 @@
 //! The `towline` binary.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    towline::cli::main()
+}

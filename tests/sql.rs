@@ -118,7 +118,9 @@ impl Session {
         let mut kept = 0;
         for statement in &translated.statements {
             // The catalog's own rows repeat what the statement says.
-            if statement.text.contains(" towline_oid ") || statement.text.contains("towline_relation") {
+            if statement.text.contains(" towline_oid ")
+                || statement.text.contains("towline_relation")
+            {
                 kept += 1;
                 continue;
             }
@@ -225,7 +227,13 @@ fn show_error(error: &SqlError) -> String {
 }
 
 fn empty_context<'a>(catalog: &'a Catalog, search_path: &'a [String]) -> TranslateContext<'a> {
-    TranslateContext { catalog, param_types: &[], search_path, time_zone: "", sqlite_dialect: false }
+    TranslateContext {
+        catalog,
+        param_types: &[],
+        search_path,
+        time_zone: "",
+        sqlite_dialect: false,
+    }
 }
 
 proptest! {
@@ -253,15 +261,91 @@ proptest! {
 }
 
 const PIECES: &[&str] = &[
-    "select", "from", "where", "group by", "order by", "limit", "with", "as", "(", ")", ",", "*", "1",
-    "'a'", "$1", "null", "generate_series(1,3)", "unnest('{1}'::int[])", "x", "x.y", "+", "-", "/",
-    "||", "::int", "::text", "case when", "then", "else", "end", "and", "or", "not", "in", "any",
-    "array[1,2]", "insert into t", "values", "update t set", "delete from t", "returning", "union",
-    "except", "distinct on", "count(*)", "over", "partition by", "create table t", "int", "primary key",
-    "alter table t", "add column", "interval '1 day'", "at time zone", "extract(year from", "between",
-    "like", "is", "exists", "lateral", "join", "left join", "using", "on", "^", "~", "-2", "declare",
-    "cursor for", "fetch", "copy t from stdin", "set", "=", "explain", "prepare", "E'\\x41'", "$$a$$",
-    "default", "on conflict", "do nothing", "drop table", "if exists", ";", "\"q\"", "pg_class",
+    "select",
+    "from",
+    "where",
+    "group by",
+    "order by",
+    "limit",
+    "with",
+    "as",
+    "(",
+    ")",
+    ",",
+    "*",
+    "1",
+    "'a'",
+    "$1",
+    "null",
+    "generate_series(1,3)",
+    "unnest('{1}'::int[])",
+    "x",
+    "x.y",
+    "+",
+    "-",
+    "/",
+    "||",
+    "::int",
+    "::text",
+    "case when",
+    "then",
+    "else",
+    "end",
+    "and",
+    "or",
+    "not",
+    "in",
+    "any",
+    "array[1,2]",
+    "insert into t",
+    "values",
+    "update t set",
+    "delete from t",
+    "returning",
+    "union",
+    "except",
+    "distinct on",
+    "count(*)",
+    "over",
+    "partition by",
+    "create table t",
+    "int",
+    "primary key",
+    "alter table t",
+    "add column",
+    "interval '1 day'",
+    "at time zone",
+    "extract(year from",
+    "between",
+    "like",
+    "is",
+    "exists",
+    "lateral",
+    "join",
+    "left join",
+    "using",
+    "on",
+    "^",
+    "~",
+    "-2",
+    "declare",
+    "cursor for",
+    "fetch",
+    "copy t from stdin",
+    "set",
+    "=",
+    "explain",
+    "prepare",
+    "E'\\x41'",
+    "$$a$$",
+    "default",
+    "on conflict",
+    "do nothing",
+    "drop table",
+    "if exists",
+    ";",
+    "\"q\"",
+    "pg_class",
 ];
 
 #[test]
@@ -294,7 +378,8 @@ fn a_chain_of_conditions_is_written_as_a_balanced_tree() {
     let catalog = Catalog::default();
     let chain = vec!["1 = 1"; 1500].join(" or ");
     let mut session = Session::open();
-    let translated = translate(&format!("select {chain}"), &empty_context(&catalog, &[])).expect("a chain");
+    let translated =
+        translate(&format!("select {chain}"), &empty_context(&catalog, &[])).expect("a chain");
     assert_eq!(session.run(&translated).expect("runs"), [["1"]]);
 }
 
@@ -302,7 +387,8 @@ fn a_chain_of_conditions_is_written_as_a_balanced_tree() {
 #[test]
 fn translation_is_quick() {
     let mut session = Session::open();
-    let create = "create table accounts (aid int primary key, bid int, abalance int, filler char(84))";
+    let create =
+        "create table accounts (aid int primary key, bid int, abalance int, filler char(84))";
     let translated = session.translate(create).expect("translates");
     session.run(&translated).expect("runs");
     let catalog = session.sqlite.catalog().expect("a catalog");

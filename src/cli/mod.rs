@@ -1,1 +1,70 @@
-//! The command line: one file per subcommand.
+//! The command line: one file per subcommand. Only here do errors lose their types
+//! (anyhow) and become one sentence on standard error.
+
+mod certs;
+mod cluster_file;
+mod daemon;
+mod demo;
+mod drill;
+mod password;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Single-leader replication for SQLite, spoken to through PostgreSQL clients.
+#[derive(Parser)]
+#[command(name = "towline", version, disable_help_subcommand = true)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run a node: a SQLite database, its log, and the SQL endpoint in front.
+    Node(daemon::Arguments),
+    /// Run a proxy: one SQL endpoint for the whole cluster.
+    Proxy(daemon::Arguments),
+    /// Run the monitor: it notices a dead leader and appoints another.
+    Monitor(daemon::Arguments),
+    /// Start three nodes, a monitor and a proxy in one directory.
+    Demo(demo::Arguments),
+    /// Show every node's role, state, positions and lag.
+    Status(status::Arguments),
+    /// Show what the monitor decided, and why.
+    Events(status::EventsArguments),
+    /// Hand the leadership over without losing a write.
+    Switchover(status::SwitchoverArguments),
+    /// Kill, pause or hand over the leader under load and check what it cost.
+    Drill(drill::Arguments),
+    /// Make a certificate authority, and certificates for the cluster's processes.
+    Certs(certs::Arguments),
+    /// Read a password and print the verifier that goes into a configuration.
+    Password,
+}
+
+/// Runs the command line; the program's whole life.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        Command::Node(arguments) => daemon::node(&arguments),
+        Command::Proxy(arguments) => daemon::proxy(&arguments),
+        Command::Monitor(arguments) => daemon::monitor(&arguments),
+        Command::Demo(arguments) => demo::run(&arguments),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Events(arguments) => status::events(&arguments),
+        Command::Switchover(arguments) => status::switchover(&arguments),
+        Command::Drill(arguments) => drill::run(&arguments),
+        Command::Certs(arguments) => certs::run(&arguments),
+        Command::Password => password::run(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            anstream::eprintln!("towline: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

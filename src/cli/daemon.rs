@@ -1,0 +1,139 @@
+//! `towline node`, `proxy` and `monitor`: read the configuration, run, and tell the
+//! supervisor how it goes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process;
+
+use anyhow::Context;
+use sd_notify::NotifyState;
+use tokio::runtime::{self, Runtime};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::{self, ConfigError};
+use crate::{monitor, node, proxy, telemetry};
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    /// The configuration file; `conf/` documents every key.
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Check the configuration and end.
+    #[arg(long)]
+    check: bool,
+    /// End when the process that started this one ends.
+    #[arg(long, hide = true)]
+    with_parent: bool,
+}
+
+pub(super) fn node(arguments: &Arguments) -> anyhow::Result<()> {
+    let Some(config) = arguments.resolve(config::node)? else { return Ok(()) };
+    arguments.run(async |shutdown| Ok(node::run(config, ready, shutdown).await?))
+}
+
+pub(super) fn proxy(arguments: &Arguments) -> anyhow::Result<()> {
+    let Some(config) = arguments.resolve(config::proxy)? else { return Ok(()) };
+    arguments.run(async |shutdown| Ok(proxy::run(config, ready, shutdown).await?))
+}
+
+pub(super) fn monitor(arguments: &Arguments) -> anyhow::Result<()> {
+    let Some(config) = arguments.resolve(config::monitor)? else { return Ok(()) };
+    arguments.run(async |shutdown| Ok(monitor::run(config, ready, shutdown).await?))
+}
+
+impl Arguments {
+    /// The resolved configuration, or `None` where a check was all that was asked.
+    fn resolve<T>(
+        &self,
+        resolve: impl FnOnce(&Path, &str) -> Result<T, ConfigError>,
+    ) -> anyhow::Result<Option<T>> {
+        let file = std::path::absolute(&self.config)
+            .with_context(|| format!("{}", self.config.display()))?;
+        let text = fs::read_to_string(&file).with_context(|| format!("{}", file.display()))?;
+        let config = resolve(&file, &text)?;
+        if self.check {
+            println!("{}: valid", file.display());
+            return Ok(None);
+        }
+        Ok(Some(config))
+    }
+
+    /// Runs a daemon until it ends by itself or SIGTERM or SIGINT asks it to.
+    fn run(
+        &self,
+        daemon: impl AsyncFnOnce(CancellationToken) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        if self.with_parent {
+            die_with_parent()?;
+        }
+        telemetry::init();
+        let runtime = runtime()?;
+        let result = runtime.block_on(async {
+            let shutdown = CancellationToken::new();
+            tokio::spawn(cancel_on_signal(shutdown.clone())?);
+            tokio::spawn(feed_watchdog());
+            daemon(shutdown).await
+        });
+        // Blocking threads of abandoned work must not hold up the exit.
+        runtime.shutdown_background();
+        result
+    }
+}
+
+/// The runtime of every daemon: a worker per core.
+fn runtime() -> anyhow::Result<Runtime> {
+    runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")
+}
+
+/// Cancels `shutdown` at the first signal; a second one ends the process at once.
+fn cancel_on_signal(
+    shutdown: CancellationToken,
+) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("watching for SIGINT")?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping");
+        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        shutdown.cancel();
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::warn!("second signal: ending at once");
+        process::exit(1);
+    })
+}
+
+/// Tells the supervisor that the daemon serves.
+fn ready() {
+    if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
+        tracing::warn!(%error, "the supervisor could not be told that this is ready");
+    }
+}
+
+/// Feeds systemd's watchdog from a runtime worker, at half its interval: a runtime
+/// that no longer schedules tasks starves it.
+async fn feed_watchdog() {
+    let Some(interval) = sd_notify::watchdog_enabled() else { return };
+    let mut ticks = tokio::time::interval(interval / 2);
+    loop {
+        ticks.tick().await;
+        if sd_notify::notify(&[NotifyState::Watchdog]).is_err() {
+            return;
+        }
+    }
+}
+
+fn die_with_parent() -> anyhow::Result<()> {
+    let parent = nix::unistd::getppid();
+    nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGTERM)
+        .context("asking to end with the parent")?;
+    // The parent may have ended before the request was made.
+    anyhow::ensure!(parent == nix::unistd::getppid(), "the parent process has ended");
+    Ok(())
+}

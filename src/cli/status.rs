@@ -1,0 +1,231 @@
+//! `towline status`, `events` and `switchover`: what an operator asks of the monitor.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use comfy_table::{Table, presets};
+use serde_json::{Value, json};
+
+use super::cluster_file::{ClusterFile, Role};
+use crate::cluster::{Role as NodeRole, View};
+use crate::config::PeerTlsConfig;
+use crate::net::{self, Hello, PeerTls, Purpose};
+
+/// How long an answer may take.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
+/// Which cluster is meant, and with which certificate it is asked.
+#[derive(clap::Args)]
+pub(super) struct Target {
+    /// The directory of a demo.
+    #[arg(long, value_name = "DIR", conflicts_with = "monitor")]
+    dir: Option<PathBuf>,
+    /// The monitor's peer address.
+    #[arg(long, value_name = "HOST:PORT", requires_all = ["cluster", "certs"])]
+    monitor: Option<String>,
+    /// The cluster's id.
+    #[arg(long, value_name = "ID")]
+    cluster: Option<String>,
+    /// A directory with `ca.crt` and this tool's `admin.crt` and `admin.key`.
+    #[arg(long, value_name = "DIR")]
+    certs: Option<PathBuf>,
+}
+
+#[derive(clap::Args)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    target: Target,
+    /// The whole view as JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+pub(super) struct EventsArguments {
+    #[command(flatten)]
+    target: Target,
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+pub(super) struct SwitchoverArguments {
+    #[command(flatten)]
+    target: Target,
+    /// The next leader; without it the monitor chooses.
+    #[arg(long, value_name = "NODE")]
+    to: Option<String>,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let view = block_on(async { arguments.target.resolve()?.view().await })?;
+    if arguments.json {
+        println!("{}", serde_json::to_string_pretty(&view)?);
+    } else {
+        print(&view);
+    }
+    Ok(())
+}
+
+pub(super) fn events(arguments: &EventsArguments) -> anyhow::Result<()> {
+    let answer =
+        block_on(async { arguments.target.resolve()?.ask(json!({ "request": "events" })).await })?;
+    let events = answer.as_array().context("the monitor's answer is no list of events")?;
+    for event in events {
+        if arguments.json {
+            println!("{event}");
+        } else {
+            println!("{}", one_line(event));
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn switchover(arguments: &SwitchoverArguments) -> anyhow::Result<()> {
+    let request = json!({ "request": "switchover", "to": arguments.to });
+    let answer = block_on(async { arguments.target.resolve()?.ask(request).await })?;
+    println!("{}", one_line(&answer));
+    Ok(())
+}
+
+/// Whether the demo in `dir` has an open leader.
+pub(super) async fn leader_is_open(dir: &Path) -> bool {
+    match Target::demo(dir).resolve() {
+        Ok(monitor) => monitor.view().await.is_ok_and(|view| view.open),
+        Err(_) => false,
+    }
+}
+
+impl Target {
+    /// The demo in `dir`.
+    pub(super) fn demo(dir: &Path) -> Self {
+        Self { dir: Some(dir.to_owned()), monitor: None, cluster: None, certs: None }
+    }
+
+    pub(super) fn resolve(&self) -> anyhow::Result<Monitor> {
+        let (address, cluster, certs) = match (&self.dir, &self.monitor) {
+            (Some(dir), _) => {
+                let file = ClusterFile::read(dir)?
+                    .with_context(|| format!("{} holds no demo", dir.display()))?;
+                let peer = file.process(Role::Monitor).and_then(|process| process.peer.clone());
+                let address = peer.context("cluster.json names no monitor")?;
+                (address, file.cluster_id(), dir.join("certs"))
+            }
+            (None, Some(monitor)) => {
+                let cluster = self.cluster.clone().context("--cluster is missing")?;
+                (monitor.clone(), cluster, self.certs.clone().context("--certs is missing")?)
+            }
+            (None, None) => bail!("which cluster? give --dir DIR (a demo) or --monitor HOST:PORT"),
+        };
+        let tls = PeerTlsConfig {
+            ca: certs.join("ca.crt"),
+            certificate: certs.join("admin.crt"),
+            key: certs.join("admin.key"),
+        };
+        let tls = PeerTls::load(&tls.ca, &tls.certificate, &tls.key)?;
+        Ok(Monitor { address, cluster, tls })
+    }
+}
+
+/// A monitor that can be asked.
+pub(super) struct Monitor {
+    address: String,
+    cluster: String,
+    tls: PeerTls,
+}
+
+impl Monitor {
+    /// The view as the monitor has it now.
+    pub(super) async fn view(&self) -> anyhow::Result<View> {
+        Ok(serde_json::from_slice(&self.exchange(Purpose::View, None).await?)?)
+    }
+
+    /// One request, one answer. An answer with an `error` is an error.
+    pub(super) async fn ask(&self, request: Value) -> anyhow::Result<Value> {
+        let answer = self.exchange(Purpose::Admin, Some(request)).await?;
+        let answer: Value = serde_json::from_slice(&answer)?;
+        if let Some(error) = answer.get("error").and_then(Value::as_str) {
+            bail!("{error}");
+        }
+        Ok(answer)
+    }
+
+    async fn exchange(
+        &self,
+        purpose: Purpose,
+        request: Option<Value>,
+    ) -> anyhow::Result<bytes::Bytes> {
+        let hello =
+            Hello { version: 1, cluster: self.cluster.clone(), name: "admin".into(), purpose };
+        let exchange = async {
+            let (mut stream, _) =
+                net::dial(&self.address, &self.tls, None, &hello, ANSWER_WITHIN).await?;
+            if let Some(request) = request {
+                stream.send(request.to_string().as_bytes()).await?;
+            }
+            stream.recv().await?.context("the monitor closed the connection without an answer")
+        };
+        tokio::time::timeout(ANSWER_WITHIN, exchange)
+            .await
+            .with_context(|| format!("no answer from {} within {ANSWER_WITHIN:?}", self.address))?
+    }
+}
+
+/// Runs one request on a runtime of its own.
+pub(super) fn block_on<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+}
+
+fn print(view: &View) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header([
+        "NAME", "PEER", "SQL", "ROLE", "STATE", "TERM", "DURABLE", "COMMIT", "APPLIED", "LAG",
+        "REASON",
+    ]);
+    for node in &view.nodes {
+        let role = match node.role {
+            NodeRole::Follower => "follower",
+            NodeRole::Opening => "opening",
+            NodeRole::Leader => "leader",
+        };
+        table.add_row([
+            node.name.to_string(),
+            node.peer.clone(),
+            node.sql.clone().unwrap_or_else(|| "-".into()),
+            role.into(),
+            if node.healthy { "ok" } else { "down" }.into(),
+            node.term.to_string(),
+            node.durable.to_string(),
+            node.commit.to_string(),
+            node.applied.to_string(),
+            node.lag_bytes.to_string(),
+            node.reason.clone(),
+        ]);
+    }
+    println!("{table}");
+    let leader = view.leader.as_ref().map_or("none".to_owned(), ToString::to_string);
+    let policy = view.policy.map_or("unknown".to_owned(), |policy| policy.to_string());
+    let open = if view.open { "open" } else { "not open" };
+    println!("term {}, leader {leader} ({open}), policy {policy}", view.term);
+    if let Some(blocked) = &view.blocked {
+        println!("blocked: {blocked}");
+    }
+}
+
+/// A flat JSON object as `key=value` words.
+fn one_line(value: &Value) -> String {
+    match value {
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(key, value)| match value {
+                Value::String(text) => format!("{key}={text:?}"),
+                other => format!("{key}={other}"),
+            })
+            .collect::<Vec<_>>()
+            .join(" "),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,316 @@
+//! A demo cluster for one test, and the means to look at it and hurt it.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio_postgres::{Client, NoTls};
+
+/// The binary under test.
+pub(crate) const TOWLINE: &str = env!("CARGO_BIN_EXE_towline");
+
+/// How long anything that should happen may take.
+pub(crate) const SOON: Duration = Duration::from_secs(60);
+
+pub(crate) struct Demo {
+    dir: TempDir,
+    port: u16,
+    arguments: Vec<String>,
+    child: Option<Child>,
+}
+
+impl Demo {
+    /// Three nodes, policy `any 1`, and whatever `arguments` add.
+    pub(crate) fn start(arguments: &[&str]) -> Self {
+        let mut demo = Self {
+            dir: tempfile::tempdir().expect("a temporary directory"),
+            port: free_ports(),
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+            child: None,
+        };
+        demo.resume();
+        demo
+    }
+
+    /// Starts the demo (again) in its directory, and waits until it takes writes.
+    pub(crate) fn resume(&mut self) {
+        assert!(self.child.is_none(), "the demo runs already");
+        let mut child = Command::new(TOWLINE)
+            .args(["demo", "--port", &self.port.to_string(), "--dir"])
+            .arg(self.dir.path())
+            .args(&self.arguments)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the demo starts");
+        let out = BufReader::new(child.stdout.take().expect("stdout is piped"));
+        // The line comes when the cluster has an open leader, or the demo ends.
+        let announced = out.lines().map_while(Result::ok).any(|line| line.contains("Ctrl-C"));
+        self.child = Some(child);
+        assert!(announced, "the demo did not come up");
+    }
+
+    /// Ends the demo by SIGTERM and checks that it ends cleanly.
+    pub(crate) fn stop(&mut self) {
+        let mut child = self.child.take().expect("the demo runs");
+        send(child.id(), Signal::SIGTERM);
+        let exit = child.wait().expect("the demo's exit status");
+        assert!(exit.success(), "the demo ended with {exit}");
+    }
+
+    /// Kills everything at once, the supervisor first: as a power cut would.
+    pub(crate) fn kill_all(&mut self) {
+        let pids: Vec<u32> = self.processes().values().filter_map(pid).collect();
+        let mut child = self.child.take().expect("the demo runs");
+        send(child.id(), Signal::SIGKILL);
+        for pid in pids {
+            send(pid, Signal::SIGKILL);
+        }
+        child.wait().expect("the demo's exit status");
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
+    /// The processes in `cluster.json`, by name.
+    pub(crate) fn processes(&self) -> BTreeMap<String, Value> {
+        let text = fs::read(self.dir().join("cluster.json")).expect("cluster.json is readable");
+        let file: Value = serde_json::from_slice(&text).expect("cluster.json is JSON");
+        let processes = file["processes"].as_array().expect("a list of processes").clone();
+        processes.into_iter().map(|p| (p["name"].as_str().expect("name").to_owned(), p)).collect()
+    }
+
+    pub(crate) fn signal(&self, name: &str, signal: Signal) {
+        let processes = self.processes();
+        send(pid(&processes[name]).unwrap_or_else(|| panic!("{name} does not run")), signal);
+    }
+
+    /// host:port of a process's SQL endpoint.
+    pub(crate) fn sql(&self, name: &str) -> String {
+        self.processes()[name]["sql"].as_str().expect("an SQL address").to_owned()
+    }
+
+    pub(crate) fn nodes(&self) -> Vec<String> {
+        let processes = self.processes();
+        processes
+            .iter()
+            .filter(|(_, p)| p["role"] == "node")
+            .map(|(name, _)| name.clone())
+            .collect()
+    }
+
+    /// `towline status --json`, or `None` while the monitor does not answer.
+    pub(crate) fn view(&self) -> Option<Value> {
+        let output = self.towline(&["status", "--json"]);
+        output.status.success().then(|| serde_json::from_slice(&output.stdout).expect("JSON"))
+    }
+
+    /// Runs a subcommand against this demo.
+    pub(crate) fn towline(&self, arguments: &[&str]) -> Output {
+        Command::new(TOWLINE)
+            .args(arguments)
+            .arg("--dir")
+            .arg(self.dir())
+            .output()
+            .expect("towline runs")
+    }
+
+    /// The open leader's name.
+    pub(crate) fn leader(&self) -> String {
+        wait_for("an open leader", || {
+            let view = self.view()?;
+            view["open"].as_bool()?.then(|| view["leader"].as_str().map(str::to_owned))?
+        })
+    }
+
+    pub(crate) fn term(&self) -> u64 {
+        self.view().and_then(|view| view["term"].as_u64()).expect("a view with a term")
+    }
+
+    /// Waits until every node is healthy, follows or leads, and has applied it all.
+    pub(crate) fn wait_until_equal(&self) {
+        wait_for("every node has applied the leader's whole log", || {
+            let view = self.view()?;
+            let nodes = view["nodes"].as_array()?;
+            let first = nodes.first()?;
+            let equal = nodes.iter().all(|node| {
+                node["healthy"] == true
+                    && node["reason"] == ""
+                    && node["end"] == first["end"]
+                    && node["applied"] == node["end"]["lsn"]
+            });
+            (view["open"] == true && equal).then_some(())
+        });
+    }
+
+    /// Waits until every node is healthy and the leader is open.
+    pub(crate) fn wait_until_well(&self) {
+        wait_for("every node is well", || {
+            let view = self.view()?;
+            let well = |node: &Value| node["healthy"] == true && node["reason"] == "";
+            (view["open"] == true && view["nodes"].as_array()?.iter().all(well)).then_some(())
+        });
+    }
+
+    /// Waits as [`Demo::wait_until_equal`], then compares the nodes' files table by table.
+    pub(crate) fn assert_equal_content(&self) {
+        self.wait_until_equal();
+        let dumps: Vec<(String, String)> =
+            self.nodes().into_iter().map(|node| (node.clone(), self.dump(&node))).collect();
+        for (node, dump) in &dumps[1..] {
+            assert!(
+                *dump == dumps[0].1,
+                "{node} differs from {}: {:?}",
+                dumps[0].0,
+                first_difference(&dumps[0].1, dump)
+            );
+        }
+    }
+
+    /// The node's SQLite file as the `sqlite3` shell dumps it.
+    pub(crate) fn dump(&self, node: &str) -> String {
+        self.sqlite(node, ".dump")
+    }
+
+    /// What the `sqlite3` shell says of the node's file, opened for reading.
+    pub(crate) fn sqlite(&self, node: &str, command: &str) -> String {
+        let output = Command::new("sqlite3")
+            .arg("-readonly")
+            .arg(self.database(node))
+            .arg(command)
+            .output()
+            .expect("sqlite3 runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && errors.is_empty(), "sqlite3 on {node}: {errors}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// The node's current SQLite file.
+    pub(crate) fn database(&self, node: &str) -> PathBuf {
+        let data = self.dir().join(node);
+        let mut generations: Vec<PathBuf> = fs::read_dir(&data)
+            .unwrap_or_else(|error| panic!("{}: {error}", data.display()))
+            .filter_map(Result::ok)
+            .map(|entry| entry.path().join("demo.db"))
+            .filter(|path| path.exists())
+            .collect();
+        generations.sort();
+        generations.pop().unwrap_or_else(|| panic!("{} holds no database", data.display()))
+    }
+
+    /// Connects to the SQL endpoint of a process.
+    pub(crate) async fn connect(&self, name: &str) -> Client {
+        let address = self.sql(name);
+        let (host, port) = address.rsplit_once(':').expect("host:port");
+        let (client, connection) = tokio_postgres::Config::new()
+            .host(host)
+            .port(port.parse().expect("a port"))
+            .user("demo")
+            .password("demo")
+            .dbname("demo")
+            .connect(NoTls)
+            .await
+            .unwrap_or_else(|error| panic!("connecting to {name}: {error}"));
+        tokio::spawn(connection);
+        client
+    }
+
+    /// A client program (psql, pgbench, python) pointed at a process.
+    pub(crate) fn client_command(&self, program: &str, name: &str) -> Command {
+        let address = self.sql(name);
+        let (host, port) = address.rsplit_once(':').expect("host:port");
+        let mut command = Command::new(program);
+        command
+            .env("PGHOST", host)
+            .env("PGPORT", port)
+            .env("PGUSER", "demo")
+            .env("PGPASSWORD", "demo")
+            .env("PGDATABASE", "demo")
+            .env("PGCONNECT_TIMEOUT", "10");
+        command
+    }
+
+    /// Runs SQL by psql through the proxy; its rows, unaligned.
+    pub(crate) fn psql(&self, sql: &str) -> String {
+        let output = self
+            .client_command("psql", "proxy")
+            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql])
+            .output()
+            .expect("psql runs");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "psql {sql:?}: {errors}");
+        String::from_utf8(output.stdout).expect("UTF-8").trim_end().to_owned()
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM);
+            let _ = child.wait();
+        }
+        if std::thread::panicking() {
+            for entry in fs::read_dir(self.dir().join("logs")).into_iter().flatten().flatten() {
+                let log = fs::read_to_string(entry.path()).unwrap_or_default();
+                let lines: Vec<&str> = log.lines().collect();
+                let tail = lines[lines.len().saturating_sub(25)..].join("\n");
+                eprintln!("-- {} --\n{tail}", entry.path().display());
+            }
+        }
+    }
+}
+
+/// Tries until there is something, within [`SOON`].
+#[track_caller]
+pub(crate) fn wait_for<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + SOON;
+    loop {
+        if let Some(found) = attempt() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not within {SOON:?}: {what}");
+        std::thread::park_timeout(Duration::from_millis(25));
+    }
+}
+
+pub(crate) fn assert_success(what: &str, output: &Output) {
+    assert!(
+        output.status.success(),
+        "{what} ended with {}\n{}\n{}",
+        output.status,
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+fn send(pid: u32, signal: Signal) {
+    // A process that has ended meanwhile is as dead as was wanted.
+    let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
+}
+
+fn pid(process: &Value) -> Option<u32> {
+    process["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())
+}
+
+/// The first of a range of ports that nobody listens on.
+pub(crate) fn free_ports() -> u16 {
+    let offsets = [0, 1, 2, 3, 11, 12, 13, 14, 15, 21, 22, 23, 24, 25];
+    wait_for("free ports", || {
+        let first = 20000 + rand::random::<u16>() % 20000;
+        let free = |offset: &u16| TcpListener::bind(("127.0.0.1", first + offset)).is_ok();
+        offsets.iter().all(free).then_some(first)
+    })
+}
+
+fn first_difference(left: &str, right: &str) -> Option<(String, String)> {
+    let pair = left.lines().zip(right.lines()).find(|(left, right)| left != right);
+    pair.map(|(left, right)| (left.to_owned(), right.to_owned()))
+}

@@ -1,0 +1,75 @@
+//! kill -9 of everything at once, and what is left.
+
+use crate::demo::Demo;
+use crate::load::Load;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn killing_every_process_at_once_loses_nothing_acknowledged() {
+    let mut demo = Demo::start(&[]);
+    let load = Load::start(&demo, 8).await;
+    for _ in 0..3 {
+        load.wait_for(50).await;
+        demo.kill_all();
+        demo.resume();
+    }
+    load.wait_for(50).await;
+    load.stop_and_check(&demo).await;
+    for node in demo.nodes() {
+        assert_eq!(demo.sqlite(&node, "PRAGMA integrity_check").trim(), "ok");
+    }
+}
+
+#[test]
+fn segments_of_all_nodes_are_byte_equal() {
+    let mut demo = Demo::start(&[]);
+    demo.psql("CREATE TABLE t (i int PRIMARY KEY, x text)");
+    for i in 0..20 {
+        demo.psql(&format!(
+            "INSERT INTO t SELECT {i} * 100 + g, md5(random()::text) FROM generate_series(1, 50) g"
+        ));
+    }
+    demo.wait_until_equal();
+    demo.stop();
+    let nodes = demo.nodes();
+    let segments = |node: &str| -> Vec<(String, Vec<u8>)> {
+        let dir = demo.dir().join(node).join("log");
+        let mut files: Vec<_> = std::fs::read_dir(&dir)
+            .expect("a log directory")
+            .map(|entry| entry.expect("an entry").path())
+            .map(|path| {
+                let name = path.file_name().expect("a name").to_string_lossy().into_owned();
+                (name, std::fs::read(&path).expect("a readable segment"))
+            })
+            .collect();
+        files.sort();
+        files
+    };
+    let first = segments(&nodes[0]);
+    assert!(!first.is_empty());
+    for node in &nodes[1..] {
+        assert!(segments(node) == first, "{node}'s segments differ from {}'s", nodes[0]);
+    }
+}
+
+#[test]
+fn a_node_whose_directory_was_lost_comes_back_from_a_snapshot() {
+    use nix::sys::signal::Signal;
+    let mut demo = Demo::start(&[]);
+    demo.psql("CREATE TABLE t (i int PRIMARY KEY, x text)");
+    demo.psql("INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1, 20000) g");
+    demo.wait_until_equal();
+    let leader = demo.leader();
+    let follower = demo.nodes().into_iter().find(|node| *node != leader).expect("a follower");
+    demo.stop();
+    std::fs::remove_dir_all(demo.dir().join(&follower)).expect("the directory is removed");
+    demo.resume();
+    demo.psql("INSERT INTO t VALUES (0, 'after')");
+    demo.assert_equal_content();
+    // And it counts again: with it and one other the cluster goes on.
+    let leader = demo.leader();
+    let third = demo.nodes().into_iter().find(|n| *n != leader && *n != follower).expect("a third");
+    demo.signal(&third, Signal::SIGSTOP);
+    demo.psql("INSERT INTO t VALUES (-1, 'with two')");
+    demo.signal(&third, Signal::SIGCONT);
+    demo.assert_equal_content();
+}

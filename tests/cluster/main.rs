@@ -1,0 +1,12 @@
+//! Whole clusters: the shipped binary, real sockets, real files, real signals. Every
+//! test starts a demo of its own, in its own directory and on its own ports.
+
+mod acceptance;
+mod bad_input;
+mod demo;
+mod drift;
+mod durability;
+mod failover;
+mod load;
+mod operate;
+mod sql;

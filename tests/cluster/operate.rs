@@ -1,0 +1,152 @@
+//! What an operator does: start, stop, look, deploy.
+
+use std::os::unix::net::UnixDatagram;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::demo::{Demo, SOON, TOWLINE, assert_success, wait_for};
+
+#[test]
+fn demo_stops_cleanly_and_goes_on_with_its_data() {
+    let mut demo = Demo::start(&[]);
+    demo.psql("CREATE TABLE t (i int)");
+    demo.psql("INSERT INTO t VALUES (42)");
+    let pids: Vec<u64> = demo.processes().values().filter_map(|p| p["pid"].as_u64()).collect();
+    assert_eq!(pids.len(), 5);
+    demo.stop();
+    for pid in pids {
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists(), "{pid} still runs");
+    }
+    assert!(demo.processes().values().all(|process| process.get("pid").is_none()));
+    demo.resume();
+    assert_eq!(demo.psql("SELECT i FROM t"), "42");
+}
+
+#[test]
+fn status_shows_every_node_and_why_one_is_not_healthy() {
+    let demo = Demo::start(&["--restart", "never"]);
+    let leader = demo.leader();
+    let follower = demo.nodes().into_iter().find(|node| *node != leader).expect("a follower");
+    demo.signal(&follower, nix::sys::signal::Signal::SIGKILL);
+    wait_for("the follower to be missed", || {
+        let view = demo.view()?;
+        let node = view["nodes"].as_array()?.iter().find(|n| n["name"] == follower.as_str())?;
+        (node["healthy"] == false && node["reason"] != "").then_some(())
+    });
+    let table = demo.towline(&["status"]);
+    assert_success("towline status", &table);
+    let table = String::from_utf8_lossy(&table.stdout).into_owned();
+    for node in demo.nodes() {
+        assert!(table.contains(&node), "{table}");
+    }
+    assert!(table.contains("leader") && table.contains("down"), "{table}");
+    let events = demo.towline(&["events", "--json"]);
+    assert_success("towline events", &events);
+    assert!(!events.stdout.is_empty());
+}
+
+#[test]
+fn a_dead_child_comes_back() {
+    let demo = Demo::start(&[]);
+    let leader = demo.leader();
+    let follower = demo.nodes().into_iter().find(|node| *node != leader).expect("a follower");
+    let before = demo.processes()[&follower]["pid"].as_u64();
+    demo.signal(&follower, nix::sys::signal::Signal::SIGKILL);
+    wait_for("another process", || {
+        let pid = demo.processes()[&follower]["pid"].as_u64();
+        (pid.is_some() && pid != before).then_some(())
+    });
+    demo.wait_until_well();
+}
+
+#[test]
+fn units_pass_systemds_own_check() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut units = Vec::new();
+    for role in ["node", "proxy", "monitor"] {
+        let name = format!("towline-{role}@.service");
+        let text = std::fs::read_to_string(format!("conf/systemd/{name}")).expect("a unit");
+        assert!(text.contains(&format!("ExecStart=/usr/bin/towline {role} --config")));
+        // The program is where this build put it.
+        let text = text.replace("/usr/bin/towline", TOWLINE);
+        let unit = dir.path().join(name);
+        std::fs::write(&unit, text).expect("written");
+        units.push(unit);
+    }
+    let check = Command::new("systemd-analyze").arg("verify").args(&units).output();
+    let check = check.expect("systemd-analyze runs");
+    let said = String::from_utf8_lossy(&check.stderr);
+    assert!(check.status.success() && said.trim().is_empty(), "{said}");
+}
+
+#[test]
+fn daemons_notify_readiness_watchdog_and_stopping() {
+    let mut demo = Demo::start(&[]);
+    demo.stop();
+    let socket_path = demo.dir().join("n");
+    let socket = UnixDatagram::bind(&socket_path).expect("a socket");
+    socket.set_read_timeout(Some(SOON)).expect("a timeout");
+    let mut monitor = Command::new(TOWLINE)
+        .args(["monitor", "--config"])
+        .arg(demo.dir().join("conf/monitor.toml"))
+        .env("NOTIFY_SOCKET", &socket_path)
+        .env("WATCHDOG_USEC", "200000")
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the monitor starts");
+    let hear = |wanted: &str| {
+        let mut buffer = [0; 512];
+        loop {
+            let length = socket.recv(&mut buffer).unwrap_or_else(|e| panic!("no {wanted}: {e}"));
+            if String::from_utf8_lossy(&buffer[..length]).lines().any(|line| line == wanted) {
+                return;
+            }
+        }
+    };
+    hear("READY=1");
+    for _ in 0..3 {
+        hear("WATCHDOG=1");
+    }
+    let pid = nix::unistd::Pid::from_raw(monitor.id().cast_signed());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("signalled");
+    hear("STOPPING=1");
+    assert!(monitor.wait().expect("an exit status").success());
+}
+
+#[test]
+fn idle_node_stays_small() {
+    let demo = Demo::start(&[]);
+    demo.psql("CREATE TABLE t (i int)");
+    for node in demo.nodes() {
+        let pid = demo.processes()[&node]["pid"].as_u64().expect("a process");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("its status");
+        let resident: u64 = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .and_then(|rest| rest.trim().strip_suffix(" kB")?.trim().parse().ok())
+            .expect("VmRSS");
+        assert!(resident <= 64 * 1024, "{node} holds {resident} KiB");
+    }
+}
+
+#[test]
+fn drill_reports_the_write_gap_and_that_every_check_held() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let report = dir.path().join("report.json");
+    let drill = Command::new(TOWLINE)
+        .args(["drill", "kill", "switchover", "--rounds", "1", "--clients", "4", "--port"])
+        .arg(crate::demo::free_ports().to_string())
+        .arg("--report")
+        .arg(&report)
+        .output()
+        .expect("towline drill runs");
+    assert_success("towline drill", &drill);
+    let report: serde_json::Value =
+        serde_json::from_slice(&std::fs::read(report).expect("a report")).expect("JSON");
+    let rounds = report["rounds"].as_array().expect("rounds");
+    assert_eq!(rounds.len(), 2);
+    assert!(rounds.iter().all(|round| round["events"].as_array().is_some_and(|e| !e.is_empty())));
+    assert!(report["checks"].as_array().expect("checks").iter().all(|check| check["held"] == true));
+    let bound = u64::try_from(Duration::from_secs(30).as_millis()).expect("small");
+    assert!(rounds.iter().all(|round| round["write_gap_ms"].as_u64().expect("a gap") < bound));
+}

@@ -1,0 +1,111 @@
+//! SQL through the proxy by clients that people use.
+
+use std::process::Command;
+
+use crate::demo::{Demo, assert_success};
+
+#[test]
+fn psql_describes_tables() {
+    let demo = Demo::start(&[]);
+    demo.psql(
+        "CREATE TABLE author (id serial PRIMARY KEY, name varchar(40) NOT NULL UNIQUE);
+         CREATE TABLE book (id bigint PRIMARY KEY, author int REFERENCES author (id),
+             title text NOT NULL DEFAULT 'none', price numeric(8,2) CHECK (price >= 0));
+         CREATE INDEX book_title ON book (title)",
+    );
+    let tables = demo.psql("\\dt");
+    assert!(tables.contains("author") && tables.contains("book"), "{tables}");
+    let book = demo.psql("\\d book");
+    for part in [
+        "title|text",
+        "not null",
+        "'none'",
+        "numeric(8,2)",
+        "\"book_pkey\" PRIMARY KEY, btree (id)",
+        "\"book_title\" btree (title)",
+        "FOREIGN KEY (author) REFERENCES author(id)",
+        "CHECK",
+    ] {
+        assert!(book.contains(part), "no {part:?} in {book}");
+    }
+    let author = demo.psql("\\d author");
+    assert!(author.contains("nextval('author_id_seq'::regclass)"), "{author}");
+    assert!(author.contains("character varying(40)"), "{author}");
+    for command in ["\\l", "\\du", "\\dn", "\\di", "\\ds", "\\dv", "\\df", "\\d+ book", "\\dT"] {
+        demo.psql(command);
+    }
+}
+
+#[test]
+fn copy_goes_both_ways() {
+    let demo = Demo::start(&[]);
+    demo.psql("CREATE TABLE c (i int PRIMARY KEY, x text, n numeric)");
+    let file = demo.dir().join("rows.csv");
+    std::fs::write(&file, "i,x,n\n1,\"a, \"\"quoted\"\"\",1.50\n2,,2\n3,\"\",-0.001\n")
+        .expect("written");
+    demo.psql(&format!("\\copy c FROM '{}' WITH (FORMAT csv, HEADER)", file.display()));
+    assert_eq!(demo.psql("SELECT count(*) FROM c WHERE x IS NULL"), "1");
+    assert_eq!(demo.psql("COPY c TO STDOUT"), "1\ta, \"quoted\"\t1.50\n2\t\\N\t2\n3\t\t-0.001");
+    let out = demo.dir().join("out.csv");
+    demo.psql(&format!("\\copy (SELECT i, x FROM c ORDER BY i) TO '{}' CSV", out.display()));
+    let text = std::fs::read_to_string(out).expect("readable");
+    assert_eq!(text, "1,\"a, \"\"quoted\"\"\"\n2,\n3,\"\"\n");
+}
+
+#[test]
+fn pgbench_runs_its_scripts_in_every_mode() {
+    let demo = Demo::start(&[]);
+    let init = demo.client_command("pgbench", "proxy").args(["-i", "-s", "1", "-q"]).output();
+    assert_success("pgbench -i", &init.expect("pgbench runs"));
+    for script in ["tpcb-like", "simple-update", "select-only"] {
+        for mode in ["simple", "extended", "prepared"] {
+            let run = demo
+                .client_command("pgbench", "proxy")
+                .args(["-n", "-c", "4", "-j", "1", "-t", "20", "-M", mode, "-b", script])
+                .output()
+                .expect("pgbench runs");
+            assert_success(&format!("pgbench {script} {mode}"), &run);
+            let report = String::from_utf8_lossy(&run.stdout).into_owned();
+            assert!(report.contains("actually processed: 80/80"), "{script} {mode}: {report}");
+        }
+    }
+    demo.assert_equal_content();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn followers_forward_writes_and_sessions_read_their_own() {
+    let demo = Demo::start(&[]);
+    let leader = demo.leader();
+    demo.psql("CREATE TABLE t (i int PRIMARY KEY)");
+    for (i, node) in (0_i32..).zip(demo.nodes()) {
+        let client = demo.connect(&node).await;
+        let recovery = client.query_one("SELECT pg_is_in_recovery()", &[]).await.expect("a row");
+        assert_eq!(recovery.get::<_, bool>(0), node != leader, "{node}");
+        client.execute("INSERT INTO t VALUES ($1)", &[&i]).await.expect("forwarded");
+        let seen = client.query_one("SELECT count(*) FROM t WHERE i = $1", &[&i]).await;
+        assert_eq!(seen.expect("a row").get::<_, i64>(0), 1, "{node} does not see its own");
+    }
+    let proxy = demo.connect("proxy").await;
+    for i in 100_i32..300 {
+        proxy.execute("INSERT INTO t VALUES ($1)", &[&i]).await.expect("inserted");
+        let seen = proxy.query_one("SELECT count(*) FROM t WHERE i = $1", &[&i]).await;
+        assert_eq!(seen.expect("a row").get::<_, i64>(0), 1, "the proxy's session lost {i}");
+    }
+}
+
+#[test]
+fn python_drivers_pass_their_scripts() {
+    let demo = Demo::start(&[]);
+    let python = std::env::var("TOWLINE_TEST_PYTHON")
+        .expect("TOWLINE_TEST_PYTHON names the Python that scripts/test made");
+    let address = demo.sql("proxy");
+    let (host, port) = address.rsplit_once(':').expect("host:port");
+    let dsn = format!("postgresql://demo:demo@{host}:{port}/demo");
+    for script in std::fs::read_dir("tests/clients/python").expect("client scripts") {
+        let script = script.expect("an entry").path();
+        if script.file_name().is_some_and(|name| name.to_string_lossy().starts_with("test_")) {
+            let run = Command::new(&python).arg(&script).env("TOWLINE_TEST_DSN", &dsn).output();
+            assert_success(&script.display().to_string(), &run.expect("python runs"));
+        }
+    }
+}
