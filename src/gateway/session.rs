@@ -345,7 +345,7 @@ impl<N: LocalNode> Client<N> {
                     return Ok(Some((node, self.session.position)));
                 }
                 self.leave(node);
-                if self.session.settled && !work.in_transaction && self.unit.is_none() {
+                if self.session.settled_at == Some(node) && work.is_movable(self.unit.as_ref()) {
                     self.unsettle(work);
                     return Ok(None);
                 }
@@ -533,12 +533,15 @@ impl<N: LocalNode> Client<N> {
             }
         }
         let before = std::mem::replace(&mut self.session.status, reply.status);
-        self.session.settled = (self.session.settled || summary.settles) && !summary.discards;
+        if summary.settles {
+            self.session.settled_at = Some(node);
+        } else if summary.discards {
+            self.session.settled_at = None;
+        }
         if before == TransactionStatus::Idle {
             self.session.read_only_transaction = summary.begins_read_only;
         }
-        let stays = reply.status != TransactionStatus::Idle || self.session.settled;
-        self.session.home = stays.then_some(node);
+        self.session.home = (reply.status != TransactionStatus::Idle).then_some(node);
         if !reply.unfinished {
             self.unit = None;
             self.tell_role();
@@ -664,9 +667,12 @@ impl<N: LocalNode> Client<N> {
     fn fail(&mut self, error: SqlError, work: &Work) {
         let in_transaction = work.in_transaction && !work.commits;
         if let Some(node) = self.session.home.take().or(self.unit.as_ref().map(|unit| unit.node)) {
+            // What is half done there ends with the session's presence.
             self.leave(node);
+            if self.session.settled_at == Some(node) {
+                self.session.settled_at = None;
+            }
         }
-        self.session.settled = false;
         self.session.lost = in_transaction;
         self.session.status =
             if in_transaction { TransactionStatus::Failed } else { TransactionStatus::Idle };
@@ -682,6 +688,7 @@ impl<N: LocalNode> Client<N> {
 
     /// The node is gone where the session had something that can't be made again.
     fn unsettle(&mut self, work: &Work) {
+        self.session.settled_at = None;
         let error = SqlError::new(
             SqlState::SERIALIZATION_FAILURE,
             "the session's temporary objects were lost with the node that held them",
@@ -727,18 +734,29 @@ impl Work {
     fn new<N: LocalNode>(client: &Client<N>, summary: &Summary, complete: bool) -> Self {
         let unit = client.unit.as_ref();
         let in_transaction = client.session.status != TransactionStatus::Idle;
+        let need = summary.need.max(unit.map_or(Need::Any, |unit| unit.need));
+        // What was left somewhere is there; but writes are the leader's.
+        let settled_at = client
+            .session
+            .settled_at
+            .filter(|node| need != Need::Leader || client.shared.nodes.leader() == Some(*node));
         Self {
-            need: summary.need.max(unit.map_or(Need::Any, |unit| unit.need)),
+            need,
             writes: summary.writes || unit.is_some_and(|unit| unit.writes),
             commits: summary.commits,
             complete,
             in_transaction,
-            stays_at: unit.map(|unit| unit.node).or(client.session.home),
+            stays_at: unit.map(|unit| unit.node).or(client.session.home).or(settled_at),
             token: None,
             looks_up: false,
             refused: 0,
             deadline: None,
         }
+    }
+
+    /// It is neither part of a transaction nor of a unit that has begun.
+    fn is_movable(&self, unit: Option<&Unit>) -> bool {
+        !self.in_transaction && unit.is_none()
     }
 
     /// A COMMIT, or a unit that commits by itself, gets a token. (The end of a unit

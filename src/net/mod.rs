@@ -24,6 +24,8 @@ mod tls;
 mod tests;
 
 pub use certificate::{Authority, Issued};
+#[cfg(test)]
+pub use client::connect_tls;
 pub use client::{ClientReader, ClientStream, ClientTls, ClientWriter};
 pub use dial::dial;
 pub use duplex::Outbox;

@@ -40,12 +40,13 @@ pub struct Session {
     pub status: TransactionStatus,
     /// The open transaction went down with its node; it only waits for ROLLBACK.
     pub lost: bool,
-    /// The node where the session must stay, by its number.
+    /// The node that has the session's open transaction, by its number.
     pub home: Option<usize>,
     /// The open transaction was begun to read only.
     pub read_only_transaction: bool,
-    /// Something is at `home` that outlives transactions.
-    pub settled: bool,
+    /// The node that has something of the session's which outlives transactions and
+    /// can't be made elsewhere.
+    pub settled_at: Option<usize>,
     /// What the session has seen.
     pub position: Position,
     /// Settings now, and with those it began.
@@ -95,7 +96,7 @@ impl Session {
             lost: false,
             home: None,
             read_only_transaction: false,
-            settled: false,
+            settled_at: None,
             position: Position::default(),
             settings: Arc::clone(&startup),
             startup,

@@ -17,7 +17,7 @@ use super::{Gateway, GatewayConfig, NoNode, link};
 use crate::cluster::{NodeId, View};
 use crate::config::SqlConfig;
 use crate::log::Term;
-use crate::net::{Authority, HelloReply, PeerListener, PeerTls};
+use crate::net::{Authority, HelloReply, PeerListener, PeerTls, connect_tls};
 use crate::pg::scram::Verifier;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -501,6 +501,83 @@ async fn bytes_behind_an_encryption_request_are_refused() {
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).await.expect("closed");
     assert!(contains(&answer, b"08P01"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn clients_may_ask_for_encryption() {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let (authority, ca) = Authority::generate((2026, 1, 1), 100).expect("an authority");
+    std::fs::write(directory.path().join("ca.crt"), ca.certificate).expect("written");
+    certificate(&directory, &authority, "sql");
+    let mut config = sql(vec![user("ann", "secret")]);
+    let file = |name: &str| directory.path().join(name);
+    config.certificate = Some((file("sql.crt"), file("sql.key")));
+    let bench = Bench::with(&["a"], config).await;
+
+    // Without it, too.
+    assert!(bench.client_as("user=ann password=secret dbname=app").await.is_ok());
+    let mut stream = TcpStream::connect(bench.address).await.expect("connected");
+    stream.write_all(b"\0\0\0\x08\x04\xd2\x16\x2f").await.expect("sent");
+    let mut answer = [0];
+    stream.read_exact(&mut answer).await.expect("an answer");
+    assert_eq!(&answer, b"S");
+    let stream = connect_tls(stream, &file("ca.crt"), "localhost").await.expect("a handshake");
+    let mut options = tokio_postgres::Config::new();
+    options.user("ann").password("secret").dbname("app");
+    options.ssl_mode(tokio_postgres::config::SslMode::Disable);
+    let (client, connection) = options.connect_raw(stream, NoTls).await.expect("authenticated");
+    tokio::spawn(connection);
+    assert_eq!(ask(&client, "select 7").await, "7");
+    let rows = client.simple_query("select big 3000").await.expect("rows");
+    assert_eq!(rows.iter().filter(|row| matches!(row, SimpleQueryMessage::Row(_))).count(), 3000);
+}
+
+#[tokio::test]
+async fn temporary_tables_keep_a_session_where_they_are() {
+    let bench = Bench::new(&["a", "b"]).await;
+    let client = bench.client().await;
+    client.batch_execute("create temp table t").await.expect("made");
+    bench.nodes[1].applied.store(9, Ordering::SeqCst);
+    for _ in 0..5 {
+        assert_eq!(ask(&client, "select node").await, "a");
+    }
+    bench.deaths[0].cancel();
+    until(|| bench.deaths[0].is_cancelled()).await;
+    bench.appoint("b");
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match client.simple_query("select node").await {
+            Ok(messages) => assert_eq!(value(&messages), "a"),
+            Err(error) => {
+                assert_eq!(error.code(), Some(&SqlState::T_R_SERIALIZATION_FAILURE));
+                break;
+            }
+        }
+        assert!(tokio::time::Instant::now() < deadline);
+    }
+    assert_eq!(ask(&client, "select node").await, "b");
+}
+
+#[tokio::test]
+async fn rows_that_went_out_before_a_node_died_are_not_sent_twice() {
+    let bench = Bench::new(&["a"]).await;
+    let mut raw = RawClient::connect(&bench).await;
+    raw.query("select big 100000").await;
+    // Some rows have come; the window holds back the rest.
+    let mut first = vec![0; 100_000];
+    raw.stream.read_exact(&mut first).await.expect("rows");
+    bench.deaths[0].cancel();
+    let mut rest = Vec::new();
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let ready = b"Z\0\0\0\x05I";
+    while !contains(&rest, ready) {
+        assert!(tokio::time::Instant::now() < deadline, "no error came");
+        let mut some = vec![0; 1 << 20];
+        let read = raw.stream.read(&mut some).await.expect("it stays open");
+        rest.drain(..rest.len().saturating_sub(1000));
+        rest.extend_from_slice(&some[..read]);
+    }
+    assert!(contains(&rest, b"40001"));
 }
 
 #[tokio::test]
