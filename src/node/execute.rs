@@ -19,7 +19,7 @@ use super::rows::{RowBuffer, RowFormat};
 use crate::log::{self, Context, Value};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::{Kind, Ship};
-use crate::storage::sqlite::{Environment, Sqlite, SqliteError, SqliteErrorKind};
+use crate::storage::sqlite::{Environment, SettingMade, Sqlite, SqliteError, SqliteErrorKind};
 
 /// As a logged statement's text: stop enforcing foreign keys.
 pub const FOREIGN_KEYS_OFF: &str = "PRAGMA foreign_keys=OFF";
@@ -88,6 +88,8 @@ pub struct Ran {
     pub registers: Registers,
     /// Set where it drew from sequences.
     pub drawn: Option<Drawn>,
+    /// What `set_config` was asked to set.
+    pub settings: Vec<SettingMade>,
 }
 
 /// What a session's `currval` and `lastval` answer after a statement: the last value
@@ -151,6 +153,9 @@ fn run_statements(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> 
         ran.count = sqlite.changes();
         ran.registers =
             Registers { last_insert_rowid: sqlite.last_insert_rowid(), changes: ran.count };
+        if work.plan.needs_environment {
+            ran.settings.append(&mut sqlite.take_settings());
+        }
         let drawn = sqlite.drawn_context();
         if !drawn.sequences.is_empty() {
             ran.drawn = Some(sqlite.drawn_sequences());

@@ -142,11 +142,6 @@ impl RowBuffer {
         Ok(())
     }
 
-    /// Bytes in all.
-    pub fn len(&self) -> u64 {
-        self.spilled + self.memory.len() as u64
-    }
-
     /// The messages, if all of them fit in `max` bytes.
     pub fn small(&self, max: usize) -> Option<&[u8]> {
         (self.spill.is_none() && self.memory.len() <= max).then_some(&self.memory[..])

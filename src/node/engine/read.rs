@@ -94,6 +94,7 @@ impl EngineSession {
             if quick { loan.run(&work)? } else { tokio::task::block_in_place(|| loan.run(&work))? };
         self.registers = ran.registers;
         self.note_drawn(ran.drawn.take());
+        self.take_over(std::mem::take(&mut ran.settings))?;
         Ok(ran)
     }
 

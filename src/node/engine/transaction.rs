@@ -22,7 +22,7 @@ use crate::gateway::Refusal;
 use crate::log::{Lsn, Outcome};
 use crate::node::execute::wall_clock_us;
 use crate::node::readers::Reader;
-use crate::node::writer::{Borrow, Loan, Revoked};
+use crate::node::writer::{Borrow, Loan};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::Isolation;
 
@@ -285,18 +285,6 @@ impl EngineSession {
                 format!("{what} can only be used in transaction blocks"),
             )
         })
-    }
-
-    /// Fails where the loan was taken away while the client was thinking.
-    pub(super) fn check_loan(&self) -> Result<(), Stop> {
-        let loan = self.open.as_ref().and_then(|open| open.loan.as_ref());
-        if let Some(Err(revoked)) = loan.map(Loan::take) {
-            return Err(match revoked {
-                Revoked::Ended if self.leading_term().is_err() => Revoked::Ended.error().into(),
-                revoked => revoked.error().into(),
-            });
-        }
-        Ok(())
     }
 
     /// Refuses a write where it can't be: on a node that does not lead, or in a

@@ -18,6 +18,7 @@ use crate::node::writer::command_tag;
 use crate::pg::backend::Writer;
 use crate::pg::types;
 use crate::pg::{Oid, Severity, SqlError, SqlState};
+use crate::storage::sqlite::SettingMade;
 use crate::sql::{self, Class, Column, Isolation, Kind, Tag};
 
 /// How a statement ended.
@@ -32,8 +33,6 @@ pub(super) enum Flow {
 enum Answer {
     /// CommandComplete with this tag.
     Tag(Cow<'static, str>),
-    /// It has said everything itself.
-    Said,
     CopyIn,
 }
 
@@ -159,7 +158,9 @@ impl EngineSession {
                 }
                 _ => {
                     portal.state = State::Done;
-                    return self.utility(&plan, &portal.format, run, out).await;
+                    let params = std::mem::take(&mut portal.params);
+                    let format = portal.format.clone();
+                    return self.utility(&plan, &params, &format, run, out).await;
                 }
             }
             if !run.extended && !plan.translated.columns.is_empty() {
@@ -182,7 +183,15 @@ impl EngineSession {
             Writer(&mut out.buffer).portal_suspended();
             return Ok(());
         }
+        let made = match state {
+            State::Open(Source::Live { statement, .. }) if plan.needs_environment => {
+                statement.take_settings()
+            }
+            _ => Vec::new(),
+        };
         *state = State::Done;
+        self.take_over(made)?;
+        let Portal { plan, tag, .. } = portal;
         match (tag.take(), &plan.translated.tag) {
             (Some(tag), _) => Writer(&mut out.buffer).command_complete(&tag),
             (None, Tag::Fixed(tag)) => Writer(&mut out.buffer).command_complete(tag),
@@ -193,9 +202,16 @@ impl EngineSession {
         Ok(())
     }
 
+    /// Sets what `set_config` was asked to set.
+    pub(super) fn take_over(&mut self, made: Vec<SettingMade>) -> Result<(), SqlError> {
+        made.into_iter()
+            .try_for_each(|made| self.settings.set(&made.name, made.value.as_deref(), made.local))
+    }
+
     async fn utility(
         &mut self,
         plan: &Arc<Plan>,
+        params: &[Value],
         format: &RowFormat,
         run: Run,
         out: &mut Out,
@@ -240,7 +256,7 @@ impl EngineSession {
                 let count = self.copy_out(plan, options, out).await?;
                 Answer::Tag(format!("COPY {count}").into())
             }
-            Kind::Explain => self.explain(plan, run, out).await?,
+            Kind::Explain => self.explain(plan, params, run, out).await?,
             Kind::Listen(channel) => {
                 self.listen(channel.clone());
                 "LISTEN".into()
@@ -279,7 +295,6 @@ impl EngineSession {
         };
         match answer {
             Answer::Tag(tag) => Writer(&mut out.buffer).command_complete(&tag),
-            Answer::Said => {}
             Answer::CopyIn => return Ok(Flow::CopyIn),
         }
         Ok(Flow::Done)
@@ -708,28 +723,34 @@ impl EngineSession {
     }
 
     /// EXPLAIN: SQLite's query plan, indented.
-    async fn explain(&mut self, plan: &Arc<Plan>, run: Run, out: &mut Out) -> Result<Answer, Stop> {
-        let told = |error| Stop::Sql(errors::translate(&error, plan, &[]));
+    async fn explain(
+        &mut self,
+        plan: &Arc<Plan>,
+        params: &[Value],
+        run: Run,
+        out: &mut Out,
+    ) -> Result<Answer, Stop> {
+        let told = |error| Stop::Sql(errors::translate(&error, plan, params));
+        let Some(step) = plan.translated.statements.last() else {
+            return Err(SqlError::unsupported("EXPLAIN of this statement").into());
+        };
         let mut lines = Vec::new();
         {
             let mut reader = self.reader().await?;
             self.surround(&mut reader, plan);
-            for step in &plan.translated.statements {
-                let text = format!("EXPLAIN QUERY PLAN {}", step.text);
-                let mut statement = reader.prepare(&text).map_err(told)?;
-                let mut depths = vec![(0, 0usize)];
-                while statement.step().map_err(told)? {
-                    let integer = |index| match statement.column(index) {
-                        ValueRef::Integer(value) => value,
-                        _ => 0,
-                    };
-                    let (id, parent) = (integer(0), integer(1));
-                    let depth =
-                        depths.iter().find(|(known, _)| *known == parent).map_or(0, |d| d.1);
-                    depths.push((id, depth + 1));
-                    if let ValueRef::Text(detail) = statement.column(3) {
-                        lines.push(format!("{}{detail}", "  ".repeat(depth)));
-                    }
+            let mut statement = reader.prepare(&step.text).map_err(told)?;
+            statement.bind_all(params).map_err(told)?;
+            let mut depths = vec![(0, 0usize)];
+            while statement.step().map_err(told)? {
+                let integer = |index| match statement.column(index) {
+                    ValueRef::Integer(value) => value,
+                    _ => 0,
+                };
+                let (id, parent) = (integer(0), integer(1));
+                let depth = depths.iter().find(|(known, _)| *known == parent).map_or(0, |d| d.1);
+                depths.push((id, depth + 1));
+                if let ValueRef::Text(detail) = statement.column(3) {
+                    lines.push(format!("{}{detail}", "  ".repeat(depth)));
                 }
             }
         }

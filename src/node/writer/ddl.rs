@@ -41,10 +41,6 @@ impl SchemaChanges {
         }
     }
 
-    pub(super) fn any(&self) -> bool {
-        self.any
-    }
-
     /// Adds them to the effect of the open transaction.
     pub(super) fn add_effect(&self, sqlite: &mut Sqlite) -> Result<(), SqliteError> {
         if !self.any {

@@ -274,7 +274,7 @@ fn run_member(
         Ok(ran) => ran,
         Err(error) => return Ok(Err(error.into())),
     };
-    let Ran { statements, count, rows, registers, drawn } = ran;
+    let Ran { statements, count, rows, registers, drawn, settings } = ran;
     if !statements.is_empty() {
         let mut schema = SchemaChanges::default();
         statements.iter().for_each(|statement| schema.note(statement));
@@ -295,7 +295,7 @@ fn run_member(
             effect: sqlite.effect(),
         }));
     }
-    Ok(Ok(Done { count, rows, registers, drawn, position, recorded_tag: None }))
+    Ok(Ok(Done { count, rows, registers, drawn, settings, position, recorded_tag: None }))
 }
 
 /// What became of a unit while it waited in the queue.
@@ -340,6 +340,7 @@ fn recorded(
                 rows: RowBuffer::from_messages(&reply, 0),
                 registers: unit.registers,
                 drawn: None,
+                settings: Vec::new(),
                 position,
                 recorded_tag: Some(outcome.tag),
             }),

@@ -14,7 +14,7 @@ use crate::node::execute::{Drawn, Limits, Registers};
 use crate::node::plan::Plan;
 use crate::node::rows::{RowBuffer, RowFormat};
 use crate::pg::SqlError;
-use crate::storage::sqlite::Environment;
+use crate::storage::sqlite::{Environment, SettingMade};
 
 /// How safe a write must be before its own reply leaves (`synchronous_commit`).
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
@@ -79,6 +79,7 @@ pub struct Done {
     pub rows: RowBuffer,
     pub registers: Registers,
     pub drawn: Option<Drawn>,
+    pub settings: Vec<SettingMade>,
     /// Where the session's next reads begin.
     pub position: Position,
     /// The recorded command tag of a write that had been carried out before.

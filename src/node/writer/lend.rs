@@ -231,6 +231,7 @@ fn done(position: Position) -> Done {
         rows: RowBuffer::default(),
         registers: execute::Registers::default(),
         drawn: None,
+        settings: Vec::new(),
         position,
         recorded_tag: None,
     }

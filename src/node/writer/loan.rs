@@ -223,10 +223,6 @@ impl Loan {
         Lender { shared: Arc::clone(&self.shared) }
     }
 
-    pub fn term(&self) -> Term {
-        self.term
-    }
-
     pub fn began_at(&self) -> Lsn {
         self.began_at
     }

@@ -46,7 +46,7 @@ use tokio_util::sync::CancellationToken;
 pub use group::command_tag;
 pub use job::{Borrow, Done, Durability, Job, Unit, UnitError};
 pub use journal::lock;
-pub use loan::{Loan, Revoked};
+pub use loan::Loan;
 pub use queue::WriterHandle;
 
 use self::apply::Applier;

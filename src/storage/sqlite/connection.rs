@@ -338,6 +338,12 @@ impl Sqlite {
         self.handle.surroundings().set_environment(environment.into());
     }
 
+    /// What `set_config` was asked to set since the context was set: the session takes
+    /// it over.
+    pub fn take_settings(&self) -> Vec<super::SettingMade> {
+        self.handle.surroundings().take_settings()
+    }
+
     /// Ranges of sequences that this node may draw from: name → (next, last).
     /// `nextval` beyond it fails with [`SqliteError`] whose `raised` has SQLSTATE
     /// `TL001` and as its message the sequence's name: reserve, then run the

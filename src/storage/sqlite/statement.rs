@@ -161,6 +161,11 @@ impl Statement {
         point
     }
 
+    /// As [`Sqlite::take_settings`], for whoever holds only the statement.
+    pub fn take_settings(&self) -> Vec<super::SettingMade> {
+        self.handle.surroundings().take_settings()
+    }
+
     /// Ends the run and clears bindings; the statement can be bound and stepped again.
     pub fn reset(&mut self) {
         self.rewind();

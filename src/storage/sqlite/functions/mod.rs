@@ -32,6 +32,7 @@ use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
 pub(super) use determinism::CHANGES_NATIVE_MAX;
+pub use surroundings::SettingMade;
 pub(super) use surroundings::{Sequences, Surroundings, fold_name};
 
 /// Flags of a function whose result depends on its arguments alone.

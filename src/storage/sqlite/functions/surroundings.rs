@@ -39,6 +39,18 @@ struct Shared {
     sequences: Mutex<Sequences>,
     cancel: Mutex<Cancel>,
     raised: Mutex<Option<Box<SqlError>>>,
+    /// What `set_config` was asked to set, for the session to take over.
+    settings_made: Mutex<Vec<SettingMade>>,
+}
+
+/// A call of `set_config`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct SettingMade {
+    pub name: String,
+    /// `None` is the default.
+    pub value: Option<String>,
+    /// Until the transaction ends.
+    pub local: bool,
 }
 
 /// Where the values of sequences come from, and went to.
@@ -91,6 +103,7 @@ impl Surroundings {
             sequences: Mutex::default(),
             cancel: Mutex::default(),
             raised: Mutex::default(),
+            settings_made: Mutex::default(),
         }))
     }
 
@@ -216,6 +229,14 @@ impl Surroundings {
         lock(&self.0.raised).take()
     }
 
+    pub(in crate::storage::sqlite) fn make_setting(&self, made: SettingMade) {
+        lock(&self.0.settings_made).push(made);
+    }
+
+    pub(in crate::storage::sqlite) fn take_settings(&self) -> Vec<SettingMade> {
+        std::mem::take(&mut *lock(&self.0.settings_made))
+    }
+
     /// Freezes the surroundings for the statements that follow.
     pub(in crate::storage::sqlite) fn set_context(&self, context: &Context) {
         let shared = &self.0;
@@ -224,6 +245,7 @@ impl Surroundings {
         shared.changes.store(context.changes, Ordering::Relaxed);
         shared.random.store(context.seed, Ordering::Relaxed);
         shared.frozen.store(true, Ordering::Relaxed);
+        lock(&shared.settings_made).clear();
         lock(&shared.context).clone_from(context);
         self.sequences().begin(&context.sequences);
     }

@@ -60,9 +60,17 @@ fn register_session(connection: &Connection, surroundings: &Surroundings) -> rus
             ("pg_backend_pid", 0, |call| integer(environment(call).backend_pid.into())),
             ("session_user", 0, |call| text(environment(call).user.clone())),
             // The session takes the value over when the statement has ended.
-            ("set_config", 3, |call| text(call.text(1)?)),
+            ("set_config", 3, set_config),
         ],
     )
+}
+
+fn set_config(call: &Call<'_, '_>) -> Answer {
+    let value = call.optional_text(1)?.map(std::borrow::Cow::into_owned);
+    let local = call.boolean(2);
+    let name = call.text(0)?.into_owned();
+    call.surroundings.make_setting(super::SettingMade { name, value: value.clone(), local });
+    text(value.unwrap_or_default())
 }
 
 fn environment(call: &Call<'_, '_>) -> std::sync::Arc<crate::storage::sqlite::Environment> {
