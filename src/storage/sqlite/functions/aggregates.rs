@@ -18,7 +18,6 @@ use super::numeric::{self, Number, printed};
 use super::{PURE, Surroundings};
 use crate::log::Value;
 use crate::pg::SqlError;
-use crate::pg::types::interval::{Interval, interval_out_of_range};
 
 pub(super) fn register(
     connection: &Connection,
@@ -36,10 +35,6 @@ pub(super) fn register(
     define::<Bits<AND>>(c, "bit_and", 1)?;
     define::<Bits<OR>>(c, "bit_or", 1)?;
     define::<Bits<XOR>>(c, "bit_xor", 1)?;
-    define::<Sum>(c, "towline_sum", 1)?;
-    define::<Average>(c, "towline_avg", 1)?;
-    define::<IntervalSum<false>>(c, "towline_interval_sum", 1)?;
-    define::<IntervalSum<true>>(c, "towline_interval_avg", 1)?;
     define::<Spread<VARIANCE_SAMPLE>>(c, "variance", 1)?;
     define::<Spread<VARIANCE_SAMPLE>>(c, "var_samp", 1)?;
     define::<Spread<VARIANCE_ALL>>(c, "var_pop", 1)?;
@@ -360,107 +355,10 @@ impl Exact {
             (None, _) => self.specials.not_a_number -= 1,
         }
     }
-
-    fn special(&self) -> Option<Answer> {
-        if self.rows == 0 {
-            return Some(Ok(Value::Null));
-        }
-        self.specials.sum().map(text)
-    }
 }
 
 fn given(call: &Call<'_, '_>) -> Result<Option<Number>, SqlError> {
     if call.is_null(0) { Ok(None) } else { Number::of(call.value(0)).map(Some) }
-}
-
-#[derive(Default)]
-struct Sum(Exact);
-
-impl Fold for Sum {
-    fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
-        if let Some(number) = given(call)? {
-            self.0.add(&number);
-        }
-        Ok(())
-    }
-
-    fn remove(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
-        if let Some(number) = given(call)? {
-            self.0.remove(&number);
-        }
-        Ok(())
-    }
-
-    fn answer(&self) -> Answer {
-        if let Some(special) = self.0.special() {
-            return special;
-        }
-        Ok(printed(&self.0.sum.with_scale(self.0.scale.max(0))))
-    }
-}
-
-#[derive(Default)]
-struct Average(Exact);
-
-impl Fold for Average {
-    fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
-        if let Some(number) = given(call)? {
-            self.0.add(&number);
-        }
-        Ok(())
-    }
-
-    fn remove(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
-        if let Some(number) = given(call)? {
-            self.0.remove(&number);
-        }
-        Ok(())
-    }
-
-    fn answer(&self) -> Answer {
-        if let Some(special) = self.0.special() {
-            return special;
-        }
-        let sum = self.0.sum.with_scale(self.0.scale.max(0));
-        numeric::divide(&sum, &BigDecimal::from(self.0.rows)).map(|average| printed(&average))
-    }
-}
-
-#[derive(Default)]
-struct IntervalSum<const AVERAGE: bool> {
-    rows: i64,
-    sum: Interval,
-}
-
-impl<const AVERAGE: bool> Fold for IntervalSum<AVERAGE> {
-    fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
-        if !call.is_null(0) {
-            let interval = Interval::parse(&call.text(0)?)?;
-            self.sum = self.sum.checked_add(interval).ok_or_else(interval_out_of_range)?;
-            self.rows += 1;
-        }
-        Ok(())
-    }
-
-    fn remove(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
-        if !call.is_null(0) {
-            let interval = Interval::parse(&call.text(0)?)?.checked_neg();
-            let rest = interval.and_then(|interval| self.sum.checked_add(interval));
-            self.sum = rest.ok_or_else(interval_out_of_range)?;
-            self.rows -= 1;
-        }
-        Ok(())
-    }
-
-    fn answer(&self) -> Answer {
-        if self.rows == 0 {
-            return Ok(Value::Null);
-        }
-        #[allow(clippy::cast_precision_loss)]
-        let average = || self.sum.checked_mul(1.0 / self.rows as f64);
-        let answer = if AVERAGE { average() } else { Some(self.sum) };
-        text(answer.ok_or_else(interval_out_of_range)?.to_string())
-    }
 }
 
 const VARIANCE_SAMPLE: u8 = 0;

@@ -14,9 +14,7 @@ use bytes::BytesMut;
 use rusqlite::Connection;
 use rusqlite::types::{Value, ValueRef};
 
-use super::operators::{
-    Arguments, date_text, strict, time_text, timestamp_text, timestamptz_text,
-};
+use super::operators::{Arguments, date_text, strict, time_text, timestamp_text, timestamptz_text};
 use super::{PURE, Surroundings};
 use crate::pg::types::array::Array;
 use crate::pg::types::number::check_integer;
@@ -58,9 +56,13 @@ pub(super) fn register(
     for (name, oid) in FROM_TEXT {
         let oid = *oid;
         for count in [1, 2] {
-            strict(connection, surroundings, &format!("towline_cast_{name}"), count, move |arguments| {
-                cast_text(arguments, oid)
-            })?;
+            strict(
+                connection,
+                surroundings,
+                &format!("towline_cast_{name}"),
+                count,
+                move |arguments| cast_text(arguments, oid),
+            )?;
         }
     }
     register_numbers(connection, surroundings)?;
@@ -112,7 +114,9 @@ fn cast_text(arguments: &Arguments<'_, '_>, oid: Oid) -> Result<Value, SqlError>
     // What is not text is in its stored form already.
     match arguments.raw(0) {
         ValueRef::Blob(bytes) if oid == Oid::BYTEA => return Ok(Value::Blob(bytes.to_vec())),
-        ValueRef::Integer(value) if oid == Oid::BOOL => return Ok(Value::Integer(i64::from(value != 0))),
+        ValueRef::Integer(value) if oid == Oid::BOOL => {
+            return Ok(Value::Integer(i64::from(value != 0)));
+        }
         _ => {}
     }
     let zone = if arguments.len() > 1 { arguments.text(1)?.into_owned() } else { String::new() };
@@ -135,7 +139,9 @@ fn register_numbers(connection: &Connection, surroundings: &Surroundings) -> rus
     }
     strict(connection, surroundings, "towline_oid", 1, |arguments| {
         let value = to_integer(arguments, Oid::INT8, "oid")?;
-        u32::try_from(value).map(|value| Value::Integer(i64::from(value))).map_err(|_| out_of_range("oid"))
+        u32::try_from(value)
+            .map(|value| Value::Integer(i64::from(value)))
+            .map_err(|_| out_of_range("oid"))
     })?;
     for name in ["towline_float4", "towline_jsonb_float4"] {
         strict(connection, surroundings, name, 1, |arguments| {
@@ -286,7 +292,9 @@ fn register_moments(connection: &Connection, surroundings: &Surroundings) -> rus
                 (moved.rem_euclid(DAY_US), offset)
             }
             Moment::Time(micros) => (micros, zone.offset_at(0)),
-            Moment::Zoned(micros) => (local(micros, zone).rem_euclid(DAY_US), zone.offset_at(micros)),
+            Moment::Zoned(micros) => {
+                (local(micros, zone).rem_euclid(DAY_US), zone.offset_at(micros))
+            }
             _ => return Err(no_such_cast("time with time zone")),
         };
         let mut text = String::new();
@@ -347,7 +355,11 @@ fn register_texts(connection: &Connection, surroundings: &Surroundings) -> rusql
                     let word = if arguments.integer(0)? != 0 { "true" } else { "false" };
                     return Ok(Value::Text(word.to_owned()));
                 }
-                let zone = if arguments.len() > 1 { arguments.text(1)?.into_owned() } else { String::new() };
+                let zone = if arguments.len() > 1 {
+                    arguments.text(1)?.into_owned()
+                } else {
+                    String::new()
+                };
                 let value = match arguments.raw(0) {
                     ValueRef::Null => crate::log::ValueRef::Null,
                     ValueRef::Integer(value) => crate::log::ValueRef::Integer(value),
@@ -379,7 +391,8 @@ fn register_modifiers(
     surroundings: &Surroundings,
 ) -> rusqlite::Result<()> {
     strict(connection, surroundings, "towline_varchar", 2, |arguments| {
-        sized(&arguments.text(0)?, arguments.integer(1)?, "character varying", false).map(Value::Text)
+        sized(&arguments.text(0)?, arguments.integer(1)?, "character varying", false)
+            .map(Value::Text)
     })?;
     strict(connection, surroundings, "towline_bpchar", 2, |arguments| {
         sized(&arguments.text(0)?, arguments.integer(1)?, "character", true).map(Value::Text)

@@ -21,12 +21,15 @@ mod determinism;
 mod json;
 mod json_text;
 mod math;
+mod moment;
+mod number_format;
 mod numeric;
 mod operators;
 mod regex;
 mod surroundings;
 mod system;
 mod text;
+mod time_format;
 
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;

@@ -166,10 +166,7 @@ pub(super) fn register(
     })
 }
 
-fn register_integers(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
+fn register_integers(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
     type Operation = fn(i64, i64) -> Option<i64>;
     let operations: [(&str, Operation); 5] = [
         ("add", i64::checked_add),
@@ -186,14 +183,20 @@ fn register_integers(
     ] {
         for (operator, operation) in operations {
             let divides = matches!(operator, "div" | "mod");
-            strict(connection, surroundings, &format!("towline_{name}_{operator}"), 2, move |arguments| {
-                let (left, right) = (arguments.integer(0)?, arguments.integer(1)?);
-                if divides && right == 0 {
-                    return Err(division_by_zero());
-                }
-                let result = operation(left, right).ok_or_else(|| out_of_range(long))?;
-                check_integer(result, oid).map(Value::Integer)
-            })?;
+            strict(
+                connection,
+                surroundings,
+                &format!("towline_{name}_{operator}"),
+                2,
+                move |arguments| {
+                    let (left, right) = (arguments.integer(0)?, arguments.integer(1)?);
+                    if divides && right == 0 {
+                        return Err(division_by_zero());
+                    }
+                    let result = operation(left, right).ok_or_else(|| out_of_range(long))?;
+                    check_integer(result, oid).map(Value::Integer)
+                },
+            )?;
         }
         let bits: u32 = match oid {
             Oid::INT2 => 16,
@@ -239,17 +242,23 @@ fn register_floats(connection: &Connection, surroundings: &Surroundings) -> rusq
         ("div", |left, right| left / right),
     ];
     for (operator, operation) in operations {
-        strict(connection, surroundings, &format!("towline_float4_{operator}"), 2, move |arguments| {
-            let (left, right) = (arguments.real(0)? as f32, arguments.real(1)? as f32);
-            if operator == "div" && right == 0.0 && !left.is_nan() {
-                return Err(division_by_zero());
-            }
-            let result = operation(left, right);
-            if result.is_infinite() && left.is_finite() && right.is_finite() {
-                return Err(overflow());
-            }
-            Ok(Value::Real(f64::from(result)))
-        })?;
+        strict(
+            connection,
+            surroundings,
+            &format!("towline_float4_{operator}"),
+            2,
+            move |arguments| {
+                let (left, right) = (arguments.real(0)? as f32, arguments.real(1)? as f32);
+                if operator == "div" && right == 0.0 && !left.is_nan() {
+                    return Err(division_by_zero());
+                }
+                let result = operation(left, right);
+                if result.is_infinite() && left.is_finite() && right.is_finite() {
+                    return Err(overflow());
+                }
+                Ok(Value::Real(f64::from(result)))
+            },
+        )?;
     }
     Ok(())
 }
@@ -327,27 +336,35 @@ fn register_numerics(connection: &Connection, surroundings: &Surroundings) -> ru
         ("mod", remainder, |left, right| left % right),
     ];
     for (operator, exact, limit) in operations {
-        strict(connection, surroundings, &format!("towline_numeric_{operator}"), 2, move |arguments| {
-            let (left, right) = (arguments.decimal(0)?, arguments.decimal(1)?);
-            let result = match (&left, &right) {
-                (Decimal::Finite(left), Decimal::Finite(right)) => Decimal::Finite(exact(left, right)?),
-                _ if matches!(operator, "div" | "mod")
-                    && right.as_float() == 0.0
-                    && !left.as_float().is_nan() =>
-                {
-                    return Err(division_by_zero());
-                }
-                _ => {
-                    let value = limit(left.as_float(), right.as_float());
-                    if value.is_finite() {
-                        Decimal::Finite(BigDecimal::zero())
-                    } else {
-                        Decimal::Special(value)
+        strict(
+            connection,
+            surroundings,
+            &format!("towline_numeric_{operator}"),
+            2,
+            move |arguments| {
+                let (left, right) = (arguments.decimal(0)?, arguments.decimal(1)?);
+                let result = match (&left, &right) {
+                    (Decimal::Finite(left), Decimal::Finite(right)) => {
+                        Decimal::Finite(exact(left, right)?)
                     }
-                }
-            };
-            result.write()
-        })?;
+                    _ if matches!(operator, "div" | "mod")
+                        && right.as_float() == 0.0
+                        && !left.as_float().is_nan() =>
+                    {
+                        return Err(division_by_zero());
+                    }
+                    _ => {
+                        let value = limit(left.as_float(), right.as_float());
+                        if value.is_finite() {
+                            Decimal::Finite(BigDecimal::zero())
+                        } else {
+                            Decimal::Special(value)
+                        }
+                    }
+                };
+                result.write()
+            },
+        )?;
     }
     strict(connection, surroundings, "towline_numeric_neg", 1, |arguments| {
         match arguments.decimal(0)? {
@@ -362,7 +379,11 @@ fn register_numerics(connection: &Connection, surroundings: &Surroundings) -> ru
             }
             (base, exponent) => {
                 let value = power(base.as_float(), exponent.as_float())?;
-                if value.is_finite() { Decimal::read(&value.to_string())?.write() } else { Decimal::Special(value).write() }
+                if value.is_finite() {
+                    Decimal::read(&value.to_string())?.write()
+                } else {
+                    Decimal::Special(value).write()
+                }
             }
         }
     })
@@ -537,7 +558,11 @@ fn register_times(connection: &Connection, surroundings: &Surroundings) -> rusql
         if text.len() > 8 && text[8..].contains(['+', '-']) {
             let (time, offset) = datetime::parse_timetz(&text, &Zone::UTC, None)?;
             let mut out = String::new();
-            datetime::print_timetz((time + interval.micros % DAY_US).rem_euclid(DAY_US), offset, &mut out);
+            datetime::print_timetz(
+                (time + interval.micros % DAY_US).rem_euclid(DAY_US),
+                offset,
+                &mut out,
+            );
             return Ok(Value::Text(out));
         }
         let time = datetime::parse_time(&text, &Zone::UTC, None)?;
@@ -627,7 +652,13 @@ impl Total {
                 self.decimals = Some(if sign > 0 { total + value } else { total - value });
             }
             Decimal::Special(value) => {
-                let at = if value.is_nan() { 0 } else if value > 0.0 { 1 } else { 2 };
+                let at = if value.is_nan() {
+                    0
+                } else if value > 0.0 {
+                    1
+                } else {
+                    2
+                };
                 self.special[at] += sign as i64;
             }
         }
@@ -754,4 +785,3 @@ impl WindowAggregate<(i64, Interval), Value> for Intervals {
         self.take(context, total, -1)
     }
 }
-

@@ -150,4 +150,36 @@ mod tests {
         let error = query(&mut sqlite, &series("1, 2, 0")).expect_err("refused");
         assert_eq!(error.raised.expect("raised").state.0, "22023");
     }
+
+    fn texts(sqlite: &mut Sqlite, sql: &str) -> Vec<String> {
+        let rows = query(sqlite, sql).expect("runs");
+        let text = |row: Vec<Value>| match row[0].as_ref() {
+            ValueRef::Text(text) => text.to_owned(),
+            other => panic!("{other:?} is no text"),
+        };
+        rows.into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn series_of_timestamps_and_numerics_are_postgresqls() {
+        let mut sqlite = open();
+        let timestamps =
+            |arguments: &str| format!("SELECT value FROM towline_generate_timestamps({arguments})");
+        assert_eq!(
+            texts(
+                &mut sqlite,
+                &timestamps("'2024-01-31 00:00:00', '2024-04-01 00:00:00', '1 mon'")
+            ),
+            ["2024-01-31 00:00:00", "2024-02-29 00:00:00", "2024-03-29 00:00:00"]
+        );
+        assert_eq!(
+            texts(
+                &mut sqlite,
+                &timestamps("'2024-01-02 00:00:00+00', '2024-01-01 00:00:00+00', '-12:00:00'")
+            ),
+            ["2024-01-02 00:00:00+00", "2024-01-01 12:00:00+00", "2024-01-01 00:00:00+00"]
+        );
+        let numerics = "SELECT value FROM towline_generate_numerics('1.1', '2', '0.45')";
+        assert_eq!(texts(&mut sqlite, numerics), ["1.1", "1.55", "2.00"]);
+    }
 }

@@ -20,6 +20,11 @@ use rusqlite::vtab::{IndexConstraintOp, IndexInfo};
 use super::super::functions::Surroundings;
 use super::table::{Cursor, Table, result};
 use crate::log::Value;
+use crate::pg::types::datetime::{
+    parse_timestamp, parse_timestamptz, print_timestamp, print_timestamptz,
+};
+use crate::pg::types::interval::{Interval, timestamp_plus};
+use crate::pg::types::zone::Zone;
 use crate::pg::{SqlError, SqlState};
 
 /// The functions of this module.
@@ -106,8 +111,23 @@ pub(super) struct SeriesCursor {
 
 enum Walk {
     Done,
-    Integers { next: i64, stop: i64, step: i64 },
-    Numerics { next: BigDecimal, stop: BigDecimal, step: BigDecimal },
+    Integers {
+        next: i64,
+        stop: i64,
+        step: i64,
+    },
+    Numerics {
+        next: BigDecimal,
+        stop: BigDecimal,
+        step: BigDecimal,
+    },
+    /// Microseconds since 2000-01-01; `next` is `None` behind the last that there is.
+    Moments {
+        next: Option<i64>,
+        stop: i64,
+        step: Interval,
+        zoned: bool,
+    },
     Once(i64),
 }
 
@@ -137,8 +157,34 @@ impl Walk {
                 }
                 Ok(Self::Numerics { next: numeric(&start)?, stop: numeric(&stop)?, step })
             }
-            _ => Err(SqlError::unsupported("a series of timestamps")),
+            _ => Self::moments(&start, &stop, step.as_ref().ok_or_else(|| too_few(name))?),
         }
+    }
+
+    /// A series of timestamps, with a zone if the first has one; days and months are
+    /// UTC's then.
+    fn moments(start: &Value, stop: &Value, step: &Value) -> Result<Self, SqlError> {
+        let text = |value: &Value| match value {
+            Value::Text(text) => Ok(text.clone()),
+            _ => Err(SqlError::new(
+                SqlState::INVALID_DATETIME_FORMAT,
+                "invalid input syntax for type timestamp",
+            )),
+        };
+        let (start, stop) = (text(start)?, text(stop)?);
+        let step = Interval::parse(&text(step)?)?;
+        if step.estimate() == 0 {
+            return Err(zero_step());
+        }
+        let zoned = start.ends_with("+00") || stop.ends_with("+00");
+        let parse = |text: &str| {
+            if zoned {
+                parse_timestamptz(text, &Zone::UTC, None)
+            } else {
+                parse_timestamp(text, &Zone::UTC, None)
+            }
+        };
+        Ok(Self::Moments { next: Some(parse(&start)?), stop: parse(&stop)?, step, zoned })
     }
 
     /// The next value, if the series goes on.
@@ -166,6 +212,23 @@ impl Walk {
                 }
                 *next += &*step;
                 Some(Value::Text(value.to_plain_string()))
+            }
+            Self::Moments { next, stop, step, zoned } => {
+                let ascending = step.estimate() > 0;
+                let value =
+                    next.filter(|value| if ascending { *value <= *stop } else { *value >= *stop });
+                let Some(value) = value else {
+                    *self = Self::Done;
+                    return None;
+                };
+                *next = timestamp_plus(value, *step).ok().filter(|after| *after != value);
+                let mut printed = String::new();
+                if *zoned {
+                    print_timestamptz(value, &Zone::UTC, &mut printed);
+                } else {
+                    print_timestamp(value, &mut printed);
+                }
+                Some(Value::Text(printed))
             }
             Self::Once(value) => {
                 let value = *value;

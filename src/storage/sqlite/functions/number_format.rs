@@ -1,0 +1,360 @@
+//! `to_char` of numbers, and `to_number` the other way: templates such as
+//! `FM999,990.00`.
+
+use bigdecimal::{BigDecimal, RoundingMode, Signed, ToPrimitive, Zero};
+
+use super::numeric::at_scale;
+use crate::pg::types::numeric::canonical;
+use crate::pg::{SqlError, SqlState};
+
+/// A piece of a template.
+#[derive(Clone, Debug, Eq, PartialEq)]
+enum Piece {
+    /// `9` (false) or `0` (true): a digit, blank or zero where there is none.
+    Digit(bool),
+    Point,
+    Group,
+    /// `MI`: `-` or a blank.
+    Minus,
+    /// `PL`: `+` or a blank.
+    Plus,
+    /// `SG`: the sign, here.
+    Sign,
+    /// `S`: the sign, next to the number.
+    Anchored,
+    /// `TH` or `th`.
+    Ordinal(bool),
+    Text(String),
+}
+
+#[derive(Debug, Default)]
+struct Template {
+    pieces: Vec<Piece>,
+    /// `FM`: without blanks and trailing zeros.
+    bare: bool,
+    /// `PR`: negatives in angle brackets.
+    brackets: bool,
+    exponent: bool,
+    roman: bool,
+    /// `V`: digits behind it multiply by ten each.
+    shift: Option<usize>,
+}
+
+fn template(written: &str) -> Template {
+    let mut template = Template::default();
+    let mut rest = written;
+    let mut after_point = false;
+    while let Some(first) = rest.chars().next() {
+        let starts = |prefix: &str| {
+            rest.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+        let (length, piece) = if starts("FM") {
+            template.bare = true;
+            (2, None)
+        } else if starts("PR") {
+            template.brackets = true;
+            (2, None)
+        } else if starts("MI") {
+            (2, Some(Piece::Minus))
+        } else if starts("PL") {
+            (2, Some(Piece::Plus))
+        } else if starts("SG") {
+            (2, Some(Piece::Sign))
+        } else if starts("EEEE") {
+            template.exponent = true;
+            (4, None)
+        } else if starts("RN") {
+            template.roman = true;
+            (2, None)
+        } else if starts("TH") {
+            (2, Some(Piece::Ordinal(rest.starts_with("TH"))))
+        } else if first == '"' {
+            let quoted = rest[1..].split('"').next().unwrap_or("");
+            (quoted.len() + 2, Some(Piece::Text(quoted.to_owned())))
+        } else {
+            let piece = match first {
+                '9' => Some(Piece::Digit(false)),
+                '0' => Some(Piece::Digit(true)),
+                '.' | 'D' | 'd' if !after_point => {
+                    after_point = true;
+                    Some(Piece::Point)
+                }
+                ',' | 'G' | 'g' => Some(Piece::Group),
+                'S' | 's' => Some(Piece::Anchored),
+                // The currency sign is a blank, as in locale C.
+                'L' | 'l' => Some(Piece::Text(" ".to_owned())),
+                'V' | 'v' => {
+                    template.shift = Some(0);
+                    None
+                }
+                other => Some(Piece::Text(other.to_string())),
+            };
+            if let (Some(shift), Some(Piece::Digit(_))) = (&mut template.shift, &piece) {
+                *shift += 1;
+            }
+            (first.len_utf8(), piece)
+        };
+        template.pieces.extend(piece);
+        rest = rest.get(length..).unwrap_or("");
+    }
+    template
+}
+
+/// `to_char(number, template)`.
+pub(super) fn print(number: &str, written: &str) -> Result<String, SqlError> {
+    let template = template(written);
+    let point = template.pieces.iter().position(|piece| *piece == Piece::Point);
+    let is_digit = |piece: &&Piece| matches!(piece, Piece::Digit(_));
+    let (before, after) = match point {
+        Some(at) => {
+            let after = template.pieces[at..].iter().filter(is_digit).count();
+            (template.pieces[..at].iter().filter(is_digit).count(), after)
+        }
+        None => (template.pieces.iter().filter(is_digit).count(), 0),
+    };
+    let canonical = canonical(number)?;
+    let Ok(value) = canonical.parse::<BigDecimal>() else {
+        return Ok(" ".to_owned() + &"#".repeat(before));
+    };
+    if template.roman {
+        let roman = value.to_i64().and_then(roman).unwrap_or_else(|| "#".repeat(15));
+        return Ok(if template.bare { roman } else { format!("{roman:>15}") });
+    }
+    if template.exponent {
+        return Ok(scientific(&value, after));
+    }
+    let shift = template.shift.unwrap_or(0);
+    let shifted = &value * BigDecimal::new(1.into(), -i64::try_from(shift).unwrap_or(0));
+    let scale = i64::try_from(after).unwrap_or(0);
+    let rounded = at_scale(&shifted, scale, RoundingMode::HalfUp);
+    let negative = rounded.is_negative();
+    let plain = rounded.abs().to_plain_string();
+    let (whole, fraction) = plain.split_once('.').unwrap_or((&plain, ""));
+    let fraction = format!("{fraction:0<after$}");
+    // A zero before the point shows only where the template has a 0 or nothing else.
+    let whole = if whole == "0" && after > 0 { "" } else { whole };
+    let mut layout = Layout {
+        template: &template,
+        negative,
+        whole: if whole.len() > before { "#".repeat(before) } else { whole.to_owned() },
+        fraction: if whole.len() > before { "#".repeat(after) } else { fraction },
+        before,
+        result: String::new(),
+        signed: false,
+        has_sign: template.pieces.iter().any(|piece| {
+            matches!(piece, Piece::Minus | Piece::Plus | Piece::Sign | Piece::Anchored)
+        }),
+        value: &value,
+    };
+    layout.run();
+    Ok(layout.result)
+}
+
+/// The number as it is laid out over the template.
+struct Layout<'a> {
+    template: &'a Template,
+    negative: bool,
+    whole: String,
+    fraction: String,
+    /// Digit positions before the point.
+    before: usize,
+    result: String,
+    /// The floating sign is out.
+    signed: bool,
+    /// The template says itself where the sign goes.
+    has_sign: bool,
+    value: &'a BigDecimal,
+}
+
+impl Layout<'_> {
+    fn run(&mut self) {
+        let pieces = &self.template.pieces;
+        let anchored = pieces.iter().position(|piece| *piece == Piece::Anchored);
+        let first_digit = pieces.iter().position(|piece| matches!(piece, Piece::Digit(_)));
+        // An S behind the digits trails them, one in front floats.
+        let trailing = anchored.zip(first_digit).is_some_and(|(sign, digit)| sign > digit);
+        let zeros_from = pieces
+            .iter()
+            .filter(|piece| matches!(piece, Piece::Digit(_) | Piece::Point))
+            .take_while(|piece| **piece != Piece::Point)
+            .position(|piece| *piece == Piece::Digit(true));
+        let start = self.before - self.whole.len().min(self.before);
+        let start = zeros_from.map_or(start, |zeros| zeros.min(start));
+        let kept = self.kept_decimals();
+        let (mut position, mut decimal) = (0, 0);
+        let mut behind_point = false;
+        for piece in pieces {
+            match piece {
+                Piece::Digit(_) if behind_point => {
+                    self.sign_once(anchored.is_some() && !trailing);
+                    if decimal < kept {
+                        self.result.push_str(self.fraction.get(decimal..=decimal).unwrap_or("0"));
+                    }
+                    decimal += 1;
+                }
+                Piece::Digit(_) => {
+                    if position >= start {
+                        self.sign_once(anchored.is_some() && !trailing);
+                        let padding = self.before - self.whole.len().min(self.before);
+                        let digit = position.checked_sub(padding);
+                        let digit = digit.and_then(|at| self.whole.get(at..=at)).unwrap_or("0");
+                        let digit = digit.to_owned();
+                        self.result.push_str(&digit);
+                    } else if !self.template.bare {
+                        self.result.push(' ');
+                    }
+                    position += 1;
+                }
+                Piece::Group if position > start => self.result.push(','),
+                Piece::Group if !self.template.bare => self.result.push(' '),
+                Piece::Group => {}
+                Piece::Point => {
+                    behind_point = true;
+                    self.sign_once(anchored.is_some() && !trailing);
+                    self.result.push('.');
+                }
+                Piece::Anchored if trailing => {
+                    self.result.push(if self.negative { '-' } else { '+' });
+                }
+                Piece::Anchored => {}
+                Piece::Minus => self.blank_or(self.negative, '-'),
+                Piece::Plus => self.blank_or(!self.negative, '+'),
+                Piece::Sign => self.result.push(if self.negative { '-' } else { '+' }),
+                Piece::Ordinal(upper) => {
+                    if !self.negative && self.value.is_integer() {
+                        let suffix = ordinal(&self.whole);
+                        let suffix = if *upper { suffix.to_uppercase() } else { suffix.to_owned() };
+                        self.result.push_str(&suffix);
+                    }
+                }
+                Piece::Text(text) => self.result.push_str(text),
+            }
+        }
+        if self.template.brackets {
+            self.blank_or(self.negative, '>');
+        }
+    }
+
+    /// Decimals that are shown: with FM no trailing zeros, unless the template has a 0.
+    fn kept_decimals(&self) -> usize {
+        if !self.template.bare {
+            return self.fraction.len();
+        }
+        let behind = self.template.pieces.iter().skip_while(|piece| **piece != Piece::Point);
+        let digits = behind.filter(|piece| matches!(piece, Piece::Digit(_)));
+        let last_zero =
+            digits.enumerate().filter(|(_, piece)| **piece == Piece::Digit(true)).last();
+        let forced = last_zero.map_or(0, |(at, _)| at + 1);
+        self.fraction.trim_end_matches('0').len().max(forced)
+    }
+
+    fn blank_or(&mut self, shown: bool, char: char) {
+        if shown {
+            self.result.push(char);
+        } else if !self.template.bare {
+            self.result.push(' ');
+        }
+    }
+
+    /// Puts the floating sign before the first digit.
+    fn sign_once(&mut self, anchored: bool) {
+        if self.signed {
+            return;
+        }
+        self.signed = true;
+        if self.template.brackets {
+            self.blank_or(self.negative, '<');
+        } else if anchored {
+            self.result.push(if self.negative { '-' } else { '+' });
+        } else if !self.has_sign {
+            self.blank_or(self.negative, '-');
+        }
+    }
+}
+
+fn ordinal(digits: &str) -> &'static str {
+    let tens = digits.len() > 1 && digits.as_bytes()[digits.len() - 2] == b'1';
+    match digits.bytes().last() {
+        Some(b'1') if !tens => "st",
+        Some(b'2') if !tens => "nd",
+        Some(b'3') if !tens => "rd",
+        _ => "th",
+    }
+}
+
+fn scientific(value: &BigDecimal, decimals: usize) -> String {
+    let sign = if value.is_negative() { '-' } else { ' ' };
+    if value.is_zero() {
+        return format!("{sign}{:.decimals$}e+00", 0.0);
+    }
+    let digits = u64::try_from(decimals + 1).unwrap_or(1);
+    let rounded = value.abs().with_precision_round(
+        std::num::NonZeroU64::new(digits).unwrap_or(std::num::NonZeroU64::MIN),
+        RoundingMode::HalfUp,
+    );
+    let (mantissa, scale) = rounded.into_bigint_and_exponent();
+    let text = mantissa.to_string();
+    let exponent = i64::try_from(text.len()).unwrap_or(0) - 1 - scale;
+    let padded = format!("{text:0<width$}", width = decimals + 1);
+    let (first, rest) = padded.split_at(1);
+    let point = if decimals > 0 { "." } else { "" };
+    let mark = if exponent < 0 { '-' } else { '+' };
+    format!("{sign}{first}{point}{}e{mark}{:02}", &rest[..decimals], exponent.abs())
+}
+
+fn roman(number: i64) -> Option<String> {
+    const NUMERALS: [(i64, &str); 13] = [
+        (1000, "M"),
+        (900, "CM"),
+        (500, "D"),
+        (400, "CD"),
+        (100, "C"),
+        (90, "XC"),
+        (50, "L"),
+        (40, "XL"),
+        (10, "X"),
+        (9, "IX"),
+        (5, "V"),
+        (4, "IV"),
+        (1, "I"),
+    ];
+    if !(1..4000).contains(&number) {
+        return None;
+    }
+    let mut rest = number;
+    let mut text = String::new();
+    for (value, numeral) in NUMERALS {
+        while rest >= value {
+            text.push_str(numeral);
+            rest -= value;
+        }
+    }
+    Some(text)
+}
+
+/// `to_number(text, template)`: a numeric in canonical form.
+pub(super) fn parse(text: &str, written: &str) -> Result<String, SqlError> {
+    let template = template(written);
+    let decimals = template
+        .pieces
+        .iter()
+        .skip_while(|piece| **piece != Piece::Point)
+        .filter(|piece| matches!(piece, Piece::Digit(_)))
+        .count();
+    let negative = text.contains('-') || (template.brackets && text.contains('<'));
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    let digits = |text: &str| -> String { text.chars().filter(char::is_ascii_digit).collect() };
+    let (whole, mut fraction) = (digits(whole), digits(fraction));
+    if whole.is_empty() && fraction.is_empty() {
+        return Err(SqlError::new(
+            SqlState::INVALID_TEXT_REPRESENTATION,
+            format!("invalid input syntax for type numeric: \"{text}\""),
+        ));
+    }
+    fraction.truncate(decimals);
+    let sign = if negative { "-" } else { "" };
+    canonical(&format!("{sign}{whole}.{fraction}0")).map(|number| {
+        let kept = number.len() - 1;
+        number[..kept].trim_end_matches('.').to_owned()
+    })
+}
