@@ -115,7 +115,9 @@ impl Peers {
         room: bool,
         shutdown: CancellationToken,
     ) {
-        let refused = if room { self.refusal(&hello, identity) } else {
+        let refused = if room {
+            self.refusal(&hello, identity)
+        } else {
             Some("too many connections".to_owned())
         };
         if let Some(reason) = refused {

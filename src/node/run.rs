@@ -106,13 +106,7 @@ pub async fn run(
     let end = lock(&opened.log).end();
     let members = config.members.iter();
     let members = members.map(|(name, peer)| Member { name: name.clone(), peer: peer.clone() });
-    let hub = Hub::new(
-        config.name.clone(),
-        members.collect(),
-        config.policy,
-        end,
-        opened.applied,
-    );
+    let hub = Hub::new(config.name.clone(), members.collect(), config.policy, end, opened.applied);
     let hub = Arc::new(hub);
     // Ends last: the writer, and what it depends on.
     let stop = CancellationToken::new();
@@ -203,8 +197,16 @@ pub async fn run(
     installing.abort();
     stop.cancel();
     let _ = tokio::join!(
-        async { if !keeping.is_finished() { let _ = keeping.await; } },
-        async { if !replicating.is_finished() { let _ = replicating.await; } },
+        async {
+            if !keeping.is_finished() {
+                let _ = keeping.await;
+            }
+        },
+        async {
+            if !replicating.is_finished() {
+                let _ = replicating.await;
+            }
+        },
     );
     let _ = tokio::task::spawn_blocking(move || thread.join()).await;
     ended
@@ -275,8 +277,7 @@ fn open(config: &NodeConfig) -> Result<Opened, NodeError> {
 /// The database file of a generation, made if need be, and where it stands.
 fn open_database(config: &NodeConfig, generation: u64) -> Result<(PathBuf, Lsn), NodeError> {
     let dir = config.data.join(format!("gen-{generation}"));
-    std::fs::create_dir_all(&dir)
-        .map_err(|source| NodeError::Io { path: dir.clone(), source })?;
+    std::fs::create_dir_all(&dir).map_err(|source| NodeError::Io { path: dir.clone(), source })?;
     let path = dir.join(format!("{}.db", config.sql.database));
     let applied = Sqlite::open(&path, ConnectionKind::Writer)
         .and_then(|mut sqlite| sqlite.applied())

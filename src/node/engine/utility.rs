@@ -18,8 +18,8 @@ use crate::node::writer::command_tag;
 use crate::pg::backend::Writer;
 use crate::pg::types;
 use crate::pg::{Oid, Severity, SqlError, SqlState};
-use crate::storage::sqlite::SettingMade;
 use crate::sql::{self, Class, Column, Isolation, Kind, Tag};
+use crate::storage::sqlite::SettingMade;
 
 /// How a statement ended.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -51,11 +51,7 @@ fn describe(span: &FrameSpan, entry: &Entry) -> String {
     let _ = match entry {
         Entry::Transaction(transaction) => {
             if let Some(token) = &transaction.token {
-                let _ = write!(
-                    text,
-                    ", client token {:032x}/{}",
-                    token.session, token.sequence
-                );
+                let _ = write!(text, ", client token {:032x}/{}", token.session, token.sequence);
             }
             if let Some(outcome) = &transaction.outcome {
                 let _ = write!(text, ", outcome {}", one_line(&outcome.tag));

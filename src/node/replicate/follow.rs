@@ -120,9 +120,8 @@ impl Replication {
     /// Follows one leader until the connection ends or a snapshot is installed.
     async fn follow_leader(&self, term: Term, leader: &NodeId) -> Result<(), StreamError> {
         let member = self.hub.members.iter().find(|member| member.name == *leader);
-        let member = member.ok_or_else(|| {
-            StreamError::Refused(format!("{leader}, which leads, is no member"))
-        })?;
+        let member = member
+            .ok_or_else(|| StreamError::Refused(format!("{leader}, which leads, is no member")))?;
         let request = self.request(term)?;
         let hello = self.hello();
         let patience = self.silence_max();

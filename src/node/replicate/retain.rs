@@ -22,9 +22,8 @@ impl Replication {
             if let Err(error) = tokio::task::block_in_place(|| self.record_commit()) {
                 tracing::warn!(%error, "the commit LSN could not be recorded");
             }
-            let released = tokio::task::block_in_place(|| {
-                lock(&self.log).release_before(self.releasable())
-            });
+            let released =
+                tokio::task::block_in_place(|| lock(&self.log).release_before(self.releasable()));
             if let Err(error) = released {
                 tracing::warn!(%error, "old segments could not be released");
             }

@@ -56,7 +56,9 @@ const PROGRESS: Duration = Duration::from_secs(5);
 /// generations that are not in use.
 pub fn settle(data: &Path, control: &Control) -> Result<(), LogError> {
     let current = format!("gen-{}", control.generation);
-    adopt_segment(&RealFs, &data.join(&current).join("log"), &data.join("log"))?;
+    let staged = data.join(&current).join("log");
+    adopt_segment(&RealFs, &staged, &data.join("log"))?;
+    remove_staged(&staged);
     let Ok(entries) = fs::read_dir(data) else { return Ok(()) };
     for entry in entries.flatten() {
         let name = entry.file_name();
@@ -67,6 +69,16 @@ pub fn settle(data: &Path, control: &Control) -> Result<(), LogError> {
         }
     }
     Ok(())
+}
+
+/// Removes the directory that a snapshot's segment lay in; empty, it says nothing.
+fn remove_staged(staged: &Path) {
+    match fs::remove_dir(staged) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            tracing::warn!(path = %staged.display(), %error, "cannot be removed");
+        }
+        _ => {}
+    }
 }
 
 /// A copy of the databases on its way to a follower; its files go with it.
@@ -173,9 +185,9 @@ impl Replication {
         while offset < copy.database_length {
             let length = (copy.database_length - offset).min(BYTES_MAX as u64) as usize;
             let mut bytes = vec![0; length];
-            copy.database.read_exact_at(&mut bytes, offset).map_err(|source| {
-                StreamError::File { path: copy.dir.join("database"), source }
-            })?;
+            copy.database
+                .read_exact_at(&mut bytes, offset)
+                .map_err(|source| StreamError::File { path: copy.dir.join("database"), source })?;
             send_piece(pieces, 0, offset, &bytes, &mut hash).await?;
             offset += length as u64;
             if told.elapsed() >= PROGRESS {
@@ -273,6 +285,7 @@ impl Replication {
             let mut log = lock(&self.log);
             self.hub.commit.send_if_modified(|held| lower(held, position.lsn));
             log.replace(&staged)?;
+            remove_staged(&staged);
             self.publish_log(&log);
         }
         let (reply, opened) = oneshot::channel();
@@ -325,8 +338,8 @@ fn check_files(snapshot: &Snapshot) -> Result<Lsn, StreamError> {
 /// to the snapshot's position.
 fn read_segment(staged: &Path, start: Lsn, position: LogEnd) -> Result<Chain, StreamError> {
     let path = staged.join(format!("{:016x}.seg", start.0));
-    let bytes = fs::read(&path)
-        .map_err(|source| StreamError::File { path: path.clone(), source })?;
+    let bytes =
+        fs::read(&path).map_err(|source| StreamError::File { path: path.clone(), source })?;
     let walk = || {
         let mut chain = Chain::before_segment(&bytes)?;
         while chain.lsn < position.lsn {
@@ -374,12 +387,8 @@ impl Incoming {
         let mut files = Vec::new();
         for (path, file) in paths.into_iter().zip(&snapshot.files) {
             let io = |source| StreamError::File { path: path.clone(), source };
-            let handle = File::options()
-                .read(true)
-                .write(true)
-                .create_new(true)
-                .open(&path)
-                .map_err(io)?;
+            let handle =
+                File::options().read(true).write(true).create_new(true).open(&path).map_err(io)?;
             files.push(IncomingFile {
                 path,
                 file: Arc::new(handle),

@@ -98,13 +98,13 @@ impl Cluster {
         settle(&config.data, control.get()).expect("settled");
         let options = LogOptions { segment_bytes: 8192, floor: control.get().commit };
         let log = LogStore::open(&config.data.join("log"), options).expect("log");
-        let database = config.data.join(format!("gen-{}", control.get().generation)).join("main.db");
+        let database =
+            config.data.join(format!("gen-{}", control.get().generation)).join("main.db");
         std::fs::create_dir_all(database.parent().expect("a parent")).expect("made");
         let mut sqlite = Sqlite::open(&database, ConnectionKind::Writer).expect("database");
         let (_, applied) = sqlite.applied().expect("applied");
         drop(sqlite);
-        let hub =
-            Hub::new(name.clone(), self.members.clone(), Policy::Any(1), log.end(), applied);
+        let hub = Hub::new(name.clone(), self.members.clone(), Policy::Any(1), log.end(), applied);
         let hub = Arc::new(hub);
         let log = Arc::new(Mutex::new(log));
         let control = Arc::new(Mutex::new(control));
@@ -226,11 +226,11 @@ impl Node {
             format!(
                 "{}: end {}, durable {}, commit {}, verified {}, applied {}",
                 self.name,
-                hub.end.borrow(),
-                hub.durable.borrow(),
-                hub.commit.borrow(),
-                hub.verified.borrow(),
-                hub.applied.borrow()
+                *hub.end.borrow(),
+                *hub.durable.borrow(),
+                *hub.commit.borrow(),
+                *hub.verified.borrow(),
+                *hub.applied.borrow()
             )
         };
         waited.unwrap_or_else(|_| panic!("in time: {}", what())).expect("the hub lives").clone()
@@ -476,10 +476,9 @@ async fn a_promise_stops_the_old_stream() {
     let later = a.append(1, &[insert(2)]);
     a.sync();
     b.until(&b.hub.leadership, |_| true).await;
-    let waited = tokio::time::timeout(
-        Duration::from_millis(200),
-        a.hub.commit.subscribe().wait_for(|commit| *commit >= later),
-    );
+    let mut commit = a.hub.commit.subscribe();
+    let committed = commit.wait_for(|commit| *commit >= later);
+    let waited = tokio::time::timeout(Duration::from_millis(200), committed);
     assert!(waited.await.is_err(), "committed through a fence");
     assert_eq!(lock(&b.log).end(), held);
     a.stop().await;

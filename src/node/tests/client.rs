@@ -7,9 +7,7 @@ use std::sync::{Arc, Mutex};
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use crate::cluster::Position;
-use crate::gateway::{
-    Canceller, Mode, NodeSession, Out, Refusal, Reply, ReplySink, Request,
-};
+use crate::gateway::{Canceller, Mode, NodeSession, Out, Refusal, Reply, ReplySink, Request};
 use crate::log::ClientToken;
 use crate::node::engine::EngineSession;
 

@@ -28,6 +28,6 @@ mod vtab;
 
 pub use connection::{ConnectionKind, Environment, SequenceRanges, Sqlite, UndoMark, query};
 pub use digest::content_digest;
-pub use functions::SettingMade;
 pub use error::{SqliteError, SqliteErrorKind};
+pub use functions::SettingMade;
 pub use statement::Statement;
