@@ -332,3 +332,102 @@ fn code(format: Format) -> i16 {
         Format::Binary => 1,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Writer<'_>)) -> Vec<u8> {
+        let mut out = BytesMut::new();
+        write(&mut Writer(&mut out));
+        out.to_vec()
+    }
+
+    #[test]
+    fn messages_have_their_bytes() {
+        assert_eq!(written(|w| w.authentication_ok()), b"R\0\0\0\x08\0\0\0\0");
+        assert_eq!(
+            written(|w| w.authentication_sasl(&["A", "B"])),
+            b"R\0\0\0\x0d\0\0\0\x0aA\0B\0\0"
+        );
+        assert_eq!(
+            written(|w| w.backend_key_data(1, -1)),
+            b"K\0\0\0\x0c\0\0\0\x01\xff\xff\xff\xff"
+        );
+        assert_eq!(written(|w| w.parameter_status("a", "b")), b"S\0\0\0\x08a\0b\0");
+        assert_eq!(
+            written(|w| w.negotiate_protocol_version(0, &["_pq_.x".into()])),
+            b"v\0\0\0\x13\0\x03\0\0\0\0\0\x01_pq_.x\0"
+        );
+        assert_eq!(written(|w| w.ready_for_query(TransactionStatus::Failed)), b"Z\0\0\0\x05E");
+        assert_eq!(
+            written(|w| w.row_description(&[Field {
+                name: "n".into(),
+                table: Oid(1),
+                column: 2,
+                oid: Oid::INT4,
+                size: 4,
+                typmod: -1,
+                format: Format::Binary,
+            }])),
+            b"T\0\0\0\x1a\0\x01n\0\0\0\0\x01\0\x02\0\0\0\x17\0\x04\xff\xff\xff\xff\0\x01"
+        );
+        assert_eq!(
+            written(|w| w.parameter_description(&[Oid::TEXT])),
+            b"t\0\0\0\x0a\0\x01\0\0\0\x19"
+        );
+        assert_eq!(written(|w| w.command_complete("SELECT 1")), b"C\0\0\0\x0dSELECT 1\0");
+        assert_eq!(
+            written(|w| w.copy_in_response(2, Format::Text)),
+            b"G\0\0\0\x0b\0\0\x02\0\0\0\0"
+        );
+        assert_eq!(written(|w| w.notification(7, "c", "p")), b"A\0\0\0\x0c\0\0\0\x07c\0p\0");
+    }
+
+    #[test]
+    fn an_error_has_its_fields_in_order() {
+        let error = SqlError {
+            table: Some("t".into()),
+            column: Some("c".into()),
+            constraint: Some("n".into()),
+            ..SqlError::fatal(SqlState::UNIQUE_VIOLATION, "m\0m")
+                .with_detail("d")
+                .with_hint("h")
+                .with_position(3)
+                .with_context("w")
+        };
+        assert_eq!(
+            written(|w| w.error(&error))[5..],
+            *b"SFATAL\0VFATAL\0C23505\0Mmm\0Dd\0Hh\0P3\0Ww\0spublic\0tt\0cc\0nn\0\0"
+        );
+    }
+
+    #[test]
+    fn a_row_is_written_in_place() {
+        let mut out = BytesMut::from(&b"before"[..]);
+        let mut writer = Writer(&mut out);
+        let mut row = writer.data_row(2);
+        row.null();
+        row.field(|out| {
+            out.put_slice(b"abc");
+            Ok(())
+        })
+        .expect("it is written");
+        row.finish();
+        assert_eq!(&out[..], b"beforeD\0\0\0\x11\0\x02\xff\xff\xff\xff\0\0\0\x03abc");
+    }
+
+    #[test]
+    fn a_row_that_fails_leaves_nothing() {
+        let mut out = BytesMut::from(&b"before"[..]);
+        let mut writer = Writer(&mut out);
+        let mut row = writer.data_row(1);
+        let failed = row.field(|out| {
+            out.put_slice(b"half");
+            Err(SqlError::unsupported("this"))
+        });
+        assert!(failed.is_err());
+        drop(row);
+        assert_eq!(&out[..], b"before");
+    }
+}

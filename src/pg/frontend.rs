@@ -236,3 +236,153 @@ fn target(body: &mut Reader, message: &str) -> Result<Target, SqlError> {
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::pg::{Oid, Severity};
+
+    const MAX: usize = 1 << 20;
+
+    fn message(tag: u8, body: &[u8]) -> BytesMut {
+        let mut bytes = BytesMut::from(&[tag][..]);
+        bytes.extend_from_slice(&(body.len() as i32 + 4).to_be_bytes());
+        bytes.extend_from_slice(body);
+        bytes
+    }
+
+    fn decode(tag: u8, body: &[u8]) -> Result<Message, SqlError> {
+        let mut buffer = message(tag, body);
+        let raw = RawMessage::take(&mut buffer, MAX)?.expect("the message is whole");
+        assert!(buffer.is_empty());
+        raw.decode()
+    }
+
+    #[test]
+    fn each_message_is_read() {
+        assert_eq!(decode(b'Q', b"SELECT 1\0"), Ok(Message::Query("SELECT 1".into())));
+        assert_eq!(
+            decode(b'P', b"s\0SELECT $1\0\0\x02\0\0\0\x17\0\0\0\0"),
+            Ok(Message::Parse {
+                name: "s".into(),
+                query: "SELECT $1".into(),
+                param_types: vec![Oid::INT4, Oid::UNSPECIFIED],
+            })
+        );
+        assert_eq!(
+            decode(b'B', b"p\0s\0\0\x01\0\x01\0\x02\0\0\0\x02hi\xff\xff\xff\xff\0\x02\0\0\0\x01"),
+            Ok(Message::Bind {
+                portal: "p".into(),
+                statement: "s".into(),
+                params: BindParams {
+                    formats: vec![Format::Binary],
+                    values: vec![Some(Bytes::from_static(b"hi")), None],
+                },
+                result_formats: vec![Format::Text, Format::Binary],
+            })
+        );
+        let target = Target::Statement("s".into());
+        assert_eq!(decode(b'D', b"Ss\0"), Ok(Message::Describe(target.clone())));
+        assert_eq!(decode(b'C', b"Ss\0"), Ok(Message::Close(target)));
+        assert_eq!(
+            decode(b'E', b"\0\xff\xff\xff\xff"),
+            Ok(Message::Execute { portal: String::new(), max_rows: -1 })
+        );
+        assert_eq!(decode(b'H', b""), Ok(Message::Flush));
+        assert_eq!(decode(b'S', b""), Ok(Message::Sync));
+        assert_eq!(decode(b'd', b"a\0\xff"), Ok(Message::CopyData(Bytes::from_static(b"a\0\xff"))));
+        assert_eq!(decode(b'c', b""), Ok(Message::CopyDone));
+        assert_eq!(decode(b'f', b"why\0"), Ok(Message::CopyFail("why".into())));
+        assert_eq!(decode(b'p', b"pw\0"), Ok(Message::Password(Bytes::from_static(b"pw\0"))));
+        assert_eq!(decode(b'X', b""), Ok(Message::Terminate));
+    }
+
+    #[test]
+    fn malformed_messages_end_the_connection() {
+        let bodies: [(u8, &[u8]); 12] = [
+            (b'Q', b"no end"),
+            (b'Q', b"two\0ends\0"),
+            (b'S', b"x"),
+            (b'P', b"\0\0"),
+            (b'P', b"\0\0\xff\xff\0\0\0\x17"),
+            (b'B', b"\0\0\0\0\xff\xff\0\0"),
+            (b'B', b"\0\0\0\0\0\x01\x7f\xff\xff\xff\0\0"),
+            (b'B', b"\0\0\0\0\0\x01\xff\xff\xff\xfe\0\0"),
+            (b'E', b"\0\0\0\x01"),
+            (b'D', b"Xs\0"),
+            (b'D', b""),
+            (b'C', b"S"),
+        ];
+        for (tag, body) in bodies {
+            let error = decode(tag, body).expect_err("it is malformed");
+            assert_eq!(error.state, SqlState::PROTOCOL_VIOLATION, "{body:?}");
+            assert_eq!(error.severity, Severity::Fatal, "{body:?}");
+        }
+    }
+
+    #[test]
+    fn bad_text_and_bad_formats_are_errors_of_the_message_alone() {
+        let error = decode(b'Q', b"SELECT '\xff'\0").expect_err("no UTF-8");
+        assert_eq!(error.state, SqlState::CHARACTER_NOT_IN_REPERTOIRE);
+        assert_eq!(error.message, "invalid byte sequence for encoding \"UTF8\": 0xff");
+        assert_eq!(error.severity, Severity::Error);
+        let error = decode(b'B', b"\0\0\0\x01\0\x02\0\0\0\0").expect_err("no such format");
+        assert_eq!(error.state, SqlState::INVALID_PARAMETER_VALUE);
+        let error = decode(b'B', b"\0\0\0\x02\0\0\0\0\0\0\0\0").expect_err("two for none");
+        assert_eq!(error.message, "bind message has 2 parameter formats but 0 parameters");
+    }
+
+    #[test]
+    fn lengths_are_judged_before_the_body_comes() {
+        let take = |header: &[u8]| RawMessage::take(&mut BytesMut::from(header), MAX);
+        assert_eq!(take(b""), Ok(None));
+        assert_eq!(take(b"Q"), Ok(None));
+        assert_eq!(take(b"Q\0\0\0\x08abc"), Ok(None));
+        for header in [
+            &b"Q\0\0\0\x03"[..],
+            b"Q\xff\xff\xff\xff",
+            b"Q\x7f\xff\xff\xff",
+            b"S\0\x01\0\0",
+            b"p\x00\x01\x00\x00",
+            b"?",
+            b"\x16\x03\x01",
+        ] {
+            let error = take(header).expect_err("it is refused");
+            assert_eq!(error.state, SqlState::PROTOCOL_VIOLATION, "{header:?}");
+        }
+    }
+
+    #[test]
+    fn one_format_holds_for_all() {
+        assert_eq!(format_of(&[], 3), Format::Text);
+        assert_eq!(format_of(&[Format::Binary], 3), Format::Binary);
+        assert_eq!(format_of(&[Format::Text, Format::Binary], 1), Format::Binary);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_messages_or_errors(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let mut buffer = BytesMut::from(&bytes[..]);
+            while let Ok(Some(raw)) = RawMessage::take(&mut buffer, MAX) {
+                let _ = raw.decode();
+            }
+        }
+
+        #[test]
+        fn any_body_gives_a_message_or_an_error(
+            tag in proptest::sample::select(&b"QPBDECHSdcfFpX"[..]),
+            body in proptest::collection::vec(prop_oneof![Just(0), Just(1), any::<u8>()], 0..100),
+        ) {
+            let _ = decode(tag, &body);
+        }
+
+        #[test]
+        fn a_cut_message_waits(cut in 0_usize..20) {
+            let whole = message(b'Q', b"SELECT 1234567\0");
+            let mut part = BytesMut::from(&whole[..cut.min(whole.len() - 1)]);
+            prop_assert_eq!(RawMessage::take(&mut part, MAX), Ok(None));
+        }
+    }
+}

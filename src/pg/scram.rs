@@ -363,3 +363,161 @@ fn ascii(bytes: &[u8]) -> Result<&str, SqlError> {
 fn malformed(detail: &str) -> SqlError {
     SqlError::fatal(SqlState::PROTOCOL_VIOLATION, "malformed SCRAM message").with_detail(detail)
 }
+
+#[cfg(test)]
+mod tests {
+    use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn initial(mechanism: &str, data: &[u8]) -> Bytes {
+        let mut body = format!("{mechanism}\0").into_bytes();
+        body.extend_from_slice(&(data.len() as i32).to_be_bytes());
+        body.extend_from_slice(data);
+        body.into()
+    }
+
+    fn verifier(password: &str) -> Verifier {
+        Verifier::from_password(password, b"0123456789abcdef", ITERATIONS)
+    }
+
+    /// Runs a client of another make against us.
+    fn exchange(
+        verifier: Verifier,
+        password: &str,
+        client: ChannelBinding,
+        server: Option<Vec<u8>>,
+        mechanism: &str,
+    ) -> Result<(), SqlError> {
+        let mut client = ScramSha256::new(password.as_bytes(), client);
+        let offered = Offered::new("u", verifier, server);
+        let (challenged, first) = offered.first(&initial(mechanism, client.message()), &[7; 18])?;
+        client.update(&first).expect("the client takes the challenge");
+        let last = challenged.last(client.message())?;
+        client.finish(&last).expect("the client takes the signature");
+        Ok(())
+    }
+
+    #[test]
+    fn the_right_password_is_proved() {
+        for password in ["pencil", "", "päßwörd", "\u{1}", "a\u{a0}b", "Ⅸ"] {
+            let unsupported = ChannelBinding::unsupported;
+            let done = exchange(verifier(password), password, unsupported(), None, SHA_256);
+            assert_eq!(done, Ok(()), "{password}");
+            let wrong = exchange(verifier("other"), password, unsupported(), None, SHA_256);
+            assert_eq!(wrong, Err(password_failed("u")), "{password}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_user_looks_like_a_wrong_password() {
+        let mock = Verifier::mock(b"secret", "u");
+        assert_eq!(mock, Verifier::mock(b"secret", "u"));
+        assert_ne!(mock, Verifier::mock(b"secret", "v"));
+        let done = exchange(mock, "pencil", ChannelBinding::unsupported(), None, SHA_256);
+        assert_eq!(done, Err(password_failed("u")));
+    }
+
+    #[test]
+    fn the_channel_is_bound() {
+        let point = |byte| vec![byte; 32];
+        let client = |byte| ChannelBinding::tls_server_end_point(point(byte));
+        let server = |byte| Some(point(byte));
+        let run = |client, server, mechanism| {
+            exchange(verifier("pencil"), "pencil", client, server, mechanism)
+        };
+        assert_eq!(run(client(1), server(1), SHA_256_PLUS), Ok(()));
+        let other = run(client(1), server(2), SHA_256_PLUS).expect_err("somebody is in between");
+        assert_eq!(other.message, "SCRAM channel binding check failed");
+        // The client could have, but was told that the server could not.
+        assert!(run(ChannelBinding::unrequested(), server(1), SHA_256).is_err());
+        assert_eq!(run(ChannelBinding::unrequested(), None, SHA_256), Ok(()));
+        assert_eq!(run(ChannelBinding::unsupported(), server(1), SHA_256), Ok(()));
+        assert!(run(client(1), None, SHA_256_PLUS).is_err());
+        assert!(run(client(1), server(1), SHA_256).is_err());
+    }
+
+    #[test]
+    fn verifiers_are_spelled_as_postgresql_does() {
+        // Made by PostgreSQL 15 for the password "pencil".
+        let text = include_str!("../../tests/golden/pg/scram_verifier").trim();
+        let verifier: Verifier = text.parse().expect("it is one");
+        assert_eq!(verifier.to_string(), text);
+        assert!(verifier.matches("pencil"));
+        assert!(!verifier.matches("Pencil"));
+        for bad in [
+            "",
+            "md5abc",
+            "SCRAM-SHA-256$0:AAAA$AAAA:AAAA",
+            "SCRAM-SHA-256$4096:AAAA$AAAA:AAAA",
+            "SCRAM-SHA-256$99999999:AAAA$AAAA:AAAA",
+        ] {
+            assert_eq!(bad.parse::<Verifier>(), Err(InvalidVerifier), "{bad}");
+        }
+        assert_eq!(format!("{verifier:?}"), "Verifier(..)");
+    }
+
+    #[test]
+    fn malformed_messages_are_refused() {
+        for data in [
+            "",
+            "n",
+            "n,,",
+            "n,,n=u",
+            "n,,r=abc,n=u",
+            "n,a=x,n=u,r=abc",
+            "n,,m=x,n=u,r=abc",
+            "n,,n=u,r=",
+            "n,,n=u,r=a b",
+            "x,,n=u,r=abc",
+            "p=tls-unique,,n=u,r=abc",
+        ] {
+            let offered = Offered::new("u", verifier("p"), None);
+            let error = offered.first(&initial(SHA_256, data.as_bytes()), &[0; 18]);
+            assert!(error.is_err(), "{data}");
+        }
+        for body in [&b"SCRAM-SHA-1\0\0\0\0\0"[..], b"SCRAM-SHA-256\0\xff\xff\xff\xff", b"x"] {
+            let offered = Offered::new("u", verifier("p"), None);
+            assert!(offered.first(&Bytes::from_static(body), &[0; 18]).is_err(), "{body:?}");
+        }
+        for last in ["", "c=biws", "c=biws,r=x,p=AAAA", "r=x,p=", "c=biws,r=x"] {
+            let offered = Offered::new("u", verifier("p"), None);
+            let (challenged, _) = offered
+                .first(&initial(SHA_256, b"n,,n=,r=abc"), &[0; 18])
+                .expect("the first is right");
+            assert!(challenged.last(last.as_bytes()).is_err(), "{last}");
+        }
+    }
+
+    #[test]
+    fn the_end_point_is_the_certificates_hash() {
+        let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384);
+        let key = key.expect("a key is made");
+        let certificate = rcgen::CertificateParams::new(vec!["localhost".to_owned()])
+            .and_then(|params| params.self_signed(&key))
+            .expect("a certificate is made");
+        let der = certificate.der();
+        let expected = digest::digest(&digest::SHA384, der).as_ref().to_vec();
+        assert_eq!(server_end_point(der), Some(expected));
+        for cut in 0..der.len() {
+            let _ = server_end_point(&der[..cut]);
+        }
+        assert_eq!(server_end_point(b"\x30\x84\xff\xff\xff\xff"), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_taken_or_refused(
+            first in proptest::collection::vec(any::<u8>(), 0..60),
+            text in "[npy],(a=.)?,n=.{0,3},r=.{0,5}(,.{0,5})?",
+            last in "(c=.{0,6},)?(r=.{0,6},)?(p=.{0,6})?",
+        ) {
+            let offered = || Offered::new("u", Verifier::mock(b"", "u"), None);
+            let _ = offered().first(&Bytes::from(first), &[0; 18]);
+            if let Ok((challenged, _)) = offered().first(&initial(SHA_256, text.as_bytes()), &[0; 18]) {
+                let _ = challenged.last(last.as_bytes());
+            }
+        }
+    }
+}

@@ -208,3 +208,121 @@ fn fatal<T>(result: Result<T, SqlError>) -> Result<T, SqlError> {
 fn violation(message: &str) -> SqlError {
     SqlError::fatal(SqlState::PROTOCOL_VIOLATION, message)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn packet(code: u32, body: &[u8]) -> BytesMut {
+        let mut bytes = BytesMut::new();
+        bytes.extend_from_slice(&(body.len() as i32 + 8).to_be_bytes());
+        bytes.extend_from_slice(&code.to_be_bytes());
+        bytes.extend_from_slice(body);
+        bytes
+    }
+
+    fn take(code: u32, body: &[u8]) -> Result<Packet, SqlError> {
+        let mut buffer = packet(code, body);
+        Packet::take(&mut buffer).map(|packet| packet.expect("the packet is whole"))
+    }
+
+    fn startup(code: u32, body: &[u8]) -> Startup {
+        match take(code, body) {
+            Ok(Packet::Startup(startup)) => startup,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_packet_is_read() {
+        assert_eq!(take(80_877_103, b""), Ok(Packet::SslRequest));
+        assert_eq!(take(80_877_104, b""), Ok(Packet::GssEncRequest));
+        assert_eq!(
+            take(80_877_102, b"\0\0\0\x01\xff\xff\xff\xff"),
+            Ok(Packet::CancelRequest { pid: 1, secret: -1 })
+        );
+        let startup = startup(0x3_0000, b"user\0u\0database\0d\0\0");
+        assert_eq!(startup.user(), Ok("u"));
+        assert_eq!(startup.database(), Some("d"));
+        assert!(!startup.must_negotiate());
+    }
+
+    #[test]
+    fn later_minor_versions_and_their_options_are_negotiated() {
+        let startup = startup(0x3_0002, b"user\0u\0_pq_.x\0y\0\0");
+        assert!(startup.must_negotiate());
+        assert_eq!(startup.protocol_options, ["_pq_.x"]);
+        assert_eq!(startup.database(), Some("u"));
+    }
+
+    #[test]
+    fn malformed_packets_are_refused() {
+        for (code, body) in [
+            (0x2_0000, &b"user\0u\0\0"[..]),
+            (0x4_0000, b"user\0u\0\0"),
+            (0x3_0000, b"user\0u\0"),
+            (0x3_0000, b"user\0u\0\0more"),
+            (0x3_0000, b"user\0"),
+            (0x3_0000, b"user\0\xff\0\0"),
+            (80_877_103, b"x"),
+            (80_877_102, b"\0\0\0\x01"),
+        ] {
+            let error = take(code, body).expect_err("it is refused");
+            assert_eq!(error.severity, crate::pg::Severity::Fatal, "{body:?}");
+        }
+        for length in [&b"\0\0\0\x07"[..], b"\0\0\x27\x11", b"\xff\xff\xff\xff", b"GET "] {
+            assert!(Packet::take(&mut BytesMut::from(length)).is_err(), "{length:?}");
+        }
+        assert_eq!(Packet::take(&mut BytesMut::from(&b"\0\0\0\x08\x04\xd2"[..])), Ok(None));
+    }
+
+    #[test]
+    fn bytes_behind_a_request_for_encryption_are_refused() {
+        let mut buffer = packet(80_877_103, b"");
+        buffer.extend_from_slice(b"Q");
+        assert_eq!(Packet::take(&mut buffer), Ok(Some(Packet::SslRequest)));
+        assert!(refuse_early_bytes(&buffer).is_err());
+        assert!(refuse_early_bytes(&BytesMut::new()).is_ok());
+    }
+
+    #[test]
+    fn options_are_settings() {
+        let pairs = |options| {
+            parse_options(options).map(|pairs| {
+                pairs.iter().map(|(name, value)| format!("{name}:{value}")).collect::<Vec<_>>()
+            })
+        };
+        assert_eq!(
+            pairs("-c a=b  --statement-timeout=5 -cx=y\\ z"),
+            Ok(vec!["a:b".into(), "statement_timeout:5".into(), "x:y z".into()])
+        );
+        assert_eq!(pairs(""), Ok(vec![]));
+        for bad in ["-c", "-c a", "-x", "a=b", "--a"] {
+            assert!(pairs(bad).is_err(), "{bad}");
+        }
+        let startup =
+            startup(0x3_0000, b"user\0u\0options\0-c a=1\0a\x002\0application_name\0x\0\0");
+        let settings = startup.settings().expect("they are read");
+        let names: Vec<_> = settings.iter().map(|(name, value)| (&**name, &**value)).collect();
+        assert_eq!(names, [("a", "1"), ("a", "2"), ("application_name", "x")]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_give_a_packet_or_an_error(
+            code in prop_oneof![Just(0x3_0000_u32), Just(0x3_0002), 80_877_102_u32..80_877_105, any::<u32>()],
+            body in proptest::collection::vec(prop_oneof![Just(0), any::<u8>()], 0..100),
+        ) {
+            if let Ok(Packet::Startup(startup)) = take(code, &body) {
+                let _ = startup.settings();
+            }
+        }
+
+        #[test]
+        fn any_options_are_read_or_refused(options in ".{0,60}") {
+            let _ = parse_options(&options);
+        }
+    }
+}

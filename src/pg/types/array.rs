@@ -297,25 +297,25 @@ impl Parser<'_> {
         if !known {
             self.array.dimensions.push((-1, 1));
         }
-        let leaf = || "Multidimensional arrays must have sub-arrays with matching dimensions.";
         let mut count = 0;
         loop {
             match self.peek() {
                 None => return malformed("Unexpected end of input."),
-                Some('}') if count == 0 => {}
+                Some('}') if count == 0 && level == 0 => {}
+                Some('}') => return malformed("Unexpected \"}\" character."),
                 Some('{') => {
                     // Elements were seen at this depth before, or braces were not.
                     let is_leaf = self.array.dimensions.len() == level + 1
                         && (count > 0 || self.array.dimensions[level].0 >= 0);
                     if is_leaf {
-                        return malformed(leaf());
+                        return malformed("Unexpected \"{\" character.");
                     }
                     self.level(level + 1)?;
                     count += 1;
                 }
                 Some(_) => {
                     if self.array.dimensions.len() > level + 1 {
-                        return malformed(leaf());
+                        return malformed("Unexpected array element.");
                     }
                     let element = self.element()?;
                     self.array.elements.push(element);
@@ -337,7 +337,9 @@ impl Parser<'_> {
         if *length == -1 {
             *length = count;
         } else if *length != count {
-            return malformed(leaf());
+            return malformed(
+                "Multidimensional arrays must have sub-arrays with matching dimensions.",
+            );
         }
         Ok(())
     }

@@ -28,10 +28,8 @@ pub struct TypeInfo {
 impl TypeInfo {
     /// Whether it is an array proper, whose literals are `{…}`.
     pub fn is_array(&self) -> bool {
-        self.category == 'A'
-            && self.size == -1
-            && self.element != Oid::UNSPECIFIED
-            && !matches!(self.oid, Oid::INT2VECTOR | Oid::OIDVECTOR)
+        // As in PostgreSQL, the name tells: categories of pseudo-types do not.
+        self.size == -1 && self.element != Oid::UNSPECIFIED && self.name.starts_with('_')
     }
 }
 

@@ -351,8 +351,8 @@ enum Day {
 enum Problem {
     Syntax,
     Range,
-    /// As `Range`, and the order of month and day may be the reason.
-    Month,
+    /// As `Range`, and the order of year, month and day may be the reason.
+    Order,
     Zone(String),
     Displacement,
     Clock(String),
@@ -360,34 +360,36 @@ enum Problem {
 
 impl Fields {
     fn parse(text: &str, name: &str, zone: &Zone, now: Option<i64>) -> Result<Self, SqlError> {
-        Parser { text, ..Parser::default() }.run(zone, now).map_err(|problem| match problem {
-            Problem::Syntax => invalid_datetime(name, text),
-            Problem::Range | Problem::Month => {
-                let error = SqlError::new(
-                    SqlState::DATETIME_FIELD_OVERFLOW,
-                    format!("date/time field value out of range: \"{text}\""),
-                );
-                match problem {
-                    Problem::Month => {
-                        error.with_hint("Perhaps you need a different \"datestyle\" setting.")
+        Parser { text, time_only: name.starts_with("time ") || name == "time", ..Parser::default() }
+            .run(zone, now)
+            .map_err(|problem| match problem {
+                Problem::Syntax => invalid_datetime(name, text),
+                Problem::Range | Problem::Order => {
+                    let error = SqlError::new(
+                        SqlState::DATETIME_FIELD_OVERFLOW,
+                        format!("date/time field value out of range: \"{text}\""),
+                    );
+                    match problem {
+                        Problem::Order => {
+                            error.with_hint("Perhaps you need a different \"datestyle\" setting.")
+                        }
+                        _ => error,
                     }
-                    _ => error,
                 }
-            }
-            Problem::Zone(word) => SqlError::new(
-                SqlState::INVALID_PARAMETER_VALUE,
-                format!("time zone \"{word}\" not recognized"),
-            ),
-            Problem::Displacement => SqlError::new(
-                SqlState("22009"),
-                format!("time zone displacement out of range: \"{text}\""),
-            ),
-            Problem::Clock(word) => SqlError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!("\"{word}\" as a {name} value is not supported here"),
-            )
-            .with_hint("Use now() or CURRENT_DATE in the statement instead."),
-        })
+                Problem::Zone(word) => SqlError::new(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    format!("time zone \"{word}\" not recognized"),
+                ),
+                Problem::Displacement => SqlError::new(
+                    SqlState("22009"),
+                    format!("time zone displacement out of range: \"{text}\""),
+                ),
+                Problem::Clock(word) => SqlError::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    format!("\"{word}\" as a {name} value is not supported here"),
+                )
+                .with_hint("Use now() or CURRENT_DATE in the statement instead."),
+            })
     }
 }
 
@@ -395,6 +397,8 @@ impl Fields {
 #[derive(Default)]
 struct Parser<'a> {
     text: &'a str,
+    /// A time of day is wanted, so that digits alone are one.
+    time_only: bool,
     at: usize,
     /// Fields found so far.
     count: usize,
@@ -433,8 +437,6 @@ struct Ymd {
     year_digits: usize,
     month: i64,
     day: i64,
-    /// Month and day were told apart by position alone.
-    by_position: bool,
 }
 
 impl<'a> Parser<'a> {
@@ -510,6 +512,9 @@ impl<'a> Parser<'a> {
 
     /// Digits that stand alone.
     fn number(&mut self, digits: &str) -> Result<(), Problem> {
+        if self.time_only && self.time.is_none() && matches!(digits.len(), 4 | 6) {
+            return self.set_time(compact_clock(digits).ok_or(Problem::Syntax)?);
+        }
         if self.has_date() {
             // Behind a date they are a time without colons.
             if self.time.is_none()
@@ -529,7 +534,6 @@ impl<'a> Parser<'a> {
                     year_digits: year.len(),
                     month: parse_number(&rest[..2])?,
                     day: parse_number(&rest[2..])?,
-                    by_position: false,
                 })
             }
             6 if self.month.is_none() => self.set_days(Ymd {
@@ -537,7 +541,6 @@ impl<'a> Parser<'a> {
                 year_digits: 2,
                 month: parse_number(&digits[2..4])?,
                 day: parse_number(&digits[4..])?,
-                by_position: false,
             }),
             _ => {
                 if self.numbers.len() == 3 {
@@ -570,27 +573,24 @@ impl<'a> Parser<'a> {
         }
         let is_number = |part: &str| part.starts_with(|c: char| c.is_ascii_digit());
         let numbers: Vec<bool> = parts.iter().map(|part| is_number(part)).collect();
-        let date = |year: &str, month: i64, day: &str, by_position: bool| {
+        let date = |year: &str, month: i64, day: &str| {
             Ok(Ymd {
                 year: parse_number(year)?,
                 year_digits: year.len(),
                 month,
                 day: parse_number(day)?,
-                by_position,
             })
         };
         let days = match (parts.as_slice(), numbers.as_slice()) {
             ([year, month, day], [true, true, true]) if year.len() > 2 => {
-                date(year, parse_number(month)?, day, false)?
+                date(year, parse_number(month)?, day)?
             }
-            ([month, day, year], [true, true, true]) => {
-                date(year, parse_number(month)?, day, true)?
-            }
+            ([month, day, year], [true, true, true]) => date(year, parse_number(month)?, day)?,
             ([year, month, day], [true, false, true]) if year.len() > 2 => {
-                date(year, month_of(month)?, day, false)?
+                date(year, month_of(month)?, day)?
             }
-            ([day, month, year], [true, false, true]) => date(year, month_of(month)?, day, false)?,
-            ([month, day, year], [false, true, true]) => date(year, month_of(month)?, day, false)?,
+            ([day, month, year], [true, false, true]) => date(year, month_of(month)?, day)?,
+            ([month, day, year], [false, true, true]) => date(year, month_of(month)?, day)?,
             ([year, day], [true, true]) if delimiter == b'.' && day.len() == 3 => {
                 let first = days_from_civil(full_year(parse_number(year)?, year.len()), 1, 1);
                 let day = parse_number(day)?;
@@ -824,22 +824,14 @@ impl<'a> Parser<'a> {
             (Some(month), [first, second]) => {
                 // A number of more than two digits can only be the year.
                 let (day, year) = if first.1 > 2 { (second, first) } else { (first, second) };
-                Ymd { year: year.0, year_digits: year.1, month, day: day.0, by_position: false }
+                Ymd { year: year.0, year_digits: year.1, month, day: day.0 }
             }
-            (None, [first, second, third]) if first.1 > 2 => Ymd {
-                year: first.0,
-                year_digits: first.1,
-                month: second.0,
-                day: third.0,
-                by_position: false,
-            },
-            (None, [month, day, year]) => Ymd {
-                year: year.0,
-                year_digits: year.1,
-                month: month.0,
-                day: day.0,
-                by_position: true,
-            },
+            (None, [first, second, third]) if first.1 > 2 => {
+                Ymd { year: first.0, year_digits: first.1, month: second.0, day: third.0 }
+            }
+            (None, [month, day, year]) => {
+                Ymd { year: year.0, year_digits: year.1, month: month.0, day: day.0 }
+            }
             _ => return Err(Problem::Syntax),
         };
         self.set_days(days)
@@ -858,15 +850,11 @@ fn checked_days(date: &Ymd, before_christ: bool) -> Result<i64, Problem> {
         }
         full_year(date.year, date.year_digits)
     };
-    if !(1..=12).contains(&date.month) {
-        return Err(if date.by_position { Problem::Month } else { Problem::Range });
+    if !(1..=12).contains(&date.month) || !(1..=31).contains(&date.day) {
+        return Err(Problem::Order);
     }
-    if date.day < 1 || date.day > month_length(year, date.month) {
-        return Err(if date.by_position && date.day > 31 {
-            Problem::Month
-        } else {
-            Problem::Range
-        });
+    if date.day > month_length(year, date.month) {
+        return Err(Problem::Range);
     }
     Ok(days_from_civil(year, date.month, date.day))
 }

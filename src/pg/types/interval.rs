@@ -106,8 +106,9 @@ impl Interval {
         };
         interval.map_err(|problem| match problem {
             Problem::Syntax => super::invalid_datetime("interval", text),
+            Problem::Total => interval_out_of_range(),
             Problem::Range => SqlError::new(
-                SqlState::DATETIME_FIELD_OVERFLOW,
+                SqlState("22015"),
                 format!("interval field value out of range: \"{text}\""),
             ),
         })
@@ -258,7 +259,10 @@ pub fn interval_out_of_range() -> SqlError {
 
 enum Problem {
     Syntax,
+    /// A field is too large.
     Range,
+    /// All of it together is.
+    Total,
 }
 
 /// What a number in an interval counts.
@@ -369,9 +373,10 @@ impl Interval {
     }
 
     fn put_years(&mut self, number: Number, scale: i64) -> Result<(), Problem> {
-        self.months = sum(self.months, number.whole, scale * 12)?;
         let months = (number.fraction * (scale * 12) as f64).round_ties_even() as i64;
-        self.months = sum(self.months, months, 1)?;
+        self.months = sum(self.months, number.whole, scale * 12)
+            .and_then(|whole| sum(whole, months, 1))
+            .map_err(|_| Problem::Total)?;
         Ok(())
     }
 }
@@ -386,12 +391,21 @@ fn sum(base: i32, number: i64, scale: i64) -> Result<i32, Problem> {
 
 /// A field of PostgreSQL's spelling.
 enum Field<'a> {
-    Number(&'a str),
-    /// `years-months`.
-    YearMonth(&'a str),
-    /// `hours:minutes:seconds`.
-    Time(&'a str),
+    Figure {
+        shape: Shape,
+        negative: bool,
+        /// Without its sign.
+        text: &'a str,
+    },
     Word(&'a str),
+}
+
+enum Shape {
+    Number,
+    /// `years-months`.
+    YearMonth,
+    /// `hours:minutes:seconds`.
+    Time,
 }
 
 fn parse_words(text: &str) -> Result<Interval, Problem> {
@@ -421,48 +435,46 @@ fn parse_words(text: &str) -> Result<Interval, Problem> {
         Ok(())
     };
     for field in fields.iter().rev() {
-        match field {
-            Field::Word(word) => {
-                if unit.is_some() {
-                    return Err(Problem::Syntax);
-                }
+        let (shape, negative, text) = match field {
+            Field::Figure { shape, negative, text } => (shape, *negative, *text),
+            Field::Word(word) if unit.is_none() => {
                 unit = Some(Unit::parse(word).ok_or(Problem::Syntax)?);
+                continue;
             }
-            Field::Number(number) => {
+            Field::Word(_) => return Err(Problem::Syntax),
+        };
+        if unit.is_some() && !matches!(shape, Shape::Number) {
+            return Err(Problem::Syntax);
+        }
+        let mut figure = Interval::default();
+        match shape {
+            Shape::Number => {
                 let unit = unit.take().or(default.take()).ok_or(Problem::Syntax)?;
                 once(&[unit])?;
-                interval.put(Number::parse(number)?, unit)?;
+                figure.put(Number::parse(text)?, unit)?;
                 default = None;
             }
-            Field::Time(time) => {
-                if unit.is_some() {
-                    return Err(Problem::Syntax);
-                }
+            Shape::Time => {
                 once(&[Unit::Hour, Unit::Minute, Unit::Second])?;
-                interval.micros =
-                    interval.micros.checked_add(parse_time(time)?).ok_or(Problem::Range)?;
+                figure.micros = parse_time(text)?;
                 default = Some(Unit::Day);
             }
-            Field::YearMonth(pair) => {
-                if unit.is_some() {
-                    return Err(Problem::Syntax);
-                }
+            Shape::YearMonth => {
                 once(&[Unit::Year, Unit::Month])?;
-                let (sign, pair) = match pair.strip_prefix('-') {
-                    Some(rest) => (-1, rest),
-                    None => (1, pair.strip_prefix('+').unwrap_or(pair)),
-                };
-                let (years, months) = pair.split_once('-').ok_or(Problem::Syntax)?;
-                let years: i64 = years.parse().map_err(|_| Problem::Range)?;
-                let months: i64 = months.parse().map_err(|_| Problem::Range)?;
-                if months >= 12 {
+                let (years, months) = text.split_once('-').ok_or(Problem::Syntax)?;
+                let months = Number::parse(months)?;
+                if months.whole >= 12 {
                     return Err(Problem::Range);
                 }
-                interval.months = sum(interval.months, sign * years, 12)?;
-                interval.months = sum(interval.months, sign * months, 1)?;
+                figure.put(Number::parse(years)?, Unit::Year)?;
+                figure.put(months, Unit::Month)?;
                 default = None;
             }
         }
+        if negative {
+            figure = figure.checked_neg().ok_or(Problem::Range)?;
+        }
+        interval = interval.checked_add(figure).ok_or(Problem::Range)?;
     }
     if unit.is_some() {
         return Err(Problem::Syntax);
@@ -486,33 +498,28 @@ fn split_fields(text: &str) -> Result<Vec<Field<'_>>, Problem> {
         if byte.is_ascii_whitespace() || byte == b'@' {
             at += 1;
         } else if byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.') {
-            let mut digits = at + usize::from(matches!(byte, b'+' | b'-'));
-            digits = run(digits, |b| b.is_ascii_whitespace());
-            let sign = &text[at..at + usize::from(matches!(byte, b'+' | b'-'))];
-            let end = run(digits, |b| b.is_ascii_digit() || matches!(b, b'.' | b':'));
+            let signed = matches!(byte, b'+' | b'-');
+            let negative = byte == b'-';
+            // A sign may stand apart from its number.
+            let digits = run(at + usize::from(signed), |b| b.is_ascii_whitespace());
+            let mut end = run(digits, |b| b.is_ascii_digit() || matches!(b, b'.' | b':'));
             if end == digits {
                 return Err(Problem::Syntax);
             }
-            // A sign may stand apart from its number only if nothing is lost by it.
-            let number =
-                if digits == at + sign.len() { &text[at..end] } else { &text[digits..end] };
-            if digits != at + sign.len() && sign == "-" {
-                return Err(Problem::Syntax);
-            }
-            if number.contains(':') {
-                fields.push(Field::Time(number));
-                at = end;
+            let number = &text[digits..end];
+            let shape = if number.contains(':') {
+                Shape::Time
             } else if bytes.get(end) == Some(&b'-')
                 && bytes.get(end + 1).is_some_and(u8::is_ascii_digit)
                 && !number.contains('.')
             {
-                let months = run(end + 1, |b| b.is_ascii_digit());
-                fields.push(Field::YearMonth(&text[at..months]));
-                at = months;
+                end = run(end + 1, |b| b.is_ascii_digit());
+                Shape::YearMonth
             } else {
-                fields.push(Field::Number(number));
-                at = end;
-            }
+                Shape::Number
+            };
+            fields.push(Field::Figure { shape, negative, text: &text[digits..end] });
+            at = end;
         } else if byte.is_ascii_alphabetic() {
             let end = run(at, |b| b.is_ascii_alphabetic());
             fields.push(Field::Word(&text[at..end]));
@@ -556,11 +563,15 @@ fn parse_time(text: &str) -> Result<i64, Problem> {
 /// What follows the `P` of ISO 8601: designators, or `y-m-dTh:m:s`.
 fn parse_iso(text: &str) -> Result<Interval, Problem> {
     let mut interval = Interval::default();
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        interval.put(Number::parse(text)?, Unit::Year)?;
+        return Ok(interval);
+    }
     let (date, time) = match text.split_once('T') {
         Some((date, time)) => (date, Some(time)),
         None => (text, None),
     };
-    if date.is_empty() && time.is_none_or(str::is_empty) {
+    if date.is_empty() && time.is_none() {
         return Err(Problem::Syntax);
     }
     if date.contains(|c: char| c.is_ascii_alphabetic())
@@ -583,7 +594,6 @@ fn parse_iso(text: &str) -> Result<Interval, Problem> {
     }
     match time {
         Some(time) if time.contains(':') => interval.micros += parse_time(time)?,
-        Some("") => return Err(Problem::Syntax),
         Some(time) => designators(time, &mut interval, |letter| match letter {
             'H' => Some(Unit::Hour),
             'M' => Some(Unit::Minute),

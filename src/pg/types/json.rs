@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use crate::pg::{SqlError, SqlState};
 
 /// Deepest nesting; each level costs stack.
-const DEPTH_MAX: usize = 1_000;
+const DEPTH_MAX: usize = 256;
 
 /// Fails unless the text is one JSON value.
 pub fn check_json(text: &str) -> Result<(), SqlError> {
@@ -146,10 +146,8 @@ impl Parser<'_> {
             self.at += 1;
             return Ok(Json::Array(elements));
         }
-        let mut what = "array element or \"]\"";
         loop {
-            let element = self.value(depth + 1, what)?;
-            what = "JSON value";
+            let element = self.value(depth + 1, "JSON value")?;
             if self.build {
                 elements.push(element);
             }
@@ -219,12 +217,14 @@ impl Parser<'_> {
 
     /// Reads a string; its text is empty unless values are wanted.
     fn string(&mut self) -> Result<String, SqlError> {
+        let start = self.at;
         self.at += 1;
         let mut text = String::new();
         loop {
             let rest = &self.text[self.at..];
             let end = rest.find(|c: char| c == '"' || c == '\\' || c < ' ').ok_or_else(|| {
-                syntax(format!("Token \"{}\" is invalid.", shorten(&self.text[self.at..])))
+                // The token is the string from its quote on.
+                invalid_token(&self.text[start..])
             })?;
             if self.build {
                 text.push_str(&rest[..end]);

@@ -723,3 +723,6 @@ fn invalid_binary(name: &str) -> SqlError {
         format!("incorrect binary data format for type {name}"),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -315,8 +315,9 @@ pub fn encode_binary(text: &str, out: &mut BytesMut) -> Result<(), SqlError> {
     };
     match text {
         "NaN" => header(0, 0, NAN, 0),
-        "Infinity" => header(0, 0, INFINITY, 0),
-        "-Infinity" => header(0, 0, NEGATIVE_INFINITY, 0),
+        // The scale is a leftover in PostgreSQL's encoder; it has no meaning.
+        "Infinity" => header(0, 0, INFINITY, 0x20),
+        "-Infinity" => header(0, 0, NEGATIVE_INFINITY, 0x20),
         _ => {
             let (sign, digits) = match text.strip_prefix('-') {
                 Some(rest) => (NEGATIVE, rest),
