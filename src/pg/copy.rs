@@ -165,7 +165,8 @@ impl Decoder {
 
     /// Adds bytes. Take all rows before adding more, so that the buffer stays small.
     pub fn feed(&mut self, bytes: &[u8]) {
-        if !self.ended {
+        // Text behind the end marker is ignored; the binary format allows none.
+        if !self.ended || self.options.format == CopyFormat::Binary {
             self.buffer.extend_from_slice(bytes);
         }
     }
@@ -179,7 +180,10 @@ impl Decoder {
     /// [`Decoder::finish`], when that was all. After an error nothing more may be taken.
     pub fn next_row(&mut self, row: &mut Row) -> Result<bool, SqlError> {
         if self.ended {
-            return Ok(false);
+            if self.buffer.is_empty() {
+                return Ok(false);
+            }
+            return Err(self.locate(bad_format("received copy data after EOF marker"), None));
         }
         let taken = match self.options.format {
             CopyFormat::Binary => self.next_binary(row),
@@ -435,11 +439,12 @@ impl Decoder {
         }
         let count = bytes.get_i16();
         if count == -1 {
-            if !bytes.is_empty() {
-                return Err(bad_format("received copy data after EOF marker"));
-            }
+            self.buffer.advance(2);
             self.ended = true;
-            return Ok(false);
+            return match self.buffer.is_empty() {
+                true => Ok(false),
+                false => Err(bad_format("received copy data after EOF marker")),
+            };
         }
         if usize::try_from(count) != Ok(self.columns.len()) {
             return Err(bad_format(&format!(

@@ -330,7 +330,10 @@ pub fn encode_binary(value: ValueRef<'_>, oid: Oid, out: &mut BytesMut) -> Resul
             ValueRef::Blob(bytes) => out.put_slice(bytes),
             _ => print_any(value, out),
         },
-        Oid::CHAR => out.put_u8(text_of(value).bytes().next().unwrap_or(0)),
+        Oid::CHAR => {
+            let first = text_of(value).chars().next().unwrap_or('\0');
+            out.put_u8(u8::try_from(first).map_err(|_| invalid_binary("\"char\""))?);
+        }
         Oid::DATE => out.put_i32(datetime::parse_date(&text_of(value), &Zone::UTC, None)?),
         Oid::TIME => out.put_i64(datetime::parse_time(&text_of(value), &Zone::UTC, None)?),
         Oid::TIMETZ => {
@@ -458,7 +461,11 @@ fn decode_text(text: &str, oid: Oid, display: &Display) -> Result<Value, SqlErro
         Oid::NUMERIC => Value::Text(numeric::canonical(text)?),
         Oid::BYTEA => Value::Blob(parse_bytea(text)?),
         Oid::NAME => Value::Text(text[..text.floor_char_boundary(NAME_MAX)].to_owned()),
-        Oid::CHAR => Value::Text(text.chars().take(1).collect()),
+        Oid::CHAR => match text.chars().next() {
+            // One byte, which is kept as the character of that number.
+            Some(c) if c > '\u{ff}' => return Err(invalid_text("\"char\"", text)),
+            first => Value::Text(first.into_iter().collect()),
+        },
         Oid::DATE => with_zone(display, |zone| {
             Ok(printed(|out| {
                 datetime::print_date(datetime::parse_date(text, zone, None)?, out);
