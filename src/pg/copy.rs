@@ -786,7 +786,7 @@ mod tests {
     ) -> Result<Vec<Fields>, SqlError> {
         let mut decoder = Decoder::new(options.clone(), names(columns));
         let (mut rows, mut row) = (Vec::new(), Row::default());
-        let mut take = |decoder: &mut Decoder| {
+        let mut take = |decoder: &mut Decoder| -> Result<(), SqlError> {
             while decoder.next_row(&mut row)? {
                 rows.push(row.fields().map(|field| field.map(<[u8]>::to_vec)).collect());
             }
