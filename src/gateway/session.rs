@@ -298,13 +298,13 @@ impl<N: LocalNode> Client<N> {
             let Some((node, see)) = self.place(&mut work).await? else {
                 return Ok(());
             };
-            if let Err(refusal) = self.prepare(node, see, summary, &mut work).await? {
+            if let Err(refusal) = self.prepare(node, see, summary).await? {
                 if !self.refused(node, refusal, &mut work).await? {
                     return Ok(());
                 }
                 continue;
             }
-            if work.wants_token() {
+            if work.wants_token(self.unit.as_ref()) {
                 work.token.get_or_insert_with(|| self.session.next_token());
             }
             let request = Request {
@@ -421,11 +421,7 @@ impl<N: LocalNode> Client<N> {
         node: usize,
         see: Position,
         summary: &Summary,
-        work: &mut Work,
     ) -> Result<Result<(), Refusal>, Ended> {
-        if work.looks_up {
-            return Ok(Ok(()));
-        }
         let placed = self.seats[node].as_ref().expect("the session sits there");
         if let Some(messages) = self.session.remake(&placed.presence, &summary.uses) {
             let request = Request { messages, see, token: None, mode: Mode::Silent };
@@ -759,10 +755,12 @@ impl Work {
         !self.in_transaction && unit.is_none()
     }
 
-    /// A COMMIT, or a unit that commits by itself, gets a token. (The end of a unit
-    /// in parts commits what the parts have written.)
-    fn wants_token(&self) -> bool {
-        self.complete && (self.commits || (self.writes && !self.in_transaction))
+    /// A COMMIT, or a unit that commits by itself, gets a token; not the end of a unit
+    /// of which parts have been answered, for its look-up would have to answer them.
+    fn wants_token(&self, unit: Option<&Unit>) -> bool {
+        self.complete
+            && !unit.is_some_and(|unit| unit.executed)
+            && (self.commits || (self.writes && !self.in_transaction))
     }
 }
 

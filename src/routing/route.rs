@@ -152,7 +152,7 @@ pub enum Next {
 /// | Behind      | again, elsewhere                        | 40001                   |
 /// | Lost        | 40001 that says so                      | the same                |
 /// | Unavailable | again, elsewhere                        | 40001                   |
-/// | Unknown     | look-up with a token; a read again; else 08007 | look-up for COMMIT, 40001 |
+/// | Unknown     | look-up with a token; a read again; else 08007 | for COMMIT look-up, or 08007 if answered; 40001 |
 /// | NeverRan    | again, at the leader                    | 40001                   |
 /// | Failed      | XX000                                   | the same                |
 pub fn after_refusal(refused: Refused, sent: &Sent) -> Next {
@@ -173,7 +173,13 @@ pub fn after_refusal(refused: Refused, sent: &Sent) -> Next {
             Next::Retry(if sent.writes { Need::Leader } else { Need::Any })
         }
         Refused::Lost => conflict("a write that this session saw was lost in a failover"),
-        Refused::Unknown if sent.token && (sent.commits || !sent.in_transaction) => Next::LookUp,
+        // A look-up answers the whole unit, so nothing of it may have been answered.
+        Refused::Unknown
+            if sent.token && !sent.answered && (sent.commits || !sent.in_transaction) =>
+        {
+            Next::LookUp
+        }
+        Refused::Unknown if sent.commits => Next::Fail(unknown_outcome()),
         Refused::Unknown if movable && !sent.writes => Next::Retry(Need::Any),
         Refused::Unknown if !sent.in_transaction && sent.writes => Next::Fail(unknown_outcome()),
         Refused::Failed => Next::Fail(SqlError::new(
