@@ -24,6 +24,11 @@ pub enum NetError {
 impl NetError {
     /// Sorts an IO error of a TLS stream: rustls hides its own errors inside.
     pub(super) fn from_stream(peer: &str, source: io::Error) -> Self {
+        if source.kind() == io::ErrorKind::UnexpectedEof {
+            // rustls's text explains TLS; what matters is that the other end is gone.
+            let source = io::Error::new(source.kind(), "the connection ended without a goodbye");
+            return Self::Io { peer: peer.to_owned(), source };
+        }
         match source.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(tls) => Self::Tls(format!("{peer}: {}", explain(tls))),
             None => Self::Io { peer: peer.to_owned(), source },
