@@ -351,11 +351,14 @@ fn recorded(
         Ok(Recorded::Later) => {
             Some(Err(unknown("the transaction's outcome is no longer held").into()))
         }
-        Ok(Recorded::Nothing) if unit.lookup => Some(Err(unknown(
+        Ok(Recorded::Nothing { displaced: false }) if unit.lookup => {
+            Some(Err(Refusal::NeverRan.into()))
+        }
+        Ok(Recorded::Nothing { .. }) if unit.lookup => Some(Err(unknown(
             "the transaction was not committed, or its outcome is no longer held",
         )
         .into())),
-        Ok(Recorded::Nothing) => None,
+        Ok(Recorded::Nothing { .. }) => None,
         Err(error) => Some(Err(SqlError::new(SqlState::INTERNAL_ERROR, error.message).into())),
     }
 }

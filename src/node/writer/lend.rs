@@ -37,7 +37,7 @@ impl Writer {
             return Ok(());
         }
         if let Some(token) = borrow.token
-            && !matches!(outcome::find(self.sqlite(), token), Ok(Recorded::Nothing))
+            && !matches!(outcome::find(self.sqlite(), token), Ok(Recorded::Nothing { .. }))
         {
             let told = SqlError::new(
                 SqlState::TRANSACTION_RESOLUTION_UNKNOWN,

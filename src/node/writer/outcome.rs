@@ -18,8 +18,9 @@ pub const REPLY_MAX: usize = 4096;
 /// What is recorded for a token.
 #[derive(Debug, Eq, PartialEq)]
 pub enum Recorded {
-    /// Nothing: it was not carried out (or is displaced).
-    Nothing,
+    /// Nothing. Certain to have not been carried out, unless `displaced`: then the
+    /// slot is another session's, and may have held this write's outcome before.
+    Nothing { displaced: bool },
     /// This very write, with its outcome.
     Outcome(Outcome),
     /// A later write of the same session: this one is long answered.
@@ -32,14 +33,15 @@ fn slot(session: u128) -> i64 {
 
 /// Looks a token up.
 pub fn find(sqlite: &mut Sqlite, token: ClientToken) -> Result<Recorded, SqliteError> {
-    let mut query = sqlite.prepare(
-        "SELECT sequence, tag, reply FROM towline_outcome WHERE slot = ?1 AND session = ?2",
-    )?;
+    let mut query = sqlite
+        .prepare("SELECT sequence, tag, reply, session FROM towline_outcome WHERE slot = ?1")?;
     query.bind(1, ValueRef::Integer(slot(token.session)))?;
-    query.bind(2, ValueRef::Blob(&token.session.to_be_bytes()))?;
     let recorded = if query.step()? {
+        let own = token.session.to_be_bytes();
+        let displaced = !matches!(query.column(3), ValueRef::Blob(session) if session == own);
         let wanted = i64::try_from(token.sequence).unwrap_or(i64::MAX);
         match query.column(0) {
+            _ if displaced => Recorded::Nothing { displaced },
             ValueRef::Integer(sequence) if sequence == wanted => Recorded::Outcome(Outcome {
                 tag: match query.column(1) {
                     ValueRef::Text(tag) => tag.to_owned(),
@@ -51,10 +53,10 @@ pub fn find(sqlite: &mut Sqlite, token: ClientToken) -> Result<Recorded, SqliteE
                 },
             }),
             ValueRef::Integer(sequence) if sequence > wanted => Recorded::Later,
-            _ => Recorded::Nothing,
+            _ => Recorded::Nothing { displaced },
         }
     } else {
-        Recorded::Nothing
+        Recorded::Nothing { displaced: false }
     };
     query.reset();
     Ok(recorded)
