@@ -25,7 +25,7 @@ use super::{
     Canceller, LocalNode, Mode, NodeSession, Out, Refusal, Reply, ReplySink, Request, SessionParams,
 };
 use crate::cluster::Position;
-use crate::log::ClientToken;
+use crate::log::{ClientToken, Term};
 use crate::net::{ClientReader, ClientWriter};
 use crate::pg::backend::{TransactionStatus, Writer};
 use crate::pg::{SqlError, SqlState};
@@ -319,6 +319,9 @@ impl<N: LocalNode> Client<N> {
                 *self.socket.scan() = Some(ReplyScan::behind(start));
             }
             let leads = work.need == Need::Leader;
+            if work.token.is_some() && !work.looks_up {
+                work.sent_in = self.shared.nodes.term();
+            }
             let result = self.run_at(node, request, leads).await?;
             let scan = if scans { self.socket.scan().take() } else { None };
             match result {
@@ -606,6 +609,7 @@ impl<N: LocalNode> Client<N> {
             writes: work.writes,
             token: work.token.is_some(),
             commits: work.commits,
+            superseded: work.sent_in < self.shared.nodes.term(),
             answered: self.out.flushed || self.unit.as_ref().is_some_and(|unit| unit.executed),
         };
         match after_refusal(kind, &sent) {
@@ -720,6 +724,8 @@ struct Work {
     token: Option<ClientToken>,
     /// Its outcome is asked for.
     looks_up: bool,
+    /// The newest term that was known when it was last sent to be run.
+    sent_in: Term,
     /// Those that have refused it, as bits.
     refused: u64,
     /// When the client has waited enough; set when it begins to wait.
@@ -745,6 +751,7 @@ impl Work {
             stays_at: unit.map(|unit| unit.node).or(client.session.home).or(settled_at),
             token: None,
             looks_up: false,
+            sent_in: Term(0),
             refused: 0,
             deadline: None,
         }

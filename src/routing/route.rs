@@ -128,6 +128,8 @@ pub struct Sent {
     pub token: bool,
     /// It has COMMIT in it.
     pub commits: bool,
+    /// A newer term has begun since it was sent.
+    pub superseded: bool,
     /// Reply bytes of its unit have gone to the client, or earlier parts of its
     /// unit have run something.
     pub answered: bool,
@@ -153,7 +155,7 @@ pub enum Next {
 /// | Lost        | 40001 that says so                      | the same                |
 /// | Unavailable | again, elsewhere                        | 40001                   |
 /// | Unknown     | look-up with a token; a read again; else 08007 | for COMMIT look-up, or 08007 if answered; 40001 |
-/// | NeverRan    | again, at the leader                    | 40001                   |
+/// | NeverRan    | again, at the leader                    | 40001 in a newer term, else 08007 |
 /// | Failed      | XX000                                   | the same                |
 pub fn after_refusal(refused: Refused, sent: &Sent) -> Next {
     let movable = !sent.in_transaction && !sent.answered;
@@ -180,6 +182,10 @@ pub fn after_refusal(refused: Refused, sent: &Sent) -> Next {
             Next::LookUp
         }
         Refused::Unknown if sent.commits => Next::Fail(unknown_outcome()),
+        // In the term that it was sent in it may still be on its way to the writer.
+        Refused::NeverRan if sent.in_transaction && !sent.superseded => {
+            Next::Fail(unknown_outcome())
+        }
         Refused::Unknown if movable && !sent.writes => Next::Retry(Need::Any),
         Refused::Unknown if !sent.in_transaction && sent.writes => Next::Fail(unknown_outcome()),
         Refused::Failed => Next::Fail(SqlError::new(

@@ -333,6 +333,7 @@ fn refused(words: &[String]) -> Result<String, Failure> {
             "writes" => sent.writes = true,
             "token" => sent.token = true,
             "commits" => sent.commits = true,
+            "superseded" => sent.superseded = true,
             "answered" => sent.answered = true,
             other => return Err(format!("unknown trait {other}").into()),
         }
