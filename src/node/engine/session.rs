@@ -123,6 +123,10 @@ impl NodeSession for EngineSession {
         self.mode = request.mode;
         let before = Arc::clone(self.settings.map());
         let ended = self.serve(request, out).await;
+        if self.mode == Mode::Lookup {
+            // What a BEGIN in it began holds nothing.
+            self.roll_back().await;
+        }
         if self.mode == Mode::Silent {
             out.buffer.truncate(start);
             if let Some(cause) = self.failed.take() {

@@ -34,7 +34,7 @@ impl EngineSession {
         alone: bool,
     ) -> Result<Written, Stop> {
         self.check_may_write(verb(&plan.translated.tag))?;
-        if self.open.is_none() && (alone || self.mode == Mode::Lookup) {
+        if self.mode == Mode::Lookup || (alone && self.open.is_none()) {
             let done = self.run_unit(plan, params, format).await?;
             self.saw(done.position);
             self.registers = done.registers;

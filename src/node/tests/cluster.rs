@@ -1,7 +1,8 @@
 //! What a node does over time: crashes, replays, ends of leadership.
 
 use super::TestNode;
-use crate::log::Lsn;
+use crate::gateway::Mode;
+use crate::log::{ClientToken, Lsn};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_is_there_after_a_restart() {
@@ -52,4 +53,237 @@ async fn a_database_can_be_made_again_from_the_log() {
     node.applied(commit).await;
     assert_eq!(super::digest(&node.database()), before);
     assert!(commit > Lsn(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_runs_the_log_has_the_same_content() {
+    let leader = TestNode::new();
+    leader.lead(1).await;
+    let mut client = leader.client();
+    client.query("create table t (id serial primary key, v text, at timestamptz default now())").await;
+    client.query("insert into t (v) select md5(gen_random_uuid()) from generate_series(1, 50)").await;
+    // Larger than a part: shipped while it runs, with a savepoint undone across parts.
+    client.query("begin").await;
+    let filler = "x".repeat(1000);
+    client.query("savepoint s").await;
+    for _ in 0..3 {
+        client
+            .query(&format!("insert into t (v) select '{filler}' || g from generate_series(1, 10) g"))
+            .await;
+        let values = vec![format!("('{filler}')"); 700].join(", ");
+        client.query(&format!("insert into t (v) values {values}")).await;
+    }
+    client.query("rollback to s").await;
+    client.query("insert into t (v) values ('kept')").await;
+    client.query("alter table t add column w int default 5").await;
+    assert_eq!(client.query("commit").await, "done COMMIT\nready, idle\n");
+    // Undone after parts were shipped.
+    client.query("begin").await;
+    for _ in 0..2 {
+        let values = vec![format!("('{filler}')"); 700].join(", ");
+        client.query(&format!("insert into t (v) values {values}")).await;
+    }
+    client.query("rollback").await;
+    client.query("copy t (v) from stdin").await;
+    for chunk in 0..20 {
+        let lines: String = (0..500).map(|row| format!("row {chunk} {row}\n")).collect();
+        client.copy_data(lines.as_bytes());
+    }
+    client.copy_done();
+    assert_eq!(client.send().await, "done COPY 10000\nready, idle\n");
+
+    let follower = TestNode::new();
+    follower.receive(&leader);
+    follower.applied(*leader.hub().applied.borrow()).await;
+    assert_eq!(super::digest(&follower.database()), super::digest(&leader.database()));
+    assert_eq!(follower.client().value("select count(*) from t").await, "10051");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_effect_than_the_leaders_quarantines_the_node() {
+    let leader = TestNode::new();
+    leader.lead(1).await;
+    let mut client = leader.client();
+    client.query("create table t (id int primary key, v int)").await;
+    client.query("insert into t values (1, 1), (2, 2)").await;
+    let mut follower = TestNode::new();
+    follower.receive(&leader);
+    follower.applied(*leader.hub().applied.borrow()).await;
+    follower.stop();
+    {
+        use crate::storage::sqlite::{ConnectionKind, Sqlite};
+        let mut sqlite =
+            Sqlite::open(&follower.database(), ConnectionKind::Writer).expect("it opens");
+        sqlite.execute_batch("DELETE FROM t WHERE id = 2").expect("deleted");
+    }
+    follower.start();
+    let good = *leader.hub().applied.borrow();
+    client.query("insert into t values (3, 3)").await;
+    let before = *leader.hub().applied.borrow();
+    client.query("update t set v = v + 1").await;
+    client.query("insert into t values (4, 4)").await;
+    follower.receive(&leader);
+    let mut quarantine = follower.hub().quarantine.subscribe();
+    let told = quarantine.wait_for(Option::is_some);
+    let frame = *tokio::time::timeout(super::PATIENCE, told).await.expect("in time").expect("told");
+    assert_eq!(frame, Some(before));
+    // The frame before it was applied, nothing behind it.
+    assert_eq!(*follower.hub().applied.borrow(), before);
+    assert!(before > good);
+    let said = follower.client().query("select count(*) from t").await;
+    assert!(said.starts_with("refused: this node can't serve now"), "{said}");
+    assert!(follower.hub().reason.borrow().contains("quarantined"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_sent_again_is_answered_and_not_repeated() {
+    let node = TestNode::new();
+    node.lead(1).await;
+    let mut client = node.client();
+    client.query("create table t (id serial primary key, v int)").await;
+    client.token = Some(ClientToken { session: 7, sequence: 1 });
+    let first = client.query("insert into t (v) values (1) returning id").await;
+    assert_eq!(client.query("insert into t (v) values (1) returning id").await, first);
+    client.mode = Mode::Lookup;
+    assert_eq!(client.query("insert into t (v) values (1) returning id").await, first);
+    client.token = Some(ClientToken { session: 7, sequence: 2 });
+    let said = client.query("insert into t (v) values (2)").await;
+    assert_eq!(said, "refused: the write was never run\n");
+    // A COMMIT's outcome, asked for by a session that never had the transaction.
+    client.mode = Mode::Client;
+    client.token = None;
+    client.query("begin; insert into t (v) values (3)").await;
+    client.token = Some(ClientToken { session: 7, sequence: 3 });
+    client.query("commit").await;
+    let mut other = node.client();
+    other.mode = Mode::Lookup;
+    other.token = client.token;
+    assert_eq!(other.query("commit").await, "done COMMIT\nready, idle\n");
+    other.token = Some(ClientToken { session: 7, sequence: 2 });
+    assert!(other.query("commit").await.contains("08007"));
+    assert_eq!(node.client().value("select count(*) from t").await, "2");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_seen_or_told_before_it_is_committed() {
+    let node = TestNode::new();
+    node.lead(1).await;
+    node.client().query("create table t (id int primary key)").await;
+    node.commit(false);
+    let mut writing = node.client();
+    let write = tokio::spawn(async move { writing.query("insert into t values (1)").await });
+    let mut weak = node.client();
+    weak.query("set synchronous_commit = local").await;
+    let mut durable = node.hub().durable.subscribe();
+    let before = *node.hub().commit.borrow();
+    durable.wait_for(|durable| *durable > before).await.expect("the hub lives");
+    assert_eq!(node.client().value("select count(*) from t").await, "0");
+    assert!(!write.is_finished());
+    // The leadership ends: nobody knows what will become of it.
+    node.follow(2);
+    assert_eq!(write.await.expect("no panic"), "refused: the outcome is unknown\n");
+    assert_eq!(node.client().value("select count(*) from t").await, "0");
+    // It is in the log, and the next leadership commits it.
+    node.commit(true);
+    node.lead(3).await;
+    assert_eq!(node.client().value("select count(*) from t").await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_reply_leaves_without_a_lease() {
+    let node = TestNode::new();
+    node.lead(1).await;
+    node.client().query("create table t (id int primary key)").await;
+    node.hub().set_lease_until(i64::MIN);
+    let mut writing = node.client();
+    let write = tokio::spawn(async move { writing.query("insert into t values (1)").await });
+    let mut applied = node.hub().applied.subscribe();
+    let before = *applied.borrow_and_update();
+    applied.wait_for(|applied| *applied > before).await.expect("the hub lives");
+    tokio::task::yield_now().await;
+    assert!(!write.is_finished());
+    node.hub().set_lease_until(i64::MAX);
+    assert_eq!(write.await.expect("no panic"), "done INSERT 0 1\nready, idle\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_idle_holder_gives_way_when_others_wait() {
+    let node = TestNode::new();
+    node.lead(1).await;
+    let mut holder = node.client();
+    holder.query("create table t (id int primary key)").await;
+    holder.query("begin; insert into t values (1)").await;
+    let mut other = node.client();
+    assert_eq!(other.query("insert into t values (2)").await, "done INSERT 0 1\nready, idle\n");
+    let said = holder.query("insert into t values (3)").await;
+    assert!(said.contains("error 25P03"), "{said}");
+    assert_eq!(other.value("select count(*) from t").await, "1");
+    // Dropping a session returns the writer at once.
+    let mut gone = node.client();
+    gone.query("begin; insert into t values (4)").await;
+    drop(gone);
+    other.query("insert into t values (5)").await;
+    assert_eq!(other.value("select max(id) from t").await, "5");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statements_stop_when_told_and_when_their_time_is_up() {
+    const FOREVER: &str = "select count(*) from generate_series(1, 1000000) a, \
+                           generate_series(1, 1000000) b";
+    let node = TestNode::new();
+    node.lead(1).await;
+    let mut client = node.client();
+    client.query("create table t (id int primary key)").await;
+    client.query("set statement_timeout = 50").await;
+    for statement in [FOREVER, &format!("insert into t {FOREVER}")] {
+        let said = client.query(statement).await;
+        assert!(said.contains("error 57014: canceling statement due to statement timeout"), "{said}");
+    }
+    client.query("set statement_timeout = 0").await;
+    for statement in [FOREVER.to_owned(), format!("insert into t {FOREVER}")] {
+        let cancel = client.canceller();
+        let run = tokio::spawn(async move {
+            let said = client.query(&statement).await;
+            (client, said)
+        });
+        while !run.is_finished() {
+            (cancel.0)();
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+        let (back, said) = run.await.expect("no panic");
+        assert!(said.contains("error 57014: canceling statement due to user request"), "{said}");
+        client = back;
+    }
+    // Waiting for the writer ends as well, and does nothing later.
+    let mut holder = node.client();
+    holder.query("begin; insert into t values (1)").await;
+    client.query("set lock_timeout = 50").await;
+    let said = client.query("insert into t values (2)").await;
+    assert!(said.contains("error 55P03"), "{said}");
+    let said = client.query("begin; insert into t values (3)").await;
+    assert!(said.contains("error 55P03"), "{said}");
+    holder.query("commit").await;
+    client.query("rollback").await;
+    assert_eq!(client.value("select count(*) from t").await, "1");
+    assert_eq!(client.value("select count(*) from t where id > 1").await, "0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_read_waits_for_what_it_must_see() {
+    let leader = TestNode::new();
+    leader.lead(1).await;
+    let mut client = leader.client();
+    client.query("create table t (id int primary key)").await;
+    client.query("insert into t values (1)").await;
+    let follower = TestNode::new();
+    follower.follow(1);
+    let mut reading = follower.client();
+    reading.see = client.last.position;
+    assert_eq!(
+        reading.query("select count(*) from t").await,
+        "refused: this node has not caught up with the session\n"
+    );
+    let read = tokio::spawn(async move { reading.query("select count(*) from t").await });
+    follower.receive(&leader);
+    assert!(read.await.expect("no panic").contains("row 1"));
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use self::client::Client;
@@ -38,6 +39,8 @@ struct Running {
     engine: Engine,
     writer: WriterHandle,
     thread: std::thread::JoinHandle<()>,
+    /// While false, nothing is committed: the followers are away.
+    committing: Arc<watch::Sender<bool>>,
     stop: CancellationToken,
 }
 
@@ -87,8 +90,9 @@ impl TestNode {
             database: "towline".to_owned(),
             see_patience: Duration::from_millis(200),
         };
+        let committing = Arc::new(watch::Sender::new(true));
         let engine = Engine::new(Arc::clone(&hub), readers, writer.clone(), options);
-        self.running = Some(Running { hub, log, engine, writer, thread, stop });
+        self.running = Some(Running { hub, log, engine, writer, thread, committing, stop });
     }
 
     fn running(&self) -> &Running {
@@ -118,6 +122,7 @@ impl TestNode {
             leader: Some(hub.me.clone()),
         });
         let commits = Arc::clone(&hub);
+        let mut committing = self.running().committing.subscribe();
         let stop = self.running().stop.clone();
         tokio::spawn(async move {
             let mut durable = commits.durable.subscribe();
@@ -131,12 +136,15 @@ impl TestNode {
                     return;
                 }
                 let lsn = *durable.borrow_and_update();
-                commits.commit.send_if_modified(|commit| {
-                    let moved = lsn > *commit;
-                    *commit = lsn.max(*commit);
-                    moved
-                });
+                if *committing.borrow_and_update() {
+                    commits.commit.send_if_modified(|commit| {
+                        let moved = lsn > *commit;
+                        *commit = lsn.max(*commit);
+                        moved
+                    });
+                }
                 tokio::select! {
+                    _ = committing.changed() => {}
                     _ = durable.changed() => {}
                     _ = leadership.changed() => {}
                     () = stop.cancelled() => return,
@@ -163,6 +171,33 @@ impl TestNode {
             role: Role::Follower,
             leader: None,
         });
+    }
+
+    /// Whether what is durable is committed.
+    fn commit(&self, yes: bool) {
+        self.running().committing.send_replace(yes);
+    }
+
+    /// Takes over what `leader` has logged and committed, as a follower does.
+    fn receive(&self, leader: &Self) {
+        let from = self.hub().end.borrow().lsn;
+        let reader = writer::lock(&leader.running().log).reader();
+        let mut log = writer::lock(&self.running().log);
+        let mut at = from;
+        loop {
+            let bytes = reader.read(at, 1 << 20).expect("the leader's log is whole");
+            if bytes.is_empty() {
+                break;
+            }
+            let term = leader.hub().leadership.borrow().term;
+            at = log.append_copy(term, at, &bytes).expect("it continues").lsn;
+        }
+        let durable = log.syncer().sync().expect("synced");
+        let hub = self.hub();
+        hub.end.send_replace(log.end());
+        hub.durable.send_replace(durable);
+        hub.verified.send_replace(durable);
+        hub.commit.send_replace(*leader.hub().commit.borrow());
     }
 
     fn client(&self) -> Client {
