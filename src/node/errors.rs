@@ -8,7 +8,7 @@ use crate::sql::catalog::{Catalog, ConstraintKind, Relation};
 use crate::storage::sqlite::{SqliteError, SqliteErrorKind};
 
 /// What the client is told of `error`, raised by running `plan`.
-pub fn translate(error: &SqliteError, plan: &Plan, params: &[Value]) -> SqlError {
+pub(super) fn translate(error: &SqliteError, plan: &Plan, params: &[Value]) -> SqlError {
     if let Some(raised) = &error.raised {
         return (**raised).clone();
     }
@@ -47,7 +47,7 @@ pub fn translate(error: &SqliteError, plan: &Plan, params: &[Value]) -> SqlError
 }
 
 /// As [`translate`], where no plan exists yet.
-pub fn translate_bare(error: &SqliteError) -> SqlError {
+pub(super) fn translate_bare(error: &SqliteError) -> SqlError {
     match (&error.raised, error.kind) {
         (Some(raised), _) => (**raised).clone(),
         (None, SqliteErrorKind::Interrupted) => {

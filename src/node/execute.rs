@@ -22,23 +22,23 @@ use crate::sql::{Kind, Ship};
 use crate::storage::sqlite::{Environment, SettingMade, Sqlite, SqliteError, SqliteErrorKind};
 
 /// As a logged statement's text: stop enforcing foreign keys.
-pub const FOREIGN_KEYS_OFF: &str = "PRAGMA foreign_keys=OFF";
+pub(super) const FOREIGN_KEYS_OFF: &str = "PRAGMA foreign_keys=OFF";
 /// As a logged statement's text: enforce them again.
-pub const FOREIGN_KEYS_ON: &str = "PRAGMA foreign_keys=ON";
+pub(super) const FOREIGN_KEYS_ON: &str = "PRAGMA foreign_keys=ON";
 
 /// The SQLSTATE-like code by which `nextval` asks for a new range.
-pub const NEEDS_RANGE: &str = "TL001";
+pub(super) const NEEDS_RANGE: &str = "TL001";
 
 /// What SQLite keeps per connection and SQL shows per session.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub struct Registers {
+pub(super) struct Registers {
     pub last_insert_rowid: i64,
     pub changes: i64,
 }
 
 /// When to stop a statement early.
 #[derive(Clone, Debug, Default)]
-pub struct Limits {
+pub(super) struct Limits {
     pub cancel: Arc<AtomicBool>,
     /// End of `statement_timeout`.
     pub deadline: Option<Instant>,
@@ -46,12 +46,12 @@ pub struct Limits {
 
 impl Limits {
     /// Arms the connection.
-    pub fn set(&self, sqlite: &mut Sqlite) {
+    pub(super) fn set(&self, sqlite: &mut Sqlite) {
         sqlite.set_cancel(Some(Arc::clone(&self.cancel)), self.deadline);
     }
 
     /// What to tell the client of a statement that was interrupted.
-    pub fn interrupted(&self) -> SqlError {
+    pub(super) fn interrupted(&self) -> SqlError {
         let timed_out = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
         let cause = if timed_out { "statement timeout" } else { "user request" };
         let message = format!("canceling statement due to {cause}");
@@ -59,7 +59,7 @@ impl Limits {
     }
 
     /// The error of a statement that must not start any more.
-    pub fn check(&self) -> Result<(), SqlError> {
+    pub(super) fn check(&self) -> Result<(), SqlError> {
         let cancelled = self.cancel.load(std::sync::atomic::Ordering::Relaxed);
         let late = self.deadline.is_some_and(|deadline| Instant::now() >= deadline);
         if cancelled || late { Err(self.interrupted()) } else { Ok(()) }
@@ -67,7 +67,7 @@ impl Limits {
 }
 
 /// One execution of a plan.
-pub struct Work<'a> {
+pub(super) struct Work<'a> {
     pub plan: &'a Plan,
     pub params: &'a [Value],
     pub format: &'a RowFormat,
@@ -79,7 +79,7 @@ pub struct Work<'a> {
 
 /// What an execution did.
 #[derive(Debug, Default)]
-pub struct Ran {
+pub(super) struct Ran {
     /// To be logged; empty where nothing changed.
     pub statements: Vec<log::Statement>,
     /// Rows changed, by the last of its statements.
@@ -94,12 +94,12 @@ pub struct Ran {
 
 /// What a session's `currval` and `lastval` answer after a statement: the last value
 /// of each sequence, and which was drawn from last.
-pub type Drawn = (BTreeMap<String, i64>, Option<String>);
+pub(super) type Drawn = (BTreeMap<String, i64>, Option<String>);
 
 /// Why an execution failed. Its own changes are undone by SQLite or must be by the
 /// caller, to the last savepoint.
 #[derive(Debug)]
-pub enum Failure {
+pub(super) enum Failure {
     /// The statement's own fault.
     Statement(SqlError),
     /// A sequence's range is used up: reserve more, then run it again.
@@ -109,13 +109,13 @@ pub enum Failure {
 }
 
 /// The wall clock, microseconds since 1970-01-01 UTC.
-pub fn wall_clock_us() -> i64 {
+pub(super) fn wall_clock_us() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
 /// Runs a plan's statements in order.
-pub fn run(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> {
+pub(super) fn run(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> {
     let rebuild = matches!(work.plan.translated.kind, Kind::Ddl { rebuild: true });
     if !rebuild {
         return run_statements(sqlite, work);
@@ -180,7 +180,7 @@ fn run_statements(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> 
 
 /// Runs the one statement of a plan for each of `rows` rows of its parameters, in one
 /// context. `Err` has the row at fault.
-pub fn run_rows(
+pub(super) fn run_rows(
     sqlite: &mut Sqlite,
     work: &Work<'_>,
     rows: usize,
@@ -257,7 +257,7 @@ fn step_all(
 }
 
 /// A context with the time of now and a seed of its own.
-pub fn fresh_context(now_us: i64, registers: Registers) -> Context {
+pub(super) fn fresh_context(now_us: i64, registers: Registers) -> Context {
     Context {
         now_us,
         clock_us: wall_clock_us(),
@@ -285,7 +285,7 @@ fn told(error: &SqliteError, work: &Work<'_>) -> SqlError {
 }
 
 /// The sequence whose range is used up, if the error says so.
-pub fn needed_range(error: &SqliteError) -> Option<String> {
+pub(super) fn needed_range(error: &SqliteError) -> Option<String> {
     let raised = error.raised.as_deref()?;
     (raised.state.0 == NEEDS_RANGE).then(|| raised.message.clone())
 }
@@ -306,7 +306,7 @@ fn check_foreign_keys(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<(), Failur
 }
 
 /// Fails with 23503 where deferred foreign keys are violated at the end of a transaction.
-pub fn check_deferred(sqlite: &Sqlite) -> Result<(), SqlError> {
+pub(super) fn check_deferred(sqlite: &Sqlite) -> Result<(), SqlError> {
     match sqlite.deferred_foreign_key_violations() {
         Ok(0) => Ok(()),
         Ok(_) => Err(SqlError::new(
@@ -318,7 +318,7 @@ pub fn check_deferred(sqlite: &Sqlite) -> Result<(), SqlError> {
 }
 
 /// Sets a connection's surroundings for a session's statement.
-pub fn set_environment(sqlite: &mut Sqlite, plan: &Plan, environment: &Arc<Environment>) {
+pub(super) fn set_environment(sqlite: &mut Sqlite, plan: &Plan, environment: &Arc<Environment>) {
     if plan.needs_environment {
         sqlite.set_environment(Arc::clone(environment));
     }
@@ -326,7 +326,7 @@ pub fn set_environment(sqlite: &mut Sqlite, plan: &Plan, environment: &Arc<Envir
 
 /// Whether every statement of a plan visits few rows, so that it may run on an async
 /// worker.
-pub fn is_quick(sqlite: &mut Sqlite, plan: &Plan) -> bool {
+pub(super) fn is_quick(sqlite: &mut Sqlite, plan: &Plan) -> bool {
     let mut statements = plan.translated.statements.iter();
     statements.all(|step| sqlite.prepare(&step.text).is_ok_and(|statement| statement.is_point()))
 }

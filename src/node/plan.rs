@@ -13,7 +13,7 @@ use crate::sql::{self, Kind, Tag, TranslateContext, Translated};
 
 /// One client statement, ready to run.
 #[derive(Debug)]
-pub struct Plan {
+pub(super) struct Plan {
     /// As the client wrote it.
     pub text: Arc<str>,
     pub given: Given,
@@ -26,7 +26,7 @@ pub struct Plan {
 
 /// What a translation depends on besides text and catalog.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Given {
+pub(super) struct Given {
     /// Parameter types that the client named.
     pub types: Vec<Oid>,
     pub reading: Arc<Reading>,
@@ -34,7 +34,7 @@ pub struct Given {
 
 /// How a session's settings say that its texts are to be read.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Reading {
+pub(super) struct Reading {
     pub search_path: Vec<String>,
     /// Empty is UTC.
     pub time_zone: String,
@@ -43,7 +43,7 @@ pub struct Reading {
 
 impl Plan {
     /// Translates a statement.
-    pub fn make(text: &str, given: Given, catalog: Arc<Catalog>) -> Result<Self, SqlError> {
+    pub(super) fn make(text: &str, given: Given, catalog: Arc<Catalog>) -> Result<Self, SqlError> {
         let context = TranslateContext {
             catalog: &catalog,
             param_types: &given.types,
@@ -58,7 +58,7 @@ impl Plan {
     }
 
     /// A plan without statements, for looking up what became of another.
-    pub fn nothing() -> Self {
+    pub(super) fn nothing() -> Self {
         let translated = Translated {
             kind: Kind::Write,
             tag: Tag::Fixed(""),
@@ -76,7 +76,7 @@ impl Plan {
     }
 
     /// Whether the statement changes the database, so that only the leader runs it.
-    pub fn is_write(&self) -> bool {
+    pub(super) fn is_write(&self) -> bool {
         match self.translated.kind {
             Kind::Write | Kind::Ddl { .. } | Kind::CopyIn { .. } | Kind::Lock => true,
             Kind::Read { for_update } => for_update,
@@ -87,7 +87,7 @@ impl Plan {
 }
 
 /// Plans by text, the least recently used dropped first.
-pub struct PlanCache {
+pub(super) struct PlanCache {
     plans: Mutex<LruCache<u64, Arc<Plan>>>,
 }
 
@@ -97,12 +97,12 @@ impl PlanCache {
     /// A longer text is hardly sent twice.
     const TEXT_MAX: usize = 16 * 1024;
 
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self { plans: Mutex::new(LruCache::new(Self::PLANS)) }
     }
 
     /// The plan of a text against this catalog, made if need be.
-    pub fn get(
+    pub(super) fn get(
         &self,
         text: &str,
         given: &Given,

@@ -16,7 +16,7 @@ use crate::storage::sqlite::{ConnectionKind, Sqlite, SqliteError};
 
 /// The read connections of one database. Cheap to clone.
 #[derive(Clone)]
-pub struct Readers {
+pub(super) struct Readers {
     pool: Arc<Pool>,
 }
 
@@ -61,13 +61,13 @@ impl Readers {
     const PATIENCE: Duration = Duration::from_secs(10);
 
     /// A pool of at most `max` connections on the file at `path`.
-    pub fn new(path: PathBuf, max: usize) -> Self {
+    pub(super) fn new(path: PathBuf, max: usize) -> Self {
         let idle = Idle { path, file: 0, connections: Vec::new() };
         Self { pool: Arc::new(Pool { idle: Mutex::new(idle), permits: Semaphore::new(max) }) }
     }
 
     /// A connection, without waiting for one in use.
-    pub async fn take(&self) -> Result<Reader, ReadersError> {
+    pub(super) async fn take(&self) -> Result<Reader, ReadersError> {
         let permit = match self.pool.permits.try_acquire() {
             Ok(permit) => permit,
             Err(_) => tokio::time::timeout(Self::PATIENCE, self.pool.permits.acquire())
@@ -94,7 +94,7 @@ impl Readers {
     }
 
     /// From now on hands out connections to the file at `path` alone.
-    pub fn replace(&self, path: PathBuf) {
+    pub(super) fn replace(&self, path: PathBuf) {
         let old = {
             let mut idle = self.pool.idle();
             idle.path = path;
@@ -112,7 +112,7 @@ impl Pool {
 }
 
 /// A read connection on loan.
-pub struct Reader {
+pub(super) struct Reader {
     /// `None` only while being dropped.
     sqlite: Option<Sqlite>,
     file: u64,

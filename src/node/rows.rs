@@ -15,7 +15,7 @@ use crate::storage::sqlite::Statement;
 
 /// How a result is encoded: a format a column, and the session's display settings.
 #[derive(Clone, Debug, Default)]
-pub struct RowFormat {
+pub(super) struct RowFormat {
     /// As in Bind: none means text, one is for all columns, else one a column.
     pub formats: Vec<Format>,
     pub display: Display,
@@ -23,7 +23,7 @@ pub struct RowFormat {
 
 impl RowFormat {
     /// The format of column `index`.
-    pub fn of(&self, index: usize) -> Format {
+    pub(super) fn of(&self, index: usize) -> Format {
         match self.formats[..] {
             [] => Format::Text,
             [all] => all,
@@ -32,7 +32,7 @@ impl RowFormat {
     }
 
     /// RowDescription's fields.
-    pub fn fields(&self, columns: &[Column]) -> Vec<Field> {
+    pub(super) fn fields(&self, columns: &[Column]) -> Vec<Field> {
         let field = |(index, column): (usize, &Column)| Field {
             name: column.name.clone(),
             table: column.table,
@@ -67,7 +67,7 @@ fn type_size(oid: Oid) -> i16 {
 }
 
 /// Appends the current row of `statement` as a DataRow.
-pub fn encode_row(
+pub(super) fn encode_row(
     statement: &Statement,
     columns: &[Column],
     format: &RowFormat,
@@ -95,7 +95,7 @@ pub fn encode_row(
 
 /// Rows of one statement run on the writer, complete before the next statement runs.
 #[derive(Debug, Default)]
-pub struct RowBuffer {
+pub(super) struct RowBuffer {
     memory: BytesMut,
     spill: Option<File>,
     /// Bytes in `spill`.
@@ -110,7 +110,7 @@ impl RowBuffer {
     const TOTAL_MAX: u64 = 4 << 30;
 
     /// Appends the current row.
-    pub fn push(
+    pub(super) fn push(
         &mut self,
         statement: &Statement,
         columns: &[Column],
@@ -143,12 +143,12 @@ impl RowBuffer {
     }
 
     /// The messages, if all of them fit in `max` bytes.
-    pub fn small(&self, max: usize) -> Option<&[u8]> {
+    pub(super) fn small(&self, max: usize) -> Option<&[u8]> {
         (self.spill.is_none() && self.memory.len() <= max).then_some(&self.memory[..])
     }
 
     /// The messages in pieces: `next` appends one to a buffer until it says false.
-    pub fn pieces(mut self) -> io::Result<Pieces> {
+    pub(super) fn pieces(mut self) -> io::Result<Pieces> {
         if let Some(file) = &mut self.spill {
             file.seek(SeekFrom::Start(0))?;
         }
@@ -156,14 +156,14 @@ impl RowBuffer {
     }
 
     /// Rows made elsewhere (a recorded reply).
-    pub fn from_messages(messages: &[u8], count: u64) -> Self {
+    pub(super) fn from_messages(messages: &[u8], count: u64) -> Self {
         Self { memory: BytesMut::from(messages), count, ..Self::default() }
     }
 }
 
 /// A [`RowBuffer`] being read.
 #[derive(Debug)]
-pub struct Pieces {
+pub(super) struct Pieces {
     left: u64,
     rows: RowBuffer,
 }
@@ -172,7 +172,7 @@ impl Pieces {
     const PIECE: usize = 32 * 1024;
 
     /// Appends the next piece; whether there was one.
-    pub fn next(&mut self, out: &mut BytesMut) -> io::Result<bool> {
+    pub(super) fn next(&mut self, out: &mut BytesMut) -> io::Result<bool> {
         if self.left > 0 {
             let size = Self::PIECE.min(usize::try_from(self.left).unwrap_or(usize::MAX));
             let start = out.len();

@@ -32,11 +32,11 @@ use crate::cluster::{Position, Role};
 use crate::gateway::{LocalNode, SessionParams};
 use crate::routing::link::NodeState;
 
-pub use session::EngineSession;
+pub(super) use session::EngineSession;
 
 /// How the engine behaves.
 #[derive(Clone, Debug)]
-pub struct EngineOptions {
+pub(super) struct EngineOptions {
     /// The name that clients connect to.
     pub database: String,
     /// How long a read waits until the node has applied what it must see.
@@ -45,7 +45,7 @@ pub struct EngineOptions {
 
 /// The node's sessions. Cheap to clone.
 #[derive(Clone)]
-pub struct Engine {
+pub(super) struct Engine {
     inner: Arc<Inner>,
 }
 
@@ -71,7 +71,7 @@ impl Engine {
     /// Notifications that a session may be behind before it misses some.
     const NOTIFICATIONS: usize = 1024;
 
-    pub fn new(
+    pub(super) fn new(
         hub: Arc<Hub>,
         readers: Readers,
         writer: WriterHandle,

@@ -31,7 +31,7 @@ use crate::pg::{Oid, SqlError, SqlState};
 use crate::storage::sqlite::{Environment, Sqlite};
 
 /// A session on this node.
-pub struct EngineSession {
+pub(crate) struct EngineSession {
     pub(super) inner: Arc<Inner>,
     pub(super) params: SessionParams,
     pub(super) settings: Settings,

@@ -144,7 +144,7 @@ fn find(name: &str) -> Option<&'static Known> {
 
 /// Settings as they stand, and as they will stand after the transaction.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub(super) struct Settings {
     /// What differs from the defaults now.
     current: Arc<SettingsMap>,
     /// What will after COMMIT: as `current`, without what SET LOCAL changed.
@@ -170,7 +170,7 @@ impl Default for Settings {
 
 impl Settings {
     /// A session's settings at its start. Values that don't hold are left out.
-    pub fn new(given: &SettingsMap) -> Self {
+    pub(super) fn new(given: &SettingsMap) -> Self {
         let mut settings = Self::default();
         for (name, value) in given {
             if let Err(error) = settings.set(name, Some(value), false) {
@@ -181,12 +181,17 @@ impl Settings {
     }
 
     /// What differs from the defaults.
-    pub fn map(&self) -> &Arc<SettingsMap> {
+    pub(super) fn map(&self) -> &Arc<SettingsMap> {
         &self.current
     }
 
     /// Changes one; `None` is its default.
-    pub fn set(&mut self, name: &str, value: Option<&str>, local: bool) -> Result<(), SqlError> {
+    pub(super) fn set(
+        &mut self,
+        name: &str,
+        value: Option<&str>,
+        local: bool,
+    ) -> Result<(), SqlError> {
         let name = name.to_ascii_lowercase();
         let value = match value {
             None => None,
@@ -214,14 +219,14 @@ impl Settings {
         Ok(())
     }
 
-    pub fn reset_all(&mut self) {
+    pub(super) fn reset_all(&mut self) {
         self.current = Arc::default();
         self.lasting = Arc::default();
         self.derive();
     }
 
     /// The value of a setting.
-    pub fn get(&self, name: &str) -> Result<&str, SqlError> {
+    pub(super) fn get(&self, name: &str) -> Result<&str, SqlError> {
         if let Some(value) = self.current.get(name) {
             return Ok(value);
         }
@@ -233,7 +238,7 @@ impl Settings {
     }
 
     /// Every setting with its value, in order of name.
-    pub fn all(&self) -> BTreeMap<String, String> {
+    pub(super) fn all(&self) -> BTreeMap<String, String> {
         let defaults = KNOWN.iter().map(|k| (k.name.to_owned(), k.default.to_owned()));
         let mut all: BTreeMap<_, _> = defaults.collect();
         all.extend(self.current.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -241,7 +246,7 @@ impl Settings {
     }
 
     /// COMMIT: what SET LOCAL changed goes.
-    pub fn commit(&mut self) {
+    pub(super) fn commit(&mut self) {
         if !Arc::ptr_eq(&self.current, &self.lasting) {
             self.current = Arc::clone(&self.lasting);
             self.derive();
@@ -249,7 +254,7 @@ impl Settings {
     }
 
     /// What was reported and is not as in `before` any more.
-    pub fn changed_reports(&self, before: &SettingsMap) -> Vec<(&'static str, String)> {
+    pub(super) fn changed_reports(&self, before: &SettingsMap) -> Vec<(&'static str, String)> {
         let value = |map: &SettingsMap, known: &Known| {
             map.get(known.name).map_or_else(|| known.default.to_owned(), Clone::clone)
         };
@@ -264,7 +269,7 @@ impl Settings {
     }
 
     /// Whether anything is set otherwise than in `before`.
-    pub fn differs(&self, before: &Arc<SettingsMap>) -> bool {
+    pub(super) fn differs(&self, before: &Arc<SettingsMap>) -> bool {
         !Arc::ptr_eq(&self.current, before) && *self.current != **before
     }
 
@@ -282,15 +287,15 @@ impl Settings {
         });
     }
 
-    pub fn statement_timeout(&self) -> Option<Duration> {
+    pub(super) fn statement_timeout(&self) -> Option<Duration> {
         self.duration("statement_timeout")
     }
 
-    pub fn lock_timeout(&self) -> Option<Duration> {
+    pub(super) fn lock_timeout(&self) -> Option<Duration> {
         self.duration("lock_timeout")
     }
 
-    pub fn idle_in_transaction_timeout(&self) -> Option<Duration> {
+    pub(super) fn idle_in_transaction_timeout(&self) -> Option<Duration> {
         self.duration("idle_in_transaction_session_timeout")
     }
 
@@ -300,7 +305,7 @@ impl Settings {
         (ms > 0).then(|| Duration::from_millis(ms.unsigned_abs()))
     }
 
-    pub fn durability(&self) -> Durability {
+    pub(super) fn durability(&self) -> Durability {
         match self.current.get("synchronous_commit").map(String::as_str) {
             Some("off" | "false" | "no" | "0") => Durability::Appended,
             Some("local") => Durability::Local,
@@ -309,15 +314,15 @@ impl Settings {
         }
     }
 
-    pub fn default_isolation(&self) -> Isolation {
+    pub(super) fn default_isolation(&self) -> Isolation {
         isolation(self.known("default_transaction_isolation"))
     }
 
-    pub fn default_read_only(&self) -> bool {
+    pub(super) fn default_read_only(&self) -> bool {
         self.known("default_transaction_read_only") == "on"
     }
 
-    pub fn strong_reads(&self) -> bool {
+    pub(super) fn strong_reads(&self) -> bool {
         self.current.get("towline.read_level").is_some_and(|level| level == "strong")
     }
 
@@ -330,13 +335,13 @@ impl Settings {
             .collect()
     }
 
-    pub fn search_path_text(&self) -> &str {
+    pub(super) fn search_path_text(&self) -> &str {
         self.known("search_path")
     }
 }
 
 /// An isolation level by its name.
-pub fn isolation(name: &str) -> Isolation {
+pub(super) fn isolation(name: &str) -> Isolation {
     match name {
         "serializable" => Isolation::Serializable,
         "repeatable read" => Isolation::RepeatableRead,
@@ -346,7 +351,7 @@ pub fn isolation(name: &str) -> Isolation {
 }
 
 /// Its name, as SHOW prints it.
-pub fn isolation_name(isolation: Isolation) -> &'static str {
+pub(super) fn isolation_name(isolation: Isolation) -> &'static str {
     match isolation {
         Isolation::Serializable => "serializable",
         Isolation::RepeatableRead => "repeatable read",
@@ -356,7 +361,7 @@ pub fn isolation_name(isolation: Isolation) -> &'static str {
 }
 
 /// The name by which SHOW heads its column.
-pub fn shown_name(name: &str) -> String {
+pub(super) fn shown_name(name: &str) -> String {
     find(name).and_then(|known| known.reported).map_or_else(|| name.to_owned(), str::to_owned)
 }
 

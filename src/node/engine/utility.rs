@@ -174,7 +174,7 @@ impl EngineSession {
 
     /// Sends up to `max` rows of an open portal, and how it stands then.
     async fn pump(&mut self, portal: &mut Portal, max: u64, out: &mut Out) -> Result<(), Stop> {
-        let Portal { plan, params, format, state, tag, .. } = portal;
+        let Portal { plan, params, format, state, tag: _, .. } = portal;
         let (count, ended) = match state {
             State::Open(source) => source.pump(plan, params, format, max, out).await?,
             State::Fresh | State::Done => (0, true),

@@ -60,15 +60,21 @@ async fn a_follower_that_runs_the_log_has_the_same_content() {
     let leader = TestNode::new();
     leader.lead(1).await;
     let mut client = leader.client();
-    client.query("create table t (id serial primary key, v text, at timestamptz default now())").await;
-    client.query("insert into t (v) select md5(gen_random_uuid()) from generate_series(1, 50)").await;
+    client
+        .query("create table t (id serial primary key, v text, at timestamptz default now())")
+        .await;
+    client
+        .query("insert into t (v) select md5(gen_random_uuid()) from generate_series(1, 50)")
+        .await;
     // Larger than a part: shipped while it runs, with a savepoint undone across parts.
     client.query("begin").await;
     let filler = "x".repeat(1000);
     client.query("savepoint s").await;
     for _ in 0..3 {
         client
-            .query(&format!("insert into t (v) select '{filler}' || g from generate_series(1, 10) g"))
+            .query(&format!(
+                "insert into t (v) select '{filler}' || g from generate_series(1, 10) g"
+            ))
             .await;
         let values = vec![format!("('{filler}')"); 700].join(", ");
         client.query(&format!("insert into t (v) values {values}")).await;
@@ -237,7 +243,10 @@ async fn statements_stop_when_told_and_when_their_time_is_up() {
     client.query("set statement_timeout = 50").await;
     for statement in [FOREVER, &format!("insert into t {FOREVER}")] {
         let said = client.query(statement).await;
-        assert!(said.contains("error 57014: canceling statement due to statement timeout"), "{said}");
+        assert!(
+            said.contains("error 57014: canceling statement due to statement timeout"),
+            "{said}"
+        );
     }
     client.query("set statement_timeout = 0").await;
     for statement in [FOREVER.to_owned(), format!("insert into t {FOREVER}")] {

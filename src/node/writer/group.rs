@@ -451,7 +451,7 @@ fn batch(sqlite: &mut Sqlite, text: &str) -> Result<(), Undone> {
 }
 
 /// CommandComplete's text.
-pub fn command_tag(tag: &Tag, changes: i64, rows: u64) -> String {
+pub(crate) fn command_tag(tag: &Tag, changes: i64, rows: u64) -> String {
     match tag {
         Tag::Select => format!("SELECT {rows}"),
         Tag::Insert => format!("INSERT 0 {changes}"),

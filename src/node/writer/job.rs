@@ -18,7 +18,7 @@ use crate::storage::sqlite::{Environment, SettingMade};
 
 /// How safe a write must be before its own reply leaves (`synchronous_commit`).
 #[derive(Clone, Copy, Debug, Default, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Durability {
+pub(crate) enum Durability {
     /// `off`: appended.
     Appended,
     /// `local`: fsynced here.
@@ -31,7 +31,7 @@ pub enum Durability {
 }
 
 /// A place in the writer's queue.
-pub enum Job {
+pub(crate) enum Job {
     /// One autocommit write, run as a member of a group.
     Unit(Box<Unit>),
     /// A transaction that its session runs itself.
@@ -39,7 +39,7 @@ pub enum Job {
 }
 
 /// One autocommit write.
-pub struct Unit {
+pub(crate) struct Unit {
     pub plan: Arc<Plan>,
     pub params: Vec<Value>,
     pub format: RowFormat,
@@ -61,7 +61,7 @@ pub struct Unit {
 }
 
 /// A wish for the writer's connection.
-pub struct Borrow {
+pub(crate) struct Borrow {
     /// Of the transaction's COMMIT: one that is recorded must not run again.
     pub token: Option<ClientToken>,
     pub limits: Limits,
@@ -73,7 +73,7 @@ pub struct Borrow {
 
 /// A unit's result.
 #[derive(Debug)]
-pub struct Done {
+pub(crate) struct Done {
     /// Rows changed.
     pub count: i64,
     pub rows: RowBuffer,
@@ -88,7 +88,7 @@ pub struct Done {
 
 /// Why a unit has no result.
 #[derive(Clone, Debug)]
-pub enum UnitError {
+pub(crate) enum UnitError {
     /// It failed, and its session may know.
     Sql(SqlError),
     /// It was not carried out here, or nobody can tell.

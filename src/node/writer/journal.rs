@@ -16,7 +16,7 @@ use crate::storage::log_store::{LogError, LogStore, LogSync};
 
 /// The leadership ended, or can't go on.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Ended {
+pub(super) enum Ended {
     /// Before anything of this transaction could leave the node.
     Before,
     /// After that: it may come to be committed or not.
@@ -26,7 +26,7 @@ pub enum Ended {
 /// Appends frames, and waits for them. Cheap to clone; only whoever holds the
 /// writer's connection uses it.
 #[derive(Clone)]
-pub struct Journal {
+pub(super) struct Journal {
     hub: Arc<Hub>,
     log: Arc<Mutex<LogStore>>,
     sync: LogSync,
@@ -37,19 +37,19 @@ impl Journal {
     /// How often a lapsed lease is looked at again.
     const LEASE_POLL: Duration = Duration::from_millis(1);
 
-    pub fn new(hub: Arc<Hub>, log: Arc<Mutex<LogStore>>, handle: Handle) -> Self {
+    pub(super) fn new(hub: Arc<Hub>, log: Arc<Mutex<LogStore>>, handle: Handle) -> Self {
         let sync = lock(&log).syncer();
         Self { hub, log, sync, handle }
     }
 
     /// Whether this node holds `term` as its leader, open or opening.
-    pub fn leads(&self, term: Term) -> bool {
+    pub(super) fn leads(&self, term: Term) -> bool {
         let leadership = self.hub.leadership.borrow();
         leadership.term == term && leadership.role != Role::Follower
     }
 
     /// Appends entries as frames of `term` and lets the senders see them.
-    pub fn append(&self, term: Term, entries: &[Entry]) -> Result<Vec<FrameSpan>, Ended> {
+    pub(super) fn append(&self, term: Term, entries: &[Entry]) -> Result<Vec<FrameSpan>, Ended> {
         if !self.leads(term) {
             return Err(Ended::Before);
         }
@@ -70,7 +70,7 @@ impl Journal {
     }
 
     /// Makes durable what was appended. A failure is final for the term.
-    pub fn sync(&self, term: Term) -> Result<(), Ended> {
+    pub(super) fn sync(&self, term: Term) -> Result<(), Ended> {
         match self.sync.sync() {
             Ok(durable) => {
                 // A deposed leader's log may have been cut meanwhile by whoever
@@ -94,7 +94,7 @@ impl Journal {
     }
 
     /// Waits until `lsn` is committed in `term`.
-    pub fn wait_commit(&self, term: Term, lsn: Lsn) -> Result<(), Ended> {
+    pub(super) fn wait_commit(&self, term: Term, lsn: Lsn) -> Result<(), Ended> {
         // The leadership is looked at after the commit LSN: one that moved after
         // the leadership ended says nothing of this node's own frames.
         if *self.hub.commit.borrow() < lsn {
@@ -111,7 +111,7 @@ impl Journal {
     }
 
     /// Waits until the lease holds: the last check before a reply.
-    pub fn wait_lease(&self, term: Term) -> Result<(), Ended> {
+    pub(super) fn wait_lease(&self, term: Term) -> Result<(), Ended> {
         while self.leads(term) {
             if self.hub.lease_holds(boottime_ns()) {
                 return Ok(());
@@ -122,13 +122,13 @@ impl Journal {
     }
 
     /// Reports that the term can't go on, so that `control` ends it.
-    pub fn fail(&self, term: Term, cause: &dyn std::fmt::Display) {
+    pub(super) fn fail(&self, term: Term, cause: &dyn std::fmt::Display) {
         tracing::error!(%term, %cause, "the leadership can't go on");
         self.hub.failed.send_replace(Some((term, cause.to_string())));
     }
 }
 
 /// Locks the log; a panic elsewhere while it was held doesn't make its bytes wrong.
-pub fn lock(log: &Mutex<LogStore>) -> MutexGuard<'_, LogStore> {
+pub(crate) fn lock(log: &Mutex<LogStore>) -> MutexGuard<'_, LogStore> {
     log.lock().unwrap_or_else(PoisonError::into_inner)
 }

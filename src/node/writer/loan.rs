@@ -33,7 +33,7 @@ use crate::storage::sqlite::{Sqlite, SqliteError, UndoMark};
 const PART_BYTES: usize = 1 << 20;
 
 /// The writer's connection, inside one transaction. Dropping it rolls back.
-pub struct Loan {
+pub(crate) struct Loan {
     shared: Arc<Shared>,
     term: Term,
     journal: Journal,
@@ -63,7 +63,7 @@ struct Slot {
 
 /// What a transaction leaves behind however it ends.
 #[derive(Default)]
-pub struct Left {
+pub(super) struct Left {
     /// Id of the parts that were shipped; 0 where there are none.
     pub parts: u64,
     /// Ranges that stay reserved.
@@ -71,14 +71,14 @@ pub struct Left {
 }
 
 /// How a loan ends.
-pub enum End {
+pub(super) enum End {
     Commit(Box<Commit>),
     /// Told when the connection is free again.
     Rollback(Option<oneshot::Sender<()>>),
 }
 
 /// A transaction to be committed.
-pub struct Commit {
+pub(super) struct Commit {
     pub transcript: Transcript,
     pub token: Option<ClientToken>,
     pub outcome: Option<Outcome>,
@@ -88,7 +88,7 @@ pub struct Commit {
 
 /// Why a loan was ended by the writer thread.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Revoked {
+pub(crate) enum Revoked {
     /// Idle for longer than `idle_in_transaction_session_timeout`, or while others waited.
     Idle,
     /// The node does not lead any more, or stops.
@@ -99,7 +99,7 @@ pub enum Revoked {
 
 impl Revoked {
     /// What the session tells its client.
-    pub fn error(self) -> SqlError {
+    pub(crate) fn error(self) -> SqlError {
         match self {
             Self::Idle => SqlError::fatal(
                 SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
@@ -121,7 +121,7 @@ impl Revoked {
 
 /// A transaction's statements so far.
 #[derive(Default)]
-pub struct Transcript {
+pub(super) struct Transcript {
     /// Not yet shipped.
     statements: Vec<log::Statement>,
     /// Their size, about, bytes.
@@ -148,7 +148,7 @@ struct Savepoint {
 
 impl Transcript {
     /// What the final frame says, its statements in order.
-    pub fn into_statements(self) -> Vec<log::Statement> {
+    pub(super) fn into_statements(self) -> Vec<log::Statement> {
         let mut statements = self.statements;
         if self.parts == 0 {
             // Nothing was shipped, so no statement in it is undone: no savepoint matters.
@@ -165,7 +165,7 @@ impl Transcript {
     }
 
     /// Whether it changed anything.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.parts == 0 && self.statements.iter().all(|s| is_savepoint(&s.text))
     }
 
@@ -194,7 +194,7 @@ fn size(statement: &log::Statement) -> usize {
 const SAVEPOINT_NAME: &str = "towline_s";
 
 /// Whether a logged statement makes, releases or undoes to a savepoint.
-pub fn is_savepoint(text: &str) -> bool {
+pub(super) fn is_savepoint(text: &str) -> bool {
     ["SAVEPOINT ", "RELEASE ", "ROLLBACK TO "]
         .iter()
         .any(|verb| text.strip_prefix(verb).is_some_and(|name| name.starts_with(SAVEPOINT_NAME)))
@@ -223,21 +223,21 @@ impl Loan {
         Lender { shared: Arc::clone(&self.shared) }
     }
 
-    pub fn began_at(&self) -> Lsn {
+    pub(crate) fn began_at(&self) -> Lsn {
         self.began_at
     }
 
-    pub fn now_us(&self) -> i64 {
+    pub(crate) fn now_us(&self) -> i64 {
         self.now_us
     }
 
     /// Sets the time that `now()` answers, where the transaction began before the loan.
-    pub fn set_now_us(&mut self, now_us: i64) {
+    pub(crate) fn set_now_us(&mut self, now_us: i64) {
         self.now_us = now_us;
     }
 
     /// Takes the connection for one statement.
-    pub fn take(&self) -> Result<Taken, Revoked> {
+    pub(crate) fn take(&self) -> Result<Taken, Revoked> {
         let mut slot = self.shared.slot();
         if let Some(revoked) = slot.revoked {
             return Err(revoked);
@@ -247,7 +247,7 @@ impl Loan {
     }
 
     /// Runs a plan, reserving sequence ranges as it needs them, and notes it down.
-    pub fn run(&mut self, work: &Work<'_>) -> Result<Ran, UnitError> {
+    pub(crate) fn run(&mut self, work: &Work<'_>) -> Result<Ran, UnitError> {
         let mut taken = self.take().map_err(|revoked| UnitError::Sql(revoked.error()))?;
         work.limits.set(&mut taken);
         let guarded = work.plan.translated.statements.len() > 1;
@@ -302,7 +302,11 @@ impl Loan {
     /// Runs a one-statement plan once for each row of `params` (as many as the text has
     /// parameters make a row), all in one context, and notes it down as one statement.
     /// `Err` names the row at fault, from 0.
-    pub fn run_rows(&mut self, work: &Work<'_>, rows: usize) -> Result<(), (usize, UnitError)> {
+    pub(crate) fn run_rows(
+        &mut self,
+        work: &Work<'_>,
+        rows: usize,
+    ) -> Result<(), (usize, UnitError)> {
         let mut taken = self.take().map_err(|revoked| (0, revoked.error().into()))?;
         work.limits.set(&mut taken);
         let ran = self.run_rows_taken(&mut taken, work, rows);
@@ -382,7 +386,7 @@ impl Loan {
         }
     }
 
-    pub fn savepoint(&mut self, name: &str) -> Result<(), UnitError> {
+    pub(crate) fn savepoint(&mut self, name: &str) -> Result<(), UnitError> {
         let mut sqlite = self.take().map_err(|revoked| UnitError::Sql(revoked.error()))?;
         let inner = format!("{SAVEPOINT_NAME}{}", self.transcript.made);
         sqlite.execute_batch(&format!("SAVEPOINT {inner}")).map_err(internal)?;
@@ -396,7 +400,7 @@ impl Loan {
         Ok(())
     }
 
-    pub fn release(&mut self, name: &str) -> Result<(), UnitError> {
+    pub(crate) fn release(&mut self, name: &str) -> Result<(), UnitError> {
         let at = self.find(name)?;
         let mut sqlite = self.take().map_err(|revoked| UnitError::Sql(revoked.error()))?;
         let text = format!("RELEASE {}", self.transcript.savepoints[at].inner);
@@ -407,7 +411,7 @@ impl Loan {
         Ok(())
     }
 
-    pub fn rollback_to(&mut self, name: &str) -> Result<(), UnitError> {
+    pub(crate) fn rollback_to(&mut self, name: &str) -> Result<(), UnitError> {
         let at = self.find(name)?;
         let mut sqlite = self.take().map_err(|revoked| UnitError::Sql(revoked.error()))?;
         let transcript = &mut self.transcript;
@@ -439,7 +443,7 @@ impl Loan {
     }
 
     /// Commits. The reply comes when the transaction is safe.
-    pub async fn commit(
+    pub(crate) async fn commit(
         mut self,
         token: Option<ClientToken>,
         outcome: Option<Outcome>,
@@ -456,7 +460,7 @@ impl Loan {
     }
 
     /// Rolls back, and waits until it is done.
-    pub async fn rollback(self) {
+    pub(crate) async fn rollback(self) {
         let (reply, answer) = oneshot::channel();
         if self.ask(End::Rollback(Some(reply))).is_ok() {
             let _ = answer.await;
@@ -491,7 +495,7 @@ fn internal(error: SqliteError) -> UnitError {
 }
 
 /// The connection, out of the slot for one statement.
-pub struct Taken {
+pub(crate) struct Taken {
     sqlite: Option<Sqlite>,
     shared: Arc<Shared>,
 }

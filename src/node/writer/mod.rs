@@ -43,11 +43,11 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-pub use group::command_tag;
-pub use job::{Borrow, Done, Durability, Job, Unit, UnitError};
-pub use journal::lock;
-pub use loan::Loan;
-pub use queue::WriterHandle;
+pub(super) use group::command_tag;
+pub(super) use job::{Borrow, Done, Durability, Job, Unit, UnitError};
+pub(super) use journal::lock;
+pub(super) use loan::Loan;
+pub(super) use queue::WriterHandle;
 
 use self::apply::Applier;
 use self::journal::{Ended, Journal};
@@ -62,7 +62,7 @@ use crate::storage::sqlite::{ConnectionKind, Sqlite, SqliteError};
 
 /// How the writer behaves.
 #[derive(Clone, Debug)]
-pub struct WriterOptions {
+pub(super) struct WriterOptions {
     /// The database file.
     pub path: PathBuf,
     /// Known to be committed before the start (a lower bound).
@@ -75,20 +75,20 @@ pub struct WriterOptions {
 
 /// What the writer tells the engine besides the hub.
 #[derive(Debug, Default)]
-pub struct Shared {
+pub(super) struct Shared {
     /// Set while this node's content is known to differ from the leader's.
     pub quarantined: AtomicBool,
 }
 
 /// Asks the writer to go on with another database file.
-pub struct Reopen {
+pub(super) struct Reopen {
     pub path: PathBuf,
     /// Told the LSN that the file stands at.
     pub reply: oneshot::Sender<Result<Lsn, SqliteError>>,
 }
 
 /// Starts the writer thread. It ends when `stop` is cancelled, between two jobs.
-pub fn spawn(
+pub(super) fn spawn(
     options: WriterOptions,
     hub: Arc<Hub>,
     log: Arc<Mutex<LogStore>>,

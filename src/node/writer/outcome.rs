@@ -13,11 +13,11 @@ use crate::storage::sqlite::{Sqlite, SqliteError};
 /// Slots in `towline_outcome`.
 const SLOTS: u64 = 65_536;
 /// Bytes of a reply that are kept; a larger one is answered "committed" without rows.
-pub const REPLY_MAX: usize = 4096;
+pub(crate) const REPLY_MAX: usize = 4096;
 
 /// What is recorded for a token.
 #[derive(Debug, Eq, PartialEq)]
-pub enum Recorded {
+pub(crate) enum Recorded {
     /// Nothing. Certain to have not been carried out, unless `displaced`: then the
     /// slot is another session's, and may have held this write's outcome before.
     Nothing { displaced: bool },
@@ -32,7 +32,7 @@ fn slot(session: u128) -> i64 {
 }
 
 /// Looks a token up.
-pub fn find(sqlite: &mut Sqlite, token: ClientToken) -> Result<Recorded, SqliteError> {
+pub(crate) fn find(sqlite: &mut Sqlite, token: ClientToken) -> Result<Recorded, SqliteError> {
     let mut query = sqlite
         .prepare("SELECT sequence, tag, reply, session FROM towline_outcome WHERE slot = ?1")?;
     query.bind(1, ValueRef::Integer(slot(token.session)))?;
@@ -64,7 +64,7 @@ pub fn find(sqlite: &mut Sqlite, token: ClientToken) -> Result<Recorded, SqliteE
 
 /// Records an outcome in the open transaction; outside of the effect hash, for it
 /// follows from the frame itself.
-pub fn record(
+pub(crate) fn record(
     sqlite: &mut Sqlite,
     token: ClientToken,
     outcome: &Outcome,

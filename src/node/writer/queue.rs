@@ -14,7 +14,7 @@ use crate::storage::sqlite::SqliteError;
 /// The queue is bounded and first come, first served; who finds it full waits in
 /// order, too.
 #[derive(Clone)]
-pub struct WriterHandle {
+pub(crate) struct WriterHandle {
     jobs: mpsc::Sender<Job>,
     reopen: mpsc::Sender<Reopen>,
     shared: Arc<Shared>,
@@ -30,7 +30,7 @@ impl WriterHandle {
     }
 
     /// Runs a unit; `answer` belongs to its `reply`.
-    pub async fn run(
+    pub(crate) async fn run(
         &self,
         unit: Unit,
         answer: oneshot::Receiver<Result<Done, UnitError>>,
@@ -44,7 +44,7 @@ impl WriterHandle {
     }
 
     /// Takes the writer's connection once everything queued before is done.
-    pub async fn borrow(
+    pub(crate) async fn borrow(
         &self,
         borrow: Borrow,
         answer: oneshot::Receiver<Result<Loan, UnitError>>,
@@ -57,14 +57,14 @@ impl WriterHandle {
 
     /// Goes on with the database file at `path`; returns the LSN that it stands at.
     /// `None` where the writer is stopping.
-    pub async fn reopen(&self, path: PathBuf) -> Option<Result<Lsn, SqliteError>> {
+    pub(crate) async fn reopen(&self, path: PathBuf) -> Option<Result<Lsn, SqliteError>> {
         let (reply, answer) = oneshot::channel();
         self.reopen.send(Reopen { path, reply }).await.ok()?;
         answer.await.ok()
     }
 
     /// Whether this node's content is known to differ from the leader's.
-    pub fn quarantined(&self) -> bool {
+    pub(crate) fn quarantined(&self) -> bool {
         self.shared.quarantined.load(Ordering::Acquire)
     }
 }

@@ -16,13 +16,13 @@ const MOST: i64 = 1 << 20;
 
 /// A range moved: sequence `name` may hand out values up to `last`.
 #[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Reservation {
+pub(super) struct Reservation {
     pub name: String,
     pub last: i64,
 }
 
 impl Reservation {
-    pub fn entry(&self, database: u32) -> Entry {
+    pub(super) fn entry(&self, database: u32) -> Entry {
         Entry::SequenceReservation { database, name: self.name.clone(), last: self.last }
     }
 }
@@ -39,7 +39,7 @@ struct Held {
 
 /// Extends the range of `name`, in the open transaction and in the connection's
 /// ranges. `next` is the value that the failed statement began with, if it drew.
-pub fn reserve(
+pub(super) fn reserve(
     sqlite: &mut Sqlite,
     name: &str,
     before: Option<(i64, i64)>,
@@ -98,7 +98,7 @@ fn plan(held: &Held, before: Option<(i64, i64)>) -> Option<(i64, i64)> {
 
 /// Records a reservation in the open transaction; outside of the effect hash, for it
 /// has a frame of its own.
-pub fn apply(sqlite: &mut Sqlite, reservation: &Reservation) -> Result<(), SqliteError> {
+pub(super) fn apply(sqlite: &mut Sqlite, reservation: &Reservation) -> Result<(), SqliteError> {
     let mark = sqlite.effect_mark();
     let mut update = sqlite.prepare("UPDATE towline_sequence SET reserved = ?1 WHERE name = ?2")?;
     update.bind_all(&[Value::Integer(reservation.last), Value::Text(reservation.name.clone())])?;
