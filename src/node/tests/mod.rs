@@ -17,7 +17,7 @@ use self::client::Client;
 use super::engine::{Engine, EngineOptions};
 use super::hub::{Hub, Leadership};
 use super::readers::Readers;
-use super::writer::{self, WriterHandle, WriterOptions};
+use super::writer::{self, WriterOptions};
 use crate::cluster::{NodeId, Policy, Role};
 use crate::gateway::{LocalNode, SessionParams};
 use crate::log::{Lsn, Term};
@@ -37,7 +37,6 @@ struct Running {
     hub: Arc<Hub>,
     log: Arc<Mutex<LogStore>>,
     engine: Engine,
-    writer: WriterHandle,
     thread: std::thread::JoinHandle<()>,
     /// While false, nothing is committed: the followers are away.
     committing: Arc<watch::Sender<bool>>,
@@ -91,8 +90,8 @@ impl TestNode {
             see_patience: Duration::from_millis(200),
         };
         let committing = Arc::new(watch::Sender::new(true));
-        let engine = Engine::new(Arc::clone(&hub), readers, writer.clone(), options);
-        self.running = Some(Running { hub, log, engine, writer, thread, committing, stop });
+        let engine = Engine::new(Arc::clone(&hub), readers, writer, options);
+        self.running = Some(Running { hub, log, engine, thread, committing, stop });
     }
 
     fn running(&self) -> &Running {

@@ -39,7 +39,7 @@ const BYTES_MAX: usize = 4 << 20;
 
 /// A unit that has run.
 struct Member {
-    unit: Box<Unit>,
+    unit: Unit,
     result: Result<Done, UnitError>,
     /// Where its entries end in the group's list; equal to its predecessor's where it
     /// changed nothing.
@@ -57,7 +57,7 @@ struct Group {
 impl Writer {
     /// Runs `first` and whatever units are queued behind it. `Err` where the
     /// leadership is lost; everybody has been told then.
-    pub(super) fn run_group(&mut self, term: Term, first: Box<Unit>) -> Result<(), Ended> {
+    pub(super) fn run_group(&mut self, term: Term, first: Unit) -> Result<(), Ended> {
         let mut units = self.gather(first);
         let group = loop {
             match self.run_units(term, units) {
@@ -71,7 +71,7 @@ impl Writer {
         self.finish_group(term, group)
     }
 
-    fn gather(&mut self, first: Box<Unit>) -> Vec<Box<Unit>> {
+    fn gather(&mut self, first: Unit) -> Vec<Unit> {
         let size = |unit: &Unit| 256 + unit.plan.text.len();
         let mut bytes = size(&first);
         let mut units = vec![first];
@@ -79,7 +79,7 @@ impl Writer {
             match self.queue.try_recv() {
                 Ok(Job::Unit(unit)) => {
                     bytes += size(&unit);
-                    units.push(unit);
+                    units.push(*unit);
                 }
                 Ok(borrow) => self.next = Some(borrow),
                 Err(_) => break,
@@ -90,7 +90,7 @@ impl Writer {
 
     /// Runs units in one transaction. `Err` has those that must run again after
     /// SQLite undid everything.
-    fn run_units(&mut self, term: Term, units: Vec<Box<Unit>>) -> Result<Group, Vec<Box<Unit>>> {
+    fn run_units(&mut self, term: Term, units: Vec<Unit>) -> Result<Group, Vec<Unit>> {
         let alone = units.len() == 1;
         let before = *self.hub.applied.borrow();
         let sqlite = self.sqlite();

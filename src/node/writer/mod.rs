@@ -265,7 +265,7 @@ impl Writer {
                 },
             };
             let lost = match job {
-                Job::Unit(unit) => self.run_group(term, unit),
+                Job::Unit(unit) => self.run_group(term, *unit),
                 Job::Borrow(borrow) => self.lend(term, *borrow),
             };
             if lost.is_err() {
