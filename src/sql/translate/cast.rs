@@ -321,6 +321,9 @@ fn reference(text: &str, oid: Oid) -> Typed {
     if let Ok(number) = text.parse::<u32>() {
         return Typed::plain(number.to_string(), oid);
     }
+    if oid == Oid::REGTYPE && let Some(known) = types::by_text(text) {
+        return Typed::plain(known.0.to_string(), oid);
+    }
     let function = types::internal_name(oid);
     Typed::plain(format!("towline_{function}({})", names::quote_literal(text)), oid)
 }

@@ -112,14 +112,17 @@ impl Translator<'_> {
             } => {
                 let ty = types::resolve(data_type)?;
                 let inner = self.expression(expr)?;
-                let name = inner.name.clone();
+                let name = inner.strong_name();
                 let cast = self.cast(inner, ty)?;
-                Ok(cast.named(name.unwrap_or_else(|| types::internal_name(ty.oid))))
+                Ok(match name {
+                    Some(name) => cast.named(name),
+                    None => cast.named_weakly(type_column_name(ty.oid)),
+                })
             }
             Expr::TypedString(typed) => {
                 let ty = types::resolve(&typed.data_type)?;
                 let literal = self.value(&typed.value.value)?;
-                Ok(self.cast(literal, ty)?.named(types::internal_name(ty.oid)))
+                Ok(self.cast(literal, ty)?.named_weakly(type_column_name(ty.oid)))
             }
             Expr::Interval(interval) => self.interval(interval),
             Expr::AtTimeZone { timestamp, time_zone } => self.at_time_zone(timestamp, time_zone),
@@ -267,7 +270,7 @@ impl Translator<'_> {
                 Err(SqlError::unsupported("type bit"))
             }
             Value::Boolean(value) => {
-                Ok(Typed::plain(if *value { "TRUE" } else { "FALSE" }, Oid::BOOL).named("bool"))
+                Ok(Typed::plain(if *value { "TRUE" } else { "FALSE" }, Oid::BOOL).named_weakly("bool"))
             }
             Value::Null => Ok(Typed { form: Form::Null, ..Typed::plain("NULL", Oid::UNKNOWN) }),
             Value::Placeholder(text) => {
@@ -330,7 +333,7 @@ impl Translator<'_> {
         let mut name = None;
         if let Some(expr) = else_result {
             let typed = self.expression(expr)?;
-            name.clone_from(&typed.name);
+            name = typed.strong_name();
             results.push(typed);
         }
         let (results, ty) = self.unify(results, "CASE")?;
@@ -344,7 +347,11 @@ impl Translator<'_> {
             sql.push_str(&format!(" ELSE {}", last.sql));
         }
         sql.push_str(" END");
-        Ok(Typed::of(sql, ty).named(name.unwrap_or_else(|| "case".to_owned())))
+        let case = Typed::of(sql, ty);
+        Ok(match name {
+            Some(name) => case.named(name),
+            None => case.named_weakly("case"),
+        })
     }
 
     /// Brings expressions that stand for the same thing to one type.
@@ -408,6 +415,7 @@ impl Translator<'_> {
 
     fn access(&mut self, root: &Expr, chain: &[AccessExpr]) -> Result<Typed, SqlError> {
         let mut typed = self.settled(root)?;
+        let name = typed.name.clone();
         for access in chain {
             let element = types::element_of(typed.oid());
             typed = match access {
@@ -467,7 +475,7 @@ impl Translator<'_> {
                 _ => return Err(SqlError::unsupported("this kind of subscript")),
             };
         }
-        Ok(typed)
+        Ok(Typed { name, ..typed })
     }
 
     fn interval(&mut self, interval: &sqlparser::ast::Interval) -> Result<Typed, SqlError> {
@@ -483,7 +491,7 @@ impl Translator<'_> {
             let unit = interval.last_field.as_ref().unwrap_or(field);
             text = format!("{text} {unit}");
         }
-        Ok(self.cast(text_literal(&text), Type::plain(Oid::INTERVAL))?.named("interval"))
+        Ok(self.cast(text_literal(&text), Type::plain(Oid::INTERVAL))?.named_weakly("interval"))
     }
 
     fn at_time_zone(&mut self, timestamp: &Expr, zone: &Expr) -> Result<Typed, SqlError> {
@@ -528,6 +536,14 @@ impl Translator<'_> {
     pub(super) fn call_with(&mut self, name: &str, arguments: &[&Expr]) -> Result<Typed, SqlError> {
         let arguments = self.expressions(arguments.iter().copied())?;
         self.call(name, arguments)
+    }
+}
+
+/// What a cast to a type calls its column: an array goes by its element.
+fn type_column_name(oid: Oid) -> String {
+    match types::element_of(oid) {
+        Some(element) if !matches!(oid, Oid::INT2VECTOR | Oid::OIDVECTOR) => types::internal_name(element),
+        _ => types::internal_name(oid),
     }
 }
 

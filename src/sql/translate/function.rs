@@ -47,6 +47,8 @@ enum Takes {
     TextArray,
     Timestamp,
     Json,
+    /// bytea first, text after.
+    Bytes,
     /// Anything stays as it is.
     Any,
 }
@@ -138,7 +140,7 @@ const FUNCTIONS: &[Known] = &[
     known("degrees", "", of(Oid::FLOAT8), Takes::Float),
     known("dense_rank", "", of(Oid::INT8), Takes::Any),
     known("div", "", of(Oid::NUMERIC), Takes::Float),
-    known("encode", "", of(Oid::TEXT), Takes::Text),
+    known("encode", "", of(Oid::TEXT), Takes::Bytes),
     aggregate("every", "bool_and", of(Oid::BOOL), Takes::Any),
     known("exp", "towline_exp", Returns::FloatOrNumeric, Takes::Float),
     known("factorial", "", of(Oid::NUMERIC), Takes::Int),
@@ -306,10 +308,10 @@ const FUNCTIONS: &[Known] = &[
     known("set_config", "", of(Oid::TEXT), Takes::Text),
     known("setseed", "", of(Oid::VOID), Takes::Float),
     known("setval", "", of(Oid::INT8), Takes::Text),
-    known("sha224", "", of(Oid::BYTEA), Takes::Any),
-    known("sha256", "", of(Oid::BYTEA), Takes::Any),
-    known("sha384", "", of(Oid::BYTEA), Takes::Any),
-    known("sha512", "", of(Oid::BYTEA), Takes::Any),
+    known("sha224", "", of(Oid::BYTEA), Takes::Bytes),
+    known("sha256", "", of(Oid::BYTEA), Takes::Bytes),
+    known("sha384", "", of(Oid::BYTEA), Takes::Bytes),
+    known("sha512", "", of(Oid::BYTEA), Takes::Bytes),
     known("shobj_description", "", of(Oid::TEXT), Takes::Any),
     known("sign", "towline_sign", Returns::NumericOrFloat, Takes::Float),
     known("sin", "", of(Oid::FLOAT8), Takes::Float),
@@ -357,6 +359,24 @@ const FUNCTIONS: &[Known] = &[
 
 fn lookup(name: &str) -> Option<&'static Known> {
     FUNCTIONS.binary_search_by_key(&name, |known| known.name).ok().map(|at| &FUNCTIONS[at])
+}
+
+/// SQLite's own functions, which PostgreSQL doesn't have, in order of name.
+#[rustfmt::skip]
+const SQLITES: &[&str] = &[
+    "changes", "char", "date", "datetime", "glob", "group_concat", "hex", "ifnull", "iif", "instr",
+    "json", "json_array", "json_error_position", "json_extract", "json_group_array",
+    "json_group_object", "json_insert", "json_object", "json_patch", "json_quote", "json_remove",
+    "json_replace", "json_set", "json_type", "json_valid", "julianday", "last_insert_rowid", "like",
+    "likelihood", "likely", "log2", "octet_length", "printf", "quote", "randomblob", "soundex",
+    "sqlite_source_id", "sqlite_version", "strftime", "time", "timediff", "total", "total_changes",
+    "typeof", "unhex", "unicode", "unistr", "unixepoch", "unlikely", "zeroblob",
+];
+
+/// Whether SQLite, or the catalog's own part, answers a call that the table above
+/// does not list.
+fn is_sqlites(name: &str) -> bool {
+    SQLITES.binary_search(&name).is_ok() || name.starts_with("pg_") || name.starts_with("towline_")
 }
 
 /// Functions that give rows; they stand in FROM, or move there from the select list.
@@ -476,6 +496,18 @@ impl Translator<'_> {
     pub(super) fn call(&mut self, name: &str, arguments: Vec<Typed>) -> Result<Typed, SqlError> {
         self.note_function(name);
         let Some(known) = lookup(name) else {
+            if !is_sqlites(name) {
+                let types: Vec<String> =
+                    arguments.iter().map(|argument| types::display_name(argument.oid())).collect();
+                return Err(SqlError::new(
+                    SqlState::UNDEFINED_FUNCTION,
+                    format!("function {name}({}) does not exist", types.join(", ")),
+                )
+                .with_hint(
+                    "No function matches the given name and argument types. You might need to add \
+                     explicit type casts.",
+                ));
+            }
             let mut texts = Vec::with_capacity(arguments.len());
             for argument in arguments {
                 texts.push(self.settle(argument)?.sql);
@@ -526,6 +558,7 @@ impl Translator<'_> {
                     Oid::TIMESTAMPTZ
                 }),
                 Takes::Json => Some(Oid::JSONB),
+                Takes::Bytes => Some(if at == 0 { Oid::BYTEA } else { Oid::TEXT }),
             };
             let argument = match wanted {
                 Some(oid) if argument.is_unknown() => self.coerce(argument, Type::plain(oid))?,
@@ -1204,6 +1237,11 @@ mod tests {
         for pair in FUNCTIONS.windows(2) {
             assert!(pair[0].name < pair[1].name, "{} < {}", pair[0].name, pair[1].name);
         }
+    }
+
+    #[test]
+    fn sqlites_functions_are_in_order() {
+        assert!(SQLITES.is_sorted());
     }
 
     #[test]

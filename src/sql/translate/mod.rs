@@ -119,6 +119,8 @@ struct Typed {
     origin: (Oid, i16),
     /// The name that it gives an output column.
     name: Option<String>,
+    /// Whether a cast around it gives its own name instead.
+    weak_name: bool,
 }
 
 /// What is known of an expression besides its text and type.
@@ -155,6 +157,7 @@ impl Typed {
             atomic: true,
             origin: (Oid(0), 0),
             name: None,
+            weak_name: false,
         }
     }
 
@@ -164,7 +167,21 @@ impl Typed {
     }
 
     fn named(self, name: impl Into<String>) -> Self {
-        Self { name: Some(name.into()), ..self }
+        Self { name: Some(name.into()), weak_name: false, ..self }
+    }
+
+    /// As [`Typed::named`], until a cast names it otherwise.
+    fn named_weakly(self, name: impl Into<String>) -> Self {
+        Self { name: Some(name.into()), weak_name: true, ..self }
+    }
+
+    fn nameless(self) -> Self {
+        Self { name: None, ..self }
+    }
+
+    /// The name that survives a cast.
+    fn strong_name(&self) -> Option<String> {
+        self.name.clone().filter(|_| !self.weak_name)
     }
 
     /// Its text as an operand.

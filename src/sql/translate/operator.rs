@@ -155,9 +155,12 @@ pub(super) fn unary(
         UnaryOperator::BitwiseNot if is_integer(oid) => {
             Ok(Typed::compound(format!("~{}", typed.operand()), oid))
         }
-        UnaryOperator::PGAbs => translator.call("abs", vec![typed]),
-        UnaryOperator::PGSquareRoot => translator.call("sqrt", vec![typed]),
-        UnaryOperator::PGCubeRoot => translator.call("cbrt", vec![typed]),
+        UnaryOperator::PGAbs => Ok(translator.call("abs", vec![typed])?.nameless()),
+        UnaryOperator::PGSquareRoot | UnaryOperator::PGCubeRoot => {
+            let typed = translator.coerce(typed, Type::plain(Oid::FLOAT8))?;
+            let function = if op == UnaryOperator::PGSquareRoot { "sqrt" } else { "cbrt" };
+            Ok(translator.call(function, vec![typed])?.nameless())
+        }
         other => Err(undefined_operator(None, &other.to_string(), oid)),
     }
 }
@@ -265,7 +268,9 @@ impl Translator<'_> {
             BinaryOperator::PGNotILikeMatch => {
                 self.matches(left, right, None, true, Like::Insensitive)
             }
-            BinaryOperator::PGStartsWith => self.call("starts_with", vec![left, right]),
+            BinaryOperator::PGStartsWith => {
+                Ok(self.call("starts_with", vec![left, right])?.nameless())
+            }
             BinaryOperator::Arrow
             | BinaryOperator::LongArrow
             | BinaryOperator::HashArrow

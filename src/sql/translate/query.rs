@@ -30,6 +30,8 @@ pub(super) struct Wish<'w> {
     pub names: Option<&'w [String]>,
     /// Whether columns are read by name from outside.
     pub inner: bool,
+    /// Whether the client sees it: regclass and kin are shown as names.
+    pub printed: bool,
 }
 
 /// ORDER BY, LIMIT and OFFSET around a query's body.
@@ -70,7 +72,7 @@ impl Translator<'_> {
             self.ctes.truncate(outer);
             return translated;
         }
-        let selected = self.query(query, Wish::default())?;
+        let selected = self.query(query, Wish { printed: true, ..Wish::default() })?;
         Ok(super::translated(
             Kind::Read { for_update: false },
             Tag::Select,
@@ -205,7 +207,28 @@ impl Translator<'_> {
                 let plain = plain_query((**right).clone());
                 let second = self
                     .query(&plain, Wish { inner: true, types: Some(&wanted), ..Wish::default() })?;
-                let second = self.branch(second, &wanted)?;
+                for (column, ty) in second.columns.iter().zip(&wanted) {
+                    let untyped = types::is_unknown(column.ty.oid);
+                    let alike = family(column.ty.oid) == Family::String && family(ty.oid) == Family::String;
+                    if column.ty.oid != ty.oid && !untyped && !alike {
+                        return Err(SqlError::new(
+                            SqlState::DATATYPE_MISMATCH,
+                            format!(
+                                "recursive query \"{name}\" column \"{}\" has type {} in non-recursive \
+                                 term but type {} overall",
+                                column.name,
+                                types::display_name(ty.oid),
+                                types::display_name(column.ty.oid)
+                            ),
+                        )
+                        .with_hint("Cast the output of the non-recursive term to the correct type."));
+                    }
+                }
+                // SQLite wants the recursive table right in this SELECT's FROM.
+                let second = match &**right {
+                    SetExpr::Select(_) => second.sql,
+                    _ => self.branch(second, &wanted)?,
+                };
                 self.ctes.truncate(outer);
                 let all = if *set_quantifier == SetQuantifier::All { " ALL" } else { "" };
                 let sql = format!("{with}{} UNION{all} {second}", first.sql);
@@ -317,6 +340,11 @@ impl Translator<'_> {
         }
         sql.push_str(&self.limit(tail.query)?);
         self.settle_items(&mut items, wish)?;
+        if wish.printed && select.distinct.is_none() {
+            for item in &mut items {
+                item.typed = printed_reference(item.typed.clone());
+            }
+        }
         let distinct =
             if matches!(select.distinct, Some(Distinct::Distinct)) { "DISTINCT " } else { "" };
         let sql = format!("SELECT {distinct}{}{sql}", item_list(&items, wish));
@@ -763,11 +791,7 @@ impl Translator<'_> {
         let hinted = hints.iter().all(|ty| !types::is_unknown(ty.oid));
         let second = self.query(
             &plain_query((**right).clone()),
-            Wish {
-                inner: true,
-                types: if hinted { Some(&hints) } else { wish.types },
-                names: None,
-            },
+            Wish { inner: true, types: if hinted { Some(&hints) } else { wish.types }, ..Wish::default() },
         )?;
         if first.columns.len() != second.columns.len() {
             return Err(SqlError::new(
@@ -934,6 +958,21 @@ pub(super) fn item_list(items: &[Item], wish: Wish<'_>) -> String {
         })
         .collect();
     texts.join(", ")
+}
+
+/// regclass and kin as the names that clients are shown.
+fn printed_reference(typed: Typed) -> Typed {
+    let column = matches!(typed.form, Form::Column { .. });
+    if family(typed.oid()) != Family::Reference || column || typed.is_null() {
+        return typed;
+    }
+    let constant = typed.sql.parse::<u32>().ok().map(Oid);
+    if typed.oid() == Oid::REGTYPE && let Some(oid) = constant {
+        let name = types::display_name(oid);
+        return Typed { sql: names::quote_literal(&name), ..typed };
+    }
+    let name = types::internal_name(typed.oid());
+    Typed { sql: format!("towline_text_{name}({})", typed.sql), ..typed }
 }
 
 /// A term of ORDER BY. PostgreSQL sorts NULL as larger than everything, SQLite as

@@ -65,6 +65,8 @@ pub(super) fn register(
             )?;
         }
     }
+    // Canonical forms compare as numbers.
+    connection.create_collation("numeric", numeric::compare)?;
     register_numbers(connection, surroundings)?;
     register_moments(connection, surroundings)?;
     register_texts(connection, surroundings)?;
