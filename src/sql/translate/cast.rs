@@ -445,6 +445,18 @@ pub(super) fn array_element(element: &Typed) -> String {
     }
 }
 
+/// A row as text: `(1,"a b",)`.
+pub(super) fn record_text(fields: &[Typed]) -> String {
+    let texts: Vec<String> = fields
+        .iter()
+        .map(|field| match &field.form {
+            Form::Row(inner) => record_text(inner),
+            _ => array_element(field),
+        })
+        .collect();
+    format!("towline_record({})", texts.join(", "))
+}
+
 /// An element's text, taken out of an array, in the type's stored form.
 pub(super) fn from_array_element(text: String, element: Oid) -> Typed {
     let sql = match family(element) {

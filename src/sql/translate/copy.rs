@@ -109,7 +109,8 @@ fn copy_in(
     for (at, (_, attribute)) in attributes.iter().enumerate() {
         let parameter = translator.parameter(at + 1)?;
         translator.type_parameter(at + 1, attribute.oid);
-        values.push(translator.assign(parameter, type_of(attribute), &attribute.name)?.sql);
+        let value = translator.assign(parameter, type_of(attribute), &attribute.name)?;
+        values.push(translator.never_null(value, attribute, relation));
     }
     let mut columns: Vec<String> =
         attributes.iter().map(|(_, attribute)| attribute.name.clone()).collect();

@@ -233,7 +233,7 @@ impl Translator<'_> {
         let name = names::fold(ident);
         match scope::find(&self.scopes, &name).map_err(|error| self.at(error, ident))? {
             Some(found) => Ok(found_column(&found, &name, false)),
-            None => Err(self.at(
+            None => self.whole_row(&name).ok_or_else(|| self.at(
                 SqlError::new(
                     SqlState::UNDEFINED_COLUMN,
                     format!("column \"{name}\" does not exist"),
@@ -241,6 +241,18 @@ impl Translator<'_> {
                 ident,
             )),
         }
+    }
+
+    /// A table's row, by the table's name.
+    fn whole_row(&self, name: &str) -> Option<Typed> {
+        let source = self
+            .scopes
+            .iter()
+            .rev()
+            .flat_map(|scope| &scope.sources)
+            .find(|source| source.alias == name && !source.open)?;
+        let fields = super::query::expand(source, false).into_iter().map(|item| item.typed);
+        Some(row(fields.collect()).named(name))
     }
 
     fn qualified_column(&mut self, idents: &[Ident]) -> Result<Typed, SqlError> {

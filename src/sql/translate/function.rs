@@ -300,7 +300,7 @@ const FUNCTIONS: &[Known] = &[
     known("right", "", of(Oid::TEXT), Takes::TextInts),
     known("round", "towline_round", Returns::NumericOrFloat, Takes::Float),
     known("row_number", "", of(Oid::INT8), Takes::Any),
-    known("row_to_json", "", of(Oid::JSON), Takes::Any),
+    known("row_to_json", "to_json", of(Oid::JSON), Takes::Any),
     known("rpad", "", of(Oid::TEXT), Takes::TextInts),
     known("rtrim", "", of(Oid::TEXT), Takes::Text),
     known("scale", "", of(Oid::INT4), Takes::Float),
@@ -562,6 +562,10 @@ impl Translator<'_> {
             };
             let argument = match wanted {
                 Some(oid) if argument.is_unknown() => self.coerce(argument, Type::plain(oid))?,
+                // char(n) is text without its padding to every function but those that keep it.
+                Some(_) if argument.oid() == Oid::BPCHAR && !known.aggregate => {
+                    self.coerce(argument, Type::TEXT)?
+                }
                 _ => self.settle(argument)?,
             };
             typed.push(self.argument_form(known, at, argument)?);
@@ -633,7 +637,7 @@ impl Translator<'_> {
             "date_trunc" if at == 1 && oid == Oid::DATE => {
                 self.coerce(argument, Type::plain(Oid::TIMESTAMPTZ))
             }
-            "json_agg" | "jsonb_agg" | "to_json" | "to_jsonb" | "json_build_array"
+            "row_to_json" | "json_agg" | "jsonb_agg" | "to_json" | "to_jsonb" | "json_build_array"
             | "jsonb_build_array" | "json_build_object" | "jsonb_build_object"
             | "json_object_agg" | "jsonb_object_agg" => Ok(self.as_json(argument)),
             "array_agg" => {
@@ -667,6 +671,18 @@ impl Translator<'_> {
     /// A value in a form from which JSON functions can tell its JSON type.
     pub(super) fn as_json(&mut self, argument: Typed) -> Typed {
         let oid = argument.oid();
+        if let Form::Row(fields) = argument.form {
+            let mut parts = Vec::with_capacity(fields.len() * 2);
+            for (at, field) in fields.into_iter().enumerate() {
+                let name = field.name.clone().unwrap_or_else(|| format!("f{}", at + 1));
+                parts.push(names::quote_literal(&name));
+                parts.push(self.as_json(field).sql);
+            }
+            return Typed::plain(
+                format!("towline_json_value(json_build_object({}), 'json')", parts.join(", ")),
+                Oid::JSON,
+            );
+        }
         let kind = match family(oid) {
             Family::Boolean => "bool",
             Family::Json => "json",

@@ -116,6 +116,24 @@ impl Translator<'_> {
         })
     }
 
+    /// NULL in the column by which SQLite numbers rows would be a new number there.
+    pub(super) fn never_null(
+        &self,
+        typed: super::Typed,
+        attribute: &Attribute,
+        relation: &Relation,
+    ) -> String {
+        if !is_rowid(relation, &attribute.name) || matches!(typed.form, super::Form::Number(_)) {
+            return typed.sql;
+        }
+        format!(
+            "towline_required({}, {}, {})",
+            typed.sql,
+            names::quote_literal(&relation.name),
+            names::quote_literal(&attribute.name)
+        )
+    }
+
     /// DEFAULT VALUES.
     fn default_row(&mut self, relation: &Relation) -> Result<(Vec<String>, String), SqlError> {
         match self.unlisted(relation, &[]) {
@@ -150,7 +168,8 @@ impl Translator<'_> {
                 if !is_default(expr) {
                     check_given(attribute)?;
                     let typed = self.expression(expr)?;
-                    fields.push(self.assign(typed, type_of(attribute), &attribute.name)?.sql);
+                    let typed = self.assign(typed, type_of(attribute), &attribute.name)?;
+                    fields.push(self.never_null(typed, attribute, relation));
                 } else {
                     fields.push(self.default_value(attribute, relation)?);
                 }
@@ -196,8 +215,9 @@ impl Translator<'_> {
             let ty = if untyped { Type::plain(attribute.oid) } else { column.ty };
             let typed = super::Typed::of(name.clone(), ty);
             let typed = self.assign(typed, type_of(attribute), &attribute.name)?;
-            changed |= typed.sql != name;
-            converted.push(typed.sql);
+            let sql = if column.not_null { typed.sql } else { self.never_null(typed, attribute, relation) };
+            changed |= sql != name;
+            converted.push(sql);
         }
         if !changed && extra.is_none() {
             return Ok((columns, selected.sql));

@@ -788,6 +788,10 @@ impl Translator<'_> {
         if oid == Oid::OID {
             oid = Oid::INT8;
         }
+        // real computes as real only with its like.
+        if oid == Oid::FLOAT4 && left.oid() != right.oid() {
+            oid = Oid::FLOAT8;
+        }
         if *op == BinaryOperator::PGExp && oid != Oid::NUMERIC {
             oid = Oid::FLOAT8;
         }

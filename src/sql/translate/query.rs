@@ -356,6 +356,10 @@ impl Translator<'_> {
     /// from outside.
     fn settle_items(&mut self, items: &mut [Item], wish: Wish<'_>) -> Result<(), SqlError> {
         for (at, item) in items.iter_mut().enumerate() {
+            if let Form::Row(fields) = &item.typed.form {
+                item.typed.sql = super::cast::record_text(fields);
+                continue;
+            }
             if !item.typed.is_unknown() {
                 continue;
             }
@@ -782,7 +786,7 @@ impl Translator<'_> {
             (SetOperator::Intersect, _) => "INTERSECT",
             (SetOperator::Except | SetOperator::Minus, _) => "EXCEPT",
         };
-        let inner = Wish { inner: true, ..wish };
+        let inner = Wish { inner: true, printed: false, ..wish };
         let first = match &**left {
             SetExpr::SetOperation { .. } => self.deeper(|this| this.set_operation(left, inner))?,
             other => self.query(&plain_query(other.clone()), inner)?,
@@ -920,7 +924,7 @@ fn output(column: &SourceColumn) -> OutputColumn {
 }
 
 /// `source.*`, spelled out; columns merged by USING appear once in a bare `*`.
-fn expand(source: &super::scope::Source, bare: bool) -> Vec<Item> {
+pub(super) fn expand(source: &super::scope::Source, bare: bool) -> Vec<Item> {
     let columns = source.columns.iter().filter(|column| !(bare && column.merged));
     columns
         .map(|column| {
@@ -933,7 +937,8 @@ fn expand(source: &super::scope::Source, bare: bool) -> Vec<Item> {
                 form: Form::Column { not_null: column.not_null },
                 origin: column.origin,
                 ..Typed::of(sql, column.ty)
-            };
+            }
+            .named(column.name.clone());
             Item::new(typed, column.name.clone())
         })
         .collect()

@@ -93,6 +93,12 @@ pub(super) fn translate(
         "analyze" | "analyse" => {
             translated(Kind::Write, Tag::Fixed("ANALYZE"), Vec::new(), vec!["ANALYZE".to_owned()])
         }
+        "create" if words.take("sequence") => {
+            return super::ddl::create_sequence(text, words.scanner, context).map(Some);
+        }
+        "alter" if words.take("sequence") => {
+            return super::ddl::alter_sequence(text, words.scanner, context).map(Some);
+        }
         "copy" => return copy::translate(text, words.scanner, context).map(Some),
         "explain" => return explain(text, words.scanner, context),
         "checkpoint" => plain(Kind::Nothing, "CHECKPOINT"),

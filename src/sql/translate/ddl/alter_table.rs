@@ -78,7 +78,7 @@ impl Translator<'_> {
         }
         let mut oids = Oids::default();
         let mut statements = if change.rebuild {
-            self.rebuild(relation, &change.draft.relation, &change.fills)?
+            self.rebuild(relation, &change.draft.relation, &change.fills, &[])?
         } else {
             change.native
         };
@@ -271,6 +271,16 @@ impl Translator<'_> {
             }
             return Err(SqlError::unsupported("DROP COLUMN CASCADE of a referenced column"));
         }
+        if let Some(view) = self.view_reading(&table, column) {
+            return Err(SqlError::new(
+                SqlState("2BP01"),
+                format!(
+                    "cannot drop column {column} of table {table} because other objects depend on it"
+                ),
+            )
+            .with_detail(format!("view {view} depends on column {column} of table {table}")));
+        }
+        let relation = &mut change.draft.relation;
         let mentions = |text: &String| {
             syntax::parse_expression(text).is_ok_and(|expr| mentions_column(&expr, column))
         };
@@ -407,6 +417,7 @@ impl Translator<'_> {
         old: &Relation,
     ) -> Result<(), SqlError> {
         let name = names::fold(column);
+        let table = change.draft.relation.name.clone();
         let Some(at) =
             change.draft.relation.attributes.iter().position(|attribute| attribute.name == name)
         else {
@@ -437,6 +448,13 @@ impl Translator<'_> {
                 change.draft.relation.attributes[at].default = None;
             }
             AlterColumnOperation::SetDataType { data_type, using, .. } => {
+                if let Some(view) = self.view_reading(&table, &name) {
+                    return Err(SqlError::new(
+                        SqlState::FEATURE_NOT_SUPPORTED,
+                        "cannot alter type of a column used by a view or rule",
+                    )
+                    .with_detail(format!("view {view} depends on column \"{name}\"")));
+                }
                 let ty = types::resolve(data_type)?;
                 let before = change.draft.relation.attributes[at].clone();
                 let fill = match using {
@@ -484,6 +502,18 @@ impl Translator<'_> {
         Ok(())
     }
 
+    /// A view over the table whose query mentions the column, if there is one.
+    fn view_reading(&self, table: &str, column: &str) -> Option<String> {
+        self.views_over(table)
+            .into_iter()
+            .find(|view| {
+                let parsed = view.definition.as_deref().map(syntax::parse);
+                let Some(Ok(parsed)) = parsed else { return true };
+                mentions_column(&parsed, column) || parsed.to_string().contains('*')
+            })
+            .map(|view| view.name.clone())
+    }
+
     /// A default must still fit its column.
     fn check_default(&mut self, before: &Attribute, after: Attribute) -> Result<(), SqlError> {
         let Some(default) = &after.default else { return Ok(()) };
@@ -499,16 +529,17 @@ impl Translator<'_> {
         })
     }
 
-    /// A rebuild that changes no column, and the catalog's rows after it.
+    /// A rebuild that changes no column (views in `gone` have been dropped already), and the catalog's rows after it.
     pub(super) fn rebuilt_as(
         &mut self,
         old: &Relation,
         new: &Relation,
+        gone: &[String],
     ) -> Result<Vec<String>, SqlError> {
         let fills: Vec<Fill> =
             new.attributes.iter().map(|attribute| Fill::Old(attribute.name.clone())).collect();
         let mut oids = Oids::default();
-        let mut statements = self.rebuild(old, new, &fills)?;
+        let mut statements = self.rebuild(old, new, &fills, gone)?;
         statements.extend(redescribed(new, &mut oids));
         statements.extend(oids.taken());
         Ok(statements)
@@ -520,11 +551,17 @@ impl Translator<'_> {
         old: &Relation,
         new: &Relation,
         fills: &[Fill],
+        gone: &[String],
     ) -> Result<Vec<String>, SqlError> {
         const UNDER_WAY: &str = "towline_rebuilt";
         let mut statements = Vec::new();
         // Renaming looks through every view; one that reads a missing table fails it.
-        let views: Vec<Relation> = self.views_over(&old.name).into_iter().cloned().collect();
+        let views: Vec<Relation> = self
+            .views_over(&old.name)
+            .into_iter()
+            .filter(|view| !gone.contains(&view.name))
+            .cloned()
+            .collect();
         for view in views.iter().rev() {
             statements.push(format!("DROP VIEW {}", names::quote(&view.name)));
         }
@@ -629,8 +666,8 @@ fn is_constant(sql: &str) -> bool {
         || (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
 }
 
-fn mentions_column(expr: &Expr, column: &str) -> bool {
-    sqlparser::ast::visit_expressions(expr, |inner: &Expr| match inner {
+fn mentions_column<V: sqlparser::ast::Visit>(tree: &V, column: &str) -> bool {
+    sqlparser::ast::visit_expressions(tree, |inner: &Expr| match inner {
         Expr::Identifier(ident) if names::fold(ident) == column => std::ops::ControlFlow::Break(()),
         Expr::CompoundIdentifier(idents)
             if idents.last().is_some_and(|ident| names::fold(ident) == column) =>

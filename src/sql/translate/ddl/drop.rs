@@ -131,7 +131,7 @@ impl Translator<'_> {
             if let Some(relation) = self.context.catalog.relations.get(table) {
                 let mut without = relation.clone();
                 without.constraints.retain(|constraint| !dropped.contains(&&constraint.name));
-                statements.extend(self.rebuilt_as(relation, &without)?);
+                statements.extend(self.rebuilt_as(relation, &without, &views)?);
             }
         }
         for relation in &doomed {

@@ -17,6 +17,8 @@ mod rows;
 mod sequence;
 mod view;
 
+pub(super) use self::sequence::{alter_sequence, create_sequence};
+
 use sqlparser::ast::{ObjectName, SchemaName, Statement, Truncate};
 
 use super::{Translator, names, translated};
@@ -34,7 +36,6 @@ impl Translator<'_> {
             Statement::AlterTable(alter) => self.alter_table(alter),
             Statement::CreateIndex(create) => self.create_index(create),
             Statement::CreateView(create) => self.create_view(create),
-            Statement::CreateSequence { .. } => self.create_sequence(statement),
             Statement::Drop { .. } => self.drop(statement),
             Statement::Truncate(truncate) => self.truncate(truncate),
             Statement::AlterIndex { name, operation } => self.alter_index(name, operation),

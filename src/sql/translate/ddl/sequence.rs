@@ -1,142 +1,329 @@
-//! CREATE SEQUENCE.
+//! CREATE SEQUENCE and ALTER SEQUENCE, read word by word: their options come in any
+//! order, which `sqlparser` does not accept.
 
-use sqlparser::ast::{Expr, SequenceOptions, Statement, UnaryOperator, Value};
+use sqlparser::ast::{Expr, SequenceOptions, UnaryOperator, Value};
 
 use super::nothing;
 use super::rows::{self, Oids};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::Sequence;
-use crate::sql::translate::{Translator, names, translated};
-use crate::sql::translated::{Kind, Tag, Translated};
+use crate::sql::scan::{self, Scanner, Token};
+use crate::sql::translate::{Translator, names, syntax, translated};
+use crate::sql::translated::{Kind, Tag, TranslateContext, Translated};
 use crate::sql::types;
 
-impl Translator<'_> {
-    pub(super) fn create_sequence(
-        &mut self,
-        statement: &Statement,
-    ) -> Result<Translated, SqlError> {
-        let Statement::CreateSequence {
-            temporary,
-            if_not_exists,
-            name,
-            data_type,
-            sequence_options,
-            owned_by,
-        } = statement
-        else {
-            return Err(SqlError::unsupported("this statement"));
+/// What the options of a sequence say; `None` is not said.
+#[derive(Default)]
+struct Said {
+    oid: Option<Oid>,
+    increment: Option<i64>,
+    /// The inner `None` is NO MINVALUE.
+    min: Option<Option<i64>>,
+    max: Option<Option<i64>>,
+    start: Option<i64>,
+    cycle: Option<bool>,
+    /// RESTART, with a value or without.
+    restart: Option<Option<i64>>,
+    /// OWNED BY; the inner `None` is NONE.
+    owner: Option<Option<(String, String)>>,
+    /// RENAME TO.
+    renamed: Option<String>,
+}
+
+/// What stands behind CREATE SEQUENCE.
+pub(in crate::sql::translate) fn create_sequence(
+    text: &str,
+    scanner: Scanner<'_>,
+    context: &TranslateContext<'_>,
+) -> Result<Translated, SqlError> {
+    let mut reader = Reader { text, scanner };
+    let if_not_exists = reader.take("if") && reader.take("not") && reader.take("exists");
+    let name = reader.relation()?;
+    let said = reader.options()?;
+    let translator = Translator::new(text, context);
+    let name = translator.new_name(&vec![sqlparser::ast::Ident::with_quote('"', name)].into())?;
+    if if_not_exists && translator.is_taken(&name) {
+        return Ok(nothing("CREATE SEQUENCE"));
+    }
+    translator.check_free(&name)?;
+    let mut sequence = said.make(&name)?;
+    sequence.owner = said.owner.flatten();
+    let mut oids = Oids::default();
+    let mut statements = vec![rows::sequence(&sequence, &mut oids)];
+    statements.extend(oids.taken());
+    statements.extend(rows::touch());
+    Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed("CREATE SEQUENCE"), Vec::new(), statements))
+}
+
+/// What stands behind ALTER SEQUENCE.
+pub(in crate::sql::translate) fn alter_sequence(
+    text: &str,
+    scanner: Scanner<'_>,
+    context: &TranslateContext<'_>,
+) -> Result<Translated, SqlError> {
+    let mut reader = Reader { text, scanner };
+    let if_exists = reader.take("if") && reader.take("exists");
+    let name = reader.relation()?;
+    let Some(old) = context.catalog.sequences.get(&name) else {
+        if if_exists {
+            return Ok(nothing("ALTER SEQUENCE"));
+        }
+        return Err(SqlError::new(
+            SqlState::UNDEFINED_TABLE,
+            format!("relation \"{name}\" does not exist"),
+        ));
+    };
+    if reader.take("owner") {
+        return Ok(nothing("ALTER SEQUENCE"));
+    }
+    let said = reader.options()?;
+    let quoted = names::quote_literal(&name);
+    let mut sets = Vec::new();
+    let increment = said.increment.unwrap_or(old.increment);
+    if said.increment.is_some() {
+        sets.push(format!("increment = {increment}"));
+    }
+    let (lowest, highest) = if increment > 0 { (1, i64::MAX) } else { (i64::MIN, -1) };
+    if let Some(min) = said.min {
+        sets.push(format!("min = {}", min.unwrap_or(lowest)));
+    }
+    if let Some(max) = said.max {
+        sets.push(format!("max = {}", max.unwrap_or(highest)));
+    }
+    if let Some(start) = said.start {
+        sets.push(format!("start = {start}"));
+    }
+    if let Some(cycle) = said.cycle {
+        sets.push(format!("cycle = {}", u8::from(cycle)));
+    }
+    match &said.owner {
+        None => {}
+        Some(None) => sets.push("owner_table = NULL, owner_column = NULL".to_owned()),
+        Some(Some((table, column))) => sets.push(format!(
+            "owner_table = {}, owner_column = {}",
+            names::quote_literal(table),
+            names::quote_literal(column)
+        )),
+    }
+    if let Some(renamed) = &said.renamed {
+        sets.push(format!("name = {}", names::quote_literal(renamed)));
+    }
+    let mut statements = Vec::new();
+    if !sets.is_empty() {
+        statements
+            .push(format!("UPDATE towline_sequence SET {} WHERE name = {quoted}", sets.join(", ")));
+    }
+    statements.extend(rows::touch());
+    if let Some(restart) = said.restart {
+        let at = restart.or(said.start).unwrap_or(old.start);
+        statements.push(format!("SELECT setval({quoted}, {at}, 0)"));
+    }
+    Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed("ALTER SEQUENCE"), Vec::new(), statements))
+}
+
+impl Said {
+    fn make(&self, name: &str) -> Result<Sequence, SqlError> {
+        let bounds = match self.oid {
+            Some(Oid::INT2) => (i64::from(i16::MIN), i64::from(i16::MAX)),
+            Some(Oid::INT4) => (i64::from(i32::MIN), i64::from(i32::MAX)),
+            None | Some(Oid::INT8) => (i64::MIN, i64::MAX),
+            Some(_) => return Err(invalid("sequence type must be smallint, integer, or bigint")),
         };
-        if *temporary {
-            return Err(SqlError::unsupported("CREATE TEMPORARY SEQUENCE"));
+        let increment = self.increment.unwrap_or(1);
+        if increment == 0 {
+            return Err(invalid("INCREMENT must not be zero"));
         }
-        let name = self.new_name(name)?;
-        if *if_not_exists && self.is_taken(&name) {
-            return Ok(nothing("CREATE SEQUENCE"));
+        let up = increment > 0;
+        let min = self.min.flatten().unwrap_or(if up { 1 } else { bounds.0 });
+        let max = self.max.flatten().unwrap_or(if up { bounds.1 } else { -1 });
+        let start = self.start.unwrap_or(if up { min } else { max });
+        if min >= max {
+            return Err(invalid(format!("MINVALUE ({min}) must be less than MAXVALUE ({max})")));
         }
-        self.check_free(&name)?;
-        let oid = match data_type {
-            Some(data_type) => Some(types::resolve(data_type)?.oid),
-            None => None,
-        };
-        let mut sequence = described(&name, oid, sequence_options)?;
-        if let Some(owner) = owned_by {
-            let parts = names::parts(owner);
-            if let [.., table, column] = parts.as_slice() {
-                sequence.owner = Some((table.clone(), column.clone()));
-            }
+        if start < min {
+            return Err(invalid(format!("START value ({start}) cannot be less than MINVALUE ({min})")));
         }
-        let mut oids = Oids::default();
-        let mut statements = vec![rows::sequence(&sequence, &mut oids)];
-        statements.extend(oids.taken());
-        statements.extend(rows::touch());
-        Ok(translated(
-            Kind::Ddl { rebuild: false },
-            Tag::Fixed("CREATE SEQUENCE"),
-            Vec::new(),
-            statements,
-        ))
+        if start > max {
+            return Err(invalid(format!(
+                "START value ({start}) cannot be greater than MAXVALUE ({max})"
+            )));
+        }
+        Ok(Sequence {
+            oid: Oid(0),
+            name: name.to_owned(),
+            start,
+            increment,
+            min,
+            max,
+            cycle: self.cycle.unwrap_or(false),
+            reserved: None,
+            owner: None,
+        })
     }
 }
 
-/// A sequence by its options; the type bounds it.
+fn invalid(message: impl Into<String>) -> SqlError {
+    SqlError::new(SqlState::INVALID_PARAMETER_VALUE, message)
+}
+
+/// The sequence of a column, by the options of its identity clause.
 pub(super) fn described(
     name: &str,
     oid: Option<Oid>,
     options: &[SequenceOptions],
 ) -> Result<Sequence, SqlError> {
-    let bounds = match oid {
-        Some(Oid::INT2) => (i64::from(i16::MIN), i64::from(i16::MAX)),
-        Some(Oid::INT4) => (i64::from(i32::MIN), i64::from(i32::MAX)),
-        None | Some(Oid::INT8) => (i64::MIN, i64::MAX),
-        Some(_) => {
-            return Err(SqlError::new(
-                SqlState::INVALID_PARAMETER_VALUE,
-                "sequence type must be smallint, integer, or bigint",
-            ));
-        }
-    };
-    let (mut increment, mut min, mut max, mut start, mut cycle) = (1, None, None, None, false);
+    let mut said = Said { oid, ..Said::default() };
     for option in options {
         match option {
-            SequenceOptions::IncrementBy(value, _) => increment = integer(value)?,
-            SequenceOptions::MinValue(value) => min = value.as_ref().map(integer).transpose()?,
-            SequenceOptions::MaxValue(value) => max = value.as_ref().map(integer).transpose()?,
-            SequenceOptions::StartWith(value, _) => start = Some(integer(value)?),
+            SequenceOptions::IncrementBy(value, _) => said.increment = Some(literal(value)?),
+            SequenceOptions::MinValue(value) => {
+                said.min = Some(value.as_ref().map(literal).transpose()?);
+            }
+            SequenceOptions::MaxValue(value) => {
+                said.max = Some(value.as_ref().map(literal).transpose()?);
+            }
+            SequenceOptions::StartWith(value, _) => said.start = Some(literal(value)?),
             // Values are reserved in ranges anyway.
             SequenceOptions::Cache(_) => {}
-            SequenceOptions::Cycle(no) => cycle = !no,
+            SequenceOptions::Cycle(no) => said.cycle = Some(!no),
         }
     }
-    if increment == 0 {
-        return Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, "INCREMENT must not be zero"));
-    }
-    let up = increment > 0;
-    let min = min.unwrap_or(if up { 1 } else { bounds.0 });
-    let max = max.unwrap_or(if up { bounds.1 } else { -1 });
-    let start = start.unwrap_or(if up { min } else { max });
-    if min >= max {
-        return Err(SqlError::new(
-            SqlState::INVALID_PARAMETER_VALUE,
-            format!("MINVALUE ({min}) must be less than MAXVALUE ({max})"),
-        ));
-    }
-    if start < min || start > max {
-        let (word, bound) =
-            if start < min { ("less than MINVALUE", min) } else { ("greater than MAXVALUE", max) };
-        return Err(SqlError::new(
-            SqlState::INVALID_PARAMETER_VALUE,
-            format!("START value ({start}) cannot be {word} ({bound})"),
-        ));
-    }
-    Ok(Sequence {
-        oid: Oid(0),
-        name: name.to_owned(),
-        start,
-        increment,
-        min,
-        max,
-        cycle,
-        reserved: None,
-        owner: None,
-    })
+    said.make(name)
 }
 
-fn integer(expr: &Expr) -> Result<i64, SqlError> {
-    let parsed = match expr {
+fn literal(expr: &Expr) -> Result<i64, SqlError> {
+    let number = |expr: &Expr, sign: &str| match expr {
         Expr::Value(value) => match &value.value {
-            Value::Number(text, _) => text.parse().ok(),
-            _ => None,
-        },
-        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => match &**expr {
-            Expr::Value(value) => match &value.value {
-                Value::Number(text, _) => format!("-{text}").parse().ok(),
-                _ => None,
-            },
+            Value::Number(text, _) => format!("{sign}{text}").parse().ok(),
             _ => None,
         },
         _ => None,
     };
-    parsed.ok_or_else(|| {
-        SqlError::new(SqlState::SYNTAX_ERROR, format!("syntax error at or near \"{expr}\""))
-    })
+    let parsed = match expr {
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => number(expr, "-"),
+        expr => number(expr, ""),
+    };
+    parsed.ok_or_else(|| syntax::syntax_error(&expr.to_string(), None))
+}
+
+/// The statement being read.
+struct Reader<'a> {
+    text: &'a str,
+    scanner: Scanner<'a>,
+}
+
+impl Reader<'_> {
+    fn take(&mut self, word: &str) -> bool {
+        self.scanner.take_word(word)
+    }
+
+    fn syntax_error(&self) -> SqlError {
+        let mut ahead = self.scanner;
+        match ahead.next() {
+            Ok(Some(_)) => syntax::syntax_error(
+                &self.text[ahead.start..ahead.offset()],
+                Some(self.text[..ahead.start].chars().count() + 1),
+            ),
+            _ => syntax::syntax_error("", Some(self.text.chars().count() + 1)),
+        }
+    }
+
+    fn name(&mut self) -> Result<String, SqlError> {
+        let error = self.syntax_error();
+        let text = self.text;
+        let token = self.scanner.next().map_err(|unterminated| unterminated.into_error(text))?;
+        token.and_then(scan::identifier).ok_or(error)
+    }
+
+    /// A name, in the schema `public` or in none.
+    fn relation(&mut self) -> Result<String, SqlError> {
+        let first = self.name()?;
+        if !self.scanner.take_symbol(b'.') {
+            return Ok(first);
+        }
+        let name = self.name()?;
+        if first != "public" {
+            return Err(SqlError::new(
+                SqlState::INVALID_SCHEMA_NAME,
+                format!("schema \"{first}\" does not exist"),
+            ));
+        }
+        Ok(name)
+    }
+
+    fn integer(&mut self) -> Result<i64, SqlError> {
+        let error = self.syntax_error();
+        let minus = self.scanner.take_symbol(b'-');
+        match self.scanner.next() {
+            Ok(Some(Token::Number(digits))) => {
+                let sign = if minus { "-" } else { "" };
+                format!("{sign}{digits}").parse().map_err(|_| error)
+            }
+            _ => Err(error),
+        }
+    }
+
+    fn options(&mut self) -> Result<Said, SqlError> {
+        let mut said = Said::default();
+        while self.scanner.peek().is_some() {
+            if self.take("as") {
+                let name = self.name()?;
+                said.oid = types::by_name(&name);
+                if said.oid.is_none() {
+                    return Err(SqlError::new(
+                        SqlState::UNDEFINED_OBJECT,
+                        format!("type \"{name}\" does not exist"),
+                    ));
+                }
+            } else if self.take("increment") {
+                self.take("by");
+                said.increment = Some(self.integer()?);
+            } else if self.take("minvalue") {
+                said.min = Some(Some(self.integer()?));
+            } else if self.take("maxvalue") {
+                said.max = Some(Some(self.integer()?));
+            } else if self.take("start") {
+                self.take("with");
+                said.start = Some(self.integer()?);
+            } else if self.take("restart") {
+                let with = self.take("with");
+                let value = with || matches!(self.scanner.peek(), Some(Token::Number(_)));
+                said.restart = Some(if value { Some(self.integer()?) } else { None });
+            } else if self.take("cache") {
+                self.integer()?;
+            } else if self.take("cycle") {
+                said.cycle = Some(true);
+            } else if self.take("no") {
+                if self.take("minvalue") {
+                    said.min = Some(None);
+                } else if self.take("maxvalue") {
+                    said.max = Some(None);
+                } else if self.take("cycle") {
+                    said.cycle = Some(false);
+                } else {
+                    return Err(self.syntax_error());
+                }
+            } else if self.take("owned") && self.take("by") {
+                said.owner = Some(self.owner()?);
+            } else if self.take("rename") && self.take("to") {
+                said.renamed = Some(self.name()?);
+            } else {
+                return Err(self.syntax_error());
+            }
+        }
+        Ok(said)
+    }
+
+    /// `[schema.]table.column`, or NONE.
+    fn owner(&mut self) -> Result<Option<(String, String)>, SqlError> {
+        let mut parts = vec![self.name()?];
+        while self.scanner.take_symbol(b'.') {
+            parts.push(self.name()?);
+        }
+        match parts.as_slice() {
+            [none] if none == "none" => Ok(None),
+            [.., table, column] => Ok(Some((table.clone(), column.clone()))),
+            _ => Err(self.syntax_error()),
+        }
+    }
 }

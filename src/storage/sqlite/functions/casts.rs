@@ -8,6 +8,7 @@
 //! | `towline_text_<type>(value [, zone])` | the type's text form, where it isn't how it is stored |
 //! | `towline_varchar`, `towline_bpchar`, `towline_pad`, `towline_numeric_scale`, `towline_time_precision` | a type's modifier, enforced |
 //! | `towline_cast_array(array, element)` | an array's elements cast to another type |
+//! | `towline_record(field, …)` | a row's text |
 //! | `towline_required(value, table, column)` | refuses NULL for the column by which SQLite numbers rows |
 
 use bytes::BytesMut;
@@ -74,6 +75,25 @@ pub(super) fn register(
     strict(connection, surroundings, "towline_cast_array", 2, |arguments| {
         cast_array(&arguments.text(0)?, &arguments.text(1)?)
     })?;
+    connection.create_scalar_function("towline_record", -1, PURE, |context| {
+        let mut text = String::from("(");
+        for at in 0..context.len() {
+            if at > 0 {
+                text.push(',');
+            }
+            let field = match context.get_raw(at) {
+                ValueRef::Null => continue,
+                ValueRef::Integer(value) => value.to_string(),
+                ValueRef::Real(value) => value.to_string(),
+                ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                    String::from_utf8_lossy(bytes).into_owned()
+                }
+            };
+            push_field(&field, &mut text);
+        }
+        text.push(')');
+        Ok(text)
+    })?;
     let raised = surroundings.clone();
     connection.create_scalar_function("towline_required", 3, PURE, move |context| {
         match context.get_raw(0) {
@@ -84,6 +104,23 @@ pub(super) fn register(
             value => Value::try_from(value).map_err(Into::into),
         }
     })
+}
+
+/// A field of a row's text, in quotes where it needs them.
+fn push_field(field: &str, out: &mut String) {
+    let special = |char: char| matches!(char, '"' | '\\' | '(' | ')' | ',') || char.is_whitespace();
+    if !field.is_empty() && !field.contains(special) {
+        out.push_str(field);
+        return;
+    }
+    out.push('"');
+    for char in field.chars() {
+        if matches!(char, '"' | '\\') {
+            out.push(char);
+        }
+        out.push(char);
+    }
+    out.push('"');
 }
 
 fn missing(table: String, column: String) -> SqlError {
