@@ -227,7 +227,8 @@ impl Translator<'_> {
             }
             (Family::Boolean, Family::Number) if explicit && is_integer(to) => same(typed),
             (Family::Number, Family::Reference) if is_integer(from) || from == Oid::OID => {
-                same(typed)
+                // Shown as a name, so no longer a plain column.
+                Ok(Typed { form: Form::Plain, ty: Type::plain(to), ..typed })
             }
             (Family::Reference, Family::Number) if is_integer(to) || to == Oid::OID => same(typed),
             (Family::Reference, Family::Reference) => same(typed),

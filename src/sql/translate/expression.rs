@@ -233,6 +233,10 @@ impl Translator<'_> {
         let name = names::fold(ident);
         match scope::find(&self.scopes, &name).map_err(|error| self.at(error, ident))? {
             Some(found) => Ok(found_column(&found, &name, false)),
+            // The SQL standard writes it without parentheses.
+            None if name == "current_schema" && ident.quote_style.is_none() => {
+                self.call("current_schema", Vec::new())
+            }
             None => self.whole_row(&name).ok_or_else(|| self.at(
                 SqlError::new(
                     SqlState::UNDEFINED_COLUMN,

@@ -568,6 +568,7 @@ impl Translator<'_> {
                 }
                 _ => self.settle(argument)?,
             };
+            check_family(known, &argument)?;
             typed.push(self.argument_form(known, at, argument)?);
         }
         let first = typed.first().map_or(Oid::TEXT, Typed::oid);
@@ -739,7 +740,14 @@ impl Translator<'_> {
             ("string_agg", _) => {}
             _ => {}
         }
-        let mut texts: Vec<String> = arguments.into_iter().map(|argument| argument.sql).collect();
+        let mut texts: Vec<String> = arguments
+            .into_iter()
+            .map(|argument| match &argument.form {
+                // A row is a value, whatever is in it.
+                Form::Row(fields) => cast::record_text(fields),
+                _ => argument.sql,
+            })
+            .collect();
         if matches!(name, "max" | "min")
             && first == Oid::NUMERIC
             && let Some(text) = texts.first_mut()
@@ -976,7 +984,7 @@ impl Translator<'_> {
         let arguments = self.arguments(list)?;
         let alias = self.fresh_name("set");
         let source = self.set_source(name, arguments, &alias)?;
-        self.set_returning.push(SetReturning { sql: source.sql });
+        self.set_returning.push(SetReturning { alias, sql: source.sql });
         match source.columns.as_slice() {
             [column] => Ok(column.clone().named(name)),
             _ => Err(SqlError::unsupported(format_args!("{name} in the select list"))),
@@ -991,6 +999,31 @@ impl Translator<'_> {
         }
         Ok(texts.join(", "))
     }
+}
+
+/// A function of numbers refuses what is no number: SQLite would read one into it.
+fn check_family(known: &Known, argument: &Typed) -> Result<(), SqlError> {
+    let numbers = matches!(known.takes, Takes::Float | Takes::Int);
+    let fits = match family(argument.oid()) {
+        Family::Number | Family::Unknown => true,
+        Family::Interval => matches!(known.name, "sum" | "avg" | "pg_sleep"),
+        Family::String => known.name == "to_timestamp",
+        Family::Boolean => false,
+        Family::Reference => true,
+        Family::Other => argument.oid() == Oid(3220),
+        _ => false,
+    };
+    if !numbers || fits {
+        return Ok(());
+    }
+    Err(SqlError::new(
+        SqlState::UNDEFINED_FUNCTION,
+        format!("function {}({}) does not exist", known.name, types::display_name(argument.oid())),
+    )
+    .with_hint(
+        "No function matches the given name and argument types. You might need to add explicit \
+         type casts.",
+    ))
 }
 
 /// A set-returning function as SQLite's FROM takes it.

@@ -166,7 +166,7 @@ impl Translator<'_> {
             let mut fields = Vec::with_capacity(width + 1);
             for (expr, attribute) in row.content.iter().zip(listed) {
                 if !is_default(expr) {
-                    check_given(attribute)?;
+                    check_given(attribute, self.overriding)?;
                     let typed = self.expression(expr)?;
                     let typed = self.assign(typed, type_of(attribute), &attribute.name)?;
                     fields.push(self.never_null(typed, attribute, relation));
@@ -201,7 +201,7 @@ impl Translator<'_> {
             self.query(query, Wish { types: Some(&wanted), inner: true, ..Wish::default() })?;
         let listed = fitting(listed, selected.columns.len(), named)?;
         for attribute in listed {
-            check_given(attribute)?;
+            check_given(attribute, self.overriding)?;
         }
         let extra = self.unlisted(relation, listed);
         let mut columns: Vec<String> =
@@ -352,8 +352,9 @@ fn fitting<'s, 'r>(
 }
 
 /// Whether a value may be given for a column.
-fn check_given(attribute: &Attribute) -> Result<(), SqlError> {
-    if attribute.identity == Some(Identity::Always) || attribute.generated.is_some() {
+fn check_given(attribute: &Attribute, overriding: bool) -> Result<(), SqlError> {
+    let identity = attribute.identity == Some(Identity::Always) && !overriding;
+    if identity || attribute.generated.is_some() {
         let error = SqlError::new(
             SqlState("428C9"),
             format!("cannot insert a non-DEFAULT value into column \"{}\"", attribute.name),

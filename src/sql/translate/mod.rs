@@ -15,6 +15,7 @@ mod ddl;
 mod delete;
 mod expression;
 mod function;
+mod grouping;
 mod insert;
 mod limits;
 pub(in crate::sql) mod names;
@@ -47,22 +48,15 @@ pub fn translate(statement: &str, context: &TranslateContext<'_>) -> Result<Tran
         return Ok(syntax::pass_through(statement));
     }
     limits::check(statement)?;
-    let parsed = match syntax::parse(statement) {
+    let overriding = syntax::without_overriding(statement)?;
+    let parsed = match syntax::parse(overriding.as_deref().unwrap_or(statement)) {
         Ok(parsed) => parsed,
         // SQL that only SQLite knows still runs: SQLite judges it.
         Err(error) => return syntax::only_sqlite_knows(statement).ok_or(error),
     };
-    translate_parsed(&parsed, statement, context)
-}
-
-/// Translates a parsed statement; `text` is where its spans point into.
-fn translate_parsed(
-    parsed: &Statement,
-    text: &str,
-    context: &TranslateContext<'_>,
-) -> Result<Translated, SqlError> {
-    let mut translator = Translator::new(text, context);
-    let translated = translator.statement(parsed)?;
+    let mut translator = Translator::new(statement, context);
+    translator.overriding = overriding.is_some();
+    let translated = translator.statement(&parsed)?;
     Ok(translator.finish(translated))
 }
 
@@ -82,6 +76,8 @@ struct Translator<'a> {
     leader: bool,
     /// Whether rows are to be locked.
     locks: bool,
+    /// OVERRIDING SYSTEM VALUE was said: identity columns take what is given.
+    overriding: bool,
     /// How deep the walk is.
     depth: usize,
     /// For names that no client can have chosen.
@@ -102,6 +98,7 @@ struct CommonTable {
 /// A set-returning function that moves from the select list to FROM.
 #[derive(Clone, Debug)]
 struct SetReturning {
+    alias: String,
     /// As a table-valued function.
     sql: String,
 }
@@ -222,6 +219,7 @@ impl<'a> Translator<'a> {
             local: false,
             leader: false,
             locks: false,
+            overriding: false,
             depth: 0,
             fresh: 0,
             set_returning: Vec::new(),

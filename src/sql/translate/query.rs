@@ -10,7 +10,7 @@ use sqlparser::ast::{
 };
 
 use super::scope::{Scope, SourceColumn};
-use super::{CommonTable, Form, OutputColumn, Translator, Typed, names};
+use super::{CommonTable, Form, OutputColumn, SetReturning, Translator, Typed, names};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::translated::{Kind, Tag, Translated};
 use crate::sql::types::{self, Family, Type, family};
@@ -301,13 +301,13 @@ impl Translator<'_> {
     ) -> Result<Selected, SqlError> {
         let mut from = self.from(&select.from)?;
         let mut items = self.projection(&select.projection, wish)?;
+        self.check_grouping(select, tail.query)?;
         let functions = std::mem::take(&mut self.set_returning);
         if !functions.is_empty() {
-            let more: Vec<String> = functions.into_iter().map(|function| function.sql).collect();
             if !from.is_empty() {
                 from.push_str(", ");
             }
-            from.push_str(&more.join(", "));
+            from.push_str(&self.side_by_side(&functions)?);
         }
         let mut sql = String::new();
         if !from.is_empty() {
@@ -349,6 +349,30 @@ impl Translator<'_> {
             if matches!(select.distinct, Some(Distinct::Distinct)) { "DISTINCT " } else { "" };
         let sql = format!("SELECT {distinct}{}{sql}", item_list(&items, wish));
         Ok(Selected { sql, columns: items.into_iter().map(|item| item.column).collect() })
+    }
+
+    /// Set-returning functions of a select list: they advance together, and those that
+    /// end before the longest go on with NULL.
+    fn side_by_side(&mut self, functions: &[SetReturning]) -> Result<String, SqlError> {
+        if let [only] = functions {
+            return Ok(only.sql.clone());
+        }
+        let mut lengths = Vec::with_capacity(functions.len());
+        let number = self.fresh_name("number");
+        let mut joins = String::new();
+        for function in functions {
+            let alias = &function.alias;
+            let array = function
+                .sql
+                .strip_prefix("json_each(")
+                .and_then(|rest| rest.strip_suffix(&format!(") AS {alias}")))
+                .ok_or_else(|| {
+                    SqlError::unsupported("generate_series beside another set-returning function")
+                })?;
+            lengths.push(format!("coalesce(json_array_length({array}), 0)"));
+            joins.push_str(&format!(" LEFT JOIN {} ON {alias}.key = {number}.value", function.sql));
+        }
+        Ok(format!("generate_series(0, max({}) - 1) AS {number}{joins}", lengths.join(", ")))
     }
 
     /// Types what the select list leaves untyped: by wish, else as text. A branch of

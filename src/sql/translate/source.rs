@@ -1,13 +1,13 @@
 //! FROM: tables, subqueries, functions and joins; each adds itself to the scope.
 
 use sqlparser::ast::{
-    Expr, FunctionArg, GroupByExpr, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select,
+    FunctionArg, GroupByExpr, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select,
     SetExpr, TableAlias, TableFactor, TableWithJoins,
 };
 
 use super::query::Wish;
 use super::scope::{Scope, Source, SourceColumn};
-use super::{Translator, function, names};
+use super::{Translator, function, grouping, names};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{RESERVED_PREFIX, Relation, system_relation};
 use crate::sql::determinism;
@@ -382,7 +382,6 @@ impl Translator<'_> {
     ) -> Result<String, SqlError> {
         let visible = alias.map_or_else(|| name.to_owned(), |alias| names::fold(&alias.name));
         let source = self.set_source(name, arguments, &names::quote(&visible))?;
-        let single = source.columns.len() == 1;
         let mut columns: Vec<SourceColumn> = source
             .columns
             .into_iter()
@@ -392,8 +391,7 @@ impl Translator<'_> {
                     Some(name) => name,
                     None => visible.clone(),
                 };
-                let name = if single && alias.is_some() { visible.clone() } else { name };
-                SourceColumn { sql: Some(typed.sql), ..SourceColumn::new(name, typed.ty) }
+                                SourceColumn { sql: Some(typed.sql), ..SourceColumn::new(name, typed.ty) }
             })
             .collect();
         if with_ordinality {
@@ -523,25 +521,9 @@ fn every_item_aggregates(select: &Select) -> bool {
     !select.projection.is_empty()
         && select.projection.iter().all(|item| match item {
             sqlparser::ast::SelectItem::UnnamedExpr(expr)
-            | sqlparser::ast::SelectItem::ExprWithAlias { expr, .. } => contains_aggregate(expr),
+            | sqlparser::ast::SelectItem::ExprWithAlias { expr, .. } => grouping::has_aggregate(expr),
             _ => false,
         })
-}
-
-/// Whether an expression calls an aggregate, outside subqueries.
-pub(super) fn contains_aggregate(expr: &Expr) -> bool {
-    use std::ops::ControlFlow;
-    let found = sqlparser::ast::visit_expressions(expr, |inner: &Expr| match inner {
-        Expr::Function(call)
-            if call.over.is_none()
-                && function::function_name(&call.name)
-                    .is_ok_and(|name| function::is_aggregate(&name)) =>
-        {
-            ControlFlow::Break(())
-        }
-        _ => ControlFlow::Continue(()),
-    });
-    found.is_break()
 }
 
 /// `AS t(a, b)`: names for the first columns.

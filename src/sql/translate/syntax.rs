@@ -33,6 +33,34 @@ pub(super) fn parse(text: &str) -> Result<Statement, SqlError> {
     })
 }
 
+/// The text with `OVERRIDING SYSTEM VALUE`, which the parser doesn't know, blanked out;
+/// `None` where it isn't said.
+pub(super) fn without_overriding(text: &str) -> Result<Option<String>, SqlError> {
+    let mut scanner = Scanner::new(text);
+    let insert = matches!(scanner.next(), Ok(Some(token)) if token.is("insert") || token.is("with"));
+    if !insert {
+        return Ok(None);
+    }
+    while let Ok(Some(token)) = scanner.next() {
+        // It stands in front of the first VALUES or SELECT.
+        if token.is("values") || token.is("select") {
+            return Ok(None);
+        }
+        if token.is("overriding") {
+            let begin = scanner.start;
+            if scanner.take_word("user") {
+                return Err(SqlError::unsupported("OVERRIDING USER VALUE"));
+            }
+            if scanner.take_word("system") && scanner.take_word("value") {
+                let blank = " ".repeat(scanner.offset() - begin);
+                return Ok(Some(format!("{}{blank}{}", &text[..begin], scanner.rest())));
+            }
+            return Ok(None);
+        }
+    }
+    Ok(None)
+}
+
 /// Parses one expression, as kept in the catalog (defaults, checks).
 pub(super) fn parse_expression(text: &str) -> Result<sqlparser::ast::Expr, SqlError> {
     limits::check(text)?;

@@ -93,6 +93,10 @@ pub(super) fn translate(
         "analyze" | "analyse" => {
             translated(Kind::Write, Tag::Fixed("ANALYZE"), Vec::new(), vec!["ANALYZE".to_owned()])
         }
+        "table" => {
+            let select = format!("SELECT * FROM {}", words.scanner.rest());
+            return super::translate(&select, context).map(Some);
+        }
         "create" if words.take("sequence") => {
             return super::ddl::create_sequence(text, words.scanner, context).map(Some);
         }

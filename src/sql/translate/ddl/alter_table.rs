@@ -509,7 +509,8 @@ impl Translator<'_> {
             .find(|view| {
                 let parsed = view.definition.as_deref().map(syntax::parse);
                 let Some(Ok(parsed)) = parsed else { return true };
-                mentions_column(&parsed, column) || parsed.to_string().contains('*')
+                let text = parsed.to_string();
+                mentions_column(&parsed, column) || text.contains("SELECT *") || text.contains(".*")
             })
             .map(|view| view.name.clone())
     }
