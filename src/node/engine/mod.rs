@@ -10,6 +10,7 @@
 
 mod copy;
 mod extended;
+mod live;
 mod portal;
 mod read;
 mod session;

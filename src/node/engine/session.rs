@@ -452,6 +452,7 @@ impl EngineSession {
             settings: Arc::new(settings),
             sequence_values: Arc::clone(&self.sequences),
             last_sequence: self.last_sequence.clone(),
+            live: super::live::relations(hub),
         })
     }
 

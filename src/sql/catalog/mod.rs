@@ -23,7 +23,7 @@ pub use relation::{
     Attribute, Catalog, Constraint, ConstraintKind, Identity, Index, Relation, RelationKind,
     Sequence,
 };
-pub use rows::{Facts, system_rows};
+pub use rows::{Facts, NamedRow, system_rows};
 pub use system::{HIDDEN_COLUMNS, SystemColumn, SystemRelation, system_relation, system_relations};
 pub use types::{
     BuiltinType, builtin_type, builtin_type_named, builtin_types, format_type, parse_type,

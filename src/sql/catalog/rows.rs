@@ -12,6 +12,9 @@ use super::{Catalog, information_schema, pg_catalog};
 use crate::log::Value;
 use crate::pg::Oid;
 
+/// A row whose values are named by their columns.
+pub type NamedRow = Vec<(String, Value)>;
+
 /// What system relations show besides the catalog.
 pub struct Facts<'a> {
     pub catalog: &'a Catalog,
@@ -21,7 +24,7 @@ pub struct Facts<'a> {
     pub backend_pid: i32,
     /// Rows of relations about the running node (`pg_stat_activity`), by name;
     /// `None` where the node has nothing to tell of that relation.
-    pub live: &'a dyn Fn(&str) -> Option<Vec<Vec<(String, Value)>>>,
+    pub live: &'a dyn Fn(&str) -> Option<Vec<NamedRow>>,
 }
 
 /// Makes all rows of a relation, a value for each of its columns.
@@ -75,7 +78,7 @@ impl Rows {
     }
 
     /// Adds a row whose names come from elsewhere; unknown ones are left out.
-    fn add_named(&mut self, cells: Vec<(String, Value)>) {
+    fn add_named(&mut self, cells: NamedRow) {
         let mut row = self.empty.clone();
         for (name, value) in cells {
             if let Some(at) = self.relation.position(&name) {

@@ -18,6 +18,7 @@ use super::ffi::{Database, Prepared, Step, Switch};
 use super::functions::{self, Sequences, Surroundings};
 use super::hooks::{Hooks, Traits};
 use super::statement::{Cached, Statement};
+use super::vtab::LiveRelations;
 use super::{catalog, clock, digest, refusals, vtab};
 use crate::log::{Context, Lsn, Term, Value, ValueRef};
 use crate::pg::{SqlError, SqlState};
@@ -51,6 +52,8 @@ pub struct Environment {
     pub sequence_values: Arc<BTreeMap<String, i64>>,
     /// The sequence of which `lastval()` is the value.
     pub last_sequence: Option<String>,
+    /// Rows of `pg_stat_replication` and the like.
+    pub live: LiveRelations,
 }
 
 /// One connection, its cached statements, and its frozen surroundings.

@@ -13,11 +13,13 @@
 //!   so that no conversion moves them.
 #![allow(unsafe_code)]
 
+use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::sync::{Arc, OnceLock};
 
+use rusqlite::vtab::{self, sqlite3_vtab, sqlite3_vtab_cursor};
 use rusqlite::{Connection, ffi};
 
 use super::clock;
@@ -25,6 +27,7 @@ use super::effect::{RawValue, RowChange};
 use super::error::SqliteError;
 use super::hooks::{self, Hooks, Traits};
 use super::refusals::Action;
+use super::vtab::table::{Cursor, Table, owned};
 
 /// The name of the VFS with the frozen clock.
 const VFS_NAME: &CStr = c"towline";
@@ -720,4 +723,83 @@ pub(super) fn with_caller<T>(
     // mode; the reference does not leave `work`.
     let connection = unsafe { context.get_connection() }?;
     work(&connection)
+}
+
+/// A virtual table as SQLite holds it.
+#[repr(C)]
+pub(super) struct TableOf<T> {
+    base: sqlite3_vtab,
+    table: T,
+}
+
+/// A cursor over one.
+#[repr(C)]
+pub(super) struct CursorOf<C> {
+    base: sqlite3_vtab_cursor,
+    cursor: C,
+}
+
+// SAFETY: the struct is `repr(C)` and begins with `sqlite3_vtab`.
+unsafe impl<'vtab, T: Table> vtab::VTab<'vtab> for TableOf<T> {
+    type Aux = T::Shared;
+    type Cursor = CursorOf<T::Cursor>;
+
+    fn connect(
+        db: &mut vtab::VTabConnection,
+        aux: Option<&T::Shared>,
+        module: &[u8],
+        schema: &[u8],
+        name: &[u8],
+        _arguments: &[&[u8]],
+    ) -> rusqlite::Result<(Cow<'static, CStr>, Self)> {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let Some(shared) = aux else {
+            return Err(rusqlite::Error::ModuleError(format!("{} lacks its state", text(module))));
+        };
+        db.config(vtab::VTabConfig::Innocuous)?;
+        let (declaration, table) = T::connect(shared, &text(schema), &text(name))?;
+        let declaration = CString::new(declaration)?;
+        Ok((Cow::Owned(declaration), Self { base: sqlite3_vtab::default(), table }))
+    }
+
+    fn best_index(&self, info: &mut vtab::IndexInfo) -> rusqlite::Result<bool> {
+        self.table.plan(info)
+    }
+
+    fn open(&'vtab mut self) -> rusqlite::Result<Self::Cursor> {
+        Ok(CursorOf { base: sqlite3_vtab_cursor::default(), cursor: self.table.open() })
+    }
+}
+
+impl<'vtab, T: Table> vtab::CreateVTab<'vtab> for TableOf<T> {
+    const KIND: vtab::VTabKind = vtab::VTabKind::Default;
+}
+
+// SAFETY: the struct is `repr(C)` and begins with `sqlite3_vtab_cursor`.
+unsafe impl<C: Cursor> vtab::VTabCursor for CursorOf<C> {
+    fn filter(
+        &mut self,
+        plan: c_int,
+        _text: Option<&str>,
+        values: &vtab::Filters<'_>,
+    ) -> rusqlite::Result<()> {
+        self.cursor.filter(plan, values.iter().map(owned).collect())
+    }
+
+    fn next(&mut self) -> rusqlite::Result<()> {
+        self.cursor.next()
+    }
+
+    fn eof(&self) -> bool {
+        self.cursor.at_end()
+    }
+
+    fn column(&self, context: &mut vtab::Context, column: c_int) -> rusqlite::Result<()> {
+        let column = usize::try_from(column).unwrap_or(usize::MAX);
+        context.set_result(self.cursor.column(column))
+    }
+
+    fn rowid(&self) -> rusqlite::Result<i64> {
+        Ok(self.cursor.row_number())
+    }
 }

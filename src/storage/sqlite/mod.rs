@@ -31,3 +31,4 @@ pub use digest::content_digest;
 pub use error::{SqliteError, SqliteErrorKind};
 pub use functions::SettingMade;
 pub use statement::Statement;
+pub use vtab::LiveRelations;

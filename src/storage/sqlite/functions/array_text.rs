@@ -9,7 +9,7 @@ pub(super) enum Element {
     Null,
     Text(String),
     /// A row of a further dimension.
-    Array(Vec<Element>),
+    Array(Vec<Self>),
 }
 
 /// Dimensions that PostgreSQL allows.

@@ -8,6 +8,7 @@ use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags, SqlFnOutput, SubType};
 use rusqlite::types::ToSqlOutput;
 
+use super::super::ffi::with_caller;
 use super::Surroundings;
 use crate::log::{Value, ValueRef};
 use crate::pg::types::number::print_float8;
@@ -95,6 +96,13 @@ impl<'a, 'c> Call<'a, 'c> {
     fn finish(&self, answer: Answer) -> rusqlite::Result<Output> {
         let value = answer.map_err(|error| self.surroundings.raise(error))?;
         Ok(Output(value, None))
+    }
+
+    /// What a query of one number gives on the connection that calls.
+    pub(super) fn number(&self, sql: &str) -> Result<i64, SqlError> {
+        let query = |connection: &Connection| connection.query_row(sql, [], |row| row.get(0));
+        with_caller(self.context, query)
+            .map_err(|_| SqlError::new(SqlState::INTERNAL_ERROR, "cannot ask the database"))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -250,12 +258,6 @@ pub(super) mod tests {
     use crate::storage::sqlite::{ConnectionKind, Sqlite};
 
     /// What an expression of SQLite's gives, printed; an error as its SQLSTATE.
-    pub(crate) fn evaluate(expression: &str) -> String {
-        let mut sqlite =
-            Sqlite::open(Path::new(":memory:"), ConnectionKind::Writer).expect("opens");
-        evaluate_on(&mut sqlite, expression)
-    }
-
     pub(crate) fn evaluate_on(sqlite: &mut Sqlite, expression: &str) -> String {
         let run = |sqlite: &mut Sqlite| {
             let mut statement = sqlite.prepare(&format!("SELECT {expression}"))?;

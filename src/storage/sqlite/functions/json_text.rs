@@ -13,8 +13,8 @@ pub(super) enum Json {
     /// As written.
     Number(String),
     String(String),
-    Array(Vec<Json>),
-    Object(Vec<(String, Json)>),
+    Array(Vec<Self>),
+    Object(Vec<(String, Self)>),
 }
 
 /// Deeper values are refused: reading and printing recurse.
@@ -290,7 +290,7 @@ fn plain_number(number: &str) -> String {
     let (whole, fraction) = if point <= 0 {
         (String::new(), zeros(-point) + &digits)
     } else if point >= length {
-        (digits.clone() + &zeros(point - length), String::new())
+        (digits + &zeros(point - length), String::new())
     } else {
         let point = usize::try_from(point).unwrap_or(0);
         (digits[..point].to_owned(), digits[point..].to_owned())
@@ -515,9 +515,9 @@ mod tests {
                 ("n".to_owned(), Json::Number(number.to_string())),
             ]);
             prop_assume!(!value.to_string().contains("\\u0000"));
-            prop_assert_eq!(Json::parse(&value.to_string()).expect("reads"), value.clone());
-            prop_assert_eq!(Json::parse(&value.compact()).expect("reads"), value.clone());
-            prop_assert_eq!(Json::parse(&value.pretty()).expect("reads"), value);
+            for printed in [value.to_string(), value.compact(), value.pretty()] {
+                prop_assert_eq!(&Json::parse(&printed).expect("reads"), &value);
+            }
         }
     }
 

@@ -101,7 +101,7 @@ fn sign(call: &Call<'_, '_>) -> Answer {
     #[allow(clippy::cast_precision_loss)]
     Ok(match number(call, 0)? {
         Number::Integer(value) => Value::Real(value.signum() as f64),
-        Number::Real(value) if value == 0.0 => Value::Real(0.0),
+        Number::Real(0.0) => Value::Real(0.0),
         Number::Real(value) => Value::Real(value.signum()),
         Number::Numeric(value) => printed(&value.signum().with_scale(0)),
         Number::Special(text) => match text.as_str() {

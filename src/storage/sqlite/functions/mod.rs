@@ -10,6 +10,22 @@
 //!
 //! All functions are registered `INNOCUOUS`, or views, triggers and defaults could
 //! not call them under `trusted_schema=OFF`; `DETERMINISTIC` only where they are.
+//!
+//! Who answers for what:
+//!
+//! | file          | functions                                                           |
+//! |---------------|---------------------------------------------------------------------|
+//! | `determinism` | time, randomness, sequences: what every node must repeat            |
+//! | `operators`   | arithmetic of numbers, dates and intervals; exact `sum` and `avg`   |
+//! | `casts`       | `towline_cast_*`, `towline_text_*`, and names of types as functions |
+//! | `text`        | text and bytea; `towline_format`                                    |
+//! | `regex`       | `regexp_*`, `towline_regex`, `towline_like`, `towline_similar`      |
+//! | `arrays`      | `array_*`, `towline_array*`, `towline_row_field`                    |
+//! | `json`        | `json_*`, `jsonb_*`, `towline_json*`                                |
+//! | `math`        | mathematics; `towline_round` and others that SQLite has otherwise   |
+//! | `datetime`    | `date_trunc`, `to_char`, …; `towline_extract`                       |
+//! | `aggregates`  | `array_agg`, `json_agg`, `bool_and`, `stddev`, …                    |
+//! | `system`      | `pg_*`, `current_*`, `has_*`, `towline_reg*`, `towline_text_reg*`   |
 
 mod aggregates;
 mod array_text;

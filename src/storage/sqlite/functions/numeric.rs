@@ -5,7 +5,7 @@
 //! average of 1 and 2 prints as 1.5000000000000000.
 
 use bigdecimal::num_bigint::{BigInt, Sign};
-use bigdecimal::{BigDecimal, RoundingMode, Signed, ToPrimitive, Zero};
+use bigdecimal::{BigDecimal, One, RoundingMode, Signed, ToPrimitive, Zero};
 
 use super::call::{float_text, invalid};
 use crate::log::{Value, ValueRef};
@@ -216,8 +216,9 @@ fn exponential_of(value: &BigDecimal) -> Result<BigDecimal, SqlError> {
     }
     // Halving the argument first keeps the series short.
     let mut halvings = 0;
+    let one = BigDecimal::from(1);
     let mut small = value.with_prec(WORKING_DIGITS + 20);
-    while small.abs() > BigDecimal::from(1) {
+    while small.abs() > one {
         small = quotient(&small, &BigDecimal::from(2), WORKING_DIGITS as i64 + 40);
         halvings += 1;
     }
@@ -304,7 +305,7 @@ pub(super) fn logarithm(base: &BigDecimal, value: &BigDecimal) -> Result<BigDeci
     check_logarithm(base)?;
     check_logarithm(value)?;
     let divisor = logarithm_of(base)?;
-    if divisor.with_prec(WORKING_DIGITS / 2).is_zero() || *base == BigDecimal::from(1) {
+    if divisor.with_prec(WORKING_DIGITS / 2).is_zero() || base.is_one() {
         return Err(division_by_zero());
     }
     let result = quotient(&logarithm_of(value)?, &divisor, WORKING_DIGITS as i64);

@@ -248,6 +248,16 @@ fn register_catalog(connection: &Connection, surroundings: &Surroundings) -> rus
         surroundings,
         IMPURE,
         &[
+            ("pg_database_size", 1, |call| {
+                integer(call.number(
+                    "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+                )?)
+            }),
+            ("pg_tablespace_size", 1, |call| {
+                integer(call.number(
+                    "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+                )?)
+            }),
             ("pg_char_to_encoding", 1, |call| {
                 let name = call.text(0)?.to_uppercase();
                 integer(if matches!(name.as_str(), "UTF8" | "UTF-8") { 6 } else { -1 })
@@ -648,6 +658,13 @@ fn register_absent(connection: &Connection, surroundings: &Surroundings) -> rusq
                 "pg_get_statisticsobjdef",
                 "pg_get_statisticsobjdef_columns",
                 "pg_get_triggerdef",
+                // Plain tables have no partitions above them.
+                "pg_partition_ancestors",
+                // To know the size of one table its pages would have to be counted.
+                "pg_indexes_size",
+                "pg_relation_size",
+                "pg_table_size",
+                "pg_total_relation_size",
                 "shobj_description",
             ],
         ),
@@ -673,18 +690,7 @@ fn register_absent(connection: &Connection, surroundings: &Surroundings) -> rusq
                 "row_security_active",
             ],
         ),
-        named(
-            zero,
-            &[
-                "pg_database_size",
-                "pg_indexes_size",
-                "pg_my_temp_schema",
-                "pg_relation_size",
-                "pg_table_size",
-                "pg_tablespace_size",
-                "pg_total_relation_size",
-            ],
-        ),
+        named(zero, &["pg_my_temp_schema"]),
     ];
     for group in groups {
         define(connection, surroundings, IMPURE, &group)?;
@@ -766,6 +772,7 @@ mod tests {
                 ("current_setting('nonsense')", "42704"),
                 ("current_setting('nonsense', 1)", "NULL"),
                 ("version() GLOB 'PostgreSQL 15.* (Towline *'", "1"),
+                ("pg_database_size('shop') > 4096", "1"),
                 ("pg_get_userbyid(10)", "ann"),
                 ("pg_get_userbyid(77)", "unknown (OID=77)"),
             ],

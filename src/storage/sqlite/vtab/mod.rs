@@ -3,14 +3,15 @@
 
 mod series;
 mod system;
-mod table;
+pub(super) mod table;
 
 use rusqlite::Connection;
 use rusqlite::vtab::Module;
 
 use self::series::Series;
+pub use self::system::LiveRelations;
 use self::system::SystemTable;
-use self::table::TableOf;
+use super::ffi::TableOf;
 use super::functions::Surroundings;
 use crate::sql::catalog::system_relations;
 

@@ -39,7 +39,7 @@ pub(super) const NAMES: [&str; 4] = [
 const FIRST_ARGUMENT: c_int = 1;
 const ARGUMENTS: usize = 3;
 
-pub(super) struct Series {
+pub(in crate::storage::sqlite) struct Series {
     surroundings: Surroundings,
     name: &'static str,
 }
@@ -101,7 +101,7 @@ impl Table for Series {
     }
 }
 
-pub(super) struct SeriesCursor {
+pub(in crate::storage::sqlite) struct SeriesCursor {
     surroundings: Surroundings,
     name: &'static str,
     walk: Walk,

@@ -17,8 +17,33 @@ use super::table::{Cursor, Table, result};
 use crate::log::Value;
 use crate::pg::Oid;
 use crate::sql::catalog::{
-    Catalog, Facts, HIDDEN_COLUMNS, SystemRelation, system_relation, system_rows,
+    Catalog, Facts, HIDDEN_COLUMNS, NamedRow, SystemRelation, system_relation, system_rows,
 };
+
+/// The rows of relations about the running node, such as `pg_stat_replication`: made
+/// when a statement reads them, by whoever knows.
+#[derive(Clone, Default)]
+pub struct LiveRelations(Option<Arc<LiveSource>>);
+
+/// By a relation's name its rows, each as named values; `None` where there is nothing
+/// to tell of that relation.
+type LiveSource = dyn Fn(&str) -> Option<Vec<NamedRow>> + Send + Sync;
+
+impl LiveRelations {
+    pub fn new(source: impl Fn(&str) -> Option<Vec<NamedRow>> + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(source)))
+    }
+
+    fn rows(&self, relation: &str) -> Option<Vec<NamedRow>> {
+        self.0.as_ref().and_then(|source| source(relation))
+    }
+}
+
+impl std::fmt::Debug for LiveRelations {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("LiveRelations").field(&self.0.is_some()).finish()
+    }
+}
 
 /// Plan: all rows. Other plans are the column looked up, from 1.
 const SCAN: c_int = 0;
@@ -27,7 +52,7 @@ const SCAN: c_int = 0;
 const SCAN_COST: f64 = 1000.0;
 const LOOKUP_COST: f64 = 5.0;
 
-pub(super) struct SystemTable {
+pub(in crate::storage::sqlite) struct SystemTable {
     relation: &'static SystemRelation,
     surroundings: Surroundings,
     /// The rows that cursors now use, to be shared by further ones.
@@ -126,7 +151,7 @@ impl SystemTable {
             user: &environment.user,
             settings: &environment.settings,
             backend_pid: environment.backend_pid,
-            live: &|_| None,
+            live: &|name| environment.live.rows(name),
         };
         let rows = Arc::new(Rows {
             rows: system_rows(self.relation, &facts),
@@ -181,7 +206,7 @@ fn key(value: &Value, affinity: &str) -> Option<Key> {
     }
 }
 
-pub(super) struct SystemCursor {
+pub(in crate::storage::sqlite) struct SystemCursor {
     rows: Arc<Rows>,
     walk: Walk,
     at: usize,
