@@ -1,7 +1,9 @@
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use tokio::sync::{Notify, watch};
 
+use super::replicate::Commits;
 use crate::cluster::{NodeId, Policy, Role, View};
 use crate::log::{LogEnd, Lsn, Term};
 
@@ -39,9 +41,12 @@ pub struct Hub {
     pub end: watch::Sender<LogEnd>,
     /// Fsynced. Written as `end`.
     pub durable: watch::Sender<Lsn>,
-    /// Safe to apply and acknowledge. Written by `replicate`: from
-    /// acknowledgements when leading, as told in the current term when following.
+    /// Safe to apply and acknowledge. Written by [`Hub::count`] when leading, from
+    /// own durability and acknowledgements; by `replicate::follow`, as told in the
+    /// current term, when following.
     pub commit: watch::Sender<Lsn>,
+    /// The leader's accounting behind `commit`.
+    pub(super) commits: Mutex<Commits>,
     /// Up to where the own log is verified to equal the current leader's. Written
     /// by `replicate::follow`; a leader's own log is its own.
     pub verified: watch::Sender<Lsn>,
@@ -98,6 +103,7 @@ impl Hub {
             end: watch::Sender::new(end),
             durable: watch::Sender::new(end.lsn),
             commit: watch::Sender::new(applied),
+            commits: Mutex::default(),
             verified: watch::Sender::new(Lsn(0)),
             applied: watch::Sender::new(applied),
             view: watch::Sender::new(View::default()),

@@ -3,7 +3,7 @@
 //!
 //! | tag | to     | message        | body                                                              |
 //! |-----|--------|----------------|-------------------------------------------------------------------|
-//! | 1   | leader | request        | u64 term, u64 end's term, u64 end's LSN, u64 hash at the end, u64 applied, bool wants a snapshot, term history |
+//! | 1   | leader | request        | u64 term, u64 end's term, u64 end's LSN, u64 hash at the end, u64 applied, u8 0 sound / 1 differs / 2 differs and wants a snapshot, u64 frame where it differs, term history |
 //! | 2   | leader | ack            | u64 term, u64 durable, u64 applied                                |
 //! | 16  | follower | start        | u64 term, u64 at, u64 commit                                      |
 //! | 17  | follower | append       | u64 term, u64 start, u64 commit, bytes of the log to the end      |
@@ -56,7 +56,9 @@ pub struct Request {
     pub hash: u64,
     /// What its databases contain.
     pub applied: Lsn,
-    /// It wants a snapshot whatever its log is like.
+    /// Its databases differ from the leader's since this frame.
+    pub differs: Option<Lsn>,
+    /// They do, and it wants a snapshot now, whatever its log is like.
     pub reseed: bool,
     pub history: TermHistory,
 }
@@ -141,12 +143,14 @@ impl ToLeader {
     pub fn encode(&self) -> BytesMut {
         let mut out = BytesMut::new();
         match self {
-            Self::Request(Request { term, end, hash, applied, reseed, history }) => {
+            Self::Request(Request { term, end, hash, applied, differs, reseed, history }) => {
                 out.put_u8(1);
                 for word in [term.0, end.term.0, end.lsn.0, *hash, applied.0] {
                     out.put_u64_le(word);
                 }
-                out.put_u8(u8::from(*reseed));
+                assert!(differs.is_some() || !reseed, "a snapshot for sound databases");
+                out.put_u8(u8::from(differs.is_some()) + u8::from(*reseed));
+                out.put_u64_le(differs.unwrap_or_default().0);
                 history.encode(&mut out);
             }
             Self::Ack(Ack { term, durable, applied }) => {
@@ -162,14 +166,7 @@ impl ToLeader {
     pub fn decode(frame: &[u8]) -> Result<Self, WireError> {
         let mut reader = Reader::new(frame);
         let message = match reader.u8()? {
-            1 => Self::Request(Request {
-                term: Term(reader.u64()?),
-                end: LogEnd { term: Term(reader.u64()?), lsn: Lsn(reader.u64()?) },
-                hash: reader.u64()?,
-                applied: Lsn(reader.u64()?),
-                reseed: reader.bool()?,
-                history: TermHistory::decode(&mut reader)?,
-            }),
+            1 => Self::Request(decode_request(&mut reader)?),
             2 => Self::Ack(Ack {
                 term: Term(reader.u64()?),
                 durable: Lsn(reader.u64()?),
@@ -180,6 +177,20 @@ impl ToLeader {
         reader.finish()?;
         Ok(message)
     }
+}
+
+fn decode_request(reader: &mut Reader<'_>) -> Result<Request, WireError> {
+    let term = Term(reader.u64()?);
+    let end = LogEnd { term: Term(reader.u64()?), lsn: Lsn(reader.u64()?) };
+    let (hash, applied) = (reader.u64()?, Lsn(reader.u64()?));
+    let (differs, reseed) = match (reader.u8()?, reader.u64()?) {
+        (0, 0) => (None, false),
+        (1, frame) => (Some(Lsn(frame)), false),
+        (2, frame) => (Some(Lsn(frame)), true),
+        _ => return Err(WireError::Malformed("request: where it differs")),
+    };
+    let history = TermHistory::decode(reader)?;
+    Ok(Request { term, end, hash, applied, differs, reseed, history })
 }
 
 /// The front of an append; the bytes follow, so that they need not be copied.
@@ -347,10 +358,19 @@ mod tests {
 
     fn to_leader() -> impl Strategy<Value = ToLeader> {
         prop_oneof![
-            (any::<(u64, u64, u64, bool)>(), end(), history()).prop_map(
-                |((term, hash, applied, reseed), end, history)| {
-                    let (term, applied) = (Term(term), Lsn(applied));
-                    ToLeader::Request(Request { term, end, hash, applied, reseed, history })
+            (any::<(u64, u64, u64, Option<u64>, bool)>(), end(), history()).prop_map(
+                |((term, hash, applied, differs, reseed), end, history)| {
+                    let (term, applied, differs) = (Term(term), Lsn(applied), differs.map(Lsn));
+                    let reseed = reseed && differs.is_some();
+                    ToLeader::Request(Request {
+                        term,
+                        end,
+                        hash,
+                        applied,
+                        differs,
+                        reseed,
+                        history,
+                    })
                 }
             ),
             any::<(u64, u64, u64)>().prop_map(|(term, durable, applied)| {

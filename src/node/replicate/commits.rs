@@ -1,32 +1,35 @@
 use super::{Replication, lock, publish};
 use crate::cluster::{NodeId, Role};
 use crate::log::{Lsn, Term};
+use crate::node::Hub;
 use crate::replication::CommitTracker;
 
 /// The commit accounting of the current leadership; made anew for each.
 #[derive(Default)]
-pub(super) struct Commits {
+pub struct Commits {
     term: Term,
     tracker: Option<CommitTracker>,
 }
 
 /// News of a follower, of the term that it was said in.
-pub(super) enum FollowerNews<'a> {
+pub enum FollowerNews<'a> {
     /// It acknowledged this LSN as durable.
     Durable(Term, &'a NodeId, Lsn),
     /// It connected, and its durable log equals the leader's up to this LSN.
     Rejoined(Term, &'a NodeId, Lsn),
 }
 
-impl Replication {
+impl Hub {
     /// Counts anew, after a follower's news or a move of what the hub holds, and
-    /// publishes the commit LSN. The only writer of it while this node leads.
-    pub(super) fn count(&self, news: Option<FollowerNews<'_>>) {
+    /// publishes the commit LSN. The only writer of it while this node leads. Whoever
+    /// has the news calls it: no task stands between an ack, or the leader's own
+    /// sync, and the write that waits for it.
+    pub fn count(&self, news: Option<FollowerNews<'_>>) {
         let mut commits = lock(&self.commits);
         // Looked at under the lock, so that nobody counts for a term that a later
         // caller has seen ended.
         let (term, role) = {
-            let leadership = self.hub.leadership.borrow();
+            let leadership = self.leadership.borrow();
             (leadership.term, leadership.role)
         };
         if role == Role::Follower {
@@ -37,15 +40,15 @@ impl Replication {
             commits.tracker = None;
             commits.term = term;
         }
-        let durable = *self.hub.durable.borrow();
+        let durable = *self.durable.borrow();
         let tracker = commits.tracker.get_or_insert_with(|| {
-            let members = &self.hub.members;
+            let members = &self.members;
             let followers =
-                members.iter().map(|member| &member.name).filter(|name| **name != self.hub.me);
-            let acks = self.hub.policy.acks(members.len());
-            CommitTracker::new(acks, followers.cloned(), durable, *self.hub.commit.borrow())
+                members.iter().map(|member| &member.name).filter(|name| **name != self.me);
+            let acks = self.policy.acks(members.len());
+            CommitTracker::new(acks, followers.cloned(), durable, *self.commit.borrow())
         });
-        let (started, term_start) = *self.hub.term_start.borrow();
+        let (started, term_start) = *self.term_start.borrow();
         if started == term {
             tracker.term_started(term_start);
         }
@@ -63,20 +66,20 @@ impl Replication {
             Some(_) | None => {}
         }
         let commit = tracker.commit();
-        if commit > *self.hub.commit.borrow() {
-            publish(&self.hub.commit, commit);
+        if commit > *self.commit.borrow() {
+            publish(&self.commit, commit);
         }
     }
+}
 
-    /// Counts whenever what this node itself contributes has moved.
+impl Replication {
+    /// Counts when a leadership begins or ends.
     pub(super) async fn count_commits(&self) {
-        let mut durable = self.hub.durable.subscribe();
         let mut leadership = self.hub.leadership.subscribe();
         let mut term_start = self.hub.term_start.subscribe();
         loop {
-            self.count(None);
+            self.hub.count(None);
             tokio::select! {
-                _ = durable.changed() => {}
                 _ = leadership.changed() => {}
                 _ = term_start.changed() => {}
             }

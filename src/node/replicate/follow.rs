@@ -2,11 +2,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::oneshot;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Replication, StreamError, lock, publish};
+use super::{Replication, StreamError, is_final, lock, publish};
 use crate::cluster::{NodeId, Role};
 use crate::log::frame::{FrameError, Header};
 use crate::log::{Lsn, Term};
@@ -46,11 +45,9 @@ impl Replication {
     ///
     /// A thread of its own, with its own event loop: its syncs block nobody, and
     /// between bytes that arrive and their ack lies no hand-over to another task.
-    /// `broken` is told if the log is of no use any more.
     pub(super) fn follow(
         self: Arc<Self>,
         shutdown: CancellationToken,
-        broken: oneshot::Sender<LogError>,
     ) -> std::thread::JoinHandle<()> {
         let run = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -58,9 +55,7 @@ impl Replication {
                 Ok(runtime) => runtime.block_on(async {
                     tokio::select! {
                         () = shutdown.cancelled() => {}
-                        error = self.follow_leaders() => {
-                            let _ = broken.send(error);
-                        }
+                        error = self.follow_leaders() => self.end(error),
                     }
                 }),
                 Err(error) => tracing::error!(%error, "cannot start the follower's event loop"),
@@ -76,6 +71,8 @@ impl Replication {
     async fn follow_leaders(&self) -> LogError {
         let mut leadership = self.hub.leadership.subscribe();
         let mut failures = 0;
+        // A quarantined node asks for a snapshot, but follows on while it gets none.
+        let mut reseed_after = Instant::now();
         loop {
             let now = leadership.borrow_and_update().clone();
             let Some(leader) = followed(&now, &self.hub.me) else {
@@ -86,14 +83,19 @@ impl Replication {
             };
             self.hub.forget_leader();
             let ended = tokio::select! {
-                ended = self.follow_leader(now.term, &leader) => ended,
+                ended = self.follow_leader(now.term, &leader, reseed_after) => ended,
                 _ = leadership.wait_for(|next| *next != now) => {
                     failures = 0;
                     continue;
                 }
             };
             match ended {
-                Err(StreamError::Reseeded) => failures = 0,
+                Err(StreamError::Reseeded | StreamError::Quarantined) => failures = 0,
+                Err(StreamError::NotReseeded(reason)) => {
+                    tracing::warn!(term = %now.term, %leader, reason, "not re-seeded");
+                    reseed_after = Instant::now() + self.timing.suspicion * 2;
+                    failures = 0;
+                }
                 Err(StreamError::Log(error)) if is_final(&error) => {
                     return error;
                 }
@@ -118,11 +120,17 @@ impl Replication {
     }
 
     /// Follows one leader until the connection ends or a snapshot is installed.
-    async fn follow_leader(&self, term: Term, leader: &NodeId) -> Result<(), StreamError> {
+    async fn follow_leader(
+        &self,
+        term: Term,
+        leader: &NodeId,
+        reseed_after: Instant,
+    ) -> Result<(), StreamError> {
         let member = self.hub.members.iter().find(|member| member.name == *leader);
         let member = member
             .ok_or_else(|| StreamError::Refused(format!("{leader}, which leads, is no member")))?;
-        let request = self.request(term)?;
+        let mut request = self.request(term)?;
+        request.reseed = request.differs.is_some() && Instant::now() >= reseed_after;
         let hello = self.hello();
         let patience = self.silence_max();
         let (mut stream, _) =
@@ -137,10 +145,13 @@ impl Replication {
             ToFollower::Start { term: said, at, commit } if said == term => {
                 self.join(&request, at, commit)?;
                 tracing::info!(%term, %leader, at = %at, "following");
-                self.stream(stream, term, commit).await
+                self.stream(stream, term, commit, reseed_after).await
             }
             ToFollower::Snapshot(snapshot) if snapshot.term == term => {
                 self.receive_snapshot(stream, &request, snapshot).await
+            }
+            ToFollower::Refused { reason, .. } if request.reseed => {
+                Err(StreamError::NotReseeded(reason))
             }
             ToFollower::Refused { reason, .. } => Err(StreamError::Refused(reason)),
             _ => Err(StreamError::Protocol("no answer to the request".to_owned())),
@@ -162,7 +173,8 @@ impl Replication {
             end: log.end(),
             hash: log.hash(),
             applied,
-            reseed: self.hub.quarantine.borrow().is_some(),
+            differs: *self.hub.quarantine.borrow(),
+            reseed: false,
             history: log.history().clone(),
         })
     }
@@ -197,6 +209,7 @@ impl Replication {
         stream: FrameStream,
         term: Term,
         commit: Lsn,
+        reseed_after: Instant,
     ) -> Result<(), StreamError> {
         let (appends, acks) = stream.split();
         let mut stream = Stream {
@@ -237,10 +250,10 @@ impl Replication {
                     }
                     stream.maybe_ack(true).await?;
                 }
-                _ = quarantine.wait_for(Option::is_some) => {
-                    // It comes back at once and asks for a snapshot.
-                    return Err(StreamError::Refused("this node is quarantined".to_owned()));
-                }
+                () = async {
+                    sleep_until(reseed_after).await;
+                    let _ = quarantine.wait_for(Option::is_some).await;
+                } => return Err(StreamError::Quarantined),
             }
         }
     }
@@ -355,18 +368,6 @@ impl Stream<'_> {
         self.acked = (durable, applied);
         self.last_ack = Instant::now();
         Ok(())
-    }
-}
-
-/// Whether the log is of no use any more in this process.
-fn is_final(error: &LogError) -> bool {
-    match error {
-        LogError::Io { .. } | LogError::Damaged { .. } | LogError::Failed { .. } => true,
-        LogError::TooShort { .. }
-        | LogError::Fenced { .. }
-        | LogError::DoesNotContinue { .. }
-        | LogError::NotHeld { .. }
-        | LogError::TooLarge { .. } => false,
     }
 }
 

@@ -30,12 +30,13 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use self::commits::Commits;
 use super::Hub;
 use crate::cluster::NodeId;
 use crate::config::{NodeConfig, Timing};
@@ -45,6 +46,7 @@ use crate::storage::control_file::ControlFile;
 use crate::storage::log_store::{LogError, LogReader, LogStore};
 use crate::storage::sqlite::SqliteError;
 
+pub use self::commits::{Commits, FollowerNews};
 pub use self::snapshot::settle;
 
 /// A snapshot lies in its directory: the writer must go on with that database.
@@ -84,8 +86,14 @@ pub struct Replication {
     database: String,
     segment_bytes: u64,
     retain_bytes: u64,
-    commits: Mutex<Commits>,
-    followers: Mutex<BTreeMap<NodeId, Progress>>,
+    /// Each with the number of its connection.
+    followers: Mutex<BTreeMap<NodeId, (u64, Progress)>>,
+    connections: AtomicU64,
+    /// Followers whose databases differ: at which frame, and since when it is known.
+    differing: Mutex<BTreeMap<NodeId, (Lsn, Instant)>>,
+    /// Told why the log is of no use any more.
+    broken: mpsc::Sender<LogError>,
+    breaks: Mutex<Option<mpsc::Receiver<LogError>>>,
     /// Taken by whoever sends a snapshot: one at a time.
     seeding: tokio::sync::Semaphore,
     installed: mpsc::Sender<Installed>,
@@ -116,6 +124,10 @@ enum StreamError {
     Deposed,
     #[error("a snapshot was installed")]
     Reseeded,
+    #[error("this node's databases differ from the leader's")]
+    Quarantined,
+    #[error("the leader sends no snapshot now: {0}")]
+    NotReseeded(String),
 }
 
 impl Replication {
@@ -129,6 +141,7 @@ impl Replication {
         tls: PeerTls,
     ) -> (Arc<Self>, mpsc::Receiver<Installed>) {
         let (installed, installs) = mpsc::channel(1);
+        let (broken, breaks) = mpsc::channel(1);
         let reader = lock(&log).reader();
         let replication = Self {
             hub,
@@ -142,8 +155,11 @@ impl Replication {
             database: config.sql.database.clone(),
             segment_bytes: config.segment_bytes,
             retain_bytes: config.retain_bytes,
-            commits: Mutex::default(),
             followers: Mutex::default(),
+            connections: AtomicU64::new(0),
+            differing: Mutex::default(),
+            broken,
+            breaks: Mutex::new(Some(breaks)),
             seeding: tokio::sync::Semaphore::new(1),
             installed,
         };
@@ -158,13 +174,13 @@ impl Replication {
     /// the files hold when it starts again.
     pub async fn run(self: Arc<Self>, shutdown: CancellationToken) -> Result<(), LogError> {
         let stop = shutdown.child_token();
-        let (broken, breaks) = oneshot::channel();
-        let follower = self.clone().follow(stop.clone(), broken);
+        let mut breaks = lock(&self.breaks).take().expect("replication runs once");
+        let follower = self.clone().follow(stop.clone());
         let ended = tokio::select! {
             () = shutdown.cancelled() => Ok(()),
             () = self.count_commits() => Ok(()),
             () = self.retain() => Ok(()),
-            Ok(error) = breaks => Err(error),
+            Some(error) = breaks.recv() => Err(error),
         };
         stop.cancel();
         let _ = tokio::task::spawn_blocking(move || follower.join()).await;
@@ -186,13 +202,22 @@ impl Replication {
             Err(error @ (StreamError::Deposed | StreamError::Closed)) => {
                 tracing::info!(%follower, %error, "replication ended");
             }
+            Err(StreamError::Log(error)) if is_final(&error) => self.end(error),
             Err(error) => tracing::warn!(%follower, %error, "replication ended"),
         }
     }
 
+    /// Has [`Replication::run`] end with this error.
+    fn end(&self, error: LogError) {
+        tracing::error!(%error, "the log can't be used any more");
+        // A first error may be on its way already.
+        let _ = self.broken.try_send(error);
+    }
+
     /// The followers connected now.
     pub fn followers(&self) -> BTreeMap<NodeId, Progress> {
-        lock(&self.followers).clone()
+        let followers = lock(&self.followers);
+        followers.iter().map(|(name, (_, progress))| (name.clone(), *progress)).collect()
     }
 
     /// Another member by its name.
@@ -230,6 +255,18 @@ impl Replication {
         let (end, durable) = (log.end(), log.durable());
         publish(&self.hub.end, end);
         publish(&self.hub.durable, durable);
+    }
+}
+
+/// Whether the log is of no use any more in this process.
+fn is_final(error: &LogError) -> bool {
+    match error {
+        LogError::Io { .. } | LogError::Damaged { .. } | LogError::Failed { .. } => true,
+        LogError::TooShort { .. }
+        | LogError::Fenced { .. }
+        | LogError::DoesNotContinue { .. }
+        | LogError::NotHeld { .. }
+        | LogError::TooLarge { .. } => false,
     }
 }
 

@@ -36,7 +36,7 @@ impl Replication {
         let applied = self.hub.applied.borrow().0;
         let wished = applied.saturating_sub(self.retain_bytes);
         let limit = applied.saturating_sub(self.retain_bytes.saturating_mul(LAGGING_KEEPS));
-        let needed = lock(&self.followers).values().map(|progress| progress.durable.0).min();
+        let needed = lock(&self.followers).values().map(|(_, progress)| progress.durable.0).min();
         Lsn(wished.min(needed.unwrap_or(wished).max(limit)))
     }
 

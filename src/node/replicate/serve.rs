@@ -1,3 +1,4 @@
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -21,24 +22,31 @@ const COMMIT_DELAY: Duration = Duration::from_millis(1);
 pub(super) struct Listed<'a> {
     replication: &'a Replication,
     follower: &'a NodeId,
+    /// Tells this connection's entry from that of a later one.
+    number: u64,
 }
 
 impl<'a> Listed<'a> {
     pub(super) fn new(replication: &'a Replication, follower: &'a NodeId, at: Progress) -> Self {
-        lock(&replication.followers).insert(follower.clone(), at);
-        Self { replication, follower }
+        let number = replication.connections.fetch_add(1, Ordering::Relaxed);
+        lock(&replication.followers).insert(follower.clone(), (number, at));
+        Self { replication, follower, number }
     }
 
     pub(super) fn update(&self, change: impl FnOnce(&mut Progress)) {
-        if let Some(progress) = lock(&self.replication.followers).get_mut(self.follower) {
-            change(progress);
+        match lock(&self.replication.followers).get_mut(self.follower) {
+            Some((number, progress)) if *number == self.number => change(progress),
+            _ => {}
         }
     }
 }
 
 impl Drop for Listed<'_> {
     fn drop(&mut self) {
-        lock(&self.replication.followers).remove(self.follower);
+        let mut followers = lock(&self.replication.followers);
+        if followers.get(self.follower).is_some_and(|(number, _)| *number == self.number) {
+            followers.remove(self.follower);
+        }
     }
 }
 
@@ -68,6 +76,11 @@ impl Replication {
             stream.send(&ToFollower::Refused { term, reason: reason.clone() }.encode()).await?;
             return Err(StreamError::Refused(reason));
         }
+        let may_reseed = self.hear_difference(follower, request.differs);
+        if let (true, Err(reason)) = (request.reseed, may_reseed) {
+            stream.send(&ToFollower::Refused { term, reason: reason.clone() }.encode()).await?;
+            return Err(StreamError::Refused(reason));
+        }
         let at = match tokio::task::block_in_place(|| self.compare(&request))? {
             Rejoin::Stream { from } => from,
             Rejoin::CutAndStream { at } => at.lsn,
@@ -80,7 +93,7 @@ impl Replication {
         let progress =
             Progress { sent: at, durable: held, applied: request.applied, seeding: false };
         let listed = Listed::new(self, follower, progress);
-        self.count(Some(FollowerNews::Rejoined(term, follower, held)));
+        self.hub.count(Some(FollowerNews::Rejoined(term, follower, held)));
         let commit = *self.hub.commit.borrow();
         stream.send(&ToFollower::Start { term, at, commit }.encode()).await?;
         let (acks, appends) = stream.split();
@@ -91,6 +104,35 @@ impl Replication {
             ended = self.send_log(appends, term, at, &listed, acked_changes) => ended,
             () = self.deposed(term) => Err(StreamError::Deposed),
         }
+    }
+
+    /// Whether a follower whose databases differ from this node's may be re-seeded
+    /// from here. One that differs alone may. Where most do, who is wrong is no matter
+    /// of counting from here: an operator must look.
+    fn hear_difference(&self, follower: &NodeId, frame: Option<Lsn>) -> Result<(), String> {
+        let mut differing = lock(&self.differing);
+        let Some(frame) = frame else {
+            differing.remove(follower);
+            return Ok(());
+        };
+        let since = match differing.get(follower) {
+            Some(&(known, since)) if known == frame => since,
+            _ => Instant::now(),
+        };
+        differing.insert(follower.clone(), (frame, since));
+        let alike = differing.values().filter(|(other, _)| *other == frame).count();
+        let others = self.hub.members.len() - 1;
+        if alike * 2 > others {
+            tracing::error!(%frame, alike, of = others,
+                "most followers disagree with this leader on a frame: nobody is re-seeded; \
+                 compare the nodes' databases and restore the right one");
+            return Err(format!("most followers disagree with the leader on frame {frame}"));
+        }
+        // The others get a moment to say that they differ, too.
+        if since.elapsed() < self.timing.suspicion {
+            return Err(format!("waits to hear of the others about frame {frame}"));
+        }
+        Ok(())
     }
 
     /// How the follower comes to hold this log.
@@ -136,7 +178,7 @@ impl Replication {
                 let cause = format!("an ack of {} in term {}", ack.durable, ack.term);
                 return Err(StreamError::Protocol(cause));
             }
-            self.count(Some(FollowerNews::Durable(term, follower, ack.durable)));
+            self.hub.count(Some(FollowerNews::Durable(term, follower, ack.durable)));
             acked.send_replace(ack.durable);
             listed.update(|progress| {
                 progress.durable = ack.durable;
@@ -166,7 +208,9 @@ impl Replication {
             let unacked = sent.0.saturating_sub(acked.borrow_and_update().0);
             let room = unacked < WINDOW;
             if sent < available && room {
-                let bytes = self.reader.read(sent, BYTES_MAX)?;
+                let read = || self.reader.read(sent, BYTES_MAX);
+                let recent = self.reader.is_recent(sent);
+                let bytes = if recent { read() } else { tokio::task::block_in_place(read) }?;
                 // Looked at after the read: what was read while this node led is its
                 // own log, however the log changes from now on.
                 if !self.leads(term) {

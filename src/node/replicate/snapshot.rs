@@ -185,8 +185,8 @@ impl Replication {
         while offset < copy.database_length {
             let length = (copy.database_length - offset).min(BYTES_MAX as u64) as usize;
             let mut bytes = vec![0; length];
-            copy.database
-                .read_exact_at(&mut bytes, offset)
+            let read = || copy.database.read_exact_at(&mut bytes, offset);
+            tokio::task::block_in_place(read)
                 .map_err(|source| StreamError::File { path: copy.dir.join("database"), source })?;
             send_piece(pieces, 0, offset, &bytes, &mut hash).await?;
             offset += length as u64;

@@ -204,6 +204,7 @@ impl Node {
     fn sync(&self) {
         let syncer = lock(&self.log).syncer();
         self.hub.durable.send_replace(syncer.sync().expect("synced"));
+        self.hub.count(None);
     }
 
     /// Writes and waits until it is committed.
@@ -294,7 +295,7 @@ async fn a_write_is_committed_once_a_follower_holds_it() {
     c.until_bound(last).await;
     assert_eq!(a.segments(), b.segments());
     assert_eq!(a.segments(), c.segments());
-    assert_eq!(*b.hub.caught_up.borrow(), Term(1));
+    b.until(&b.hub.caught_up, |term| *term == Term(1)).await;
     let progress = a.replication.followers();
     assert_eq!(progress.len(), 2);
     assert!(progress.values().any(|progress| progress.durable == last));
@@ -400,7 +401,7 @@ async fn a_follower_far_behind_gets_a_snapshot() {
     assert_eq!(a.segments().last_key_value(), c.segments().last_key_value());
     let control = lock(&c.control).get().clone();
     assert_eq!((control.generation, control.unproven, control.commit), (1, true, end));
-    assert_eq!(*c.hub.caught_up.borrow(), Term(1));
+    c.until(&c.hub.caught_up, |term| *term == Term(1)).await;
     assert!(!c.data.join("gen-0").exists() && !c.data.join("gen-1/log").exists());
     // It starts again from there.
     c.stop().await;
@@ -416,8 +417,8 @@ async fn a_follower_far_behind_gets_a_snapshot() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_quarantined_follower_gets_new_databases_and_keeps_its_log() {
-    let mut cluster = Cluster::new(&["a", "b"]).await;
-    let (a, b) = (cluster.start("a"), cluster.start("b"));
+    let mut cluster = Cluster::new(&["a", "b", "c"]).await;
+    let (a, b, c) = (cluster.start("a"), cluster.start("b"), cluster.start("c"));
     a.lead(1);
     b.follow(1, "a");
     let early = a.write(1, 1).await;
@@ -430,8 +431,38 @@ async fn a_quarantined_follower_gets_new_databases_and_keeps_its_log() {
     assert_eq!(b.hub.end.borrow().lsn, end);
     let last = a.write(1, 3).await;
     b.until_bound(last).await;
-    a.stop().await;
-    b.stop().await;
+    for node in [a, b, c] {
+        node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn where_most_followers_disagree_nobody_is_re_seeded_and_all_go_on() {
+    let mut cluster = Cluster::new(&["a", "b", "c"]).await;
+    let (a, b, c) = (cluster.start("a"), cluster.start("b"), cluster.start("c"));
+    a.lead(1);
+    let early = a.append(1, &[insert(1)]);
+    a.sync();
+    for node in [&b, &c] {
+        node.hub.quarantine.send_replace(Some(early));
+        node.follow(1, "a");
+    }
+    let patience = async {
+        while lock(&a.replication.differing).len() < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, patience).await.expect("both say that they differ");
+    for n in 0..20 {
+        a.write(1, n).await;
+    }
+    for node in [&b, &c] {
+        assert_eq!(*node.hub.quarantine.borrow(), Some(early));
+        assert_eq!(lock(&node.control).get().generation, 0);
+    }
+    for node in [a, b, c] {
+        node.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

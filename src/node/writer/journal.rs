@@ -84,6 +84,7 @@ impl Journal {
                     *known = durable.max(*known);
                     later
                 });
+                self.hub.count(None);
                 Ok(())
             }
             Err(error) => {

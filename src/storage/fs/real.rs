@@ -76,6 +76,6 @@ impl File for fs::File {
     }
 
     fn sync_data(&self, _: Op) -> io::Result<()> {
-        fs::File::sync_data(self)
+        Self::sync_data(self)
     }
 }

@@ -14,7 +14,7 @@
 //! |--------------------------------------------|---------------------------|----------------------------|
 //! | in a segment before one that has frames    |                           | damaged: the node stops    |
 //! | below the note                             | whole frames lie beyond   | damaged: the node stops    |
-//! | below the note                             | nothing lies beyond       | cut, and [`Opened::doubtful`] |
+//! | below the note                             | nothing lies beyond       | cut, and [`Opened::doubtful`], found again at every start until the log grows |
 //! | at or above the note                       |                           | a torn end: cut            |
 //!
 //! A segment is synced before the next gets its first byte, hence the first row. The
@@ -492,6 +492,7 @@ impl LogStore {
     }
 
     fn write(&self, batch: &Batch, bytes: &Bytes) -> Result<(), LogError> {
+        self.shared.note.settle(batch.start)?;
         let mut before: Option<&Segment> = None;
         for (place, (segment, at)) in batch.parts.iter().enumerate() {
             let end = batch.parts.get(place + 1).map_or(bytes.len(), |&(_, at)| at);

@@ -67,6 +67,12 @@ impl LogReader {
         Ok(self.shared.state().segment_at(last_byte)?.start)
     }
 
+    /// Whether reading from `from` needs no file.
+    pub fn is_recent(&self, from: Lsn) -> bool {
+        let state = self.shared.state();
+        from == state.end.lsn || state.tail.get(from).is_some()
+    }
+
     /// Whole raw frames (and padding) from `from`, at most about `max` bytes, at
     /// least one frame; empty at the end. `from` must be the start of a frame. What
     /// comes from a file is checked by its checksums.

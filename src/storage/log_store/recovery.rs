@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use super::{LogError, Opened, Segment, io};
 use crate::log::Lsn;
@@ -26,6 +26,9 @@ pub(super) struct Note {
     path: PathBuf,
     file: Arc<dyn File>,
     turn: AtomicUsize,
+    /// It says more than the log holds: what opening found and the node must record
+    /// first (rule 16a). A kill in between leaves it to be found again.
+    stale: AtomicBool,
 }
 
 /// What was found; nothing is changed yet.
@@ -137,10 +140,9 @@ impl Found {
     pub(super) fn settle(self, fs: &dyn Fs, dir: &Path) -> Result<Recovered, LogError> {
         let note = Note::open(fs, dir)?;
         let end = self.chain.lsn;
-        // Never more than is about to be true.
-        let lower = Note::read(fs, dir)?.is_none_or(|noted| noted > end);
-        if lower {
-            note.lower(Lsn(0))?;
+        match Note::read(fs, dir)? {
+            None => note.lower(Lsn(0))?,
+            Some(noted) => note.stale.store(noted > end, Ordering::Relaxed),
         }
         for &start in &self.empty {
             let path = Segment::path(dir, start);
@@ -158,7 +160,9 @@ impl Found {
             let synced = segment.file.sync_data(Op::SyncLog);
             synced.map_err(io(&segment.path, Op::SyncLog))?;
         }
-        note.raise(end)?;
+        if !note.stale.load(Ordering::Relaxed) {
+            note.raise(end)?;
+        }
         let Self { chain, segments, opened, .. } = self;
         Ok(Recovered { chain, segments, note, opened })
     }
@@ -228,7 +232,7 @@ impl Note {
             opened => opened,
         };
         let file = file.map_err(io(&path, Op::NoteDurable))?;
-        Ok(Self { path, file, turn: AtomicUsize::new(0) })
+        Ok(Self { path, file, turn: AtomicUsize::new(0), stale: AtomicBool::new(false) })
     }
 
     /// How far the log was durable at least; `None` if nothing says.
@@ -252,6 +256,11 @@ impl Note {
         Ok(read(0)?.max(read(1)?))
     }
 
+    /// Before the log grows: brings a note that said too much down to `end`.
+    pub(super) fn settle(&self, end: Lsn) -> Result<(), LogError> {
+        if self.stale.load(Ordering::Relaxed) { self.lower(end) } else { Ok(()) }
+    }
+
     /// Raises the note.
     pub(super) fn raise(&self, lsn: Lsn) -> Result<(), LogError> {
         // After a failure the same place again: the other one is whole.
@@ -268,7 +277,9 @@ impl Note {
             self.write(1, lsn)?;
             self.file.sync_data(Op::NoteDurable)
         };
-        lower().map_err(io(&self.path, Op::NoteDurable))
+        lower().map_err(io(&self.path, Op::NoteDurable))?;
+        self.stale.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     fn write(&self, place: usize, lsn: Lsn) -> io::Result<()> {

@@ -300,6 +300,30 @@ fn a_flipped_bit_anywhere_is_found() {
     }
 }
 
+/// The node must first record what a doubtful cut means; a kill in between leaves it
+/// to be found again.
+#[test]
+fn a_doubtful_end_is_found_again_until_the_log_grows() {
+    let fs = SimulatedFs::new(1);
+    let mut log = opened(&fs);
+    let spans = log.append(Term(1), &[start("a"), insert(1), insert(2)]).expect("appended");
+    log.syncer().sync().expect("synced");
+    drop(log);
+    fs.flip(Path::new("/data/log/0000000000000000.seg"), spans[2].start.0 as usize + 41, 1);
+    for _ in 0..3 {
+        let log = opened(&fs);
+        assert_eq!((log.end().lsn, log.opened().doubtful), (spans[1].end, true));
+        drop(log);
+        fs.lose_power();
+    }
+    let mut log = opened(&fs);
+    log.append(Term(2), &[start("a")]).expect("appended");
+    log.syncer().sync().expect("synced");
+    drop(log);
+    fs.lose_power();
+    assert_eq!(opened(&fs).opened(), Opened::default());
+}
+
 #[test]
 fn damage_under_a_reader_is_an_error_that_names_the_place() {
     let dir = tempfile::tempdir().expect("a directory");
