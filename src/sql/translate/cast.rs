@@ -193,7 +193,7 @@ impl Translator<'_> {
                 (_, Oid::CHAR) => Ok(Typed::plain(format!("substr({}, 1, 1)", typed.sql), to)),
                 _ => same(typed),
             },
-            (_, Family::String) if how >= How::Assignment => self.to_text(typed, to),
+            (_, Family::String) if how >= How::Assignment => self.text_of(typed, to),
             (Family::String, _) if explicit => match target {
                 Family::Array => array_cast(&typed, to),
                 Family::Other | Family::Void => same(typed),
@@ -290,7 +290,7 @@ impl Translator<'_> {
     }
 
     /// As text, the way that PostgreSQL prints the type.
-    fn to_text(&mut self, typed: Typed, to: Oid) -> Result<Typed, SqlError> {
+    fn text_of(&mut self, typed: Typed, to: Oid) -> Result<Typed, SqlError> {
         let from = typed.oid();
         let name = types::internal_name(from);
         let sql = match family(from) {
@@ -322,7 +322,9 @@ fn reference(text: &str, oid: Oid) -> Typed {
     if let Ok(number) = text.parse::<u32>() {
         return Typed::plain(number.to_string(), oid);
     }
-    if oid == Oid::REGTYPE && let Some(known) = types::by_text(text) {
+    if oid == Oid::REGTYPE
+        && let Some(known) = types::by_text(text)
+    {
         return Typed::plain(known.0.to_string(), oid);
     }
     let function = types::internal_name(oid);

@@ -19,11 +19,11 @@ impl Translator<'_> {
     /// As [`Self::expression`], of type boolean, as WHERE and its kin want it.
     pub(super) fn condition(&mut self, expr: &Expr, clause: &str) -> Result<String, SqlError> {
         let typed = self.expression(expr)?;
-        let typed = self.into_boolean(typed, clause)?;
+        let typed = self.boolean(typed, clause)?;
         Ok(typed.sql)
     }
 
-    pub(super) fn into_boolean(&mut self, typed: Typed, clause: &str) -> Result<Typed, SqlError> {
+    pub(super) fn boolean(&mut self, typed: Typed, clause: &str) -> Result<Typed, SqlError> {
         if typed.is_unknown() {
             return self.coerce(typed, Type::plain(Oid::BOOL));
         }
@@ -237,14 +237,29 @@ impl Translator<'_> {
             None if name == "current_schema" && ident.quote_style.is_none() => {
                 self.call("current_schema", Vec::new())
             }
-            None => self.whole_row(&name).ok_or_else(|| self.at(
-                SqlError::new(
-                    SqlState::UNDEFINED_COLUMN,
-                    format!("column \"{name}\" does not exist"),
-                ),
-                ident,
-            )),
+            None if name == "tableoid" => self.table_oid(None).ok_or_else(|| missing_column(&name)),
+            None => self.whole_row(&name).ok_or_else(|| {
+                self.at(
+                    SqlError::new(
+                        SqlState::UNDEFINED_COLUMN,
+                        format!("column \"{name}\" does not exist"),
+                    ),
+                    ident,
+                )
+            }),
         }
+    }
+
+    /// The OID of the table that a row is from: the named one, or the first in FROM.
+    fn table_oid(&self, table: Option<&str>) -> Option<Typed> {
+        let source = self
+            .scopes
+            .iter()
+            .rev()
+            .flat_map(|scope| &scope.sources)
+            .find(|source| table.is_none_or(|table| source.alias == table))?;
+        let oid = source.columns.first()?.origin.0;
+        (oid.0 != 0).then(|| Typed::plain(oid.0.to_string(), Oid::OID).named("tableoid"))
     }
 
     /// A table's row, by the table's name.
@@ -268,8 +283,13 @@ impl Translator<'_> {
             }
             _ => return Err(SqlError::new(SqlState::SYNTAX_ERROR, "improper qualified name")),
         };
-        let found = scope::find_qualified(&self.scopes, schema, table, name)
-            .map_err(|error| self.at(error, &idents[0]))?;
+        let found = match scope::find_qualified(&self.scopes, schema, table, name) {
+            Ok(found) => found,
+            Err(error) if name == "tableoid" => {
+                return self.table_oid(Some(table)).ok_or(error);
+            }
+            Err(error) => return Err(self.at(error, &idents[0])),
+        };
         Ok(found_column(&found, name, true))
     }
 
@@ -286,7 +306,8 @@ impl Translator<'_> {
                 Err(SqlError::unsupported("type bit"))
             }
             Value::Boolean(value) => {
-                Ok(Typed::plain(if *value { "TRUE" } else { "FALSE" }, Oid::BOOL).named_weakly("bool"))
+                Ok(Typed::plain(if *value { "TRUE" } else { "FALSE" }, Oid::BOOL)
+                    .named_weakly("bool"))
             }
             Value::Null => Ok(Typed { form: Form::Null, ..Typed::plain("NULL", Oid::UNKNOWN) }),
             Value::Placeholder(text) => {
@@ -324,7 +345,7 @@ impl Translator<'_> {
 
     fn truth(&mut self, inner: &Expr, test: &str) -> Result<Typed, SqlError> {
         let typed = self.expression(inner)?;
-        let typed = self.into_boolean(typed, test)?;
+        let typed = self.boolean(typed, test)?;
         Ok(Typed::compound(format!("{} {test}", typed.operand()), Oid::BOOL))
     }
 
@@ -416,8 +437,7 @@ impl Translator<'_> {
             types::Family::Array => element,
             _ => types::array_of(element).unwrap_or(Oid::TEXT_ARRAY),
         };
-        let texts: Vec<String> =
-            elements.iter().map(|element| super::cast::array_element(element)).collect();
+        let texts: Vec<String> = elements.iter().map(super::cast::array_element).collect();
         let function = if types::family(element) == types::Family::Array {
             "towline_array_nest"
         } else {
@@ -512,9 +532,7 @@ impl Translator<'_> {
 
     fn at_time_zone(&mut self, timestamp: &Expr, zone: &Expr) -> Result<Typed, SqlError> {
         let timestamp = self.expression(timestamp)?;
-        let timestamp = if timestamp.is_unknown() {
-            self.coerce(timestamp, Type::plain(Oid::TIMESTAMPTZ))?
-        } else if timestamp.oid() == Oid::DATE {
+        let timestamp = if timestamp.is_unknown() || timestamp.oid() == Oid::DATE {
             self.coerce(timestamp, Type::plain(Oid::TIMESTAMPTZ))?
         } else {
             timestamp
@@ -555,10 +573,16 @@ impl Translator<'_> {
     }
 }
 
+fn missing_column(name: &str) -> SqlError {
+    SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"))
+}
+
 /// What a cast to a type calls its column: an array goes by its element.
 fn type_column_name(oid: Oid) -> String {
     match types::element_of(oid) {
-        Some(element) if !matches!(oid, Oid::INT2VECTOR | Oid::OIDVECTOR) => types::internal_name(element),
+        Some(element) if !matches!(oid, Oid::INT2VECTOR | Oid::OIDVECTOR) => {
+            types::internal_name(element)
+        }
         _ => types::internal_name(oid),
     }
 }

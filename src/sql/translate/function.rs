@@ -88,10 +88,12 @@ const FUNCTIONS: &[Known] = &[
     aggregate("array_agg", "", Returns::ArrayOf, Takes::Text),
     known("array_append", "", Returns::Argument(0), Takes::Any),
     known("array_cat", "", Returns::Argument(0), Takes::Any),
+    known("array_dims", "", of(Oid::TEXT), Takes::TextArray),
     known("array_length", "", of(Oid::INT4), Takes::TextArray),
     known("array_lower", "", of(Oid::INT4), Takes::TextArray),
     known("array_ndims", "", of(Oid::INT4), Takes::TextArray),
     known("array_position", "", of(Oid::INT4), Takes::TextArray),
+    known("array_positions", "", of(Oid::INT4_ARRAY), Takes::TextArray),
     known("array_prepend", "", Returns::Argument(1), Takes::Any),
     known("array_remove", "", Returns::Argument(0), Takes::TextArray),
     known("array_replace", "", Returns::Argument(0), Takes::TextArray),
@@ -121,6 +123,8 @@ const FUNCTIONS: &[Known] = &[
     known("col_description", "", of(Oid::TEXT), Takes::Any),
     known("concat", "", of(Oid::TEXT), Takes::Text),
     known("concat_ws", "", of(Oid::TEXT), Takes::Text),
+    known("convert_from", "", of(Oid::TEXT), Takes::Bytes),
+    known("convert_to", "", of(Oid::BYTEA), Takes::Text),
     known("cos", "", of(Oid::FLOAT8), Takes::Float),
     known("cot", "", of(Oid::FLOAT8), Takes::Float),
     aggregate("count", "", of(Oid::INT8), Takes::Text),
@@ -150,6 +154,8 @@ const FUNCTIONS: &[Known] = &[
     known("format_type", "", of(Oid::TEXT), Takes::Int),
     known("gcd", "", Returns::Argument(0), Takes::Int),
     known("gen_random_uuid", "", of(Oid::UUID), Takes::Any),
+    known("get_byte", "", of(Oid::INT4), Takes::Any),
+    known("getdatabaseencoding", "", of(Oid::NAME), Takes::Any),
     known("has_any_column_privilege", "", of(Oid::BOOL), Takes::Text),
     known("has_column_privilege", "", of(Oid::BOOL), Takes::Text),
     known("has_database_privilege", "", of(Oid::BOOL), Takes::Text),
@@ -209,6 +215,7 @@ const FUNCTIONS: &[Known] = &[
     aggregate("max", "", Returns::Argument(0), Takes::Text),
     known("md5", "", of(Oid::TEXT), Takes::Text),
     aggregate("min", "", Returns::Argument(0), Takes::Text),
+    known("min_scale", "", of(Oid::INT4), Takes::Float),
     known("mod", "", Returns::Common, Takes::Int),
     aggregate("mode", "", Returns::Argument(0), Takes::Any),
     known("nextval", "", of(Oid::INT8), Takes::Text),
@@ -226,10 +233,12 @@ const FUNCTIONS: &[Known] = &[
     known("pg_advisory_unlock_all", "", of(Oid::VOID), Takes::Int),
     known("pg_advisory_xact_lock", "", of(Oid::VOID), Takes::Int),
     known("pg_backend_pid", "", of(Oid::INT4), Takes::Any),
+    known("pg_blocking_pids", "", of(Oid::INT4_ARRAY), Takes::Int),
     known("pg_cancel_backend", "", of(Oid::BOOL), Takes::Int),
     known("pg_char_to_encoding", "", of(Oid::INT4), Takes::Text),
     known("pg_client_encoding", "", of(Oid::NAME), Takes::Any),
     known("pg_collation_is_visible", "", of(Oid::BOOL), Takes::Any),
+    known("pg_column_size", "", of(Oid::INT4), Takes::Text),
     known("pg_conf_load_time", "", of(Oid::TIMESTAMPTZ), Takes::Any),
     known("pg_current_wal_flush_lsn", "", of(Oid(3220)), Takes::Any),
     known("pg_current_wal_insert_lsn", "", of(Oid(3220)), Takes::Any),
@@ -257,6 +266,7 @@ const FUNCTIONS: &[Known] = &[
     known("pg_indexes_size", "", of(Oid::INT8), Takes::Any),
     known("pg_is_in_recovery", "", of(Oid::BOOL), Takes::Any),
     known("pg_is_other_temp_schema", "", of(Oid::BOOL), Takes::Any),
+    known("pg_is_wal_replay_paused", "", of(Oid::BOOL), Takes::Any),
     known("pg_last_wal_receive_lsn", "", of(Oid(3220)), Takes::Any),
     known("pg_last_wal_replay_lsn", "", of(Oid(3220)), Takes::Any),
     known("pg_last_xact_replay_timestamp", "", of(Oid::TIMESTAMPTZ), Takes::Any),
@@ -265,6 +275,7 @@ const FUNCTIONS: &[Known] = &[
     known("pg_opclass_is_visible", "", of(Oid::BOOL), Takes::Any),
     known("pg_operator_is_visible", "", of(Oid::BOOL), Takes::Any),
     known("pg_postmaster_start_time", "", of(Oid::TIMESTAMPTZ), Takes::Any),
+    known("pg_relation_filenode", "", of(Oid::OID), Takes::Any),
     known("pg_relation_is_publishable", "", of(Oid::BOOL), Takes::Any),
     known("pg_relation_size", "", of(Oid::INT8), Takes::Any),
     known("pg_size_pretty", "", of(Oid::TEXT), Takes::Int),
@@ -281,6 +292,7 @@ const FUNCTIONS: &[Known] = &[
     known("pg_ts_config_is_visible", "", of(Oid::BOOL), Takes::Any),
     known("pg_type_is_visible", "", of(Oid::BOOL), Takes::Any),
     known("pg_typeof", "", of(Oid::REGTYPE), Takes::Any),
+    known("pg_wal_lsn_diff", "", of(Oid::NUMERIC), Takes::Any),
     known("pi", "", of(Oid::FLOAT8), Takes::Any),
     known("pow", "power", Returns::FloatOrNumeric, Takes::Float),
     known("power", "towline_power", Returns::FloatOrNumeric, Takes::Float),
@@ -291,9 +303,11 @@ const FUNCTIONS: &[Known] = &[
     known("random", "towline_random", of(Oid::FLOAT8), Takes::Any),
     known("rank", "", of(Oid::INT8), Takes::Any),
     known("regexp_count", "", of(Oid::INT4), Takes::Text),
+    known("regexp_like", "", of(Oid::BOOL), Takes::Text),
     known("regexp_match", "", of(Oid::TEXT_ARRAY), Takes::Text),
     known("regexp_replace", "", of(Oid::TEXT), Takes::Text),
     known("regexp_split_to_array", "", of(Oid::TEXT_ARRAY), Takes::Text),
+    known("regexp_substr", "", of(Oid::TEXT), Takes::Text),
     known("repeat", "", of(Oid::TEXT), Takes::TextInts),
     known("replace", "", of(Oid::TEXT), Takes::Text),
     known("reverse", "", of(Oid::TEXT), Takes::Text),
@@ -345,6 +359,7 @@ const FUNCTIONS: &[Known] = &[
     known("transaction_timestamp", "", of(Oid::TIMESTAMPTZ), Takes::Any),
     known("translate", "", of(Oid::TEXT), Takes::Text),
     known("trim_array", "", Returns::Argument(0), Takes::TextArray),
+    known("trim_scale", "", of(Oid::NUMERIC), Takes::Float),
     known("trunc", "towline_trunc", Returns::NumericOrFloat, Takes::Float),
     known("txid_current", "", of(Oid::INT8), Takes::Any),
     known("upper", "", of(Oid::TEXT), Takes::Text),
@@ -400,6 +415,7 @@ pub(super) fn is_set_returning(name: &str) -> bool {
             | "regexp_split_to_table"
             | "string_to_table"
             | "_pg_expandarray"
+            | "pg_partition_ancestors"
     )
 }
 
@@ -638,9 +654,11 @@ impl Translator<'_> {
             "date_trunc" if at == 1 && oid == Oid::DATE => {
                 self.coerce(argument, Type::plain(Oid::TIMESTAMPTZ))
             }
-            "row_to_json" | "json_agg" | "jsonb_agg" | "to_json" | "to_jsonb" | "json_build_array"
-            | "jsonb_build_array" | "json_build_object" | "jsonb_build_object"
-            | "json_object_agg" | "jsonb_object_agg" => Ok(self.as_json(argument)),
+            "row_to_json" | "json_agg" | "jsonb_agg" | "to_json" | "to_jsonb"
+            | "json_build_array" | "jsonb_build_array" | "json_build_object"
+            | "jsonb_build_object" | "json_object_agg" | "jsonb_object_agg" => {
+                Ok(self.as_json(argument))
+            }
             "array_agg" => {
                 let ty = argument.ty;
                 Ok(Typed { ty, ..Typed::of(cast::array_element(&argument), ty) })
@@ -1080,6 +1098,13 @@ impl Translator<'_> {
                     [] => wrong(),
                     arrays => self.unnest_together(arrays, alias),
                 }
+            }
+            "pg_partition_ancestors" => {
+                let Some(relation) = arguments.next() else { return wrong() };
+                let relation = self.coerce(relation, Type::plain(Oid::REGCLASS))?;
+                let sql = format!("pg_partition_ancestors({}) AS {alias}", relation.sql);
+                let relid = Typed::plain(format!("{alias}.value"), Oid::REGCLASS).named("relid");
+                Ok(SetSource { sql, columns: vec![relid], ordinality: format!("{alias}.rowid") })
             }
             "generate_subscripts" => {
                 let Some(array) = arguments.next() else { return wrong() };

@@ -69,9 +69,10 @@ impl Translator<'_> {
     fn meant<'q>(&self, key: &'q Expr, select: &'q Select) -> &'q Expr {
         let item = match key {
             Expr::Value(value) => match &value.value {
-                Value::Number(text, _) => {
-                    text.parse::<usize>().ok().and_then(|at| select.projection.get(at.checked_sub(1)?))
-                }
+                Value::Number(text, _) => text
+                    .parse::<usize>()
+                    .ok()
+                    .and_then(|at| select.projection.get(at.checked_sub(1)?)),
                 _ => None,
             },
             // An input column comes before an output name.
@@ -153,7 +154,10 @@ impl Translator<'_> {
 
     fn is_merged(&self, name: &str) -> bool {
         let sources = self.scopes.last().map_or(&[][..], |scope| &scope.sources);
-        sources.iter().flat_map(|source| &source.columns).any(|column| column.merged && column.name == name)
+        sources
+            .iter()
+            .flat_map(|source| &source.columns)
+            .any(|column| column.merged && column.name == name)
     }
 
     /// Whether the whole primary key of a source is among the keys: then its other
@@ -161,7 +165,9 @@ impl Translator<'_> {
     fn depends_on_key(&self, source: &str, keys: &Keys<'_>) -> bool {
         let sources = self.scopes.last().map_or(&[][..], |scope| &scope.sources);
         let Some(found) = sources.iter().find(|other| other.alias == source) else { return false };
-        let Some(oid) = found.columns.first().map(|column| column.origin.0).filter(|oid| oid.0 != 0) else {
+        let Some(oid) =
+            found.columns.first().map(|column| column.origin.0).filter(|oid| oid.0 != 0)
+        else {
             return false;
         };
         let relation = self.context.catalog.relations.values().find(|relation| relation.oid == oid);
@@ -191,10 +197,10 @@ fn same(left: &Expr, right: &Expr) -> bool {
 
 fn is_aggregate(expr: &Expr) -> bool {
     matches!(expr, Expr::Function(call)
-        if call.over.is_none()
-            && function::function_name(&call.name).is_ok_and(|name| {
-                function::is_aggregate(&name) || name == "grouping"
-            }))
+    if call.over.is_none()
+        && function::function_name(&call.name).is_ok_and(|name| {
+            function::is_aggregate(&name) || name == "grouping"
+        }))
 }
 
 /// Whether an aggregate is called, subqueries apart.
@@ -252,9 +258,10 @@ fn children(expr: &Expr) -> Vec<&Expr> {
         Expr::InList { expr, list, .. } => std::iter::once(&**expr).chain(list).collect(),
         Expr::Tuple(fields) => fields.iter().collect(),
         Expr::Array(array) => array.elem.iter().collect(),
-        Expr::Substring { expr, substring_from, substring_for, .. } => {
-            std::iter::once(&**expr).chain(substring_from.as_deref()).chain(substring_for.as_deref()).collect()
-        }
+        Expr::Substring { expr, substring_from, substring_for, .. } => std::iter::once(&**expr)
+            .chain(substring_from.as_deref())
+            .chain(substring_for.as_deref())
+            .collect(),
         Expr::Trim { expr, trim_what, .. } => {
             std::iter::once(&**expr).chain(trim_what.as_deref()).collect()
         }

@@ -215,7 +215,11 @@ impl Translator<'_> {
             let ty = if untyped { Type::plain(attribute.oid) } else { column.ty };
             let typed = super::Typed::of(name.clone(), ty);
             let typed = self.assign(typed, type_of(attribute), &attribute.name)?;
-            let sql = if column.not_null { typed.sql } else { self.never_null(typed, attribute, relation) };
+            let sql = if column.not_null {
+                typed.sql
+            } else {
+                self.never_null(typed, attribute, relation)
+            };
             changed |= sql != name;
             converted.push(sql);
         }

@@ -126,7 +126,7 @@ pub(super) fn unary(
 ) -> Result<Typed, SqlError> {
     match op {
         UnaryOperator::Not => {
-            let typed = translator.into_boolean(typed, "NOT")?;
+            let typed = translator.boolean(typed, "NOT")?;
             return Ok(Typed::compound(format!("NOT {}", typed.operand()), Oid::BOOL));
         }
         UnaryOperator::Plus => return translator.settle_number(typed),
@@ -224,7 +224,7 @@ impl Translator<'_> {
         let mut texts = Vec::with_capacity(operands.len());
         for operand in operands.into_iter().rev() {
             let typed = self.expression(operand)?;
-            texts.push(self.into_boolean(typed, word)?.operand());
+            texts.push(self.boolean(typed, word)?.operand());
         }
         Ok(Typed::compound(balanced(&texts, word), Oid::BOOL))
     }

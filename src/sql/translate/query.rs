@@ -209,7 +209,8 @@ impl Translator<'_> {
                     .query(&plain, Wish { inner: true, types: Some(&wanted), ..Wish::default() })?;
                 for (column, ty) in second.columns.iter().zip(&wanted) {
                     let untyped = types::is_unknown(column.ty.oid);
-                    let alike = family(column.ty.oid) == Family::String && family(ty.oid) == Family::String;
+                    let alike =
+                        family(column.ty.oid) == Family::String && family(ty.oid) == Family::String;
                     if column.ty.oid != ty.oid && !untyped && !alike {
                         return Err(SqlError::new(
                             SqlState::DATATYPE_MISMATCH,
@@ -819,7 +820,11 @@ impl Translator<'_> {
         let hinted = hints.iter().all(|ty| !types::is_unknown(ty.oid));
         let second = self.query(
             &plain_query((**right).clone()),
-            Wish { inner: true, types: if hinted { Some(&hints) } else { wish.types }, ..Wish::default() },
+            Wish {
+                inner: true,
+                types: if hinted { Some(&hints) } else { wish.types },
+                ..Wish::default()
+            },
         )?;
         if first.columns.len() != second.columns.len() {
             return Err(SqlError::new(
@@ -978,7 +983,9 @@ pub(super) fn item_list(items: &[Item], wish: Wish<'_>) -> String {
         .iter()
         .map(|item| {
             let name = names::quote(&item.column.name);
-            let said = item.typed.sql == name || item.typed.sql.ends_with(&format!(".{name}"));
+            let column = matches!(item.typed.form, Form::Column { .. });
+            let said =
+                item.typed.sql == name || (column && item.typed.sql.ends_with(&format!(".{name}")));
             if wish.inner && !said {
                 format!("{} AS {name}", item.typed.sql)
             } else {
@@ -996,7 +1003,9 @@ fn printed_reference(typed: Typed) -> Typed {
         return typed;
     }
     let constant = typed.sql.parse::<u32>().ok().map(Oid);
-    if typed.oid() == Oid::REGTYPE && let Some(oid) = constant {
+    if typed.oid() == Oid::REGTYPE
+        && let Some(oid) = constant
+    {
         let name = types::display_name(oid);
         return Typed { sql: names::quote_literal(&name), ..typed };
     }

@@ -391,7 +391,7 @@ impl Translator<'_> {
                     Some(name) => name,
                     None => visible.clone(),
                 };
-                                SourceColumn { sql: Some(typed.sql), ..SourceColumn::new(name, typed.ty) }
+                SourceColumn { sql: Some(typed.sql), ..SourceColumn::new(name, typed.ty) }
             })
             .collect();
         if with_ordinality {
@@ -521,7 +521,9 @@ fn every_item_aggregates(select: &Select) -> bool {
     !select.projection.is_empty()
         && select.projection.iter().all(|item| match item {
             sqlparser::ast::SelectItem::UnnamedExpr(expr)
-            | sqlparser::ast::SelectItem::ExprWithAlias { expr, .. } => grouping::has_aggregate(expr),
+            | sqlparser::ast::SelectItem::ExprWithAlias { expr, .. } => {
+                grouping::has_aggregate(expr)
+            }
             _ => false,
         })
 }

@@ -37,7 +37,8 @@ pub(super) fn parse(text: &str) -> Result<Statement, SqlError> {
 /// `None` where it isn't said.
 pub(super) fn without_overriding(text: &str) -> Result<Option<String>, SqlError> {
     let mut scanner = Scanner::new(text);
-    let insert = matches!(scanner.next(), Ok(Some(token)) if token.is("insert") || token.is("with"));
+    let insert =
+        matches!(scanner.next(), Ok(Some(token)) if token.is("insert") || token.is("with"));
     if !insert {
         return Ok(None);
     }

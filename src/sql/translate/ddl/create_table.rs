@@ -38,7 +38,10 @@ impl Translator<'_> {
         if create.partition_by.is_some() || create.partition_of.is_some() {
             return Err(SqlError::unsupported("partitioning"));
         }
-        if create.without_rowid || create.strict {
+        let sqlites = create.columns.iter().flat_map(|column| &column.options).any(|option| {
+            matches!(option.option, ColumnOption::DialectSpecific(_) | ColumnOption::OnConflict(_))
+        });
+        if create.without_rowid || create.strict || sqlites {
             return Ok(crate::sql::translate::syntax::pass_through(self.text));
         }
         // Storage parameters are PostgreSQL's own affair.
@@ -529,7 +532,7 @@ impl Translator<'_> {
         relation: &Relation,
     ) -> Result<String, SqlError> {
         let typed = self.over_row(text, relation)?;
-        Ok(self.into_boolean(typed, "CHECK")?.sql)
+        Ok(self.boolean(typed, "CHECK")?.sql)
     }
 
     pub(super) fn over_row(
@@ -612,7 +615,7 @@ impl Translator<'_> {
         let name = self.new_name(&vec![Ident::with_quote('"', name)].into())?;
         self.check_free(&name)?;
         let mut plain = query.clone();
-        plain.body = Box::new(SetExpr::Select(Box::new(Select { into: None, ..select.clone() })));
+        *plain.body = SetExpr::Select(Box::new(Select { into: None, ..select.clone() }));
         self.create_table_as(&name, &[], &plain)
     }
 }

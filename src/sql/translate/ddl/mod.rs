@@ -49,6 +49,9 @@ impl Translator<'_> {
                     format!("extension \"{other}\" is not available"),
                 )),
             },
+            Statement::Pragma { .. } | Statement::CreateVirtualTable { .. } => {
+                Ok(super::syntax::pass_through(self.text))
+            }
             Statement::DropExtension(_) => Ok(nothing("DROP EXTENSION")),
             Statement::Comment { .. } => Ok(nothing("COMMENT")),
             Statement::Grant(_) => Ok(nothing("GRANT")),

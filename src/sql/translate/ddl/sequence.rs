@@ -52,7 +52,12 @@ pub(in crate::sql::translate) fn create_sequence(
     let mut statements = vec![rows::sequence(&sequence, &mut oids)];
     statements.extend(oids.taken());
     statements.extend(rows::touch());
-    Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed("CREATE SEQUENCE"), Vec::new(), statements))
+    Ok(translated(
+        Kind::Ddl { rebuild: false },
+        Tag::Fixed("CREATE SEQUENCE"),
+        Vec::new(),
+        statements,
+    ))
 }
 
 /// What stands behind ALTER SEQUENCE.
@@ -118,7 +123,12 @@ pub(in crate::sql::translate) fn alter_sequence(
         let at = restart.or(said.start).unwrap_or(old.start);
         statements.push(format!("SELECT setval({quoted}, {at}, 0)"));
     }
-    Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed("ALTER SEQUENCE"), Vec::new(), statements))
+    Ok(translated(
+        Kind::Ddl { rebuild: false },
+        Tag::Fixed("ALTER SEQUENCE"),
+        Vec::new(),
+        statements,
+    ))
 }
 
 impl Said {
@@ -141,7 +151,9 @@ impl Said {
             return Err(invalid(format!("MINVALUE ({min}) must be less than MAXVALUE ({max})")));
         }
         if start < min {
-            return Err(invalid(format!("START value ({start}) cannot be less than MINVALUE ({min})")));
+            return Err(invalid(format!(
+                "START value ({start}) cannot be less than MINVALUE ({min})"
+            )));
         }
         if start > max {
             return Err(invalid(format!(
