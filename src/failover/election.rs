@@ -162,3 +162,123 @@ pub(super) fn leases_end(
     let youngest = promises.map(|(receipt, age)| receipt.minus(age)).max();
     granted.max(youngest).map(|moment| moment.plus(lease_and_drift))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{Lsn, Term};
+
+    /// All subsets of `n` members, as bit sets.
+    fn subsets(n: usize) -> std::ops::Range<u32> {
+        0..1 << n
+    }
+
+    /// Whatever satisfies the counts has a member in common with every majority that
+    /// could renew the old lease (or the old leader itself), and one with every set that
+    /// could have committed a write: the leader, member 0, and k followers.
+    #[test]
+    fn sufficient_promises_meet_every_lease_and_every_commit() {
+        for members in 1..=6 {
+            for k in 0..members {
+                let electorate =
+                    Electorate { members, acks_configured: k, acks_recorded: k, weakened: false };
+                for promised in subsets(members) {
+                    let own_word = promised & 1 == 1;
+                    let count = promised.count_ones() as usize;
+                    if electorate.count(Promised { count, own_word }).is_err() {
+                        continue;
+                    }
+                    for other in subsets(members) {
+                        let size = other.count_ones() as usize;
+                        let renews = other & 1 == 1 && size > members / 2;
+                        assert!(!renews || other & promised != 0, "{electorate:?} {promised:b}");
+                        let commits = k > 0 && other & 1 == 1 && size > k;
+                        assert!(!commits || other & promised != 0, "{electorate:?} {promised:b}");
+                    }
+                }
+            }
+        }
+    }
+
+    /// One promise fewer would not do, where the old leader's is not among them.
+    #[test]
+    fn no_promise_is_demanded_in_vain() {
+        for members in 2..=6 {
+            for k in 1..members {
+                let electorate =
+                    Electorate { members, acks_configured: k, acks_recorded: k, weakened: false };
+                let needed = electorate.needed_without_leader();
+                let enough = |count| electorate.count(Promised { count, own_word: false }).is_ok();
+                assert!(enough(needed) && !enough(needed - 1), "{electorate:?}");
+                let free = members - (needed - 1);
+                assert!(free > members / 2 || free > k, "{electorate:?}: {needed} are not needed");
+            }
+        }
+    }
+
+    #[test]
+    fn while_weakened_only_the_last_leader_or_everybody_counts() {
+        let electorate =
+            Electorate { members: 3, acks_configured: 1, acks_recorded: 0, weakened: true };
+        let enough = |count, own_word| electorate.count(Promised { count, own_word }).is_ok();
+        assert!(!enough(2, false) && enough(1, true) && enough(3, true) && enough(3, false));
+        // In configured async own word fences nobody.
+        let electorate =
+            Electorate { members: 3, acks_configured: 0, acks_recorded: 0, weakened: true };
+        let enough = |count, own_word| electorate.count(Promised { count, own_word }).is_ok();
+        assert!(!enough(1, true) && enough(2, true) && !enough(2, false));
+    }
+
+    fn candidates(of: &[(&str, u64, u64, u32, i64)]) -> BTreeMap<NodeId, Candidate> {
+        let candidate = |&(name, term, lsn, priority, since): &(&str, u64, u64, u32, i64)| {
+            let end = LogEnd { term: Term(term), lsn: Lsn(lsn) };
+            let serving_since = Moment(since);
+            (name.parse().expect("legal"), Candidate { end, priority, serving_since })
+        };
+        of.iter().map(candidate).collect()
+    }
+
+    #[test]
+    fn the_latest_log_leads_and_ties_are_broken_in_order() {
+        let chosen = |of: &[_], choice, preferred: Option<&str>| {
+            let preferred = preferred.map(|name| name.parse().expect("legal"));
+            choose(&candidates(of), choice, preferred.as_ref())
+                .map(|chosen| (chosen.node.to_string(), chosen.then.map(|node| node.to_string())))
+        };
+        let latest = |of: &[_]| chosen(of, Choice::Latest, None);
+        let is = |node: &str| Some((node.to_owned(), None));
+        let then = |node: &str, then: &str| Some((node.to_owned(), Some(then.to_owned())));
+        assert_eq!(latest(&[("a", 1, 99, 9, 0), ("b", 2, 10, 1, 5)]), is("b"), "term first");
+        assert_eq!(latest(&[("a", 2, 10, 9, 0), ("b", 2, 11, 1, 5)]), is("b"), "then LSN");
+        assert_eq!(latest(&[("a", 2, 10, 1, 0), ("b", 2, 10, 2, 5)]), is("b"), "then priority");
+        assert_eq!(latest(&[("a", 2, 10, 1, 5), ("b", 2, 10, 1, 0)]), is("b"), "then seniority");
+        assert_eq!(latest(&[("b", 2, 10, 1, 0), ("a", 2, 10, 1, 0)]), is("a"), "then name");
+        assert_eq!(
+            latest(&[("a", 2, 11, 0, 0), ("b", 2, 10, 1, 0)]),
+            then("a", "b"),
+            "never leads"
+        );
+        assert_eq!(latest(&[("a", 2, 10, 0, 0), ("b", 2, 10, 1, 0)]), is("b"));
+        assert_eq!(latest(&[("a", 2, 10, 0, 0)]), None);
+        assert_eq!(latest(&[]), None);
+        let senior = |of: &[_]| chosen(of, Choice::Seniority, None);
+        assert_eq!(senior(&[("a", 2, 10, 1, 0), ("b", 2, 11, 9, 5)]), then("b", "a"));
+        assert_eq!(senior(&[("a", 2, 11, 1, 0), ("b", 2, 11, 9, 5)]), is("a"));
+        let two = [("a", 2, 11, 1, 0), ("b", 2, 11, 9, 5), ("c", 2, 10, 1, 0)];
+        assert_eq!(chosen(&two, Choice::Latest, Some("a")), is("a"), "preferred among equals");
+        assert_eq!(chosen(&two, Choice::Latest, Some("c")), is("b"), "but not behind others");
+    }
+
+    #[test]
+    fn the_youngest_grant_is_waited_for() {
+        let (second, ms) = (Duration::from_secs(1), |ms: i64| Moment(ms * 1_000_000));
+        let end = |granted, ages: &[(i64, u64)]| {
+            let ages = ages.iter().map(|(at, age)| (ms(*at), Duration::from_millis(*age)));
+            leases_end(granted, ages, second)
+        };
+        assert_eq!(end(None, &[]), None);
+        assert_eq!(end(Some(ms(300)), &[]), Some(ms(1300)));
+        assert_eq!(end(Some(ms(300)), &[(500, 400), (600, 500)]), Some(ms(1300)));
+        assert_eq!(end(Some(ms(300)), &[(500, 100), (600, 500)]), Some(ms(1400)));
+    }
+}

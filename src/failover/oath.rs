@@ -356,7 +356,8 @@ impl Oath {
         sent: Moment,
         out: &mut Vec<OathCommand>,
     ) {
-        if term >= self.bound.term && self.leader().is_none() {
+        let own = term == self.bound.term && self.leader().is_none();
+        if own || term > self.bound.term {
             self.follow(term, from.clone(), Source::Peer, out);
         }
         if term == self.bound.term && self.leader() == Some(&from) && !self.bound.unproven {
@@ -386,6 +387,156 @@ impl Oath {
         assert!(promised_term.unwrap_or_default() <= term && led <= term, "{:?}", self.bound);
         if self.role() != Role::Follower {
             assert!(promised_term == Some(term) && led == term, "in office at {:?}", self.bound);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::error::Error;
+    use std::path::Path;
+
+    use test_each_file::test_each_path;
+
+    use super::*;
+
+    test_each_path! { in "tests/golden/failover/oath" => golden }
+
+    fn golden(path: &Path) {
+        goldenscript::run(&mut Runner::default(), path).expect("golden script failed");
+    }
+
+    const MS: i64 = 1_000_000;
+
+    #[derive(Default)]
+    struct Runner {
+        oath: Option<Oath>,
+        now: Moment,
+    }
+
+    /// Commands accepted in `tests/golden/failover/oath`; times are milliseconds.
+    #[derive(goldenscript::Command)]
+    enum Script {
+        /// Starts node n1, obeying monitor incarnation 100 once welcomed.
+        Start {
+            #[arg(key)]
+            term: Option<u64>,
+            /// Incarnation that it promised `term` to.
+            #[arg(key)]
+            promised: Option<u64>,
+            #[arg(key)]
+            led: Option<u64>,
+            #[arg(key)]
+            unproven: Option<bool>,
+        },
+        Wait(i64),
+        Welcome(u64),
+        /// A monitor asks for a promise: term, incarnation.
+        Promise(u64, u64),
+        /// A monitor appoints: term, incarnation, wait.
+        Appoint(u64, u64, u64),
+        /// Somebody says who leads a term.
+        Leads {
+            term: u64,
+            leader: NodeId,
+            #[arg(key)]
+            monitor: Option<bool>,
+        },
+        /// A member asks for its lease.
+        Lease(NodeId, u64),
+        Committed(u64),
+        Caughtup(u64),
+        Failed(u64),
+    }
+
+    impl goldenscript::Runner for Runner {
+        type Command = Script;
+
+        fn run(
+            &mut self,
+            command: &Script,
+            _: &goldenscript::Context,
+        ) -> Result<String, Box<dyn Error>> {
+            let input = match *command {
+                Script::Start { term, promised, led, unproven } => {
+                    let term = Term(term.unwrap_or_default());
+                    let bound = Bound {
+                        term,
+                        promised: promised.map(|incarnation| (term, incarnation)),
+                        led: Term(led.unwrap_or_default()),
+                        unproven: unproven.unwrap_or_default(),
+                    };
+                    self.oath = Some(Oath::new("n1".parse()?, bound, self.now));
+                    return Ok(String::new());
+                }
+                Script::Wait(ms) => {
+                    self.now.0 += ms * MS;
+                    OathInput::Tick
+                }
+                Script::Welcome(incarnation) => OathInput::Welcome { incarnation },
+                Script::Promise(term, incarnation) => {
+                    OathInput::PromiseRequest { term: Term(term), incarnation }
+                }
+                Script::Appoint(term, incarnation, wait) => OathInput::Appoint(Appointment {
+                    term: Term(term),
+                    incarnation,
+                    wait_ns: wait * MS.unsigned_abs(),
+                    acks: 1,
+                    policy_version: 0,
+                }),
+                Script::Leads { term, ref leader, monitor } => {
+                    let by_monitor = monitor.unwrap_or_default();
+                    let source = if by_monitor { Source::Monitor } else { Source::Peer };
+                    OathInput::LeaderKnown { term: Term(term), leader: leader.clone(), source }
+                }
+                Script::Lease(ref from, term) => {
+                    OathInput::PeerLease { from: from.clone(), term: Term(term), sent: Moment(0) }
+                }
+                Script::Committed(term) => OathInput::TermStartCommitted { term: Term(term) },
+                Script::Caughtup(term) => OathInput::CaughtUp { term: Term(term) },
+                Script::Failed(term) => OathInput::Failed { term: Term(term) },
+            };
+            let mut out = Vec::new();
+            self.oath.as_mut().ok_or("no node")?.step(self.now, input, &mut out);
+            Ok(out.iter().map(show).collect::<Vec<_>>().join("\n"))
+        }
+    }
+
+    fn show(command: &OathCommand) -> String {
+        let named = |leader: &Option<NodeId>| {
+            leader.as_ref().map_or("nobody".to_owned(), ToString::to_string)
+        };
+        match command {
+            OathCommand::EndLease => "end the lease".to_owned(),
+            OathCommand::Fence(term) => format!("fence the log below {term}"),
+            OathCommand::SyncLog => "sync the log".to_owned(),
+            OathCommand::Persist(bound) => {
+                let unproven = if bound.unproven { ", unproven" } else { "" };
+                format!(
+                    "persist term {}, promised {:?}, led {}{unproven}",
+                    bound.term,
+                    bound.promised.map(|(term, to)| (term.0, to)),
+                    bound.led
+                )
+            }
+            OathCommand::Publish { term, role, leader } => {
+                format!("{role:?} in {term}, leader {}", named(leader))
+            }
+            OathCommand::Promised { term, incarnation, grant_age } => {
+                format!(
+                    "→ promised {term} to {incarnation}, last grant {} ms ago",
+                    grant_age.as_millis()
+                )
+            }
+            OathCommand::Refused { term, held, obeyed } => {
+                format!("→ refused {term}: bound to {held}, obeying {obeyed}")
+            }
+            OathCommand::Accepted { term } => format!("→ accepted {term}"),
+            OathCommand::GrantPeer { to, term, .. } => format!("→ {to}: granted in {term}"),
+            OathCommand::RefusePeer { to, held, leader } => {
+                format!("→ {to}: refused, bound to {held}, leader {}", named(leader))
+            }
+            OathCommand::SteppedDown { term } => format!("→ stepped down from {term}"),
         }
     }
 }

@@ -194,8 +194,7 @@ impl Promising {
             Err(shortfall) => {
                 if now.since(self.since) >= timing.heartbeat * 2 {
                     let missing = missing(cluster.options.members.keys(), &counted);
-                    let missing =
-                        missing.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+                    let missing = list(&missing);
                     let needed = match (shortfall.needed, last) {
                         (Some(needed), _) => format!("{needed} promises"),
                         (None, Some(last)) => {
@@ -261,7 +260,7 @@ impl Promising {
             now,
             chosen,
             rule,
-            format!("{} of {counted:?} holds the latest log, up to {end}", candidates.len()),
+            format!("of {} it holds the latest log, up to {end}", list(&counted)),
             cluster,
             out,
         )
@@ -433,4 +432,9 @@ impl Appointing {
         }
         Phase::Appointing(self)
     }
+}
+
+/// Names, for a sentence.
+fn list<'a>(nodes: impl IntoIterator<Item = &'a NodeId>) -> String {
+    nodes.into_iter().map(NodeId::as_str).collect::<Vec<_>>().join(", ")
 }

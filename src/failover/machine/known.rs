@@ -166,6 +166,16 @@ impl Cluster {
         let absence = known.absence(now);
         let needed = self.electorate().needed_without_leader();
         let heard = self.electors(now, leader);
+        if self.state.weakened && heard < needed {
+            return Suspicion::Blocked(
+                Rule::Data,
+                format!(
+                    "leader {leader}: {absence}; the sync policy is weakened, so only its own report or that of every \
+                     member shows what was acknowledged (P10): start {leader}, or accept the loss of what only it holds \
+                     with `towline failover --allow-data-loss`"
+                ),
+            );
+        }
         if heard < needed {
             return Suspicion::Blocked(
                 Rule::Data,

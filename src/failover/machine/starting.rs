@@ -121,10 +121,11 @@ fn rebuild(phase: Starting, now: Moment, cluster: &mut Cluster, out: &mut Vec<Co
         return Promising::begin(now, Cause::planned(Rule::Adopted, reason, None), cluster, out);
     }
     if now >= cluster.hold_off_until && leader.is_none() {
+        let silent = cluster.nodes.iter().filter(|(_, known)| known.report.is_none());
+        let missing = silent.map(|(node, _)| node.as_str()).collect::<Vec<_>>().join(", ");
         let sentence = format!(
             "the monitor has no state, and no leader has answered: every member must report (P25, rule 32); \
-             missing {}; start it, or accept the loss of what only it holds with `towline failover --allow-data-loss`",
-            cluster.absentees(now)
+             missing {missing}; start it, or accept the loss of what only it holds with `towline failover --allow-data-loss`",
         );
         cluster.block(Rule::Adopted, sentence, out);
     }

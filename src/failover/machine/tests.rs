@@ -1,1 +1,506 @@
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::path::Path;
 
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+use test_each_file::test_each_path;
+
+use super::*;
+use crate::failover::{PromiseMade, Report};
+
+test_each_path! { in "tests/golden/failover/monitor" => golden }
+
+fn golden(path: &Path) {
+    goldenscript::run(&mut Runner::default(), path).expect("golden script failed");
+}
+
+const MS: i64 = 1_000_000;
+
+fn options(nodes: usize, policy: Policy) -> Options {
+    let member = |node| (id(&format!("n{node}")), (format!("n{node}:1"), 1));
+    Options {
+        members: (1..=nodes).map(member).collect(),
+        policy,
+        choose: Choice::Latest,
+        timing: Timing {
+            heartbeat: Duration::from_millis(100),
+            suspicion: Duration::from_millis(500),
+            lease: Duration::from_millis(1000),
+            drift: Duration::from_millis(100),
+            drain: Duration::from_millis(1000),
+        },
+        failovers_max: 3,
+        failover_window: Duration::from_secs(300),
+        lag_bytes_max: 1000,
+        without: None,
+    }
+}
+
+fn id(name: &str) -> NodeId {
+    name.parse().expect("a legal name")
+}
+
+#[derive(Default)]
+struct Runner {
+    machine: Option<Machine>,
+    now: Moment,
+    last: Vec<Command>,
+}
+
+/// Commands accepted in `tests/golden/failover/monitor`. Positions are written
+/// `LSN@TERM` with a plain number as LSN, times are milliseconds.
+#[derive(goldenscript::Command)]
+enum Script {
+    /// Starts a monitor of nodes n1 to nN: without state, or with that of a term and
+    /// its leader.
+    Start {
+        nodes: usize,
+        policy: String,
+        #[arg(key)]
+        term: Option<u64>,
+        #[arg(key)]
+        leader: Option<NodeId>,
+        #[arg(key)]
+        weakened: Option<bool>,
+        /// `n2=0,n3=5`: priorities other than 1.
+        #[arg(key)]
+        priorities: Option<String>,
+        #[arg(key)]
+        choose: Option<String>,
+    },
+    /// Time passes in steps of 20 ms; what happens meanwhile is shown.
+    Wait(i64),
+    /// Time passes and the monitor notices nothing of it.
+    Sleep(i64),
+    Connect(NodeId),
+    Disconnect(NodeId),
+    /// A node reports.
+    Report {
+        node: NodeId,
+        term: u64,
+        role: String,
+        #[arg(key)]
+        led: Option<u64>,
+        #[arg(key)]
+        leader: Option<NodeId>,
+        #[arg(key)]
+        end: Option<String>,
+        /// How long ago it heard from the leader.
+        #[arg(key)]
+        seen: Option<u64>,
+        #[arg(key)]
+        unproven: Option<bool>,
+        #[arg(key)]
+        incarnation: Option<u64>,
+        #[arg(key)]
+        acks: Option<usize>,
+    },
+    /// A node promises.
+    Promise {
+        node: NodeId,
+        term: u64,
+        end: String,
+        /// How long ago it granted a lease.
+        #[arg(key)]
+        age: Option<u64>,
+        #[arg(key)]
+        unproven: Option<bool>,
+        #[arg(key)]
+        incarnation: Option<u64>,
+    },
+    Refuse {
+        node: NodeId,
+        term: u64,
+        held: u64,
+        #[arg(key)]
+        obeyed: Option<u64>,
+    },
+    Accept(NodeId, u64),
+    Lease(NodeId, u64, i64),
+    Frozen(NodeId, u64, String),
+    Handover(NodeId, u64),
+    Resign(NodeId, u64),
+    Switchover {
+        #[arg(key)]
+        to: Option<NodeId>,
+    },
+    Failover {
+        #[arg(key)]
+        loss: Option<bool>,
+    },
+    /// Shows the phase, the term and its leader, and what blocks.
+    Status,
+    /// Shows the table of transitions as a diagram.
+    Diagram,
+}
+
+impl goldenscript::Runner for Runner {
+    type Command = Script;
+
+    fn run(
+        &mut self,
+        command: &Script,
+        _: &goldenscript::Context,
+    ) -> Result<String, Box<dyn Error>> {
+        let message = |node: &NodeId, message| Input::Message { node: node.clone(), message };
+        let input = match command {
+            Script::Start { nodes, policy, term, leader, weakened, priorities, choose } => {
+                let mut options = options(*nodes, policy.parse()?);
+                for pair in priorities.iter().flat_map(|it| it.split(',')) {
+                    let (node, priority) = pair.split_once('=').ok_or("node=priority")?;
+                    options.members.get_mut(&id(node)).ok_or("a member")?.1 = priority.parse()?;
+                }
+                if choose.as_deref() == Some("seniority") {
+                    options.choose = Choice::Seniority;
+                }
+                let term = term.unwrap_or_default();
+                let start = if term == 0 {
+                    Start::Lost { incarnation: 100 }
+                } else {
+                    let weakened = weakened.unwrap_or_default();
+                    let acks = if weakened { 0 } else { options.policy.acks(*nodes) };
+                    let term = Term(term);
+                    Start::Recorded(MonitorState {
+                        incarnation: 100,
+                        term,
+                        appointed: leader.clone().map(|node| Appointed { term, node }),
+                        acks,
+                        policy_version: 0,
+                        weakened,
+                        rebuilt: true,
+                    })
+                };
+                let mut out = Vec::new();
+                self.now = Moment(0);
+                self.machine = Some(Machine::new(options, start, self.now, &mut out));
+                return Ok(show(&out));
+            }
+            Script::Wait(ms) => {
+                let mut text = String::new();
+                let end = self.now.0 + ms * MS;
+                while self.now.0 < end {
+                    self.now.0 = (self.now.0 + 20 * MS).min(end);
+                    let shown = self.step(Input::Tick)?;
+                    if !shown.is_empty() {
+                        writeln!(text, "at {} ms:\n{shown}", self.now.0 / MS)?;
+                    }
+                }
+                return Ok(text);
+            }
+            Script::Sleep(ms) => {
+                self.now.0 += ms * MS;
+                return Ok(String::new());
+            }
+            Script::Status => {
+                let machine = self.machine.as_ref().ok_or("no monitor")?;
+                let view = machine.view(self.now);
+                let leader = view.leader.map_or("-".to_owned(), |leader| leader.to_string());
+                let open = if view.open { "open" } else { "not open" };
+                let blocked =
+                    view.blocked.map_or(String::new(), |text| format!("\nblocked: {text}"));
+                return Ok(format!(
+                    "{}, term {}, leader {leader} ({open}){blocked}",
+                    machine.phase(),
+                    view.term
+                ));
+            }
+            Script::Diagram => return Ok(diagram()),
+            Script::Connect(node) => Input::Connected { node: node.clone() },
+            Script::Disconnect(node) => Input::Disconnected { node: node.clone() },
+            Script::Report {
+                node,
+                term,
+                role,
+                led,
+                leader,
+                end,
+                seen,
+                unproven,
+                incarnation,
+                acks,
+            } => {
+                let end = end.as_deref().map_or(Ok(LogEnd::default()), position)?;
+                let role = match role.as_str() {
+                    "follower" => Role::Follower,
+                    "opening" => Role::Opening,
+                    "leader" => Role::Leader,
+                    other => return Err(format!("no role: {other}").into()),
+                };
+                let report = Report {
+                    incarnation: incarnation.unwrap_or(self.incarnation()),
+                    term: Term(*term),
+                    role,
+                    leader: leader.clone(),
+                    led: Term(led.unwrap_or_default()),
+                    end,
+                    durable: end.lsn,
+                    commit: end.lsn,
+                    applied: end.lsn,
+                    acks: acks.unwrap_or(1),
+                    policy_version: 0,
+                    leader_seen_ms: *seen,
+                    unproven: unproven.unwrap_or_default(),
+                    sql: None,
+                    reason: String::new(),
+                };
+                message(node, ToMonitor::Report(report))
+            }
+            Script::Promise { node, term, end, age, unproven, incarnation } => {
+                let promise = PromiseMade {
+                    term: Term(*term),
+                    incarnation: incarnation.unwrap_or(self.incarnation()),
+                    end: position(end)?,
+                    grant_age_ns: age.unwrap_or(1_000_000) * MS.unsigned_abs(),
+                    unproven: unproven.unwrap_or_default(),
+                };
+                message(node, ToMonitor::Promised(promise))
+            }
+            Script::Refuse { node, term, held, obeyed } => {
+                let (term, held) = (Term(*term), Term(*held));
+                message(node, ToMonitor::Refused { term, held, obeyed: obeyed.unwrap_or_default() })
+            }
+            Script::Accept(node, term) => message(node, ToMonitor::Accepted { term: Term(*term) }),
+            Script::Lease(node, term, sent) => {
+                let sent = Moment(sent * MS);
+                message(node, ToMonitor::LeaseRequest { term: Term(*term), sent })
+            }
+            Script::Frozen(node, term, end) => {
+                message(node, ToMonitor::Frozen { term: Term(*term), end: position(end)? })
+            }
+            Script::Handover(node, term) => {
+                message(node, ToMonitor::Handover { term: Term(*term) })
+            }
+            Script::Resign(node, term) => {
+                let reason = "its disk failed".to_owned();
+                message(node, ToMonitor::SteppedDown { term: Term(*term), reason })
+            }
+            Script::Switchover { to } => {
+                Input::Operator { id: 1, operator: Operator::Switchover { to: to.clone() } }
+            }
+            Script::Failover { loss } => {
+                let allow_data_loss = loss.unwrap_or_default();
+                Input::Operator { id: 1, operator: Operator::Failover { allow_data_loss } }
+            }
+        };
+        self.step(input)
+    }
+}
+
+impl Runner {
+    fn step(&mut self, input: Input) -> Result<String, Box<dyn Error>> {
+        let machine = self.machine.take().ok_or("no monitor")?;
+        self.last.clear();
+        self.machine = Some(machine.step(self.now, input, &mut self.last));
+        Ok(show(&self.last))
+    }
+
+    fn incarnation(&self) -> u64 {
+        self.machine.as_ref().map_or(0, |machine| machine.state().incarnation)
+    }
+}
+
+fn position(text: &str) -> Result<LogEnd, Box<dyn Error>> {
+    let (lsn, term) = text.split_once('@').ok_or("lsn@term")?;
+    Ok(LogEnd { term: Term(term.parse()?), lsn: Lsn(lsn.parse()?) })
+}
+
+fn show(commands: &[Command]) -> String {
+    let lines = commands.iter().map(|command| match command {
+        Command::Persist(state) => {
+            let leader = state.leader().map_or("none".to_owned(), ToString::to_string);
+            let weakened = if state.weakened { ", weakened" } else { "" };
+            format!("persist term {}, leader {leader}, k {}{weakened}", state.term, state.acks)
+        }
+        Command::Send { to, message } => match message {
+            ToNode::PromiseRequest { term, .. } => format!("{to} ← promise {term}?"),
+            ToNode::Appoint(it) => {
+                format!(
+                    "{to} ← appointed in {}, wait {} ms",
+                    it.term,
+                    it.wait_ns / MS.unsigned_abs()
+                )
+            }
+            ToNode::Grant { term, sent } => {
+                format!("{to} ← lease of {term} from {} ms", sent.0 / MS)
+            }
+            ToNode::Welcome { incarnation } => format!("{to} ← welcome by {incarnation}"),
+            other => format!("{to} ← {other:?}"),
+        },
+        Command::Event(event) => {
+            format!("[{}] {} → {}: {}", event.rule, event.before, event.after, event.reason)
+        }
+        Command::Answer { result, .. } => format!("answer: {result:?}"),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn diagram() -> String {
+    let mut text = String::from("stateDiagram-v2");
+    let mut done = BTreeSet::new();
+    for it in TRANSITIONS {
+        if !done.insert((it.from, it.to)) {
+            continue;
+        }
+        let same = TRANSITIONS.iter().filter(|other| (other.from, other.to) == (it.from, it.to));
+        let rules = same.map(|other| other.rule.number()).collect::<Vec<_>>().join(", ");
+        let _ = write!(text, "\n    {} --> {} : {rules}", it.from, it.to);
+    }
+    text
+}
+
+/// Every phase meets every kind of input, sensible or not, in long random walks: nothing
+/// panics, and what the machine asserts of itself holds. Every transition of the table
+/// is taken, so the table lists nothing that can't happen.
+#[test]
+fn every_phase_meets_every_input() {
+    let mut met = BTreeSet::new();
+    let mut taken = BTreeSet::new();
+    for seed in 0..4000 {
+        walk(seed, &mut met, &mut taken);
+    }
+    let phases = ["starting", "watching", "draining", "promising", "appointing"];
+    let kinds: BTreeSet<&str> = met.iter().map(|(_, kind)| *kind).collect();
+    assert_eq!(kinds.len(), 13, "{kinds:?}");
+    for phase in phases {
+        for kind in &kinds {
+            assert!(met.contains(&(phase, *kind)), "{phase} never met {kind}");
+        }
+    }
+    for it in TRANSITIONS {
+        let transition = (it.from.to_owned(), it.to.to_owned(), it.rule);
+        assert!(taken.contains(&transition), "{transition:?} is never taken");
+    }
+}
+
+fn walk(
+    seed: u64,
+    met: &mut BTreeSet<(&'static str, &'static str)>,
+    taken: &mut BTreeSet<(String, String, Rule)>,
+) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let nodes = rng.random_range(1..=4);
+    let policy = *[Policy::Async, Policy::Any(1), Policy::Quorum].choose(&mut rng).expect("some");
+    let names: Vec<NodeId> = (1..=nodes + 1).map(|node| id(&format!("n{node}"))).collect();
+    let mut now = Moment(0);
+    let mut out = Vec::new();
+    let start = if rng.random_bool(0.5) {
+        Start::Lost { incarnation: 5 }
+    } else {
+        let appointed =
+            rng.random_bool(0.7).then(|| Appointed { term: Term(3), node: names[0].clone() });
+        Start::Recorded(MonitorState {
+            incarnation: 5,
+            term: Term(3),
+            appointed,
+            acks: policy.acks(nodes),
+            policy_version: 0,
+            weakened: rng.random_bool(0.3),
+            rebuilt: true,
+        })
+    };
+    let mut machine = Machine::new(options(nodes, policy), start, now, &mut out);
+    for _ in 0..80 {
+        let pause = [1, 20, 20, 60, 700].choose(&mut rng).expect("some");
+        now = Moment(now.0 + pause * MS);
+        let state = machine.state().clone();
+        let node = names.choose(&mut rng).expect("some").clone();
+        // Mostly from the one that it would matter from, in the term that it would.
+        let node = match state.leader() {
+            Some(leader) if rng.random_bool(0.4) => leader.clone(),
+            _ => node,
+        };
+        let off = [0, 0, 0, 0, 0, 0, 0, 1, -1].choose(&mut rng).expect("some");
+        let term = Term(state.term.0.saturating_add_signed(*off));
+        let newer = rng.random_bool(0.02);
+        let incarnation = state.incarnation + u64::from(newer);
+        let lsn = Lsn(rng.random_range(0..4));
+        let end = LogEnd { term: Term(rng.random_range(0..=term.0.min(4))), lsn };
+        // A hand-over needs several sensible answers in a row.
+        let draining = machine.phase() == "draining";
+        let sensible = draining && rng.random_bool(0.7);
+        let end = if sensible { LogEnd { term: state.term, lsn: Lsn(3) } } else { end };
+        let choice = match machine.phase() {
+            "draining" if sensible => *[7, 19].choose(&mut rng).expect("some"),
+            "watching" if rng.random_bool(0.3) => *[4, 7, 20].choose(&mut rng).expect("some"),
+            _ => rng.random_range(0..21),
+        };
+        let (kind, input) = match choice {
+            0..=1 => ("tick", Input::Tick),
+            2 => ("connected", Input::Connected { node }),
+            3 => ("disconnected", Input::Disconnected { node }),
+            4 => {
+                let to = rng.random_bool(0.5).then_some(node);
+                ("switchover", Input::Operator { id: 1, operator: Operator::Switchover { to } })
+            }
+            5 => {
+                let allow_data_loss = rng.random_bool(0.3);
+                (
+                    "failover",
+                    Input::Operator { id: 2, operator: Operator::Failover { allow_data_loss } },
+                )
+            }
+            6..=11 => {
+                let role =
+                    *[Role::Follower, Role::Opening, Role::Leader].choose(&mut rng).expect("some");
+                let leads = state.leader() == Some(&node);
+                let role = if leads && rng.random_bool(0.7) { Role::Leader } else { role };
+                let role = if !leads && rng.random_bool(0.8) { Role::Follower } else { role };
+                let report = Report {
+                    incarnation,
+                    term,
+                    role,
+                    leader: state.leader().cloned(),
+                    led: if rng.random_bool(0.2) { term } else { Term(0) },
+                    end,
+                    durable: lsn,
+                    commit: lsn,
+                    applied: lsn,
+                    acks: rng.random_range(0..3),
+                    policy_version: 0,
+                    leader_seen_ms: rng.random_bool(0.3).then_some(10),
+                    unproven: rng.random_bool(0.1),
+                    sql: None,
+                    reason: String::new(),
+                };
+                ("report", Input::Message { node, message: ToMonitor::Report(report) })
+            }
+            12..=14 => {
+                let (grant_age_ns, unproven) =
+                    (rng.random_range(0..2_000_000_000), rng.random_bool(0.1));
+                let promise = PromiseMade { term, incarnation, end, grant_age_ns, unproven };
+                ("promised", Input::Message { node, message: ToMonitor::Promised(promise) })
+            }
+            15 => match rng.random_range(0..2) {
+                0 => {
+                    let refused = ToMonitor::Refused { term, held: term, obeyed: incarnation };
+                    ("refused", Input::Message { node, message: refused })
+                }
+                _ => {
+                    let message = ToMonitor::SteppedDown { term, reason: "tired".into() };
+                    ("stepped down", Input::Message { node, message })
+                }
+            },
+            16..=17 => ("accepted", Input::Message { node, message: ToMonitor::Accepted { term } }),
+            18 => (
+                "lease",
+                Input::Message { node, message: ToMonitor::LeaseRequest { term, sent: now } },
+            ),
+            20 => ("handover", Input::Message { node, message: ToMonitor::Handover { term } }),
+            _ => ("frozen", Input::Message { node, message: ToMonitor::Frozen { term, end } }),
+        };
+        met.insert((machine.phase(), kind));
+        out.clear();
+        machine = machine.step(now, input, &mut out);
+        let view = machine.view(now);
+        assert_eq!(view.term, machine.state().term);
+        for command in &out {
+            if let Command::Event(event) = command {
+                assert!(!event.reason.is_empty(), "{event:?}");
+                taken.insert((event.before.clone(), event.after.clone(), event.rule));
+            }
+        }
+    }
+}
