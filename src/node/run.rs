@@ -131,7 +131,8 @@ pub async fn run(
     .map_err(|source| NodeError::Database { path: opened.database.clone(), source })?;
     let options =
         EngineOptions { database: config.sql.database.clone(), see_patience: SEE_PATIENCE };
-    let engine = Engine::new(Arc::clone(&hub), readers.clone(), writer.clone(), options);
+    let log = lock(&opened.log).reader();
+    let engine = Engine::new(Arc::clone(&hub), readers.clone(), writer.clone(), log, options);
 
     let (replication, installs) = Replication::new(
         &config,

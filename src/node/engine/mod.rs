@@ -32,6 +32,7 @@ use super::writer::WriterHandle;
 use crate::cluster::{Position, Role};
 use crate::gateway::{LocalNode, SessionParams};
 use crate::routing::link::NodeState;
+use crate::storage::log_store::LogReader;
 
 pub(super) use session::EngineSession;
 
@@ -54,6 +55,7 @@ pub(super) struct Inner {
     hub: Arc<Hub>,
     readers: Readers,
     writer: WriterHandle,
+    log: LogReader,
     plans: PlanCache,
     options: EngineOptions,
     /// NOTIFY's messages to the sessions of this node that listen.
@@ -76,11 +78,12 @@ impl Engine {
         hub: Arc<Hub>,
         readers: Readers,
         writer: WriterHandle,
+        log: LogReader,
         options: EngineOptions,
     ) -> Self {
         let plans = PlanCache::new();
         let notifications = broadcast::Sender::new(Self::NOTIFICATIONS);
-        Self { inner: Arc::new(Inner { hub, readers, writer, plans, options, notifications }) }
+        Self { inner: Arc::new(Inner { hub, readers, writer, log, plans, options, notifications }) }
     }
 }
 

@@ -370,6 +370,10 @@ impl EngineSession {
         self.position = self.position.max(see);
         let hub = &self.inner.hub;
         let term = hub.leadership.borrow().term;
+        if see.term < term && self.is_lost(see) {
+            self.position = Position::default();
+            return Err(Refusal::Lost.into());
+        }
         if see.term <= term && *hub.applied.borrow() >= see.lsn {
             return Ok(());
         }
@@ -384,6 +388,14 @@ impl EngineSession {
             Ok(true) => Ok(()),
             _ => Err(Refusal::Behind.into()),
         }
+    }
+
+    /// Whether the log that this node holds went another way before `seen`: its term
+    /// ended below it.
+    fn is_lost(&self, seen: Position) -> bool {
+        let history = self.inner.log.history();
+        let mut later = history.starts().iter().filter(|(term, _)| *term > seen.term);
+        later.next().is_some_and(|(_, start)| *start < seen.lsn)
     }
 
     /// The term in which this node may carry out writes now.

@@ -1,8 +1,9 @@
 //! What a node does over time: crashes, replays, ends of leadership.
 
 use super::TestNode;
+use crate::cluster::Position;
 use crate::gateway::Mode;
-use crate::log::{ClientToken, Lsn};
+use crate::log::{ClientToken, Lsn, Term};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_is_there_after_a_restart() {
@@ -295,4 +296,24 @@ async fn a_read_waits_for_what_it_must_see() {
     let read = tokio::spawn(async move { reading.query("select count(*) from t").await });
     follower.receive(&leader);
     assert!(read.await.expect("no panic").contains("row 1"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_session_is_told_once_that_what_it_saw_is_lost() {
+    let node = TestNode::new();
+    node.lead(1).await;
+    let mut client = node.client();
+    client.query("create table t (id int primary key)").await;
+    node.follow(2);
+    node.lead(2).await;
+    client.query("insert into t values (1)").await;
+    let end = client.last.position;
+    // Seen in term 1, beyond where the log went on with term 2.
+    client.see = Position { term: Term(1), lsn: Lsn(end.lsn.0 + 100) };
+    assert_eq!(
+        client.query("select count(*) from t").await,
+        "refused: a write this session saw was lost in a failover\n"
+    );
+    client.see = client.last.position;
+    assert_eq!(client.value("select count(*) from t").await, "1");
 }

@@ -90,7 +90,8 @@ impl TestNode {
             see_patience: Duration::from_millis(200),
         };
         let committing = Arc::new(watch::Sender::new(true));
-        let engine = Engine::new(Arc::clone(&hub), readers, writer, options);
+        let reader = writer::lock(&log).reader();
+        let engine = Engine::new(Arc::clone(&hub), readers, writer, reader, options);
         self.running = Some(Running { hub, log, engine, thread, committing, stop });
     }
 
