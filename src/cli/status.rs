@@ -12,8 +12,8 @@ use crate::cluster::{Role as NodeRole, View};
 use crate::config::PeerTlsConfig;
 use crate::net::{self, Hello, PeerTls, Purpose};
 
-/// How long an answer may take.
-const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+/// How long an answer may take. A switchover is answered when it is over.
+const ANSWER_WITHIN: Duration = Duration::from_secs(35);
 
 /// Which cluster is meant, and with which certificate it is asked.
 #[derive(clap::Args)]
@@ -145,11 +145,11 @@ impl Monitor {
     /// One request, one answer. An answer with an `error` is an error.
     pub(super) async fn ask(&self, request: Value) -> anyhow::Result<Value> {
         let answer = self.exchange(Purpose::Admin, Some(request)).await?;
-        let answer: Value = serde_json::from_slice(&answer)?;
-        if let Some(error) = answer.get("error").and_then(Value::as_str) {
-            bail!("{error}");
+        let mut answer: Value = serde_json::from_slice(&answer)?;
+        match answer.get("error").and_then(Value::as_str) {
+            Some(error) => bail!("{error}"),
+            None => Ok(answer["ok"].take()),
         }
-        Ok(answer)
     }
 
     async fn exchange(
@@ -215,9 +215,10 @@ fn print(view: &View) {
     }
 }
 
-/// A flat JSON object as `key=value` words.
+/// A flat JSON object as `key=value` words; a string as it is.
 fn one_line(value: &Value) -> String {
     match value {
+        Value::String(text) => text.clone(),
         Value::Object(fields) => fields
             .iter()
             .map(|(key, value)| match value {

@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::link::{Link, LinkEvent, LinkSession};
 use super::{LocalNode, SessionParams};
-use crate::cluster::{NodeId, View};
+use crate::cluster::{NodeId, Position, View};
 use crate::log::{Lsn, Term};
 use crate::net::{Hello, PeerTls, Purpose, dial};
 use crate::routing::knowledge::Knowledge;
@@ -33,6 +33,10 @@ struct Standing {
     leader: AtomicUsize,
     nodes: Vec<Standard>,
     knowledge: Mutex<Knowledge>,
+    /// The latest position that any client here was told of.
+    told: Mutex<Position>,
+    /// Its LSN, so that most replies take no lock.
+    told_lsn: AtomicU64,
     /// Counts changes that may let somebody go on who waits.
     changed: watch::Sender<u64>,
 }
@@ -78,6 +82,8 @@ impl<N: LocalNode> Nodes<N> {
             leader: AtomicUsize::new(NOBODY),
             nodes: (0..names.len()).map(|number| Standard::new(number == local_number)).collect(),
             knowledge: Mutex::default(),
+            told: Mutex::default(),
+            told_lsn: AtomicU64::new(0),
             changed: watch::Sender::new(0),
             names,
         });
@@ -154,9 +160,23 @@ impl<N: LocalNode> Nodes<N> {
         (leader != NOBODY).then_some(leader)
     }
 
-    /// A node has shown data up to here.
-    pub(super) fn has_applied(&self, number: usize, lsn: Lsn) {
-        self.standing.nodes[number].applied.fetch_max(lsn.0, Ordering::Relaxed);
+    /// A node's reply tells a client of this position.
+    pub(super) fn told(&self, number: usize, position: Position) {
+        let standing = &self.standing;
+        standing.nodes[number].applied.fetch_max(position.lsn.0, Ordering::Relaxed);
+        if position.lsn.0 > standing.told_lsn.load(Ordering::Relaxed) {
+            let mut told = standing.told.lock().expect("nobody panics while holding it");
+            *told = position.max(*told);
+            standing.told_lsn.store(told.lsn.0, Ordering::Relaxed);
+        }
+    }
+
+    /// Where a new session begins: not before what clients of this router were told, so
+    /// that a program sees what the one before it wrote. Nothing is promised across a
+    /// change of term, which may (async) have taken some of it back.
+    pub(super) fn begin_at(&self) -> Position {
+        let told = *self.standing.told.lock().expect("nobody panics while holding it");
+        if told.term == self.term() { told } else { Position::default() }
     }
 
     /// Takes the monitor's view.

@@ -169,7 +169,8 @@ impl<N: LocalNode> Client<N> {
         let cancel = shared.cancels.register();
         let socket = Arc::new(SocketState::default());
         let sink = SocketSink { writer, state: Arc::clone(&socket) };
-        let session = Session::new(settings.clone(), rand::random());
+        let mut session = Session::new(settings.clone(), rand::random());
+        session.saw(shared.nodes.begin_at());
         let params = SessionParams { user, database, settings, backend_pid: cancel.session.pid };
         let mut client = Self {
             seats: (0..shared.nodes.count()).map(|_| None).collect(),
@@ -524,7 +525,7 @@ impl<N: LocalNode> Client<N> {
     ) -> Result<(), Ended> {
         self.last = Some(node);
         self.session.saw(reply.position);
-        self.shared.nodes.has_applied(node, reply.position.lsn);
+        self.shared.nodes.told(node, reply.position);
         if let Some(placed) = &mut self.seats[node] {
             self.session.applied(summary, effects, &mut placed.presence)?;
             if let Some(settings) = reply.settings {
