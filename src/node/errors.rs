@@ -160,6 +160,15 @@ fn literal(item: &str, params: &[Value]) -> Option<String> {
             Value::Blob(_) => return None,
         });
     }
+    if let Some((function, rest)) = item.split_once('(')
+        && let Some(inner) = rest.strip_suffix(')')
+        && (function.starts_with("towline_") || function.eq_ignore_ascii_case("cast"))
+    {
+        // A conversion to the column's type, which says nothing about the value.
+        let argument = first_row(&format!("({inner})"))?.first().copied()?.to_owned();
+        let value = argument.rsplit_once(" AS ").map_or(argument.as_str(), |(value, _)| value);
+        return literal(value, params);
+    }
     if let Some(quoted) = item.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
         return Some(quoted.replace("''", "'"));
     }

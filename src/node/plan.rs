@@ -75,6 +75,14 @@ impl Plan {
         }
     }
 
+    /// The parameters that a client gives: a COPY's are its data.
+    pub(crate) fn params(&self) -> &[Oid] {
+        match self.translated.kind {
+            Kind::CopyIn { .. } => &[],
+            _ => &self.translated.params,
+        }
+    }
+
     /// Whether the statement changes the database, so that only the leader runs it.
     pub(super) fn is_write(&self) -> bool {
         match self.translated.kind {

@@ -149,7 +149,7 @@ impl EngineSession {
         out: &mut Out,
     ) -> Result<(), Stop> {
         let plan = self.prepared(statement).await?;
-        let types = &plan.translated.params;
+        let types = plan.params();
         if params.values.len() != types.len() {
             return Err(SqlError::new(
                 SqlState::PROTOCOL_VIOLATION,
@@ -196,7 +196,7 @@ impl EngineSession {
         let (plan, format) = match target {
             Target::Statement(name) => {
                 let plan = self.prepared(name).await?;
-                Writer(&mut out.buffer).parameter_description(&plan.translated.params);
+                Writer(&mut out.buffer).parameter_description(plan.params());
                 (plan, RowFormat::default())
             }
             Target::Portal(name) => {

@@ -552,7 +552,7 @@ impl EngineSession {
         out: &mut Out,
     ) -> Result<Flow, Stop> {
         let plan = self.prepared(name).await?;
-        let types = &plan.translated.params;
+        let types = plan.params();
         if arguments.len() != types.len() {
             return Err(SqlError::new(
                 SqlState::SYNTAX_ERROR,

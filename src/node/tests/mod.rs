@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::client::Client;
 use super::engine::{Engine, EngineOptions};
-use super::hub::{Hub, Leadership};
+use super::hub::{Hub, Leadership, Member};
 use super::readers::Readers;
 use super::writer::{self, WriterOptions};
 use crate::cluster::{NodeId, Policy, Role};
@@ -65,7 +65,13 @@ impl TestNode {
         let options = LogOptions { segment_bytes: 1 << 20, floor: commit };
         let log = LogStore::open(&self.dir.path().join("log"), options).expect("the log opens");
         let me: NodeId = "n1".parse().expect("a name");
-        let hub = Arc::new(Hub::new(me, Vec::new(), Policy::Async, log.end(), Lsn(0)));
+        // Under a sync policy nothing commits by itself: the test says when.
+        let member = |name: &str| Member {
+            name: name.parse().expect("a name"),
+            peer: String::new(),
+        };
+        let members = vec![member("n1"), member("n2")];
+        let hub = Arc::new(Hub::new(me, members, Policy::Any(1), log.end(), Lsn(0)));
         let log = Arc::new(Mutex::new(log));
         let readers = Readers::new(self.database(), 16);
         let stop = CancellationToken::new();
