@@ -450,9 +450,21 @@ impl Translator<'_> {
     }
 
     fn access(&mut self, root: &Expr, chain: &[AccessExpr]) -> Result<Typed, SqlError> {
+        if let Some(field) = self.field_of_column(root, chain) {
+            return Ok(field);
+        }
         let mut typed = self.settled(root)?;
-        let name = typed.name.clone();
+        let mut name = typed.name.clone();
         for access in chain {
+            if let (Form::Row(fields), AccessExpr::Dot(Expr::Identifier(field))) =
+                (&typed.form, access)
+            {
+                let wanted = names::fold(field);
+                let found = fields.iter().find(|other| other.name.as_deref() == Some(&wanted));
+                typed = found.cloned().ok_or_else(|| missing_column(&wanted))?;
+                name = Some(wanted);
+                continue;
+            }
             let element = types::element_of(typed.oid());
             typed = match access {
                 AccessExpr::Subscript(Subscript::Index { index }) => {
@@ -512,6 +524,35 @@ impl Translator<'_> {
             };
         }
         Ok(Typed { name, ..typed })
+    }
+
+    /// `(source.column).field`, where a subquery gave the column as a row.
+    fn field_of_column(&self, root: &Expr, chain: &[AccessExpr]) -> Option<Typed> {
+        let [AccessExpr::Dot(Expr::Identifier(field))] = chain else { return None };
+        let inner = match root {
+            Expr::Nested(inner) => inner,
+            other => other,
+        };
+        let (source, column) = match inner {
+            Expr::Identifier(column) => (None, column),
+            Expr::CompoundIdentifier(idents) => match idents.as_slice() {
+                [source, column] => (Some(names::fold(source)), column),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        let name = format!("{}.{}", names::fold(column), names::fold(field));
+        let sources = self.scopes.iter().rev().flat_map(|scope| &scope.sources);
+        for candidate in sources {
+            if source.as_ref().is_some_and(|source| *source != candidate.alias) {
+                continue;
+            }
+            if let Some(found) = candidate.columns.iter().find(|other| other.name == name) {
+                let sql = format!("{}.{}", names::quote(&candidate.alias), names::quote(&name));
+                return Some(Typed::of(sql, found.ty).named(names::fold(field)));
+            }
+        }
+        None
     }
 
     fn interval(&mut self, interval: &sqlparser::ast::Interval) -> Result<Typed, SqlError> {

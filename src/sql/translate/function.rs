@@ -884,15 +884,9 @@ impl Translator<'_> {
             "greatest" | "least" => {
                 let arguments = self.arguments(list)?;
                 let (arguments, ty) = self.unify(arguments, "GREATEST")?;
-                let pick = if name == "greatest" { "max" } else { "min" };
                 // SQLite's max() is NULL if any argument is; PostgreSQL's ignores NULLs.
-                let collate = if ty.oid == Oid::NUMERIC { " COLLATE numeric" } else { "" };
-                let texts: Vec<String> =
-                    arguments.iter().map(|argument| format!("({})", argument.operand())).collect();
-                Typed::of(
-                    format!("(SELECT {pick}(column1{collate}) FROM (VALUES {}))", texts.join(", ")),
-                    ty,
-                )
+                let numeric = if ty.oid == Oid::NUMERIC { "numeric_" } else { "" };
+                Typed::of(format!("towline_{numeric}{name}({})", join(&arguments)), ty)
             }
             "nullif" => {
                 let mut arguments = self.arguments(list)?;
@@ -1005,7 +999,8 @@ impl Translator<'_> {
         self.set_returning.push(SetReturning { alias, sql: source.sql });
         match source.columns.as_slice() {
             [column] => Ok(column.clone().named(name)),
-            _ => Err(SqlError::unsupported(format_args!("{name} in the select list"))),
+            // A function of several columns is one value here, with fields.
+            columns => Ok(super::expression::row(columns.to_vec()).named(name)),
         }
     }
 

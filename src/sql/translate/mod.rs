@@ -206,6 +206,8 @@ struct OutputColumn {
     ty: Type,
     origin: (Oid, i16),
     not_null: bool,
+    /// A field of a row that is a column too: read as `(column).field` only.
+    field: bool,
 }
 
 impl<'a> Translator<'a> {

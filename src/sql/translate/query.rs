@@ -188,6 +188,7 @@ impl Translator<'_> {
                 .map(|column| SourceColumn {
                     origin: column.origin,
                     not_null: column.not_null,
+                    merged: column.field,
                     ..SourceColumn::new(column.name.clone(), column.ty)
                 })
                 .collect(),
@@ -458,6 +459,9 @@ impl Translator<'_> {
                     return Err(SqlError::unsupported(format_args!("{other} in a select list")));
                 }
             }
+        }
+        if wish.inner {
+            with_fields(&mut items);
         }
         if let Some(names) = wish.names {
             if names.len() > items.len() {
@@ -768,6 +772,7 @@ impl Translator<'_> {
                 ty: *ty,
                 origin: (Oid(0), 0),
                 not_null: false,
+                field: false,
             })
             .collect();
         if let Some(names) = wish.names.filter(|names| !names.is_empty()) {
@@ -784,12 +789,25 @@ impl Translator<'_> {
             for (column, name) in columns.iter_mut().zip(names) {
                 column.name.clone_from(name);
             }
-            let renamed: Vec<String> = columns
-                .iter()
-                .enumerate()
-                .map(|(at, column)| format!("column{} AS {}", at + 1, names::quote(&column.name)))
-                .collect();
-            sql = format!("SELECT {} FROM ({sql})", renamed.join(", "));
+            if self.scopes.is_empty() {
+                let renamed: Vec<String> = columns
+                    .iter()
+                    .enumerate()
+                    .map(|(at, column)| {
+                        format!("column{} AS {}", at + 1, names::quote(&column.name))
+                    })
+                    .collect();
+                sql = format!("SELECT {} FROM ({sql})", renamed.join(", "));
+            }
+        }
+        // Rows that read columns from outside have no column names in SQLite.
+        if wish.inner && !self.scopes.is_empty() {
+            let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
+            let alias = self.fresh_name("values");
+            sql = format!(
+                "WITH {alias} ({}) AS ({sql}) SELECT * FROM {alias}",
+                names::quote_all(&names)
+            );
         }
         Ok(Selected { sql, columns })
     }
@@ -856,6 +874,7 @@ impl Translator<'_> {
                 ty: *ty,
                 origin: (Oid(0), 0),
                 not_null: false,
+                field: false,
             })
             .collect();
         let tight = matches!(**left, SetExpr::Select(_) | SetExpr::SetOperation { .. });
@@ -938,9 +957,25 @@ impl Item {
             ty: typed.ty,
             origin: typed.origin,
             not_null: matches!(typed.form, Form::Column { not_null: true }),
+            field: false,
         };
         Self { typed, column, sql_name: name }
     }
+}
+
+/// Behind the items, the fields of those that are rows.
+fn with_fields(items: &mut Vec<Item>) {
+    let mut more = Vec::new();
+    for item in items.iter() {
+        let Form::Row(fields) = &item.typed.form else { continue };
+        for field in fields {
+            let Some(name) = &field.name else { continue };
+            let mut item = Item::new(field.clone(), format!("{}.{name}", item.column.name));
+            item.column.field = true;
+            more.push(item);
+        }
+    }
+    items.extend(more);
 }
 
 fn output(column: &SourceColumn) -> OutputColumn {
@@ -949,12 +984,17 @@ fn output(column: &SourceColumn) -> OutputColumn {
         ty: column.ty,
         origin: column.origin,
         not_null: column.not_null,
+        field: false,
     }
 }
 
 /// `source.*`, spelled out; columns merged by USING appear once in a bare `*`.
 pub(super) fn expand(source: &super::scope::Source, bare: bool) -> Vec<Item> {
-    let columns = source.columns.iter().filter(|column| !(bare && column.merged));
+    let columns = source.columns.iter().filter(|column| {
+        // A field of a row is no column of its own.
+        let field = column.merged && column.name.contains('.');
+        !field && !(bare && column.merged)
+    });
     columns
         .map(|column| {
             let sql = match &column.sql {

@@ -441,6 +441,7 @@ impl Translator<'_> {
             .map(|column| SourceColumn {
                 origin: column.origin,
                 not_null: column.not_null,
+                merged: column.field,
                 ..SourceColumn::new(column.name.clone(), column.ty)
             })
             .collect();

@@ -8,9 +8,12 @@
 //! | `towline_numeric_*` | exact decimal arithmetic |
 //! | `towline_date_*`, `towline_timestamp_*`, `towline_time_*`, `towline_interval_*` | dates, times and intervals |
 //! | `towline_sum`, `towline_avg`, `towline_interval_sum`, `towline_interval_avg` | aggregates whose result is numeric, or an interval |
+//! | `towline_greatest`, `towline_least`, `towline_numeric_greatest`, … | the largest and smallest argument that isn't NULL |
 //! | `towline_xor`, `towline_bytea_concat` | the rest |
 //!
-//! All are NULL if any argument is.
+//! All but those that pick an argument are NULL if any argument is.
+
+use std::cmp::Ordering;
 
 use bigdecimal::{BigDecimal, RoundingMode, Zero};
 use rusqlite::Connection;
@@ -151,6 +154,26 @@ pub(super) fn register(
     register_times(connection, surroundings)?;
     register_intervals(connection, surroundings)?;
     register_aggregates(connection, surroundings)?;
+    for (name, numeric, wanted) in [
+        ("towline_greatest", false, Ordering::Greater),
+        ("towline_least", false, Ordering::Less),
+        ("towline_numeric_greatest", true, Ordering::Greater),
+        ("towline_numeric_least", true, Ordering::Less),
+    ] {
+        connection.create_scalar_function(name, -1, PURE, move |context| {
+            let mut best = ValueRef::Null;
+            for at in 0..context.len() {
+                let value = context.get_raw(at);
+                if value == ValueRef::Null {
+                    continue;
+                }
+                if best == ValueRef::Null || compare(value, best, numeric) == wanted {
+                    best = value;
+                }
+            }
+            Value::try_from(best).map_err(Into::into)
+        })?;
+    }
     strict(connection, surroundings, "towline_xor", 2, |arguments| {
         Ok(Value::Integer(arguments.integer(0)? ^ arguments.integer(1)?))
     })?;
@@ -164,6 +187,25 @@ pub(super) fn register(
         }
         Ok(Value::Blob(bytes))
     })
+}
+
+/// Orders two values of one type.
+fn compare(left: ValueRef<'_>, right: ValueRef<'_>, decimal: bool) -> Ordering {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    match (left, right) {
+        (ValueRef::Integer(left), ValueRef::Integer(right)) => left.cmp(&right),
+        (ValueRef::Integer(left), ValueRef::Real(right)) => (left as f64).total_cmp(&right),
+        (ValueRef::Real(left), ValueRef::Integer(right)) => left.total_cmp(&(right as f64)),
+        (ValueRef::Real(left), ValueRef::Real(right)) => left.total_cmp(&right),
+        (ValueRef::Text(left), ValueRef::Text(right)) if decimal => {
+            numeric::compare(&text(left), &text(right))
+        }
+        (
+            ValueRef::Text(left) | ValueRef::Blob(left),
+            ValueRef::Text(right) | ValueRef::Blob(right),
+        ) => left.cmp(right),
+        _ => Ordering::Equal,
+    }
 }
 
 fn register_integers(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
