@@ -993,7 +993,7 @@ pub(super) fn expand(source: &super::scope::Source, bare: bool) -> Vec<Item> {
     let columns = source.columns.iter().filter(|column| {
         // A field of a row is no column of its own.
         let field = column.merged && column.name.contains('.');
-        !field && !(bare && column.merged)
+        !(field || bare && column.merged)
     });
     columns
         .map(|column| {
