@@ -70,11 +70,9 @@ impl TermHistory {
     /// LSN are the same frame, and so is all that lies before them. The newest term
     /// that both know decides.
     pub fn divergence(&self, end: Lsn, other: &Self, other_end: Lsn) -> Option<LogEnd> {
-        let shared = self.starts.iter().rev().map(|&(term, _)| term).find(|&term| {
-            // In a log the term may begin later than in another only if frames
-            // before it were forgotten, which a history never is about.
-            other.start_of(term).is_some() && other.start_of(term) == self.start_of(term)
-        });
+        let shared =
+            self.starts.iter().rev().find(|&&(term, lsn)| other.start_of(term) == Some(lsn));
+        let shared = shared.map(|&(term, _)| term);
         match shared {
             Some(term) => {
                 let lsn = self.end_of(term, end)?.min(other.end_of(term, other_end)?);
