@@ -66,10 +66,8 @@ impl TestNode {
         let log = LogStore::open(&self.dir.path().join("log"), options).expect("the log opens");
         let me: NodeId = "n1".parse().expect("a name");
         // Under a sync policy nothing commits by itself: the test says when.
-        let member = |name: &str| Member {
-            name: name.parse().expect("a name"),
-            peer: String::new(),
-        };
+        let member =
+            |name: &str| Member { name: name.parse().expect("a name"), peer: String::new() };
         let members = vec![member("n1"), member("n2")];
         let hub = Arc::new(Hub::new(me, members, Policy::Any(1), log.end(), Lsn(0)));
         let log = Arc::new(Mutex::new(log));
