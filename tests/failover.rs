@@ -124,7 +124,7 @@ impl Cluster {
         };
         let token = CancellationToken::new();
         let (ready, is_ready) = tokio::sync::oneshot::channel();
-        let run = monitor::run(config, || drop(ready.send(())), token.clone());
+        let run = monitor::run(config, || ready.send(()).expect("the test waits"), token.clone());
         let task = tokio::spawn(run);
         is_ready.await.expect("the monitor starts");
         self.monitor = Some((token, task));
@@ -283,7 +283,7 @@ async fn play(hub: Arc<Hub>, log: Arc<Mutex<LogStore>>, logs: Logs) {
     loop {
         tokio::time::sleep(Duration::from_millis(2)).await;
         let leadership = hub.leadership.borrow().clone();
-        let mine = &leadership.leader == &Some(hub.me.clone());
+        let mine = leadership.leader.as_ref() == Some(&hub.me);
         hub.resting.send_if_modified(|resting| {
             std::mem::replace(resting, *hub.frozen.borrow()) != *hub.frozen.borrow()
         });

@@ -238,7 +238,7 @@ mod tests {
             for message in [
                 ToMonitor::Report(report.clone()),
                 ToMonitor::LeaseRequest { term: Term(term), sent: Moment(sent) },
-                ToMonitor::SteppedDown { term: Term(term), reason: report.reason.clone() },
+                ToMonitor::SteppedDown { term: Term(term), reason: report.reason },
             ] {
                 prop_assert_eq!(decode::<ToMonitor>(&encode(&message))?, message);
             }

@@ -71,7 +71,7 @@ enum Happening {
     Start(usize),
     Hangup(usize),
     Fault,
-    Heal(usize),
+    Heal,
     Write,
 }
 
@@ -258,7 +258,7 @@ impl World {
             }
             Happening::Arrive { from, to, packet } => self.arrive(from, to, packet),
             Happening::Fault => self.fault(),
-            Happening::Heal(_) => {
+            Happening::Heal => {
                 self.cut.clear();
                 self.loss = 0.0;
                 self.note("the network heals".into());
@@ -818,7 +818,7 @@ impl World {
         let node = &mut self.nodes[process];
         let (Some(oath), Some(lease)) = (&node.oath, &node.lease) else { return Ok(()) };
         let term = oath.bound().term;
-        if oath.role() != Role::Leader || !lease.until().is_some_and(|until| now < until) {
+        if oath.role() != Role::Leader || lease.until().is_none_or(|until| now >= until) {
             return Ok(());
         }
         if !std::mem::replace(&mut node.served, true) {
@@ -999,12 +999,12 @@ impl World {
                 }
                 self.note(format!("{side:?} are cut off, both ways: {both}"));
                 let heal = self.rng.random_range(200..4000) * MS;
-                self.at(self.now + heal, Happening::Heal(0));
+                self.at(self.now + heal, Happening::Heal);
             }
             8 => {
                 self.loss = 0.2;
                 let heal = self.rng.random_range(200..3000) * MS;
-                self.at(self.now + heal, Happening::Heal(0));
+                self.at(self.now + heal, Happening::Heal);
             }
             _ => {
                 let to = self.chance(0.5).then(|| name(victim));
