@@ -37,6 +37,8 @@ enum Command {
     Events(status::EventsArguments),
     /// Hand the leadership over without losing a write.
     Switchover(status::SwitchoverArguments),
+    /// Elect a leader now; with `--allow-data-loss` also where reports are missing.
+    Failover(status::FailoverArguments),
     /// Kill, pause or hand over the leader under load and check what it cost.
     Drill(drill::Arguments),
     /// Make a certificate authority, and certificates for the cluster's processes.
@@ -56,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Status(arguments) => status::run(&arguments),
         Command::Events(arguments) => status::events(&arguments),
         Command::Switchover(arguments) => status::switchover(&arguments),
+        Command::Failover(arguments) => status::failover(&arguments),
         Command::Drill(arguments) => drill::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Password => password::run(),

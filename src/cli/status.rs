@@ -59,6 +59,16 @@ pub(super) struct SwitchoverArguments {
     to: Option<String>,
 }
 
+#[derive(clap::Args)]
+pub(super) struct FailoverArguments {
+    #[command(flatten)]
+    target: Target,
+    /// Elect without the reports that are missing: what only those nodes hold is lost.
+    /// Without this flag the monitor says what that is.
+    #[arg(long)]
+    allow_data_loss: bool,
+}
+
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let view = block_on(async { arguments.target.resolve()?.view().await })?;
     if arguments.json {
@@ -85,6 +95,13 @@ pub(super) fn events(arguments: &EventsArguments) -> anyhow::Result<()> {
 
 pub(super) fn switchover(arguments: &SwitchoverArguments) -> anyhow::Result<()> {
     let request = json!({ "request": "switchover", "to": arguments.to });
+    let answer = block_on(async { arguments.target.resolve()?.ask(request).await })?;
+    println!("{}", one_line(&answer));
+    Ok(())
+}
+
+pub(super) fn failover(arguments: &FailoverArguments) -> anyhow::Result<()> {
+    let request = json!({ "request": "failover", "allow_data_loss": arguments.allow_data_loss });
     let answer = block_on(async { arguments.target.resolve()?.ask(request).await })?;
     println!("{}", one_line(&answer));
     Ok(())
