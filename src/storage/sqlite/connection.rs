@@ -218,6 +218,16 @@ impl Sqlite {
         if let Some(statement) = self.check_out_cached(sql) {
             return Ok(statement);
         }
+        self.prepare_new(sql, sql.len() <= CACHED_TEXT_BYTES_MAX)
+    }
+
+    /// Prepares a statement which is not to be kept.
+    pub(super) fn prepare_once(&mut self, sql: &str) -> Result<Statement, SqliteError> {
+        self.handle.check_schema()?;
+        self.prepare_new(sql, false)
+    }
+
+    fn prepare_new(&mut self, sql: &str, keep: bool) -> Result<Statement, SqliteError> {
         let (prepared, tail) = self.compile(sql)?;
         if !tail.is_empty() && !refusals::is_blank(tail) {
             let message = "cannot insert multiple commands into a prepared statement";
@@ -229,7 +239,7 @@ impl Sqlite {
                 "the statement is empty",
             )));
         };
-        Ok(self.check_out(sql, prepared))
+        Ok(self.check_out(sql, prepared, keep))
     }
 
     fn check_out_cached(&self, sql: &str) -> Option<Statement> {
@@ -237,9 +247,8 @@ impl Sqlite {
         Some(Statement::new(Arc::clone(&self.handle), text, cached, true))
     }
 
-    fn check_out(&self, sql: &str, prepared: Prepared) -> Statement {
+    fn check_out(&self, sql: &str, prepared: Prepared, keep: bool) -> Statement {
         let cached = Cached::new(prepared, self.handle.cache().generation);
-        let keep = sql.len() <= CACHED_TEXT_BYTES_MAX;
         Statement::new(Arc::clone(&self.handle), Arc::from(sql), cached, keep)
     }
 
@@ -274,7 +283,9 @@ impl Sqlite {
             let (prepared, tail) = self.compile(rest)?;
             if let Some(prepared) = prepared {
                 let taken = &rest[..rest.len() - tail.len()];
-                run(self.check_out(taken, prepared))?;
+                // Of several, none is likely to come again alone.
+                let keep = taken.len() == sql.len() && sql.len() <= CACHED_TEXT_BYTES_MAX;
+                run(self.check_out(taken, prepared, keep))?;
             }
             if tail.len() == rest.len() {
                 break;

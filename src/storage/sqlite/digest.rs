@@ -88,7 +88,7 @@ pub(super) fn table(sqlite: &mut Sqlite, name: &str) -> Result<Option<u64>, Sqli
 /// The digest of a query's rows, in order.
 fn rows(sqlite: &mut Sqlite, sql: &str) -> Result<u64, SqliteError> {
     let mut digest = EffectHash::default();
-    let mut statement = sqlite.prepare(sql)?;
+    let mut statement = sqlite.prepare_once(sql)?;
     while statement.step()? {
         digest.add_row((0..statement.column_count()).map(|index| statement.raw_column(index)));
     }

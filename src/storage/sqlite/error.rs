@@ -77,6 +77,8 @@ impl SqliteError {
     ) -> Self {
         let raised = match code & 0xff {
             ffi::SQLITE_AUTH => aside,
+            // How SQLite says it of a function.
+            ffi::SQLITE_ERROR if message.starts_with("not authorized") => aside,
             ffi::SQLITE_ERROR | ffi::SQLITE_CONSTRAINT => {
                 aside.filter(|error| error.to_string() == message).or_else(|| recover(&message))
             }

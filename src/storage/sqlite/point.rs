@@ -18,7 +18,7 @@ pub(super) fn is_point(sqlite: &mut Sqlite, sql: &str) -> Result<bool, SqliteErr
         return Ok(false);
     }
     let mut steps = Vec::new();
-    let mut plan = sqlite.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+    let mut plan = sqlite.prepare_once(&format!("EXPLAIN QUERY PLAN {sql}"))?;
     while plan.step()? {
         if let ValueRef::Text(detail) = plan.column(3) {
             steps.push(detail.to_owned());
@@ -61,7 +61,10 @@ fn judge(step: &str) -> Judgement<'_> {
         return judge_search(search);
     }
     if let Some(scan) = step.strip_prefix("SCAN ") {
-        let rows = scan.strip_suffix(" CONSTANT ROWS").and_then(|rows| rows.parse().ok());
+        let rows = scan
+            .strip_suffix(" CONSTANT ROWS")
+            .or_else(|| scan.strip_suffix("-ROW VALUES CLAUSE"))
+            .and_then(|rows| rows.parse().ok());
         let few = scan == "CONSTANT ROW" || rows.is_some_and(|rows: u64| rows <= CONSTANT_ROWS_MAX);
         return if few { Judgement::Few } else { Judgement::Many };
     }

@@ -1,5 +1,7 @@
 //! What the storage of a node promises of SQLite, tried on real files.
 
+mod files;
+mod guards;
 mod shipping;
 
 use std::collections::BTreeMap;
