@@ -27,16 +27,21 @@ pub(super) enum RawValue<'a> {
     Blob(&'a [u8]),
 }
 
+/// Operations, by SQLite's numbers.
+pub(super) const INSERT: i32 = 18;
+pub(super) const DELETE: i32 = 9;
+
 /// A row change, as the preupdate hook shows it.
 pub(super) trait RowChange {
     fn operation(&self) -> i32;
     fn table(&self) -> &[u8];
     /// Old and new rowid.
     fn keys(&self) -> (i64, i64);
+    /// How many columns are stored.
     fn columns(&self) -> i32;
-    /// Column `index` before the change, if there was such a row.
+    /// Column `index` before an update or delete; `None` if it is not stored.
     fn old(&self, index: i32) -> Option<RawValue<'_>>;
-    /// Column `index` after the change, if there is such a row.
+    /// Column `index` after an insert or update, likewise.
     fn new(&self, index: i32) -> Option<RawValue<'_>>;
 }
 
@@ -69,11 +74,11 @@ impl EffectHash {
         self.buffer.extend_from_slice(&old_key.to_le_bytes());
         self.buffer.extend_from_slice(&new_key.to_le_bytes());
         let columns = change.columns();
-        for value in (0..columns).map_while(|index| change.old(index)) {
-            lay_out(&mut self.buffer, value);
+        if change.operation() != INSERT {
+            lay_out_row(&mut self.buffer, columns, |index| change.old(index));
         }
-        for value in (0..columns).map_while(|index| change.new(index)) {
-            lay_out(&mut self.buffer, value);
+        if change.operation() != DELETE {
+            lay_out_row(&mut self.buffer, columns, |index| change.new(index));
         }
         self.seal();
     }
@@ -92,6 +97,29 @@ impl EffectHash {
         if self.buffer.capacity() > BUFFER_KEPT_MAX {
             self.buffer = Vec::new();
         }
+    }
+}
+
+/// SQLite's own limit on the columns of a table.
+const COLUMNS_MAX: i32 = 2000;
+
+/// Lays out a row of `columns` stored columns. Between them may lie generated ones
+/// which are not stored.
+fn lay_out_row<'a>(
+    buffer: &mut Vec<u8>,
+    columns: i32,
+    value: impl Fn(i32) -> Option<RawValue<'a>>,
+) {
+    let mut left = columns;
+    for index in 0..COLUMNS_MAX {
+        if left == 0 {
+            return;
+        }
+        match value(index) {
+            Some(value) => lay_out(buffer, value),
+            None => continue,
+        }
+        left -= 1;
     }
 }
 

@@ -543,13 +543,16 @@ impl PreUpdate<'_> {
             Some(match ffi::sqlite3_value_type(value) {
                 ffi::SQLITE_INTEGER => RawValue::Integer(ffi::sqlite3_value_int64(value)),
                 ffi::SQLITE_FLOAT => RawValue::Real(ffi::sqlite3_value_double(value)),
-                ffi::SQLITE_TEXT => {
-                    let start = ffi::sqlite3_value_text(value);
-                    RawValue::Text(bytes(start, ffi::sqlite3_value_bytes(value)))
-                }
-                ffi::SQLITE_BLOB => {
-                    let start = ffi::sqlite3_value_blob(value).cast::<u8>();
-                    RawValue::Blob(bytes(start, ffi::sqlite3_value_bytes(value)))
+                // As bytes, which spares SQLite a copy with a terminator. The length
+                // is asked for first: it is what may bring a text into UTF-8.
+                kind @ (ffi::SQLITE_TEXT | ffi::SQLITE_BLOB) => {
+                    let length = ffi::sqlite3_value_bytes(value);
+                    let bytes = bytes(ffi::sqlite3_value_blob(value).cast::<u8>(), length);
+                    if kind == ffi::SQLITE_TEXT {
+                        RawValue::Text(bytes)
+                    } else {
+                        RawValue::Blob(bytes)
+                    }
                 }
                 _ => RawValue::Null,
             })
@@ -576,17 +579,11 @@ impl RowChange for PreUpdate<'_> {
     }
 
     fn old(&self, index: i32) -> Option<RawValue<'_>> {
-        if self.operation == ffi::SQLITE_INSERT {
-            return None;
-        }
         // SAFETY: `self` lives within the hook only.
         unsafe { self.value(index, ffi::sqlite3_preupdate_old) }
     }
 
     fn new(&self, index: i32) -> Option<RawValue<'_>> {
-        if self.operation == ffi::SQLITE_DELETE {
-            return None;
-        }
         // SAFETY: `self` lives within the hook only.
         unsafe { self.value(index, ffi::sqlite3_preupdate_new) }
     }
@@ -662,6 +659,11 @@ unsafe extern "C" fn on_progress(hooks: *mut c_void) -> c_int {
 fn register_vfs() -> Result<(), SqliteError> {
     static REGISTERED: OnceLock<c_int> = OnceLock::new();
     let code = *REGISTERED.get_or_init(|| {
+        // SAFETY: SQLite is configured before it is first used in this process, or
+        // refuses to be; without statistics its allocations share no lock.
+        unsafe {
+            ffi::sqlite3_config(ffi::SQLITE_CONFIG_MEMSTATUS, 0 as c_int);
+        }
         // SAFETY: the default VFS is never unregistered, so its methods stay good;
         // the copy and its name are never freed. The alternative localtime is called
         // with a time_t and a struct tm, as its type says.

@@ -333,6 +333,8 @@ fn another_value_row_or_order_is_found_by_the_hash() {
         run(&mut sqlite, "CREATE TABLE t (id INTEGER PRIMARY KEY, a)");
         run(&mut sqlite, "CREATE TABLE u (id INTEGER PRIMARY KEY, a)");
         run(&mut sqlite, "CREATE TABLE w (id TEXT PRIMARY KEY, a) WITHOUT ROWID");
+        run(&mut sqlite, "CREATE TABLE g (v AS (a + 1), w AS (a + 2), a, s AS (a + 3) STORED, b)");
+        run(&mut sqlite, "CREATE TABLE gw (v AS (a + 1), a, b, PRIMARY KEY (b)) WITHOUT ROWID");
         for sql in script {
             run(&mut sqlite, sql);
         }
@@ -358,6 +360,14 @@ fn another_value_row_or_order_is_found_by_the_hash() {
         &["INSERT INTO t VALUES (1, 'x')", "UPDATE t SET a = 'y'"],
         &["INSERT INTO t VALUES (1, 'x')", "UPDATE t SET id = 2"],
         &["INSERT INTO w VALUES (1, 'x')", "UPDATE w SET id = 2"],
+        &["INSERT INTO g VALUES (1, 2)"],
+        &["INSERT INTO g VALUES (2, 2)"],
+        &["INSERT INTO g VALUES (1, 3)"],
+        &["INSERT INTO g VALUES (1, 3)", "UPDATE g SET b = 4"],
+        &["INSERT INTO g VALUES (1, 3)", "UPDATE g SET b = 5"],
+        &["INSERT INTO gw VALUES (1, 2)"],
+        &["INSERT INTO gw VALUES (2, 2)"],
+        &["INSERT INTO gw VALUES (1, 3)"],
     ];
     let effects: BTreeMap<u64, usize> =
         scripts.iter().enumerate().map(|(index, script)| (effect(script), index)).collect();
