@@ -40,9 +40,9 @@ pub(super) trait RowChange {
     /// How many columns are stored.
     fn columns(&self) -> i32;
     /// Column `index` before an update or delete; `None` if it is not stored.
-    fn old(&self, index: i32) -> Option<RawValue<'_>>;
+    fn before(&self, index: i32) -> Option<RawValue<'_>>;
     /// Column `index` after an insert or update, likewise.
-    fn new(&self, index: i32) -> Option<RawValue<'_>>;
+    fn after(&self, index: i32) -> Option<RawValue<'_>>;
 }
 
 /// Hashes row changes in order.
@@ -75,10 +75,10 @@ impl EffectHash {
         self.buffer.extend_from_slice(&new_key.to_le_bytes());
         let columns = change.columns();
         if change.operation() != INSERT {
-            lay_out_row(&mut self.buffer, columns, |index| change.old(index));
+            lay_out_row(&mut self.buffer, columns, |index| change.before(index));
         }
         if change.operation() != DELETE {
-            lay_out_row(&mut self.buffer, columns, |index| change.new(index));
+            lay_out_row(&mut self.buffer, columns, |index| change.after(index));
         }
         self.seal();
     }

@@ -247,7 +247,7 @@ impl Database {
             let message = "statement too long".to_owned();
             return Err(SqliteError::new(ffi::SQLITE_TOOBIG, message, None, None));
         };
-        let flags = if persistent { ffi::SQLITE_PREPARE_PERSISTENT as u32 } else { 0 };
+        let flags = if persistent { ffi::SQLITE_PREPARE_PERSISTENT } else { 0 };
         let start = sql.as_ptr().cast::<c_char>();
         let (mut statement, mut tail) = (ptr::null_mut(), ptr::null());
         self.hooks.begin_compilation();
@@ -501,7 +501,7 @@ impl Drop for Prepared {
 
 /// A pointer for SQLite to empty bytes, which must not be null: that would be NULL.
 fn non_null(bytes: &[u8]) -> *const u8 {
-    if bytes.is_empty() { b"\0".as_ptr() } else { bytes.as_ptr() }
+    if bytes.is_empty() { c"".as_ptr().cast::<u8>() } else { bytes.as_ptr() }
 }
 
 /// # Safety
@@ -578,12 +578,12 @@ impl RowChange for PreUpdate<'_> {
         unsafe { ffi::sqlite3_preupdate_count(self.db) }
     }
 
-    fn old(&self, index: i32) -> Option<RawValue<'_>> {
+    fn before(&self, index: i32) -> Option<RawValue<'_>> {
         // SAFETY: `self` lives within the hook only.
         unsafe { self.value(index, ffi::sqlite3_preupdate_old) }
     }
 
-    fn new(&self, index: i32) -> Option<RawValue<'_>> {
+    fn after(&self, index: i32) -> Option<RawValue<'_>> {
         // SAFETY: `self` lives within the hook only.
         unsafe { self.value(index, ffi::sqlite3_preupdate_new) }
     }

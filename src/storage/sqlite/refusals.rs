@@ -84,10 +84,10 @@ pub(super) fn judge(action: Action<'_>) -> Result<(), SqlError> {
 
 fn judge_pragma(name: &str, argument: Option<&str>) -> Result<(), SqlError> {
     let is = |known: &&str| known.eq_ignore_ascii_case(name);
-    if QUERY_PRAGMAS.iter().any(|known| is(known)) {
+    if QUERY_PRAGMAS.iter().any(is) {
         return Ok(());
     }
-    if SETTING_PRAGMAS.iter().any(|known| is(known)) {
+    if SETTING_PRAGMAS.iter().any(is) {
         return match argument {
             None => Ok(()),
             Some(_) => Err(SqlError::unsupported(format!("changing PRAGMA {name}"))),
