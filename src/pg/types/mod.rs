@@ -467,10 +467,10 @@ fn decode_text(text: &str, oid: Oid, display: &Display) -> Result<Value, SqlErro
             first => Value::Text(first.into_iter().collect()),
         },
         Oid::DATE => with_zone(display, |zone| {
-            Ok(printed(|out| {
+            printed(|out| {
                 datetime::print_date(datetime::parse_date(text, zone, None)?, out);
                 Ok(())
-            })?)
+            })
         })?,
         Oid::TIME => with_zone(display, |zone| {
             printed(|out| {
