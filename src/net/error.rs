@@ -31,11 +31,6 @@ impl NetError {
         }
         match source.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(tls) => Self::Tls(format!("{peer}: {}", explain(tls))),
-            // A process that was killed; rustls' text is about attackers.
-            None if source.kind() == io::ErrorKind::UnexpectedEof => {
-                let source = io::Error::new(source.kind(), "the connection was cut");
-                Self::Io { peer: peer.to_owned(), source }
-            }
             None => Self::Io { peer: peer.to_owned(), source },
         }
     }
