@@ -55,12 +55,12 @@ enum Ended {
     /// It said goodbye.
     Terminated,
     /// It is told why, and then it ends.
-    Told(SqlError),
+    Told(Box<SqlError>),
 }
 
 impl From<SqlError> for Ended {
     fn from(error: SqlError) -> Self {
-        Self::Told(error)
+        Self::Told(Box::new(error))
     }
 }
 
@@ -248,7 +248,7 @@ impl<N: LocalNode> Client<N> {
                         Ok(0) | Err(_) => Err(Ended::Gone),
                         Ok(_) => Ok(()),
                     },
-                    () = stop => Err(Ended::Told(SqlError::fatal(
+                    () = stop => Err(Ended::from(SqlError::fatal(
                         SqlState::ADMIN_SHUTDOWN,
                         "terminating connection due to administrator command",
                     ))),
@@ -628,7 +628,7 @@ impl<N: LocalNode> Client<N> {
             }
             Next::Fail(error) => {
                 self.leave(node);
-                self.fail(error, work);
+                self.fail(*error, work);
                 Ok(false)
             }
         }

@@ -4,7 +4,7 @@
 //! for nothing. Within one term there is one leader, ever, so news of the same term
 //! only add what was not known.
 
-use crate::cluster::{NodeId, Role, View};
+use crate::cluster::{NodeId, View};
 use crate::log::Term;
 
 /// The newest that is known.
@@ -63,19 +63,9 @@ impl Knowledge {
         }
     }
 
-    /// The monitor's word on whether a node serves; `None` without a word.
-    pub fn healthy(&self, node: &NodeId) -> Option<bool> {
-        self.view.nodes.iter().find(|seen| seen.name == *node).map(|seen| seen.healthy)
-    }
-
     /// Whether a node is known to lead and be open.
     pub fn leads(&self, node: &NodeId) -> bool {
         self.open && self.leader.as_ref() == Some(node)
-    }
-
-    /// Whether a node opens its term right now.
-    pub fn opening(&self, node: &NodeId) -> bool {
-        self.view.nodes.iter().any(|seen| seen.name == *node && seen.role == Role::Opening)
     }
 }
 

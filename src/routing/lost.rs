@@ -30,7 +30,7 @@ pub fn answer(
         }
         match tag {
             b'Q' => {
-                let class = text(body, 0).map(|text| classify(text));
+                let class = text(body, 0).map(&mut *classify);
                 if ends(class) {
                     writer.command_complete("ROLLBACK");
                     answered.ended = true;
@@ -44,7 +44,7 @@ pub fn answer(
                 writer.ready_for_query(answered.status());
             }
             b'P' => {
-                class = text(body, 1).map(|text| classify(text));
+                class = text(body, 1).map(&mut *classify);
                 if ends(class) {
                     writer.parse_complete();
                 } else {

@@ -143,7 +143,7 @@ pub enum Next {
     /// Ask the leader what became of it.
     LookUp,
     /// Tell the client.
-    Fail(SqlError),
+    Fail(Box<SqlError>),
 }
 
 /// Decides on a part that was refused.
@@ -160,13 +160,13 @@ pub enum Next {
 pub fn after_refusal(refused: Refused, sent: &Sent) -> Next {
     let movable = !sent.in_transaction && !sent.answered;
     let conflict = |message: &str| {
-        Next::Fail(
+        fail(
             SqlError::new(SqlState::SERIALIZATION_FAILURE, message)
                 .with_hint("The transaction might succeed if retried."),
         )
     };
     match refused {
-        Refused::NotLeader if sent.in_transaction && sent.read_only => Next::Fail(SqlError::new(
+        Refused::NotLeader if sent.in_transaction && sent.read_only => fail(SqlError::new(
             SqlState::READ_ONLY_SQL_TRANSACTION,
             "cannot write in a read-only transaction",
         )),
@@ -181,14 +181,12 @@ pub fn after_refusal(refused: Refused, sent: &Sent) -> Next {
         {
             Next::LookUp
         }
-        Refused::Unknown if sent.commits => Next::Fail(unknown_outcome()),
+        Refused::Unknown if sent.commits => fail(unknown_outcome()),
         // In the term that it was sent in it may still be on its way to the writer.
-        Refused::NeverRan if sent.in_transaction && !sent.superseded => {
-            Next::Fail(unknown_outcome())
-        }
+        Refused::NeverRan if sent.in_transaction && !sent.superseded => fail(unknown_outcome()),
         Refused::Unknown if movable && !sent.writes => Next::Retry(Need::Any),
-        Refused::Unknown if !sent.in_transaction && sent.writes => Next::Fail(unknown_outcome()),
-        Refused::Failed => Next::Fail(SqlError::new(
+        Refused::Unknown if !sent.in_transaction && sent.writes => fail(unknown_outcome()),
+        Refused::Failed => fail(SqlError::new(
             SqlState::INTERNAL_ERROR,
             "the session's state could not be restored on another node",
         )),
@@ -200,6 +198,10 @@ pub fn after_refusal(refused: Refused, sent: &Sent) -> Next {
             conflict("the transaction was cut off by a change of leader or the loss of a node")
         }
     }
+}
+
+fn fail(error: SqlError) -> Next {
+    Next::Fail(Box::new(error))
 }
 
 /// Nobody can tell whether a write took place.

@@ -23,7 +23,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::unit::{Effect, Summary};
 use crate::cluster::Position;
-use crate::log::{ClientToken, Lsn};
+use crate::log::ClientToken;
 use crate::pg::backend::TransactionStatus;
 use crate::pg::{SqlError, SqlState};
 use crate::sql::Class;
@@ -299,9 +299,4 @@ pub fn message(tag: u8, out: &mut BytesMut, body: impl FnOnce(&mut BytesMut)) {
     body(out);
     let length = (out.len() - start - 1) as u32;
     out[start + 1..start + 5].copy_from_slice(&length.to_be_bytes());
-}
-
-/// Whether a position says anything.
-pub fn is_somewhere(position: Position) -> bool {
-    position.lsn > Lsn(0)
 }
