@@ -177,7 +177,7 @@ impl Check<'_> {
         let followers = members - 1;
         if policy.acks(members) > followers {
             return Err(self.invalid(format!(
-                "policy {policy:?} wants {} followers' acknowledgements and there are {followers}",
+                "policy \"{policy}\" wants {} followers' acknowledgements and there are {followers}",
                 policy.acks(members),
             )));
         }

@@ -17,7 +17,7 @@ fn pgbench_survives_two_killed_leaders_and_real_rows_load() {
 
     let load = demo
         .client_command("pgbench", "proxy")
-        .args(["-c", "8", "-j", "2", "-T", "25", "--max-tries", "1000", "-n"])
+        .args(["-c", "8", "-j", "2", "-T", "40", "--max-tries", "1000", "-n"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()

@@ -240,9 +240,19 @@ impl Demo {
 
     /// Runs SQL by psql through the proxy; its rows, unaligned.
     pub(crate) fn psql(&self, sql: &str) -> String {
+        self.run_psql(&["-t"], sql)
+    }
+
+    /// As [`Demo::psql`], with titles, headers and footers.
+    pub(crate) fn psql_whole(&self, sql: &str) -> String {
+        self.run_psql(&[], sql)
+    }
+
+    fn run_psql(&self, options: &[&str], sql: &str) -> String {
         let output = self
             .client_command("psql", "proxy")
-            .args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-c", sql])
+            .args(["-X", "-q", "-A", "-v", "ON_ERROR_STOP=1", "-c", sql])
+            .args(options)
             .output()
             .expect("psql runs");
         let errors = String::from_utf8_lossy(&output.stderr);

@@ -75,8 +75,10 @@ fn units_pass_systemds_own_check() {
     }
     let check = Command::new("systemd-analyze").arg("verify").args(&units).output();
     let check = check.expect("systemd-analyze runs");
+    // It checks what else the machine has, too; only these units are ours.
     let said = String::from_utf8_lossy(&check.stderr);
-    assert!(check.status.success() && said.trim().is_empty(), "{said}");
+    let ours: Vec<&str> = said.lines().filter(|line| line.contains("towline-")).collect();
+    assert!(check.status.success() && ours.is_empty(), "{ours:#?}");
 }
 
 #[test]

@@ -13,9 +13,9 @@ fn psql_describes_tables() {
              title text NOT NULL DEFAULT 'none', price numeric(8,2) CHECK (price >= 0));
          CREATE INDEX book_title ON book (title)",
     );
-    let tables = demo.psql("\\dt");
+    let tables = demo.psql_whole("\\dt");
     assert!(tables.contains("author") && tables.contains("book"), "{tables}");
-    let book = demo.psql("\\d book");
+    let book = demo.psql_whole("\\d book");
     for part in [
         "title|text",
         "not null",
@@ -28,7 +28,7 @@ fn psql_describes_tables() {
     ] {
         assert!(book.contains(part), "no {part:?} in {book}");
     }
-    let author = demo.psql("\\d author");
+    let author = demo.psql_whole("\\d author");
     assert!(author.contains("nextval('author_id_seq'::regclass)"), "{author}");
     assert!(author.contains("character varying(40)"), "{author}");
     for command in ["\\l", "\\du", "\\dn", "\\di", "\\ds", "\\dv", "\\df", "\\d+ book", "\\dT"] {
@@ -103,7 +103,7 @@ fn python_drivers_pass_their_scripts() {
     let dsn = format!("postgresql://demo:demo@{host}:{port}/demo");
     for script in std::fs::read_dir("tests/clients/python").expect("client scripts") {
         let script = script.expect("an entry").path();
-        if script.file_name().is_some_and(|name| name.to_string_lossy().ends_with("_client.py")) {
+        if script.file_name().is_some_and(|name| name.to_string_lossy().starts_with("test_")) {
             let run = Command::new(&python).arg(&script).env("TOWLINE_TEST_DSN", &dsn).output();
             assert_success(&script.display().to_string(), &run.expect("python runs"));
         }
