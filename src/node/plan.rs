@@ -51,7 +51,11 @@ impl Plan {
             time_zone: &given.reading.time_zone,
             sqlite_dialect: given.reading.sqlite_dialect,
         };
-        let translated = sql::translate(text, &context)?;
+        let mut translated = sql::translate(text, &context)?;
+        if let Kind::Declare { query, .. } = &translated.kind {
+            // The parameters of the declaration are the query's.
+            translated.params = sql::translate(query, &context)?.params;
+        }
         let needs_environment = catalog.relations.values().any(|r| r.kind == RelationKind::View)
             || translated.statements.iter().any(|s| asks_for_surroundings(&s.text));
         Ok(Self { text: text.into(), given, translated, catalog, needs_environment })
@@ -65,6 +69,7 @@ impl Plan {
             params: Vec::new(),
             columns: Vec::new(),
             statements: Vec::new(),
+            notices: Vec::new(),
         };
         Self {
             text: "".into(),

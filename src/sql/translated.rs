@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::Isolation;
 use super::catalog::Catalog;
-use crate::pg::Oid;
+use crate::pg::{Oid, SqlError};
 
 pub use crate::pg::copy::{CopyFormat, CopyOptions};
 
@@ -20,6 +20,8 @@ pub struct Translated {
     pub columns: Vec<Column>,
     /// Run in order with the same parameters; the last gives rows and count.
     pub statements: Vec<SqliteStatement>,
+    /// What the client should be told besides: that nothing was there to drop.
+    pub notices: Vec<SqlError>,
 }
 
 /// A result column.

@@ -138,6 +138,7 @@ impl EngineSession {
     ) -> Result<Flow, Stop> {
         if matches!(portal.state, State::Fresh) {
             let plan = Arc::clone(&portal.plan);
+            self.send_notices(&plan, out);
             match &plan.translated.kind {
                 Kind::Empty => {
                     portal.state = State::Done;
@@ -170,6 +171,19 @@ impl EngineSession {
         }
         self.pump(portal, run.max, out).await?;
         Ok(Flow::Done)
+    }
+
+    /// Tells the client what its statement will leave undone, if it wants to hear it.
+    fn send_notices(&self, plan: &Plan, out: &mut Out) {
+        let notices = &plan.translated.notices;
+        let quiet = || {
+            let level = self.settings.get("client_min_messages").unwrap_or_default();
+            matches!(level, "warning" | "error") || self.check_not_failed().is_err()
+        };
+        if !notices.is_empty() && !quiet() {
+            let mut writer = Writer(&mut out.buffer);
+            notices.iter().for_each(|notice| writer.notice(notice));
+        }
     }
 
     /// Sends up to `max` rows of an open portal, and how it stands then.
@@ -243,7 +257,10 @@ impl EngineSession {
                 return Box::pin(self.execute_statement(name, arguments, format, run, out)).await;
             }
             Kind::Deallocate(name) => self.deallocate(name.as_deref())?,
-            Kind::Declare { name, hold, query } => self.declare(name, *hold, query).await?,
+            Kind::Declare { name, hold, query } => {
+                let types = &plan.translated.params;
+                self.declare(name, *hold, query, types, params).await?
+            }
             Kind::Fetch { cursor, count, discard } => {
                 self.fetch(cursor, *count, *discard, format, run, out).await?
             }
@@ -613,7 +630,14 @@ impl EngineSession {
         }
     }
 
-    async fn declare(&mut self, name: &str, hold: bool, query: &str) -> Result<Answer, Stop> {
+    async fn declare(
+        &mut self,
+        name: &str,
+        hold: bool,
+        query: &str,
+        types: &[Oid],
+        params: &[Value],
+    ) -> Result<Answer, Stop> {
         if !hold && self.open.as_ref().is_none_or(|open| !open.explicit) {
             return Err(SqlError::new(
                 SqlState::NO_ACTIVE_SQL_TRANSACTION,
@@ -628,7 +652,7 @@ impl EngineSession {
             )
             .into());
         }
-        let plan = self.plan(query, &[]).await?;
+        let plan = self.plan(query, types).await?;
         if !matches!(plan.translated.kind, Kind::Read { .. }) {
             return Err(SqlError::new(
                 SqlState::SYNTAX_ERROR,
@@ -641,10 +665,10 @@ impl EngineSession {
             self.check_may_write("DECLARE CURSOR")?;
             self.loan().await?;
         }
-        let source = self.begin_read(&plan, &[], &format).await?;
+        let source = self.begin_read(&plan, params, &format).await?;
         let portal = Portal {
             plan,
-            params: Vec::new(),
+            params: params.to_vec(),
             format,
             state: State::Open(source),
             tag: None,

@@ -36,7 +36,7 @@ use self::scope::{Scope, SourceColumn};
 use super::determinism::{self, Reads};
 use super::translated::{Column, Kind, Ship, SqliteStatement, Tag, TranslateContext, Translated};
 use super::types::{self, Type};
-use crate::pg::{Oid, SqlError, SqlState};
+use crate::pg::{Oid, Severity, SqlError, SqlState};
 use crate::sql::catalog::Relation;
 
 /// Translates one statement.
@@ -86,6 +86,8 @@ struct Translator<'a> {
     set_returning: Vec<SetReturning>,
     /// Whether a set-returning function may stand here.
     set_returning_allowed: bool,
+    /// What the client should be told besides.
+    notices: Vec<SqlError>,
 }
 
 /// A common table expression: its name and columns.
@@ -226,6 +228,7 @@ impl<'a> Translator<'a> {
             fresh: 0,
             set_returning: Vec::new(),
             set_returning_allowed: false,
+            notices: Vec::new(),
         }
     }
 
@@ -262,11 +265,19 @@ impl<'a> Translator<'a> {
                 }
             }
         }
+        translated.notices = self.notices;
         if let Kind::Read { .. } = translated.kind {
             translated.kind =
                 if self.leader { Kind::Write } else { Kind::Read { for_update: self.locks } };
         }
         translated
+    }
+
+    /// Something was left undone, as the statement allows: PostgreSQL's NOTICE
+    /// `… , skipping`.
+    fn skipped(&mut self, state: SqlState, what: std::fmt::Arguments<'_>) {
+        let notice = SqlError::new(state, format!("{what}, skipping"));
+        self.notices.push(SqlError { severity: Severity::Notice, ..notice });
     }
 
     /// Parameter `number` (from 1), with its type as far as it is known.
@@ -387,7 +398,7 @@ fn translated(kind: Kind, tag: Tag, columns: Vec<Column>, statements: Vec<String
         .into_iter()
         .map(|text| SqliteStatement { text: Arc::from(text), ship: Ship::Statement })
         .collect();
-    Translated { kind, tag, params: Vec::new(), columns, statements }
+    Translated { kind, tag, params: Vec::new(), columns, statements, notices: Vec::new() }
 }
 
 /// The columns that the client sees.

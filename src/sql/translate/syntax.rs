@@ -155,6 +155,7 @@ pub(super) fn pass_through(text: &str) -> Translated {
         params: Vec::new(),
         columns: Vec::new(),
         statements: vec![SqliteStatement { text: Arc::from(text), ship: Ship::Statement }],
+        notices: Vec::new(),
     }
 }
 

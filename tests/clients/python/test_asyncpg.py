@@ -122,7 +122,8 @@ async def expressions_have_the_types_that_postgresql_gives_them(connection):
 
 @check
 async def prepared_statements_tell_their_parameters(connection):
-    await connection.execute("CREATE TEMPORARY TABLE apg_described (a integer, b text)")
+    await connection.execute("DROP TABLE IF EXISTS apg_described")
+    await connection.execute("CREATE TABLE apg_described (a integer, b text)")
     statement = await connection.prepare("INSERT INTO apg_described VALUES ($1, $2)")
     equal([kind.name for kind in statement.get_parameters()], ["int4", "text"], "parameters")
     await statement.fetch(1, "x")
@@ -131,6 +132,7 @@ async def prepared_statements_tell_their_parameters(connection):
     equal([(column.name, column.type.name) for column in statement.get_attributes()],
           [("a", "int4"), ("b", "text")], "columns")
     equal(tuple(await statement.fetchrow(1)), (1, "x"), "row")
+    await connection.execute("DROP TABLE apg_described")
 
 
 @check
@@ -147,7 +149,7 @@ async def errors_have_their_sqlstate_and_fields(connection):
         equal(error.column_name, "name", "column")
         await fails("42P01", connection.fetch("SELECT * FROM apg_missing"))
         await fails("42703", connection.fetch("SELECT missing FROM apg_unique"))
-        await fails("42601", connection.fetch("SELECT FROM WHERE"))
+        await fails("42601", connection.fetch("SELECT 1 +"))
         await fails("22012", connection.fetch("SELECT 1 / $1::integer", 0))
         await fails("22P02", connection.fetch("SELECT $1::text::integer", "abc"))
         equal(await connection.fetchval("SELECT 1"), 1, "the session goes on")
@@ -192,13 +194,15 @@ async def a_cursor_fetches_in_parts(connection):
 
 @check
 async def many_rows_go_in_one_call(connection):
-    await connection.execute("CREATE TEMPORARY TABLE apg_many (id integer, name text)")
+    await connection.execute("DROP TABLE IF EXISTS apg_many")
+    await connection.execute("CREATE TABLE apg_many (id integer, name text)")
     await connection.executemany("INSERT INTO apg_many VALUES ($1, $2)",
                                  [(at, str(at)) for at in range(300)])
     equal(await connection.fetchval("SELECT sum(id) FROM apg_many"), sum(range(300)), "sum")
     found = await connection.fetch("SELECT name FROM apg_many WHERE id = ANY($1::integer[]) ORDER BY id",
                                    [3, 1, 2])
     equal([row["name"] for row in found], ["1", "2", "3"], "ANY")
+    await connection.execute("DROP TABLE apg_many")
 
 
 @check

@@ -125,7 +125,7 @@ def errors_have_their_sqlstate_and_fields(connection):
         fails(connection, "42P01", "SELECT * FROM p2_missing")
         fails(connection, "42703", "SELECT missing FROM p2_parent")
         fails(connection, "42883", "SELECT missing_function(1)")
-        error = fails(connection, "42601", "SELECT FROM WHERE")
+        error = fails(connection, "42601", "SELECT 1 FORM t ORDER")
         equal(error.diag.statement_position is not None, True, "position")
         fails(connection, "42P07", "CREATE TABLE p2_parent (id integer)")
         fails(connection, "22012", "SELECT 1 / 0")

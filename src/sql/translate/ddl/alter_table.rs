@@ -41,6 +41,10 @@ impl Translator<'_> {
             Err(error) => {
                 let name = names::last(&alter.name).unwrap_or_default();
                 if alter.if_exists {
+                    self.skipped(
+                        SqlState::SUCCESSFUL_COMPLETION,
+                        format_args!("relation \"{name}\" does not exist"),
+                    );
                     return Ok(nothing("ALTER TABLE"));
                 }
                 return match (
@@ -130,6 +134,13 @@ impl Translator<'_> {
                 relation.indexes.retain(|index| index.name != name);
                 if relation.constraints.len() == before {
                     if *if_exists {
+                        let table = relation.name.clone();
+                        self.skipped(
+                            SqlState::SUCCESSFUL_COMPLETION,
+                            format_args!(
+                                "constraint \"{name}\" of relation \"{table}\" does not exist"
+                            ),
+                        );
                         return Ok(());
                     }
                     return Err(SqlError::new(
@@ -188,6 +199,11 @@ impl Translator<'_> {
         let relation = &change.draft.relation;
         if relation.attributes.iter().any(|attribute| attribute.name == name) {
             if if_not_exists {
+                let table = relation.name.clone();
+                self.skipped(
+                    SqlState::DUPLICATE_COLUMN,
+                    format_args!("column \"{name}\" of relation \"{table}\" already exists"),
+                );
                 return Ok(());
             }
             return Err(SqlError::new(
@@ -249,6 +265,11 @@ impl Translator<'_> {
         let Some(at) = relation.attributes.iter().position(|attribute| attribute.name == column)
         else {
             if if_exists {
+                let table = relation.name.clone();
+                self.skipped(
+                    SqlState::SUCCESSFUL_COMPLETION,
+                    format_args!("column \"{column}\" of relation \"{table}\" does not exist"),
+                );
                 return Ok(());
             }
             return Err(undefined_column(relation, column));

@@ -53,6 +53,7 @@ impl Translator<'_> {
         }
         let name = self.new_name(&create.name)?;
         if self.context.catalog.relations.contains_key(&name) && create.if_not_exists {
+            self.skip_existing(&name);
             return Ok(nothing("CREATE TABLE"));
         }
         self.check_free(&name)?;

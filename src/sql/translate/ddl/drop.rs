@@ -72,7 +72,7 @@ impl Translator<'_> {
                         format!("\"{name}\" is not a {word}"),
                     ));
                 }
-                None if if_exists => {}
+                None if if_exists => self.skip_missing(word, name),
                 None => return Err(undefined(word, name)),
             }
         }
@@ -145,11 +145,17 @@ impl Translator<'_> {
         Ok(translated(Kind::Ddl { rebuild }, Tag::Fixed(tag), Vec::new(), statements))
     }
 
+    fn skip_missing(&mut self, word: &str, name: &str) {
+        let state = SqlState::SUCCESSFUL_COMPLETION;
+        self.skipped(state, format_args!("{word} \"{name}\" does not exist"));
+    }
+
     fn drop_indexes(&mut self, wanted: &[String], if_exists: bool) -> Result<Translated, SqlError> {
         let mut statements = Vec::new();
         for name in wanted {
             let Some((relation, _)) = self.find_index(name) else {
                 if if_exists {
+                    self.skip_missing("index", name);
                     continue;
                 }
                 return Err(SqlError::new(
@@ -192,7 +198,7 @@ impl Translator<'_> {
         let mut statements = Vec::new();
         for name in wanted {
             match self.context.catalog.sequences.get(name) {
-                None if if_exists => {}
+                None if if_exists => self.skip_missing("sequence", name),
                 None => return Err(undefined("sequence", name)),
                 Some(sequence) => {
                     if let Some((table, column)) = &sequence.owner

@@ -49,6 +49,7 @@ impl Translator<'_> {
         };
         if self.is_taken(&name) {
             if create.if_not_exists {
+                self.skip_existing(&name);
                 return Ok(nothing("CREATE INDEX"));
             }
             self.check_free(&name)?;

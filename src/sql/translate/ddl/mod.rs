@@ -228,6 +228,13 @@ impl Translator<'_> {
 }
 
 /// A statement that is accepted and changes nothing.
+impl Translator<'_> {
+    fn skip_existing(&mut self, name: &str) {
+        let state = SqlState::DUPLICATE_TABLE;
+        self.skipped(state, format_args!("relation \"{name}\" already exists"));
+    }
+}
+
 fn nothing(tag: &'static str) -> Translated {
     translated(Kind::Nothing, Tag::Fixed(tag), Vec::new(), Vec::new())
 }
