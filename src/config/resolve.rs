@@ -8,6 +8,7 @@ use super::resolved::{
 };
 use super::written;
 use crate::cluster::{NodeId, Policy};
+use crate::pg::scram;
 
 /// A configuration that cannot be used. Says where and why.
 #[derive(Debug, thiserror::Error)]
@@ -204,10 +205,10 @@ impl Check<'_> {
         self.at_least("sql.message_max_bytes", message_max, 64 << 10)?;
         let mut users: Vec<(String, String)> = Vec::new();
         for user in written.users {
-            if !user.verifier.starts_with("SCRAM-SHA-256$") {
+            if let Err(error) = user.verifier.parse::<scram::Verifier>() {
                 let name = &user.name;
                 return Err(self.invalid(format!(
-                    "sql.users: the verifier of {name:?} is no SCRAM-SHA-256 verifier; \
+                    "sql.users: the verifier of {name:?} is {error}; \
                      make one with `towline password`"
                 )));
             }
@@ -378,7 +379,9 @@ mod tests {
             let error = node(file, &NODE.replacen(from, to, 1)).expect_err(to);
             assert!(error.to_string().contains(reason), "{to}: {error}");
         }
-        let error = monitor(file, &MONITOR.replace("priority = 100", "priority = 0"));
-        assert!(error.expect_err("nobody leads").to_string().contains("nobody may ever lead"));
+        let nobody =
+            MONITOR.replace("priority = 100\n", "").replace("\npeer =", "\npriority = 0\npeer =");
+        let error = monitor(file, &nobody).expect_err("nobody leads");
+        assert!(error.to_string().contains("nobody may ever lead"), "{error}");
     }
 }

@@ -446,13 +446,15 @@ impl EngineSession {
         Ok(self.inner.readers.take().await.map_err(SqlError::from)?)
     }
 
+    /// Whether this node follows.
+    pub(super) fn in_recovery(&self) -> bool {
+        self.inner.hub.leadership.borrow().role != Role::Leader
+    }
+
     /// What system functions ask of the session.
     pub(super) fn environment(&self) -> Arc<Environment> {
         let hub = &self.inner.hub;
-        let in_recovery = hub.leadership.borrow().role != Role::Leader;
-        let mut settings = self.settings.all();
-        settings
-            .insert("in_hot_standby".to_owned(), if in_recovery { "on" } else { "off" }.to_owned());
+        let in_recovery = self.in_recovery();
         Arc::new(Environment {
             user: self.params.user.clone(),
             database: self.database().to_owned(),
@@ -461,7 +463,7 @@ impl EngineSession {
             commit_lsn: *hub.commit.borrow(),
             applied_lsn: *hub.applied.borrow(),
             search_path: self.settings.search_path_text().to_owned(),
-            settings: Arc::new(settings),
+            settings: self.settings.all(in_recovery),
             sequence_values: Arc::clone(&self.sequences),
             last_sequence: self.last_sequence.clone(),
             live: super::live::relations(hub),

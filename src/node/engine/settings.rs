@@ -1,8 +1,7 @@
 //! A session's settings: PostgreSQL's names, types and defaults, changed by SET and
 //! taken back with the transaction that changed them.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use crate::gateway::SettingsMap;
@@ -153,6 +152,9 @@ pub(super) struct Settings {
     pub display: Display,
     /// Derived from `current`: how texts are read.
     pub reading: Arc<Reading>,
+    /// Derived from `current` once it is asked for: every setting, on a leader and on
+    /// a follower. Statements that call functions of the session ask every time.
+    all: [OnceLock<Arc<SettingsMap>>; 2],
 }
 
 impl Default for Settings {
@@ -162,6 +164,7 @@ impl Default for Settings {
             lasting: Arc::default(),
             display: Display::default(),
             reading: Arc::default(),
+            all: Default::default(),
         };
         settings.derive();
         settings
@@ -237,12 +240,18 @@ impl Settings {
         self.get(name).unwrap_or_default()
     }
 
-    /// Every setting with its value, in order of name.
-    pub(super) fn all(&self) -> BTreeMap<String, String> {
-        let defaults = KNOWN.iter().map(|k| (k.name.to_owned(), k.default.to_owned()));
-        let mut all: BTreeMap<_, _> = defaults.collect();
-        all.extend(self.current.iter().map(|(name, value)| (name.clone(), value.clone())));
-        all
+    /// Every setting with its value, in order of name, on a node that is in recovery
+    /// or not.
+    pub(super) fn all(&self, in_recovery: bool) -> Arc<SettingsMap> {
+        let all = self.all[usize::from(in_recovery)].get_or_init(|| {
+            let defaults = KNOWN.iter().map(|k| (k.name.to_owned(), k.default.to_owned()));
+            let mut all: SettingsMap = defaults.collect();
+            all.extend(self.current.iter().map(|(name, value)| (name.clone(), value.clone())));
+            let standby = if in_recovery { "on" } else { "off" };
+            all.insert("in_hot_standby".to_owned(), standby.to_owned());
+            Arc::new(all)
+        });
+        Arc::clone(all)
     }
 
     /// COMMIT: what SET LOCAL changed goes.
@@ -274,6 +283,7 @@ impl Settings {
     }
 
     fn derive(&mut self) {
+        self.all = Default::default();
         let zone = self.known("timezone");
         self.display = Display {
             time_zone: if zone == "UTC" { String::new() } else { zone.to_owned() },

@@ -440,9 +440,9 @@ impl EngineSession {
             }
             Kind::Show(name) if name.eq_ignore_ascii_case("all") => {
                 let columns = ["name", "setting", "description"].map(text_column);
-                let all = self.settings.all();
+                let all = self.settings.all(self.in_recovery());
                 describe(&columns, run, out);
-                for (name, value) in &all {
+                for (name, value) in &*all {
                     text_row(out, &[&shown_name(name), value, ""]);
                 }
                 Ok("SHOW".into())
