@@ -1,5 +1,5 @@
 //! Replication: decides, never does. When a write is safe ([`CommitTracker`]), how a
-//! follower comes to hold the leader's log again ([`rejoin`]), and what the two say
+//! follower comes to hold the leader's log again ([`rejoin()`]), and what the two say
 //! to each other ([`message`]). Inputs are values, outputs are values.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)]
 

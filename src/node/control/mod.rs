@@ -1,7 +1,7 @@
 //! The task that keeps this node's word: reports to the monitor, promises, takes office,
 //! holds the lease, and says whom to follow.
 //!
-//! One task owns the node's [`Oath`] and [`Lease`], and executes what they command in
+//! One task owns the node's [`crate::failover::Oath`] and [`crate::failover::Lease`], and executes what they command in
 //! order; connections are tasks of their own that only carry frames, so that a peer that
 //! doesn't read delays nothing. Disk writes (promises, fences) run on the blocking pool
 //! and are awaited before anything that depends on them is said.

@@ -17,7 +17,7 @@
 //! | interval                    | Text, as printed in style `postgres` ([`interval`])       |
 //! | uuid                        | Text, lower case with hyphens                             |
 //! | json                        | Text as written; jsonb: Text in normal form ([`json`])    |
-//! | arrays                      | Text, an array literal of the elements' text forms ([`array`]) |
+//! | arrays                      | Text, an array literal of the elements' text forms ([`mod@array`]) |
 //! | int2vector oidvector        | Text, numbers with spaces between                         |
 //! | regclass, regtype, …        | Integer OID; Text is a name, printed as it stands         |
 //! | user types (enums), others  | Text                                                      |

@@ -3,7 +3,7 @@
 //!
 //! A function raises an error that a client should see by returning
 //! [`Surroundings::raise`] (or a `rusqlite::Error::UserFunctionError` of a
-//! [`SqlError`]). SQLite carries only a text upwards: `22012: division by zero`.
+//! [`crate::pg::SqlError`]). SQLite carries only a text upwards: `22012: division by zero`.
 //! The connection recovers the whole error, detail and hint included, from what
 //! [`Surroundings::raise`] put aside where the texts are equal, else state and
 //! message from the text alone.
