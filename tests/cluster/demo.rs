@@ -70,10 +70,17 @@ impl Demo {
         let pids: Vec<u32> = self.processes().values().filter_map(pid).collect();
         let mut child = self.child.take().expect("the demo runs");
         send(child.id(), Signal::SIGKILL);
-        for pid in pids {
-            send(pid, Signal::SIGKILL);
+        for pid in &pids {
+            send(*pid, Signal::SIGKILL);
         }
         child.wait().expect("the demo's exit status");
+        // A killed process keeps its ports until the kernel has taken it apart.
+        for pid in pids {
+            let process = PathBuf::from(format!("/proc/{pid}/exe"));
+            wait_for("a killed process to be gone", || {
+                fs::read_link(&process).is_err().then_some(())
+            });
+        }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -310,11 +317,12 @@ fn pid(process: &Value) -> Option<u32> {
     process["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok())
 }
 
-/// The first of a range of ports that nobody listens on.
+/// The first of a range of ports that nobody listens on, below those that the kernel
+/// gives to outgoing connections: one of these could take a port while its owner is down.
 pub(crate) fn free_ports() -> u16 {
     let offsets = [0, 1, 2, 3, 11, 12, 13, 14, 15, 21, 22, 23, 24, 25];
     wait_for("free ports", || {
-        let first = 20000 + rand::random::<u16>() % 20000;
+        let first = 20000 + rand::random::<u16>() % 12000;
         let free = |offset: &u16| TcpListener::bind(("127.0.0.1", first + offset)).is_ok();
         offsets.iter().all(free).then_some(first)
     })
