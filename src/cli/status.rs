@@ -87,7 +87,7 @@ pub(super) fn events(arguments: &EventsArguments) -> anyhow::Result<()> {
         if arguments.json {
             println!("{event}");
         } else {
-            println!("{}", one_line(event));
+            println!("{}", event_line(event));
         }
     }
     Ok(())
@@ -232,6 +232,18 @@ fn print(view: &View) {
     }
 }
 
+/// An event for reading: when, in which term, by which rule, what changed, and why.
+fn event_line(event: &Value) -> String {
+    let text = |key: &str| event[key].as_str().unwrap_or("-");
+    let (before, after) = (text("before"), text("after"));
+    let change = if before == after { before.to_owned() } else { format!("{before} → {after}") };
+    let lsn = event["lsn"].as_str().map_or(String::new(), |lsn| format!(" [{lsn}]"));
+    // Nanoseconds say nothing to a reader.
+    let time = text("time").get(..23).map_or("-".to_owned(), |time| format!("{time}Z"));
+    let (term, rule, reason) = (&event["term"], text("rule"), text("reason"));
+    format!("{time}  term {term}  rule {rule:<3}  {change}: {reason}{lsn}")
+}
+
 /// A flat JSON object as `key=value` words; a string as it is.
 fn one_line(value: &Value) -> String {
     match value {
@@ -245,5 +257,22 @@ fn one_line(value: &Value) -> String {
             .collect::<Vec<_>>()
             .join(" "),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_reads_from_when_to_why() {
+        let event = json!({
+            "time": "2026-11-24T17:39:28.869976672Z", "term": 2, "rule": "6", "lsn": null,
+            "before": "watching", "after": "promising", "reason": "leader n1: gone",
+        });
+        assert_eq!(
+            event_line(&event),
+            "2026-11-24T17:39:28.869Z  term 2  rule 6    watching → promising: leader n1: gone"
+        );
     }
 }

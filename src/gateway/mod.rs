@@ -20,4 +20,3 @@ pub use backend::{
     SessionParams, SettingsMap,
 };
 pub use serve::{Gateway, GatewayConfig, GatewayError, GatewayStatus, GatewayWatch};
-pub use startup::SERVER_VERSION;

@@ -20,10 +20,7 @@ use crate::pg::backend::Writer;
 use crate::pg::frontend::RawMessage;
 use crate::pg::scram::{self, Offered, Verifier};
 use crate::pg::startup::{Packet, Startup, refuse_early_bytes};
-use crate::pg::{SqlError, SqlState};
-
-/// The PostgreSQL release whose protocol and catalogs are spoken.
-pub const SERVER_VERSION: &str = "15.18";
+use crate::pg::{SERVER_VERSION, SqlError, SqlState};
 
 /// Bytes of a message before the session has begun.
 const MESSAGE_MAX: usize = 65_536;

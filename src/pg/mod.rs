@@ -17,3 +17,8 @@ mod wire;
 
 pub use error::{Severity, SqlError, SqlState};
 pub use types::Oid;
+
+/// The PostgreSQL release whose protocol and catalogs are spoken.
+pub const SERVER_VERSION: &str = "15.18";
+/// The same as `server_version_num` gives it.
+pub const SERVER_VERSION_NUM: &str = "150018";

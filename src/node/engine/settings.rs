@@ -8,7 +8,7 @@ use crate::gateway::SettingsMap;
 use crate::node::plan::Reading;
 use crate::node::writer::Durability;
 use crate::pg::types::Display;
-use crate::pg::{SqlError, SqlState};
+use crate::pg::{SERVER_VERSION, SERVER_VERSION_NUM, SqlError, SqlState};
 use crate::sql::Isolation;
 
 /// What a setting's value may be.
@@ -116,8 +116,8 @@ const KNOWN: &[Known] = &[
     known("search_path", Kind::Text, "\"$user\", public"),
     known("seq_page_cost", Kind::Real, "1"),
     known("server_encoding", Kind::ReadOnly, "UTF8"),
-    known("server_version", Kind::ReadOnly, "15.8"),
-    known("server_version_num", Kind::ReadOnly, "150008"),
+    known("server_version", Kind::ReadOnly, SERVER_VERSION),
+    known("server_version_num", Kind::ReadOnly, SERVER_VERSION_NUM),
     known("session_replication_role", Kind::Text, "origin"),
     reported("standard_conforming_strings", Kind::Choice(&["on"]), "on", "standard_conforming_strings"),
     known("statement_timeout", Kind::Duration, "0"),
