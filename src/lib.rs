@@ -14,6 +14,7 @@
 //! | [`storage`]       | yes     | how it stays                                         |
 //! | [`net`]           | yes     | how bytes get there                                  |
 //! | [`telemetry`]     | yes     | where logs go                                        |
+//! | [`supervisor`]    | yes     | what systemd hears                                   |
 //! | [`gateway`]       | yes     | how a client's session is served, by whichever node  |
 //! | [`node`]          | yes     | a node's tasks                                       |
 //! | [`proxy`]         | yes     | a proxy's tasks                                      |
@@ -33,6 +34,7 @@ pub mod routing;
 
 pub mod net;
 pub mod storage;
+pub mod supervisor;
 pub mod telemetry;
 
 pub mod gateway;

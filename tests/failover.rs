@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -22,6 +23,7 @@ use towline::node::control::{self, ControlHandle};
 use towline::node::{Hub, Member, boottime_ns};
 use towline::storage::control_file::ControlFile;
 use towline::storage::log_store::{LogOptions, LogStore};
+use towline::supervisor::Supervisor;
 
 const TIMING: Timing = Timing {
     heartbeat: Duration::from_millis(100),
@@ -123,10 +125,13 @@ impl Cluster {
             failover_window: Duration::from_secs(300),
         };
         let token = CancellationToken::new();
-        let (ready, is_ready) = tokio::sync::oneshot::channel();
-        let run = monitor::run(config, || ready.send(()).expect("the test waits"), token.clone());
-        let task = tokio::spawn(run);
-        is_ready.await.expect("the monitor starts");
+        let task = tokio::spawn(monitor::run(config, Arc::new(Supervisor::none()), token.clone()));
+        let listens = async {
+            while TcpStream::connect(&self.monitor_address).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(PATIENCE, listens).await.expect("the monitor listens");
         self.monitor = Some((token, task));
     }
 
@@ -178,6 +183,7 @@ impl Cluster {
             Arc::new(Mutex::new(control_file)),
             Arc::clone(&log),
             tls.clone(),
+            Arc::new(Supervisor::none()),
             CancellationToken::new(),
         ));
         let listener = PeerListener::bind(peer, tls).await.expect("its address is free");
@@ -544,7 +550,9 @@ async fn a_damaged_state_file_is_named() {
         failovers_max: 3,
         failover_window: Duration::from_secs(300),
     };
-    let error = monitor::run(config, || {}, CancellationToken::new()).await.expect_err("damaged");
+    let error = monitor::run(config, Arc::new(Supervisor::none()), CancellationToken::new())
+        .await
+        .expect_err("damaged");
     let error = error.to_string();
     assert!(error.contains("monitor.json") && error.contains("damaged"), "{error}");
 }

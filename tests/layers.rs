@@ -12,7 +12,7 @@ const LAYERS: &[&[&str]] = &[
     &["cluster"],
     &["replication"],
     &["config", "failover", "routing"],
-    &["net", "storage", "telemetry"],
+    &["net", "storage", "supervisor", "telemetry"],
     &["gateway"],
     &["monitor", "node", "proxy"],
     &["cli"],
@@ -27,6 +27,7 @@ const HOMES: &[(&str, &str)] = &[
     ("rcgen", "net"),
     ("clap", "cli"),
     ("anyhow", "cli"),
+    ("sd_notify", "supervisor"),
 ];
 
 #[test]

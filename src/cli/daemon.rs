@@ -4,14 +4,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process;
+use std::sync::Arc;
 
 use anyhow::Context;
-use sd_notify::NotifyState;
 use tokio::runtime::{self, Runtime};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{self, ConfigError};
+use crate::supervisor::Supervisor;
 use crate::{monitor, node, proxy, telemetry};
 
 #[derive(clap::Args)]
@@ -29,17 +30,18 @@ pub(super) struct Arguments {
 
 pub(super) fn node(arguments: &Arguments) -> anyhow::Result<()> {
     let Some(config) = arguments.resolve(config::node)? else { return Ok(()) };
-    arguments.run(async |shutdown| Ok(node::run(config, ready, shutdown).await?))
+    arguments.run(async |supervisor, shutdown| Ok(node::run(config, supervisor, shutdown).await?))
 }
 
 pub(super) fn proxy(arguments: &Arguments) -> anyhow::Result<()> {
     let Some(config) = arguments.resolve(config::proxy)? else { return Ok(()) };
-    arguments.run(async |shutdown| Ok(proxy::run(config, ready, shutdown).await?))
+    arguments.run(async |supervisor, shutdown| Ok(proxy::run(config, supervisor, shutdown).await?))
 }
 
 pub(super) fn monitor(arguments: &Arguments) -> anyhow::Result<()> {
     let Some(config) = arguments.resolve(config::monitor)? else { return Ok(()) };
-    arguments.run(async |shutdown| Ok(monitor::run(config, ready, shutdown).await?))
+    arguments
+        .run(async |supervisor, shutdown| Ok(monitor::run(config, supervisor, shutdown).await?))
 }
 
 impl Arguments {
@@ -62,7 +64,7 @@ impl Arguments {
     /// Runs a daemon until it ends by itself or SIGTERM or SIGINT asks it to.
     fn run(
         &self,
-        daemon: impl AsyncFnOnce(CancellationToken) -> anyhow::Result<()>,
+        daemon: impl AsyncFnOnce(Arc<Supervisor>, CancellationToken) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         if self.with_parent {
             die_with_parent()?;
@@ -71,9 +73,9 @@ impl Arguments {
         let runtime = runtime()?;
         let result = runtime.block_on(async {
             let shutdown = CancellationToken::new();
-            tokio::spawn(cancel_on_signal(shutdown.clone())?);
-            tokio::spawn(feed_watchdog());
-            daemon(shutdown).await
+            let supervisor = Arc::new(Supervisor::from_env());
+            tokio::spawn(cancel_on_signal(Arc::clone(&supervisor), shutdown.clone())?);
+            daemon(supervisor, shutdown).await
         });
         // Blocking threads of abandoned work must not hold up the exit.
         runtime.shutdown_background();
@@ -88,6 +90,7 @@ fn runtime() -> anyhow::Result<Runtime> {
 
 /// Cancels `shutdown` at the first signal; a second one ends the process at once.
 fn cancel_on_signal(
+    supervisor: Arc<Supervisor>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
@@ -98,7 +101,7 @@ fn cancel_on_signal(
             _ = interrupt.recv() => {}
         }
         tracing::info!("stopping");
-        let _ = sd_notify::notify(&[NotifyState::Stopping]);
+        supervisor.stopping();
         shutdown.cancel();
         tokio::select! {
             _ = terminate.recv() => {}
@@ -107,26 +110,6 @@ fn cancel_on_signal(
         tracing::warn!("second signal: ending at once");
         process::exit(1);
     })
-}
-
-/// Tells the supervisor that the daemon serves.
-fn ready() {
-    if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
-        tracing::warn!(%error, "the supervisor could not be told that this is ready");
-    }
-}
-
-/// Feeds systemd's watchdog from a runtime worker, at half its interval: a runtime
-/// that no longer schedules tasks starves it.
-async fn feed_watchdog() {
-    let Some(interval) = sd_notify::watchdog_enabled() else { return };
-    let mut ticks = tokio::time::interval(interval / 2);
-    loop {
-        ticks.tick().await;
-        if sd_notify::notify(&[NotifyState::Watchdog]).is_err() {
-            return;
-        }
-    }
 }
 
 fn die_with_parent() -> anyhow::Result<()> {

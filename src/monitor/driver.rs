@@ -18,6 +18,7 @@ use crate::failover::{
 };
 use crate::log::Lsn;
 use crate::net::Outbox;
+use crate::supervisor::Supervisor;
 
 /// How long a planned hand-over may keep the leader from taking writes.
 const DRAIN: Duration = Duration::from_secs(1);
@@ -94,11 +95,13 @@ impl Driver {
     pub(super) async fn run(
         mut self,
         mut happenings: mpsc::Receiver<Happening>,
+        supervisor: &Supervisor,
         shutdown: CancellationToken,
     ) -> Result<(), MonitorError> {
         let mut tick = interval((self.heartbeat / 5).max(Duration::from_millis(1)));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
+            supervisor.beat();
             let input = tokio::select! {
                 () = shutdown.cancelled() => return Ok(()),
                 happening = happenings.recv() => match happening {

@@ -25,6 +25,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::MonitorConfig;
 use crate::net::{NetError, PeerListener, PeerTls, bind_tcp};
+use crate::supervisor::Supervisor;
 use driver::Driver;
 use events::EventLog;
 
@@ -43,13 +44,13 @@ pub enum MonitorError {
     Damaged { path: PathBuf, cause: String },
 }
 
-/// Runs a monitor until `shutdown`. `ready` is called once it listens.
+/// Runs a monitor until `shutdown`, and tells `supervisor` once it listens.
 ///
 /// # Errors
 /// When it can't listen, or can't keep its state.
 pub async fn run(
     config: MonitorConfig,
-    ready: impl FnOnce(),
+    supervisor: Arc<Supervisor>,
     shutdown: CancellationToken,
 ) -> Result<(), MonitorError> {
     let tls = PeerTls::load(&config.tls.ca, &config.tls.certificate, &config.tls.key)?;
@@ -70,6 +71,6 @@ pub async fn run(
     let _page = page.map(|listener| {
         AbortOnDropHandle::new(tokio::spawn(http::serve(listener, outlook, events)))
     });
-    ready();
-    driver.run(queued, shutdown).await
+    supervisor.ready();
+    driver.run(queued, &supervisor, shutdown).await
 }

@@ -38,6 +38,7 @@ use crate::net::{NetError, PeerListener, PeerTls};
 use crate::storage::control_file::{ControlError, ControlFile};
 use crate::storage::log_store::{LogError, LogOptions, LogStore};
 use crate::storage::sqlite::{ConnectionKind, Sqlite, SqliteError};
+use crate::supervisor::Supervisor;
 
 /// Jobs in the writer's queue.
 const QUEUE: usize = 1024;
@@ -89,14 +90,14 @@ struct Opened {
     applied: Lsn,
 }
 
-/// Runs a node until `shutdown`. `ready` is called once it serves.
+/// Runs a node until `shutdown`, and tells `supervisor` once it serves.
 ///
 /// # Errors
 /// When it can't start; and when it can't keep its word any more, so that it must
 /// start anew.
 pub async fn run(
     config: NodeConfig,
-    ready: impl FnOnce(),
+    supervisor: Arc<Supervisor>,
     shutdown: CancellationToken,
 ) -> Result<(), NodeError> {
     let tls = PeerTls::load(&config.tls.ca, &config.tls.certificate, &config.tls.key)?;
@@ -159,6 +160,7 @@ pub async fn run(
         Arc::clone(&opened.control),
         Arc::clone(&opened.log),
         tls.clone(),
+        Arc::clone(&supervisor),
         stop.clone(),
     );
     let mut keeping = std::mem::replace(&mut control.task, tokio::spawn(async { Ok(()) }));
@@ -175,7 +177,7 @@ pub async fn run(
     let listening = tokio::spawn(Arc::clone(&peers).serve(listener, serving.clone()));
     let clients = tokio::spawn(gateway.run(hub.view.subscribe(), serving.clone()));
     let reloading = tokio::spawn(reload(tls, reload_clients));
-    ready();
+    supervisor.ready();
 
     let ended = tokio::select! {
         () = shutdown.cancelled() => Ok(()),

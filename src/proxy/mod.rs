@@ -9,6 +9,7 @@ mod http;
 mod view;
 
 use std::convert::Infallible;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -19,6 +20,7 @@ use crate::cluster::View;
 use crate::config::ProxyConfig;
 use crate::gateway::{Gateway, GatewayConfig, GatewayError, NoNode};
 use crate::net::{Hello, NetError, PeerTls, Purpose, bind_tcp};
+use crate::supervisor::Supervisor;
 
 /// The shortest silence of the monitor after which its view is asked for anew.
 const SILENCE_MIN: Duration = Duration::from_secs(3);
@@ -32,13 +34,13 @@ pub enum ProxyError {
     Gateway(#[from] GatewayError),
 }
 
-/// Runs a proxy until `shutdown`. `ready` is called once it listens.
+/// Runs a proxy until `shutdown`, and tells `supervisor` once it listens.
 ///
 /// # Errors
 /// When it can't listen, or its certificates or users can't be read.
 pub async fn run(
     config: ProxyConfig,
-    ready: impl FnOnce(),
+    supervisor: Arc<Supervisor>,
     shutdown: CancellationToken,
 ) -> Result<(), ProxyError> {
     let tls = PeerTls::load(&config.tls.ca, &config.tls.certificate, &config.tls.key)?;
@@ -73,7 +75,10 @@ pub async fn run(
             match never {}
         }))
     });
-    ready();
-    gateway.run(views, shutdown).await;
+    supervisor.ready();
+    tokio::select! {
+        () = gateway.run(views, shutdown) => {}
+        () = supervisor.keep_beating() => {}
+    }
     Ok(())
 }

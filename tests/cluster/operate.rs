@@ -85,34 +85,38 @@ fn units_pass_systemds_own_check() {
 fn daemons_notify_readiness_watchdog_and_stopping() {
     let mut demo = Demo::start(&[]);
     demo.stop();
-    let socket_path = demo.dir().join("n");
-    let socket = UnixDatagram::bind(&socket_path).expect("a socket");
-    socket.set_read_timeout(Some(SOON)).expect("a timeout");
-    let mut monitor = Command::new(TOWLINE)
-        .args(["monitor", "--config"])
-        .arg(demo.dir().join("conf/monitor.toml"))
-        .env("NOTIFY_SOCKET", &socket_path)
-        .env("WATCHDOG_USEC", "200000")
-        .stderr(Stdio::null())
-        .spawn()
-        .expect("the monitor starts");
-    let hear = |wanted: &str| {
-        let mut buffer = [0; 512];
-        loop {
-            let length = socket.recv(&mut buffer).unwrap_or_else(|e| panic!("no {wanted}: {e}"));
-            if String::from_utf8_lossy(&buffer[..length]).lines().any(|line| line == wanted) {
-                return;
+    for (role, name) in [("monitor", "monitor"), ("node", "node1"), ("proxy", "proxy")] {
+        let socket_path = demo.dir().join(format!("notify-{name}"));
+        let socket = UnixDatagram::bind(&socket_path).expect("a socket");
+        socket.set_read_timeout(Some(SOON)).expect("a timeout");
+        let mut daemon = Command::new(TOWLINE)
+            .args([role, "--config"])
+            .arg(demo.dir().join(format!("conf/{name}.toml")))
+            .env("NOTIFY_SOCKET", &socket_path)
+            .env("WATCHDOG_USEC", "200000")
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the daemon starts");
+        let hear = |wanted: &str| {
+            let mut buffer = [0; 512];
+            loop {
+                let length = socket
+                    .recv(&mut buffer)
+                    .unwrap_or_else(|error| panic!("no {wanted} of {name}: {error}"));
+                if String::from_utf8_lossy(&buffer[..length]).lines().any(|line| line == wanted) {
+                    return;
+                }
             }
+        };
+        hear("READY=1");
+        for _ in 0..3 {
+            hear("WATCHDOG=1");
         }
-    };
-    hear("READY=1");
-    for _ in 0..3 {
-        hear("WATCHDOG=1");
+        let pid = nix::unistd::Pid::from_raw(daemon.id().cast_signed());
+        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("signalled");
+        hear("STOPPING=1");
+        assert!(daemon.wait().expect("an exit status").success(), "{name}");
     }
-    let pid = nix::unistd::Pid::from_raw(monitor.id().cast_signed());
-    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGTERM).expect("signalled");
-    hear("STOPPING=1");
-    assert!(monitor.wait().expect("an exit status").success());
 }
 
 #[test]

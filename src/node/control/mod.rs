@@ -28,6 +28,7 @@ use crate::config::NodeConfig;
 use crate::net::{FrameStream, Hello, PeerTls};
 use crate::storage::control_file::{ControlError, ControlFile};
 use crate::storage::log_store::{LogError, LogStore};
+use crate::supervisor::Supervisor;
 use service::Service;
 
 /// Connections of peers that wait to be taken over.
@@ -64,12 +65,13 @@ pub fn spawn(
     control: Arc<Mutex<ControlFile>>,
     log: Arc<Mutex<LogStore>>,
     tls: PeerTls,
+    supervisor: Arc<Supervisor>,
     shutdown: CancellationToken,
 ) -> ControlHandle {
     let (requests, requested) = mpsc::channel(PEERS_MAX);
     let patience = config.timing.lease * 2 + Duration::from_secs(2);
     let service = Service::new(config, hub, control, log, tls);
-    let task = tokio::spawn(service.run(requested, shutdown));
+    let task = tokio::spawn(service.run(requested, supervisor, shutdown));
     ControlHandle { requests, patience, task }
 }
 

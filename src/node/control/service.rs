@@ -22,6 +22,7 @@ use crate::net::{Hello, PeerTls, Purpose};
 use crate::node::{Hub, Leadership, boottime_ns};
 use crate::storage::control_file::ControlFile;
 use crate::storage::log_store::LogStore;
+use crate::supervisor::Supervisor;
 
 pub(super) struct Service {
     hub: Arc<Hub>,
@@ -109,6 +110,7 @@ impl Service {
     pub(super) async fn run(
         mut self,
         mut requests: mpsc::Receiver<Request>,
+        supervisor: Arc<Supervisor>,
         shutdown: CancellationToken,
     ) -> Result<(), KeepError> {
         let term = self.oath.bound().term;
@@ -127,6 +129,7 @@ impl Service {
         let mut reseeding = hub.reseeding.subscribe();
         let mut failed = hub.failed.subscribe();
         loop {
+            supervisor.beat();
             // The commit LSN moves with every write: it is of interest only sometimes.
             let opening = self.oath.role() == Role::Opening;
             let freezing = self.freeze.as_ref().is_some_and(|freeze| !freeze.told);
