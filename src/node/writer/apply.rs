@@ -128,10 +128,7 @@ impl Writer {
         sqlite.execute_batch("BEGIN IMMEDIATE")?;
         let mut frames = 0;
         while frames < FRAMES_MAX && scanned.0 - start.0 < BYTES_MAX {
-            let Some((span, entry)) = self.reader.entry(scanned)? else { break };
-            if span.end > bound {
-                break;
-            }
+            let Some((span, entry)) = self.reader.entry_within(scanned, bound)? else { break };
             sqlite.execute_batch("SAVEPOINT towline_frame")?;
             sqlite.effect_reset();
             let applied = apply_frame(sqlite, &self.reader, span, entry, &mut open);

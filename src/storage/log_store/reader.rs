@@ -126,6 +126,16 @@ impl LogReader {
     /// The frame at or after `from` (skipping padding) and its entry; `None` at the
     /// end. Reading on from where the last one ended costs no search.
     pub fn entry(&self, from: Lsn) -> Result<Option<(FrameSpan, Entry)>, LogError> {
+        self.entry_within(from, Lsn(u64::MAX))
+    }
+
+    /// As [`LogReader::entry`], but `None` for a frame that ends beyond `bound`: it is
+    /// not stepped over, so that asking for it again later costs no search either.
+    pub fn entry_within(
+        &self,
+        from: Lsn,
+        bound: Lsn,
+    ) -> Result<Option<(FrameSpan, Entry)>, LogError> {
         let mut cursor = self.cursor();
         let cuts = self.shared.cuts.load(Ordering::Acquire);
         let stays =
@@ -134,7 +144,9 @@ impl LogReader {
             *cursor = self.cursor_before(from, cuts)?;
         }
         loop {
-            let Some((header, body)) = self.next_frame(&mut cursor)? else { return Ok(None) };
+            let Some((header, body)) = self.next_frame(&mut cursor, bound)? else {
+                return Ok(None);
+            };
             let decoded = entry_codec::decode(header.kind, &body, &mut cursor.dictionary);
             match decoded.map_err(|error| self.damaged(header.lsn, &error.into()))? {
                 None => {}
@@ -155,7 +167,7 @@ impl LogReader {
         let cuts = self.shared.cuts.load(Ordering::Acquire);
         let mut cursor = self.cursor_before(lsn, cuts)?;
         while cursor.next < lsn {
-            let Some((header, body)) = self.next_frame(&mut cursor)? else { break };
+            let Some((header, body)) = self.next_frame(&mut cursor, lsn)? else { break };
             entry_codec::decode(header.kind, &body, &mut cursor.dictionary)
                 .map_err(|error| self.damaged(header.lsn, &error.into()))?;
         }
@@ -199,8 +211,13 @@ impl LogReader {
         Ok(Cursor { cuts, placed: true, from: start, next: start, ..Cursor::default() })
     }
 
-    /// The cursor's next frame, and steps over it; `None` at the end.
-    fn next_frame(&self, cursor: &mut Cursor) -> Result<Option<(Header, Bytes)>, LogError> {
+    /// The cursor's next frame, and steps over it; `None` at the end, and where it ends
+    /// beyond `bound`.
+    fn next_frame(
+        &self,
+        cursor: &mut Cursor,
+        bound: Lsn,
+    ) -> Result<Option<(Header, Bytes)>, LogError> {
         if cursor.ahead.is_empty() {
             cursor.ahead = self.read(cursor.next, READ_AHEAD)?;
             if cursor.ahead.is_empty() {
@@ -210,6 +227,9 @@ impl LogReader {
         let header = Header::decode(&cursor.ahead)
             .and_then(|header| header.frame(&cursor.ahead).map(|_| header))
             .map_err(|error| self.damaged(cursor.next, &error))?;
+        if header.end() > bound {
+            return Ok(None);
+        }
         let mut frame = cursor.ahead.split_to(header.length);
         cursor.next = header.end();
         if header.kind == FrameKind::SegmentStart {

@@ -60,6 +60,18 @@ fn segment_files(fs: &SimulatedFs) -> BTreeMap<PathBuf, Vec<u8>> {
 }
 
 #[test]
+fn a_frame_beyond_the_bound_is_left_for_later() {
+    let mut log = opened(&SimulatedFs::new(1));
+    let spans = log.append(Term(1), &[insert(1), insert(2)]).expect("appended");
+    let reader = log.reader();
+    let within = |from, bound| reader.entry_within(from, bound).expect("readable");
+    assert_eq!(within(spans[0].start, spans[0].end), Some((spans[0], insert(1))));
+    assert_eq!(within(spans[0].end, spans[0].end), None);
+    assert_eq!(within(spans[0].end, Lsn(spans[1].end.0 - 1)), None);
+    assert_eq!(within(spans[0].end, spans[1].end), Some((spans[1], insert(2))));
+}
+
+#[test]
 fn entries_come_back_across_segments_and_lives() {
     let fs = SimulatedFs::new(1);
     let mut written = vec![start("a")];
