@@ -32,6 +32,10 @@ const RESTART_AFTER: Duration = Duration::from_secs(2);
 /// How long the cluster may take from the first process to an open leader.
 const START_WITHIN: Duration = Duration::from_secs(60);
 
+/// How long the cluster is not announced because a process is missing that it can do
+/// without.
+const COMPLETE_WITHIN: Duration = Duration::from_secs(5);
+
 /// How often the children are looked after.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -82,7 +86,7 @@ async fn supervise(arguments: &Arguments) -> anyhow::Result<()> {
     layout.check_ports()?;
     let mut cluster = Cluster::start(&layout, arguments.restart)?;
     let mut announced = false;
-    let deadline = Instant::now() + START_WITHIN;
+    let started = Instant::now();
     let result = loop {
         tokio::select! {
             _ = terminate.recv() => break Ok(()),
@@ -92,10 +96,15 @@ async fn supervise(arguments: &Arguments) -> anyhow::Result<()> {
         if announced {
             continue;
         }
-        if cluster.is_ready() && status::leader_is_open(&layout.dir).await {
+        let missing = cluster.missing();
+        let enough = missing.is_empty() || started.elapsed() > COMPLETE_WITHIN;
+        if enough && status::leader_is_open(&layout.dir).await {
             announced = true;
             layout.announce();
-        } else if Instant::now() > deadline {
+            for name in missing {
+                eprintln!("{name} does not run; its log says why");
+            }
+        } else if started.elapsed() > START_WITHIN {
             break Err(anyhow::anyhow!(
                 "no leader within {START_WITHIN:?}; the logs are in {}",
                 layout.logs().display()
@@ -359,8 +368,10 @@ impl Cluster {
         self.file.write(&self.dir)
     }
 
-    fn is_ready(&self) -> bool {
-        self.children.values().all(|supervised| supervised.ready)
+    /// Who is not ready yet.
+    fn missing(&self) -> Vec<&str> {
+        let children = self.children.iter().filter(|(_, supervised)| !supervised.ready);
+        children.map(|(name, _)| name.as_str()).collect()
     }
 
     /// Looks after the children once, and deals with what happened to them.
@@ -374,7 +385,9 @@ impl Cluster {
                 && let Some(exit) = child.try_wait()?
             {
                 eprintln!("{} ended: {exit}", process.name);
-                if !supervised.ready && self.restart == Restart::Never {
+                // The others may do without a node.
+                let needed = process.role != Role::Node;
+                if needed && !supervised.ready && self.restart == Restart::Never {
                     bail!(
                         "{} did not start; see its log in {}/logs",
                         process.name,

@@ -255,4 +255,7 @@ fn damaged_segment_or_control_file_stops_the_node_and_is_named() {
     }
     fs::write(&control, bytes).expect("written");
     assert_refused(&node(&config), &[&control.display().to_string(), "damaged"]);
+    // The others are enough.
+    demo.resume();
+    demo.psql("INSERT INTO t VALUES (5, 'without the damaged node')");
 }
