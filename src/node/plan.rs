@@ -8,8 +8,8 @@ use lru::LruCache;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::pg::{Oid, SqlError};
-use crate::sql::catalog::{Catalog, RelationKind};
-use crate::sql::{self, Kind, Tag, TranslateContext, Translated};
+use crate::sql::catalog::{Catalog, Index, RelationKind};
+use crate::sql::{self, Kind, Shape, Tag, TranslateContext, Translated};
 
 /// One client statement, ready to run.
 #[derive(Debug)]
@@ -88,6 +88,28 @@ impl Plan {
         }
     }
 
+    /// Whether it does with the values as parameters what the statement does with them
+    /// in its text.
+    fn fits(&self, shape: &Shape) -> bool {
+        let Translated { kind, params, .. } = &self.translated;
+        let typed = |(found, given): (&Oid, &Oid)| found == given || *given == Oid::UNSPECIFIED;
+        // An index over an expression, or a part of a table, serves only those who spell
+        // its constants out.
+        let text = shape.text.to_ascii_lowercase();
+        let spelled = self.catalog.relations.values().any(|relation| {
+            let column = |text: &String| relation.attribute(text).is_some();
+            let special =
+                |index: &Index| index.predicate.is_some() || !index.columns.iter().all(column);
+            // What a view stands for isn't looked into.
+            (relation.kind == RelationKind::View || relation.indexes.iter().any(special))
+                && text.contains(&relation.name.to_ascii_lowercase())
+        });
+        matches!(kind, Kind::Read { .. } | Kind::Write)
+            && params.len() == shape.types.len()
+            && params.iter().zip(&shape.types).all(typed)
+            && !spelled
+    }
+
     /// Whether the statement changes the database, so that only the leader runs it.
     pub(super) fn is_write(&self) -> bool {
         match self.translated.kind {
@@ -102,6 +124,9 @@ impl Plan {
 /// Plans by text, the least recently used dropped first.
 pub(super) struct PlanCache {
     plans: Mutex<LruCache<u64, Arc<Plan>>>,
+    /// Shapes, by the same key, whose values must stay in the text, and the version of
+    /// the catalog by which that was found.
+    unfit: Mutex<LruCache<u64, u64>>,
 }
 
 impl PlanCache {
@@ -111,7 +136,45 @@ impl PlanCache {
     const TEXT_MAX: usize = 16 * 1024;
 
     pub(super) fn new() -> Self {
-        Self { plans: Mutex::new(LruCache::new(Self::PLANS)) }
+        let cache = || LruCache::new(Self::PLANS);
+        Self { plans: Mutex::new(cache()), unfit: Mutex::new(LruCache::new(Self::PLANS)) }
+    }
+
+    /// The plan of a shape, with parameters of the types that `given` names. `None`
+    /// where the statement is better planned with its values.
+    pub(super) fn get_shaped(
+        &self,
+        shape: &Shape,
+        given: &Given,
+        catalog: Arc<Catalog>,
+    ) -> Option<Arc<Plan>> {
+        let key = key(&shape.text, &given.types);
+        let version = catalog.version;
+        let unfit = || self.unfit.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plan) = self.cached(key, &shape.text, given, version) {
+            return Some(plan);
+        }
+        if unfit().get(&key) == Some(&version) {
+            return None;
+        }
+        match Plan::make(&shape.text, given.clone(), catalog) {
+            Ok(plan) if plan.fits(shape) && shape.text.len() <= Self::TEXT_MAX => {
+                let plan = Arc::new(plan);
+                self.plans().put(key, Arc::clone(&plan));
+                Some(plan)
+            }
+            _ => {
+                unfit().put(key, version);
+                None
+            }
+        }
+    }
+
+    fn cached(&self, key: u64, text: &str, given: &Given, version: u64) -> Option<Arc<Plan>> {
+        let mut plans = self.plans();
+        let plan = plans.get(&key)?;
+        let same = *plan.text == *text && plan.given == *given && plan.catalog.version == version;
+        same.then(|| Arc::clone(plan))
     }
 
     /// The plan of a text against this catalog, made if need be.
@@ -122,12 +185,8 @@ impl PlanCache {
         catalog: Arc<Catalog>,
     ) -> Result<Arc<Plan>, SqlError> {
         let key = key(text, &given.types);
-        if let Some(plan) = self.plans().get(&key)
-            && *plan.text == *text
-            && plan.given == *given
-            && plan.catalog.version == catalog.version
-        {
-            return Ok(Arc::clone(plan));
+        if let Some(plan) = self.cached(key, text, given, catalog.version) {
+            return Ok(plan);
         }
         let plan = Arc::new(Plan::make(text, given.clone(), catalog)?);
         if text.len() <= Self::TEXT_MAX {

@@ -6,12 +6,14 @@ pub mod catalog;
 mod classify;
 mod determinism;
 mod scan;
+mod shape;
 mod split;
 mod translate;
 mod translated;
 mod types;
 
 pub use classify::{Class, Isolation, classify};
+pub use shape::{Shape, shape};
 pub use split::split;
 pub use translate::translate;
 pub use translated::{

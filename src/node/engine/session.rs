@@ -20,14 +20,17 @@ use crate::cluster::{Position, Role};
 use crate::gateway::{
     Canceller, Mode, NodeSession, Out, Refusal, Reply, Request, SessionParams, SettingsMap,
 };
-use crate::log::{ClientToken, Term};
+use crate::log::{ClientToken, Term, Value};
 use crate::node::execute::{Limits, Registers};
 use crate::node::plan::{Given, Plan};
 use crate::node::readers::Reader;
 use crate::node::writer::UnitError;
 use crate::pg::backend::{TransactionStatus, Writer};
 use crate::pg::frontend::RawMessage;
+use crate::pg::types::{self, Format};
 use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql;
+use crate::sql::catalog::Catalog;
 use crate::storage::sqlite::{Environment, Sqlite};
 
 /// A session on this node.
@@ -427,16 +430,45 @@ impl EngineSession {
     /// The plan of one statement, against the schema that it will meet.
     pub(super) async fn plan(&mut self, text: &str, types: &[Oid]) -> Result<Arc<Plan>, Stop> {
         let given = self.given(types);
+        let catalog = self.catalog().await?;
+        Ok(self.inner.plans.get(text, &given, catalog)?)
+    }
+
+    /// The plan of a statement's shape, and its values. `None` where the values must
+    /// stay in the text.
+    pub(super) async fn shaped_plan(
+        &mut self,
+        text: &str,
+    ) -> Result<Option<(Arc<Plan>, Vec<Value>)>, Stop> {
+        if self.settings.reading.sqlite_dialect || self.check_not_failed().is_err() {
+            return Ok(None);
+        }
+        let Some(shape) = sql::shape(text) else { return Ok(None) };
+        let given = self.given(&shape.types);
+        let catalog = self.catalog().await?;
+        let Some(plan) = self.inner.plans.get_shaped(&shape, &given, catalog) else {
+            return Ok(None);
+        };
+        let display = &self.settings.display;
+        let typed = |(value, oid): (Value, &Oid)| match value {
+            Value::Text(text) => types::decode(text.as_bytes(), *oid, Format::Text, display).ok(),
+            value => Some(value),
+        };
+        // A value that can't be read is told of by whoever reads the whole text.
+        let values: Option<Vec<Value>> =
+            shape.values.into_iter().zip(plan.params()).map(typed).collect();
+        Ok(values.map(|values| (plan, values)))
+    }
+
+    /// The catalog that the next statement meets.
+    async fn catalog(&mut self) -> Result<Arc<Catalog>, Stop> {
         let failed = |error| crate::node::errors::translate_bare(&error);
         // A transaction sees its own DDL.
         if let Some(loan) = self.open.as_ref().and_then(|open| open.loan.as_ref()) {
             let catalog = loan.take().map_err(|revoked| revoked.error())?.catalog();
-            let catalog = catalog.map_err(failed)?;
-            return Ok(self.inner.plans.get(text, &given, catalog)?);
+            return Ok(catalog.map_err(failed)?);
         }
-        let mut reader = self.reader().await?;
-        let catalog = reader.catalog().map_err(failed)?;
-        Ok(self.inner.plans.get(text, &given, catalog)?)
+        Ok(self.reader().await?.catalog().map_err(failed)?)
     }
 
     pub(super) async fn reader(&mut self) -> Result<Reader, Stop> {

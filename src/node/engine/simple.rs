@@ -80,9 +80,12 @@ impl EngineSession {
         alone: bool,
         out: &mut Out,
     ) -> Result<Flow, Stop> {
-        let plan = self.plan_unless_failed(text, &[]).await?;
+        let (plan, params) = match self.shaped_plan(text).await? {
+            Some(shaped) => shaped,
+            None => (self.plan_unless_failed(text, &[]).await?, Vec::new()),
+        };
         let format = RowFormat { formats: Vec::new(), display: self.settings.display.clone() };
-        self.run_simple(&plan, &format, alone, out).await
+        self.run_simple(&plan, params, &format, alone, out).await
     }
 
     /// Ends a Query: its implicit transaction, and what the client is told of it.

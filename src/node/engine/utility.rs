@@ -101,13 +101,14 @@ impl EngineSession {
     pub(super) async fn run_simple(
         &mut self,
         plan: &Arc<Plan>,
+        params: Vec<Value>,
         format: &RowFormat,
         alone: bool,
         out: &mut Out,
     ) -> Result<Flow, Stop> {
         let mut portal = Portal {
             plan: Arc::clone(plan),
-            params: Vec::new(),
+            params,
             format: format.clone(),
             state: State::Fresh,
             tag: None,

@@ -4,6 +4,7 @@
 mod client;
 mod cluster;
 mod scripts;
+mod shapes;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
