@@ -75,6 +75,9 @@ pub(super) struct Work<'a> {
     /// Start of the transaction, microseconds since 1970.
     pub now_us: i64,
     pub registers: Registers,
+    /// The contexts of an earlier run, to do as that one did: one for each of the
+    /// plan's statements. `None` draws them anew.
+    pub repeats: Option<&'a [Context]>,
 }
 
 /// What an execution did.
@@ -82,6 +85,8 @@ pub(super) struct Work<'a> {
 pub(super) struct Ran {
     /// To be logged; empty where nothing changed.
     pub statements: Vec<log::Statement>,
+    /// In which each of the plan's statements ran.
+    pub contexts: Vec<Context>,
     /// Rows changed, by the last of its statements.
     pub count: i64,
     pub rows: RowBuffer,
@@ -145,7 +150,14 @@ fn run_statements(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> 
     let mut ran = Ran { registers: work.registers, ..Ran::default() };
     let last = translated.statements.len().saturating_sub(1);
     for (index, step) in translated.statements.iter().enumerate() {
-        let context = fresh_context(work.now_us, ran.registers);
+        let context = match work.repeats.and_then(|contexts| contexts.get(index)) {
+            Some(context) => Context {
+                last_insert_rowid: ran.registers.last_insert_rowid,
+                changes: ran.registers.changes,
+                ..context.clone()
+            },
+            None => fresh_context(work.now_us, ran.registers),
+        };
         sqlite.set_context(&context);
         let effect = sqlite.effect();
         let rows = (index == last).then_some(&mut ran.rows);
@@ -160,6 +172,7 @@ fn run_statements(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> 
         if !drawn.sequences.is_empty() {
             ran.drawn = Some(sqlite.drawn_sequences());
         }
+        ran.contexts.push(drawn.clone());
         let changed = is_ddl || sqlite.effect() != effect;
         match step.ship {
             Ship::Statement if changed => ran.statements.push(log::Statement {
@@ -327,6 +340,8 @@ pub(super) fn set_environment(sqlite: &mut Sqlite, plan: &Plan, environment: &Ar
 /// Whether every statement of a plan visits few rows, so that it may run on an async
 /// worker.
 pub(super) fn is_quick(sqlite: &mut Sqlite, plan: &Plan) -> bool {
-    let mut statements = plan.translated.statements.iter();
-    statements.all(|step| sqlite.prepare(&step.text).is_ok_and(|statement| statement.is_point()))
+    *plan.quick.get_or_init(|| {
+        let mut steps = plan.translated.statements.iter();
+        steps.all(|step| sqlite.prepare(&step.text).is_ok_and(|statement| statement.is_point()))
+    })
 }

@@ -2,7 +2,7 @@
 //! sessions that use the same text.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use lru::LruCache;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -22,6 +22,8 @@ pub(super) struct Plan {
     pub catalog: Arc<Catalog>,
     /// Whether it may call functions that ask for the session's surroundings.
     pub needs_environment: bool,
+    /// Whether it visits few rows; set by the first who asks SQLite.
+    pub quick: OnceLock<bool>,
 }
 
 /// What a translation depends on besides text and catalog.
@@ -58,14 +60,25 @@ impl Plan {
         }
         let needs_environment = catalog.relations.values().any(|r| r.kind == RelationKind::View)
             || translated.statements.iter().any(|s| asks_for_surroundings(&s.text));
-        Ok(Self { text: text.into(), given, translated, catalog, needs_environment })
+        let quick = OnceLock::new();
+        Ok(Self { text: text.into(), given, translated, catalog, needs_environment, quick })
     }
 
     /// A plan without statements, for looking up what became of another.
     pub(super) fn nothing() -> Self {
+        Self::empty("")
+    }
+
+    /// The plan of a COMMIT that is a unit: what it commits comes before it.
+    pub(super) fn commit() -> Arc<Self> {
+        static COMMIT: LazyLock<Arc<Plan>> = LazyLock::new(|| Arc::new(Plan::empty("COMMIT")));
+        Arc::clone(&COMMIT)
+    }
+
+    fn empty(tag: &'static str) -> Self {
         let translated = Translated {
             kind: Kind::Write,
-            tag: Tag::Fixed(""),
+            tag: Tag::Fixed(tag),
             params: Vec::new(),
             columns: Vec::new(),
             statements: Vec::new(),
@@ -77,6 +90,7 @@ impl Plan {
             translated,
             catalog: Arc::default(),
             needs_environment: false,
+            quick: OnceLock::from(true),
         }
     }
 

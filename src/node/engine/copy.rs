@@ -177,6 +177,7 @@ impl EngineSession {
             limits: &limits,
             now_us: loan.now_us(),
             registers,
+            repeats: None,
         };
         let rows = copy.batch_rows;
         let result = block_in_place(|| loan.run_rows(&work, rows));

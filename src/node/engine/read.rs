@@ -23,8 +23,9 @@ impl EngineSession {
         params: &[Value],
         format: &RowFormat,
     ) -> Result<Source, Stop> {
-        if self.open.as_ref().is_some_and(|open| open.loan.is_some()) {
-            return self.read_on_loan(plan, params, format);
+        if self.has_written() {
+            let ran = self.run_written(plan, params.to_vec(), format).await?;
+            return Ok(Source::Complete(CompleteRows::new(ran.rows)?));
         }
         if self.settings.strong_reads() {
             self.check_lease()?;
@@ -58,16 +59,6 @@ impl EngineSession {
         Ok(Source::Live { statement, _reader: Some(reader), limits })
     }
 
-    fn read_on_loan(
-        &mut self,
-        plan: &Arc<Plan>,
-        params: &[Value],
-        format: &RowFormat,
-    ) -> Result<Source, Stop> {
-        let ran = self.run_on_loan(plan, params, format)?;
-        Ok(Source::Complete(CompleteRows::new(ran.rows)?))
-    }
-
     /// Runs a plan on the loan, which is held.
     pub(super) fn run_on_loan(
         &mut self,
@@ -89,13 +80,20 @@ impl EngineSession {
             execute::is_quick(&mut taken, plan)
         };
         let now_us = loan.now_us();
-        let work = Work { plan, params, format, limits: &limits, now_us, registers };
+        let limits = &limits;
+        let work = Work { plan, params, format, limits, now_us, registers, repeats: None };
         let mut ran =
             if quick { loan.run(&work)? } else { tokio::task::block_in_place(|| loan.run(&work))? };
+        self.took(&mut ran)?;
+        Ok(ran)
+    }
+
+    /// Notes what a statement that was run on the writer leaves to the session.
+    pub(super) fn took(&mut self, ran: &mut execute::Ran) -> Result<(), Stop> {
         self.registers = ran.registers;
         self.note_drawn(ran.drawn.take());
         self.take_over(std::mem::take(&mut ran.settings))?;
-        Ok(ran)
+        Ok(())
     }
 
     /// A strong read is the leader's, inside its lease.

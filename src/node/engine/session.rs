@@ -44,6 +44,9 @@ pub(crate) struct EngineSession {
     pub(super) portals: BTreeMap<String, Portal>,
     /// The open transaction, implicit ones included.
     pub(super) open: Option<Open>,
+    /// Transactions to come that take the writer with their first write, because one
+    /// that held nothing could not be committed.
+    pub(super) cautious: u32,
     /// After an error: everything up to Sync is passed over.
     pub(super) skipping: bool,
     /// Set while COPY FROM STDIN takes data.
@@ -174,6 +177,7 @@ impl EngineSession {
             statements: BTreeMap::new(),
             portals: BTreeMap::new(),
             open: None,
+            cautious: 0,
             skipping: false,
             copy: None,
             rest: None,
@@ -193,6 +197,13 @@ impl EngineSession {
 
     /// Carries out the messages of a request; whether more of its unit must come.
     async fn serve(&mut self, request: Request, out: &mut Out) -> Result<bool, Stop> {
+        self.pin_loan();
+        let served = self.serve_pinned(request, out).await;
+        self.unpin_loan();
+        served
+    }
+
+    async fn serve_pinned(&mut self, request: Request, out: &mut Out) -> Result<bool, Stop> {
         self.await_position(request.see).await?;
         let mut messages = request.messages;
         while let Some(message) = next_message(&mut messages)? {

@@ -128,6 +128,7 @@ const KNOWN: &[Known] = &[
     known("towline.dialect", Kind::Choice(&["postgresql", "sqlite"]), "postgresql"),
     known("towline.max_staleness", Kind::Duration, "0"),
     known("towline.read_level", Kind::Choice(&["strong", "session", "bounded", "eventual"]), "session"),
+    known("towline.transactions", Kind::Choice(&["optimistic", "locking"]), "optimistic"),
     known("transaction_deferrable", Kind::Bool, "off"),
     known("transaction_isolation", Kind::Choice(ISOLATIONS), "read committed"),
     known("transaction_read_only", Kind::Bool, "off"),
@@ -330,6 +331,12 @@ impl Settings {
 
     pub(super) fn default_read_only(&self) -> bool {
         self.known("default_transaction_read_only") == "on"
+    }
+
+    /// Whether transactions take the writer with their first write, and so never fail
+    /// because of what others wrote since.
+    pub(super) fn locks(&self) -> bool {
+        self.current.get("towline.transactions").is_some_and(|mode| mode == "locking")
     }
 
     pub(super) fn strong_reads(&self) -> bool {

@@ -11,20 +11,39 @@
 //!
 //! What it holds depends on what it has done: nothing (READ COMMITTED reads), a
 //! reader with a snapshot (REPEATABLE READ), and from its first write on a loan of the
-//! writer's connection, on which all of it then runs.
+//! writer's connection, on which all of it then runs. A transaction whose statements
+//! can be repeated keeps them as its script: it gives the loan up when others want the
+//! writer, or never takes it, and goes on with trials (see [`Trial`]).
+//!
+//! | script | loan | a statement                                | COMMIT                 |
+//! |--------|------|--------------------------------------------|------------------------|
+//! | –      | –    | reads                                      | nothing to do          |
+//! | yes    | –    | is tried                                   | a unit with the script |
+//! | yes    | yes  | runs on the loan, which may be parked after | the loan's             |
+//! | –      | yes  | runs on the loan                           | the loan's             |
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use tokio::sync::oneshot;
 
 use super::session::{EngineSession, Stop, unless_cancelled};
 use super::settings::Settings;
+use super::write::wait_for_writer;
 use crate::cluster::Position;
 use crate::gateway::Refusal;
-use crate::log::{Lsn, Outcome};
-use crate::node::execute::wall_clock_us;
+use crate::log::{Lsn, Outcome, Value};
+use crate::node::execute::{Ran, wall_clock_us};
+use crate::node::plan::Plan;
 use crate::node::readers::Reader;
-use crate::node::writer::{Borrow, Loan};
+use crate::node::rows::RowFormat;
+use crate::node::writer::{Borrow, Loan, Script, Statement, Trial, Tried, UnitError};
 use crate::pg::{SqlError, SqlState};
-use crate::sql::Isolation;
+use crate::sql::{Isolation, Kind};
+
+/// How many transactions take the writer at once after one that held nothing failed.
+const CAUTION: u32 = 32;
 
 /// The open transaction.
 pub(super) struct Open {
@@ -39,6 +58,10 @@ pub(super) struct Open {
     pub(super) begun: bool,
     pub(super) snapshot: Option<Snapshot>,
     pub(super) loan: Option<Loan>,
+    /// What it has done since its first write, as long as that can be repeated.
+    script: Option<Script>,
+    /// Since when its client has been silent.
+    rested: Instant,
     savepoints: Vec<Savepoint>,
     /// As they were when it began.
     settings: Settings,
@@ -81,6 +104,8 @@ impl EngineSession {
             begun: false,
             snapshot: None,
             loan: None,
+            script: None,
+            rested: Instant::now(),
             savepoints: Vec::new(),
             settings: settings.clone(),
         })
@@ -132,12 +157,151 @@ impl EngineSession {
         Ok(open.snapshot.as_mut().expect("taken above"))
     }
 
-    /// The loan of the writer's connection, taken for the first write.
+    /// The loan of the writer's connection, held to the end of the transaction.
     pub(super) async fn loan(&mut self) -> Result<&mut Loan, Stop> {
+        self.borrowed().await?;
+        let open = self.open.as_mut().expect("a loan belongs to a transaction");
+        open.script = None;
+        Ok(open.loan.as_mut().expect("taken above"))
+    }
+
+    /// Runs a statement of a transaction that has written, or is about to.
+    pub(super) async fn run_written(
+        &mut self,
+        plan: &Arc<Plan>,
+        params: Vec<Value>,
+        format: &RowFormat,
+    ) -> Result<Ran, Stop> {
+        let repeatable = self.may_repeat(plan);
+        let environment = plan.needs_environment.then(|| self.environment());
+        let mut statement =
+            Statement { plan: Arc::clone(plan), params, format: format.clone(), environment };
+        let registers = self.registers;
+        let quiet = self.inner.writer.is_quiet();
+        let open = self.open.as_mut().expect("the caller has opened it");
+        if !repeatable {
+            self.loan().await?;
+            return self.run_on_loan(plan, &statement.params, format);
+        }
+        let script = open.script.take().unwrap_or_else(|| Script::new(registers));
+        if open.loan.is_none() && !quiet {
+            statement = match self.try_out(script, statement).await? {
+                Ok(ran) => return Ok(ran),
+                Err(unfit) => unfit,
+            };
+            self.loan().await?;
+            return self.run_on_loan(plan, &statement.params, format);
+        }
+        open.script = Some(script);
+        self.borrowed().await?;
+        let mut ran = self.run_on_loan(plan, &statement.params, format)?;
+        let open = self.open.as_mut().expect("a loan belongs to a transaction");
+        let quick = plan.quick.get().copied().unwrap_or(false);
+        let kept = quick && open.script.as_mut().is_some_and(|s| s.push(statement, &mut ran));
+        if !kept {
+            open.script = None;
+        }
+        Ok(ran)
+    }
+
+    /// Whether the transaction could repeat what it has done and this statement.
+    fn may_repeat(&self, plan: &Plan) -> bool {
+        let Some(open) = &self.open else { return false };
+        let begins = open.script.is_none();
+        open.explicit
+            && !(begins && (open.loan.is_some() || self.cautious > 0 || self.settings.locks()))
+            && !open.script.as_ref().is_some_and(Script::is_full)
+            && open.savepoints.is_empty()
+            && open.snapshot.is_none()
+            && matches!(open.isolation, Isolation::ReadCommitted | Isolation::ReadUncommitted)
+            && matches!(plan.translated.kind, Kind::Write | Kind::Read { for_update: false })
+    }
+
+    /// Whether the transaction has changed something, so that reads must see it.
+    pub(super) fn has_written(&self) -> bool {
+        self.open.as_ref().is_some_and(Open::has_written)
+    }
+
+    /// Has the writer try a statement behind the script. `Err` has it back where it must
+    /// run on the loan.
+    async fn try_out(
+        &mut self,
+        script: Script,
+        statement: Statement,
+    ) -> Result<Result<Ran, Statement>, Stop> {
+        let open = self.open.as_mut().expect("the caller has opened it");
+        let (now_us, rested) = (open.now_us, open.rested.elapsed());
+        if self.settings.idle_in_transaction_timeout().is_some_and(|max| rested > max) {
+            return Err(crate::node::writer::idle_too_long().into());
+        }
+        self.leading_term()?;
+        let limits = self.limits();
+        let lock_deadline = self.settings.lock_timeout().map(|timeout| Instant::now() + timeout);
+        let claim = Arc::new(AtomicBool::new(false));
+        let (reply, answer) = oneshot::channel();
+        let trial = Trial {
+            script,
+            statement,
+            now_us,
+            limits: limits.clone(),
+            claim: Arc::clone(&claim),
+            reply,
+        };
+        let running = self.inner.writer.try_out(trial, answer);
+        let tried = wait_for_writer(&self.cancel, running, &claim, lock_deadline, &limits).await?;
+        let open = self.open.as_mut().expect("it stays open while a statement runs");
+        match tried {
+            Tried::Ran(script, mut ran, position) => {
+                open.script = Some(script);
+                open.begun = true;
+                self.saw(position);
+                self.took(&mut ran)?;
+                Ok(Ok(ran))
+            }
+            Tried::Unfit(script, statement) => {
+                open.script = Some(script);
+                Ok(Err(statement))
+            }
+            Tried::Failed(error) => {
+                self.note_failure(&error);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// After a transaction could not be repeated, those that follow are not tried.
+    fn note_failure(&mut self, error: &UnitError) {
+        if matches!(error, UnitError::Sql(e) if e.state == SqlState::SERIALIZATION_FAILURE) {
+            self.cautious = CAUTION;
+        }
+    }
+
+    /// A request begins: the loan stays for its time, if it has not been parked.
+    pub(super) fn pin_loan(&mut self) {
+        if let Some(open) = &mut self.open
+            && open.loan.as_ref().is_some_and(|loan| !loan.pin())
+        {
+            open.loan = None;
+        }
+    }
+
+    /// A request has ended: a loan that can be done without may be parked.
+    pub(super) fn unpin_loan(&mut self) {
+        let Some(open) = &mut self.open else { return };
+        open.rested = Instant::now();
+        if let (Some(loan), Some(_)) = (&open.loan, &open.script) {
+            loan.unpin(!self.inner.writer.is_empty());
+        }
+    }
+
+    /// The loan, taken where it is not held; what the transaction has done before is
+    /// done again on it.
+    async fn borrowed(&mut self) -> Result<&mut Loan, Stop> {
         let held = self.open.as_ref().is_some_and(|open| open.loan.is_some());
         if !held {
             self.leading_term()?;
             let mut loan = self.borrow().await?;
+            let limits = self.limits();
             let open = self.open.as_mut().expect("a loan belongs to a transaction");
             let moved = |snapshot: &Snapshot| snapshot.lsn != loan.began_at();
             if open.snapshot.as_ref().is_some_and(moved) {
@@ -149,6 +313,13 @@ impl EngineSession {
                 .into());
             }
             loan.set_now_us(open.now_us);
+            if let Some(script) = &open.script
+                && let Err(error) = loan.repeat(script, &limits)
+            {
+                loan.rollback().await;
+                self.note_failure(&error);
+                return Err(error.into());
+            }
             for savepoint in &open.savepoints {
                 loan.savepoint(&savepoint.name)?;
             }
@@ -162,7 +333,7 @@ impl EngineSession {
     async fn borrow(&mut self) -> Result<Loan, Stop> {
         let limits = self.limits();
         let patience = self.settings.lock_timeout();
-        let deadlines = [patience.map(|p| std::time::Instant::now() + p), limits.deadline];
+        let deadlines = [patience.map(|p| Instant::now() + p), limits.deadline];
         let (reply, answer) = oneshot::channel();
         let borrow = Borrow {
             token: self.token.filter(|_| !self.open.as_ref().is_some_and(|open| open.explicit)),
@@ -206,15 +377,32 @@ impl EngineSession {
     pub(super) async fn commit(&mut self, tag: Option<&str>) -> Result<(), Stop> {
         let Some(mut open) = self.open.take() else { return Ok(()) };
         self.end_portals();
-        let result = match open.loan.take() {
-            Some(loan) => {
+        self.cautious = self.cautious.saturating_sub(1);
+        let result = match (open.loan.take(), open.script.take()) {
+            (None, Some(script)) if !script.is_empty() => {
+                let (plan, format) = (Plan::commit(), RowFormat::default());
+                match self.run_unit(Some(script), &plan, Vec::new(), &format).await {
+                    Ok(done) => {
+                        self.registers = done.registers;
+                        Ok(done)
+                    }
+                    Err(Stop::Sql(error)) => {
+                        let error = UnitError::Sql(error);
+                        self.note_failure(&error);
+                        Err(error)
+                    }
+                    Err(Stop::Refused(refusal)) => Err(refusal.into()),
+                    Err(Stop::Gone) => Err(Refusal::Unknown.into()),
+                }
+            }
+            (Some(loan), _) => {
                 let outcome = self.token.map(|_| Outcome {
                     tag: tag.unwrap_or_default().to_owned(),
                     reply: tag.map(|_| Vec::new()),
                 });
                 loan.commit(self.token, outcome, self.settings.durability()).await
             }
-            None => {
+            (None, _) => {
                 self.settings.commit();
                 return Ok(());
             }
@@ -235,6 +423,7 @@ impl EngineSession {
     /// Rolls the open transaction back, its settings included.
     pub(super) async fn roll_back(&mut self) {
         let Some(mut open) = self.open.take() else { return };
+        self.cautious = self.cautious.saturating_sub(u32::from(open.failed));
         self.end_portals();
         if let Some(loan) = open.loan.take() {
             loan.rollback().await;
@@ -246,8 +435,11 @@ impl EngineSession {
         self.position = self.position.max(position);
     }
 
-    pub(super) fn savepoint(&mut self, name: &str) -> Result<(), Stop> {
+    pub(super) async fn savepoint(&mut self, name: &str) -> Result<(), Stop> {
         let settings = self.settings.clone();
+        if self.has_written() {
+            self.loan().await?;
+        }
         let open = self.in_transaction("SAVEPOINT")?;
         if let Some(loan) = &mut open.loan {
             loan.savepoint(name)?;
@@ -315,6 +507,11 @@ impl EngineSession {
 }
 
 impl Open {
+    /// Whether a loan is held, or something was tried.
+    pub(super) fn has_written(&self) -> bool {
+        self.loan.is_some() || self.script.as_ref().is_some_and(|script| !script.is_empty())
+    }
+
     fn find(&self, name: &str) -> Result<usize, SqlError> {
         self.savepoints.iter().rposition(|savepoint| savepoint.name == name).ok_or_else(|| {
             SqlError::new(

@@ -344,7 +344,7 @@ impl EngineSession {
                 Ok("ROLLBACK".into())
             }
             Kind::Savepoint(name) => {
-                self.savepoint(name)?;
+                self.savepoint(name).await?;
                 Ok("SAVEPOINT".into())
             }
             Kind::Release(name) => {
@@ -413,7 +413,7 @@ impl EngineSession {
         }
         match &mut self.open {
             Some(open) => {
-                let began = open.begun || open.loan.is_some() || open.snapshot.is_some();
+                let began = open.begun || open.has_written() || open.snapshot.is_some();
                 if began && isolation.is_some_and(|isolation| isolation != open.isolation) {
                     return Err(SqlError::new(
                         SqlState::ACTIVE_SQL_TRANSACTION,

@@ -1,5 +1,5 @@
 //! Statements that change the database: one that is a unit of its own goes through
-//! the writer's queue, any other runs on the transaction's loan.
+//! the writer's queue, any other runs as its transaction does.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,12 +8,13 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::portal::CompleteRows;
-use super::session::{EngineSession, Stop, unless_cancelled};
+use super::session::{Cancel, EngineSession, Stop, unless_cancelled};
 use crate::gateway::Mode;
 use crate::log::Value;
+use crate::node::execute::Limits;
 use crate::node::plan::Plan;
 use crate::node::rows::RowFormat;
-use crate::node::writer::{Done, Unit, command_tag};
+use crate::node::writer::{Done, Script, Unit, command_tag};
 use crate::pg::SqlError;
 use crate::pg::SqlState;
 use crate::sql::Tag;
@@ -35,7 +36,7 @@ impl EngineSession {
     ) -> Result<Written, Stop> {
         self.check_may_write(verb(&plan.translated.tag))?;
         if self.mode == Mode::Lookup || (alone && self.open.is_none()) {
-            let done = self.run_unit(plan, params, format).await?;
+            let done = self.run_unit(None, plan, params, format).await?;
             self.saw(done.position);
             self.registers = done.registers;
             self.note_drawn(done.drawn);
@@ -46,15 +47,15 @@ impl EngineSession {
             return Ok(Written { rows: CompleteRows::new(done.rows)?, tag });
         }
         self.open(false, None, None);
-        self.loan().await?;
-        let ran = self.run_on_loan(plan, &params, format)?;
+        let ran = self.run_written(plan, params, format).await?;
         let tag = command_tag(&plan.translated.tag, ran.count, ran.rows.count);
         Ok(Written { rows: CompleteRows::new(ran.rows)?, tag })
     }
 
     /// Queues a unit and waits for its result, or until it may give up.
-    async fn run_unit(
+    pub(super) async fn run_unit(
         &mut self,
+        script: Option<Script>,
         plan: &Arc<Plan>,
         params: Vec<Value>,
         format: &RowFormat,
@@ -64,6 +65,7 @@ impl EngineSession {
         let claim = Arc::new(AtomicBool::new(false));
         let (reply, answer) = oneshot::channel();
         let unit = Unit {
+            script,
             plan: Arc::clone(plan),
             params,
             format: format.clone(),
@@ -79,32 +81,15 @@ impl EngineSession {
             reply,
         };
         let running = self.inner.writer.run(unit, answer);
-        tokio::pin!(running);
-        let deadline = lock_deadline.into_iter().chain(limits.deadline).min();
-        let bounded = async {
-            match deadline {
-                Some(deadline) => tokio::time::timeout_at(deadline.into(), &mut running).await.ok(),
-                None => Some((&mut running).await),
-            }
-        };
-        match unless_cancelled(&self.cancel, bounded).await {
-            Some(Some(done)) => Ok(done?),
-            // Not begun yet: it never will be.
-            gave_up if !claim.swap(true, Ordering::AcqRel) => {
-                let lock = gave_up.is_some() && limits.check().is_ok();
-                Err(if lock { lock_timeout() } else { limits.interrupted() }.into())
-            }
-            // The writer has it, and heeds cancel and timeout itself while it runs;
-            // once it is logged there is nothing to take back.
-            _ => Ok(running.await?),
-        }
+        let done = wait_for_writer(&self.cancel, running, &claim, lock_deadline, &limits).await?;
+        Ok(done?)
     }
 
     /// What is recorded for the request's token: the tag of a COMMIT.
     pub(super) async fn look_up_commit(&mut self) -> Result<String, Stop> {
         self.leading_term()?;
         let plan = Arc::new(Plan::nothing());
-        let done = self.run_unit(&plan, Vec::new(), &RowFormat::default()).await;
+        let done = self.run_unit(None, &plan, Vec::new(), &RowFormat::default()).await;
         match done {
             Ok(Done { recorded_tag: Some(tag), .. }) => Ok(tag),
             Ok(_) => Err(SqlError::new(
@@ -114,6 +99,36 @@ impl EngineSession {
             .into()),
             Err(stop) => Err(stop),
         }
+    }
+}
+
+/// Waits for the answer to a job, or until it may give up: cancelled, or out of time,
+/// before the writer has claimed the job.
+pub(super) async fn wait_for_writer<T>(
+    cancel: &Cancel,
+    running: impl Future<Output = T>,
+    claim: &AtomicBool,
+    lock_deadline: Option<Instant>,
+    limits: &Limits,
+) -> Result<T, SqlError> {
+    tokio::pin!(running);
+    let deadline = lock_deadline.into_iter().chain(limits.deadline).min();
+    let bounded = async {
+        match deadline {
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), &mut running).await.ok(),
+            None => Some((&mut running).await),
+        }
+    };
+    match unless_cancelled(cancel, bounded).await {
+        Some(Some(answer)) => Ok(answer),
+        // Not begun yet: it never will be.
+        gave_up if !claim.swap(true, Ordering::AcqRel) => {
+            let lock = gave_up.is_some() && limits.check().is_ok();
+            Err(if lock { lock_timeout() } else { limits.interrupted() })
+        }
+        // The writer has it, and heeds cancel and timeout itself while it runs;
+        // once it is logged there is nothing to take back.
+        _ => Ok(running.await),
     }
 }
 

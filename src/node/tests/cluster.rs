@@ -219,7 +219,7 @@ async fn an_idle_holder_gives_way_when_others_wait() {
     node.lead(1).await;
     let mut holder = node.client();
     holder.query("create table t (id int primary key)").await;
-    holder.query("begin; insert into t values (1)").await;
+    holder.query("begin; lock table t; insert into t values (1)").await;
     let mut other = node.client();
     assert_eq!(other.query("insert into t values (2)").await, "done INSERT 0 1\nready, idle\n");
     let said = holder.query("insert into t values (3)").await;
@@ -266,11 +266,11 @@ async fn statements_stop_when_told_and_when_their_time_is_up() {
     }
     // Waiting for the writer ends as well, and does nothing later.
     let mut holder = node.client();
-    holder.query("begin; insert into t values (1)").await;
+    holder.query("begin; lock table t; insert into t values (1)").await;
     client.query("set lock_timeout = 50").await;
     let said = client.query("insert into t values (2)").await;
     assert!(said.contains("error 55P03"), "{said}");
-    let said = client.query("begin; insert into t values (3)").await;
+    let said = client.query("begin; lock table t").await;
     assert!(said.contains("error 55P03"), "{said}");
     holder.query("commit").await;
     client.query("rollback").await;

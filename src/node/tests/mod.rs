@@ -5,6 +5,7 @@ mod client;
 mod cluster;
 mod scripts;
 mod shapes;
+mod transactions;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};

@@ -17,6 +17,7 @@ use super::job::{Done, Durability, Job, Unit, UnitError};
 use super::journal::Ended;
 use super::outcome::{self, Recorded};
 use super::sequence::{self, Reservation};
+use super::trial::Trial;
 use super::{Ordering, Writer};
 use crate::cluster::Position;
 use crate::gateway::Refusal;
@@ -55,10 +56,16 @@ struct Group {
 }
 
 impl Writer {
-    /// Runs `first` and whatever units are queued behind it. `Err` where the
-    /// leadership is lost; everybody has been told then.
-    pub(super) fn run_group(&mut self, term: Term, first: Unit) -> Result<(), Ended> {
-        let mut units = self.gather(first);
+    /// Runs `first` and whatever units and trials are queued behind it. `Err` where
+    /// the leadership is lost; everybody has been told then.
+    pub(super) fn run_group(&mut self, term: Term, first: Job) -> Result<(), Ended> {
+        let (trials, mut units) = self.gather(first);
+        if !trials.is_empty() {
+            self.run_trials(term, trials);
+        }
+        if units.is_empty() {
+            return Ok(());
+        }
         let group = loop {
             match self.run_units(term, units) {
                 Ok(group) => break group,
@@ -71,21 +78,25 @@ impl Writer {
         self.finish_group(term, group)
     }
 
-    fn gather(&mut self, first: Unit) -> Vec<Unit> {
-        let size = |unit: &Unit| 256 + unit.plan.text.len();
-        let mut bytes = size(&first);
-        let mut units = vec![first];
-        while units.len() < MEMBERS_MAX && bytes < BYTES_MAX && self.next.is_none() {
-            match self.queue.try_recv() {
-                Ok(Job::Unit(unit)) => {
-                    bytes += size(&unit);
+    fn gather(&mut self, first: Job) -> (Vec<Trial>, Vec<Unit>) {
+        let (mut trials, mut units, mut bytes) = (Vec::new(), Vec::new(), 0);
+        let mut next = Some(first);
+        while let Some(job) = next {
+            match job {
+                Job::Unit(unit) => {
+                    bytes += 256 + unit.plan.text.len();
                     units.push(*unit);
                 }
-                Ok(borrow) => self.next = Some(borrow),
-                Err(_) => break,
+                Job::Trial(trial) => trials.push(*trial),
+                Job::Borrow(_) => {
+                    self.next = Some(job);
+                    break;
+                }
             }
+            let room = units.len() + trials.len() < MEMBERS_MAX && bytes < BYTES_MAX;
+            next = if room { self.take_queued() } else { None };
         }
-        units
+        (trials, units)
     }
 
     /// Runs units in one transaction. `Err` has those that must run again after
@@ -274,7 +285,7 @@ fn run_member(
         Ok(ran) => ran,
         Err(error) => return Ok(Err(error.into())),
     };
-    let Ran { statements, count, rows, registers, drawn, settings } = ran;
+    let Ran { statements, contexts: _, count, rows, registers, drawn, settings } = ran;
     if !statements.is_empty() {
         let mut schema = SchemaChanges::default();
         statements.iter().for_each(|statement| schema.note(statement));
@@ -376,26 +387,36 @@ fn run_in_savepoint(
     alone: bool,
 ) -> Result<Result<Ran, SqlError>, Undone> {
     let now_us = execute::wall_clock_us();
-    let work = Work {
-        plan: &unit.plan,
-        params: &unit.params,
-        format: &unit.format,
-        limits: &unit.limits,
-        now_us,
-        registers: unit.registers,
+    let run = |sqlite: &mut Sqlite| {
+        let (mut before, registers) = match &unit.script {
+            Some(script) => script.repeat(sqlite, &unit.limits)?,
+            None => (Vec::new(), unit.registers),
+        };
+        let work = Work {
+            plan: &unit.plan,
+            params: &unit.params,
+            format: &unit.format,
+            limits: &unit.limits,
+            now_us,
+            registers,
+            repeats: None,
+        };
+        let mut ran = execute::run(sqlite, &work)?;
+        if !before.is_empty() {
+            before.append(&mut ran.statements);
+            ran.statements = before;
+        }
+        execute::check_deferred(sqlite).map_err(Failure::Statement)?;
+        Ok(ran)
     };
     // A single statement undoes itself when it fails; only a violation found
     // afterwards needs the savepoint.
-    let guarded = !alone || unit.plan.translated.statements.len() > 1;
+    let guarded = !alone || unit.script.is_some() || unit.plan.translated.statements.len() > 1;
     loop {
         if guarded {
             batch(sqlite, "SAVEPOINT towline_member")?;
         }
-        let result = execute::run(sqlite, &work).and_then(|ran| {
-            execute::check_deferred(sqlite).map_err(Failure::Statement)?;
-            Ok(ran)
-        });
-        match result {
+        match run(sqlite) {
             Ok(ran) => {
                 if guarded {
                     batch(sqlite, "RELEASE towline_member")?;

@@ -7,6 +7,7 @@ use std::time::Instant;
 use tokio::sync::oneshot;
 
 use super::loan::Loan;
+use super::trial::{Script, Trial};
 use crate::cluster::Position;
 use crate::gateway::Refusal;
 use crate::log::{ClientToken, Value};
@@ -34,12 +35,16 @@ pub(crate) enum Durability {
 pub(crate) enum Job {
     /// One autocommit write, run as a member of a group.
     Unit(Box<Unit>),
+    /// A statement of a transaction that holds nothing, run and undone.
+    Trial(Box<Trial>),
     /// A transaction that its session runs itself.
     Borrow(Box<Borrow>),
 }
 
-/// One autocommit write.
+/// One autocommit write, or the COMMIT of a transaction that holds nothing.
 pub(crate) struct Unit {
+    /// What the transaction has done, to be done again before `plan`.
+    pub script: Option<Script>,
     pub plan: Arc<Plan>,
     pub params: Vec<Value>,
     pub format: RowFormat,

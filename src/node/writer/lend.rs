@@ -57,9 +57,11 @@ impl Writer {
         let sqlite = self.sqlite.take().expect("not on loan");
         let loan = Loan::new(sqlite, term, self.journal.clone(), began_at);
         let lender = loan.lender();
+        *self.shared.lent() = Some(loan.lender());
         // A session that is gone drops the loan, which rolls it back.
         drop(borrow.reply.send(Ok(loan)));
         let (sqlite, end, left) = self.await_return(term, &lender, &borrow.limits, borrow.idle_max);
+        *self.shared.lent() = None;
         self.sqlite = Some(sqlite);
         match end {
             Some(End::Commit(commit)) => self.commit_loan(term, *commit, left),
@@ -95,6 +97,8 @@ impl Writer {
                     let others = self.next.is_some() || !self.queue.is_empty();
                     if !self.leads(term) || self.stop.is_cancelled() {
                         lender.revoke(Revoked::Ended);
+                    } else if others && lender.park() {
+                        // It goes on without the connection.
                     } else if idle_max.is_some_and(|max| idle > max)
                         || (others && idle > self.options.idle_while_others_wait)
                     {

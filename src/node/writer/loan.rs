@@ -11,7 +11,12 @@
 //!   Lying ── finish(Commit | Rollback), drop ──► Asked ──► back with the writer thread
 //!   Lying ── revoke ──► Revoked                   (writer thread; the session hears why
 //!                                                  at its next step)
+//!   Lying, not pinned ── park ──► Parked          (writer thread, when others wait: the
+//!                                                  session goes on with trials)
 //! ```
+//!
+//! A loan is pinned while its session serves a request, and for good once the
+//! transaction has done what its [`Script`] can't repeat.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -23,9 +28,10 @@ use super::ddl::SchemaChanges;
 use super::job::{Done, Durability, UnitError};
 use super::journal::{Ended, Journal};
 use super::sequence::{self, Reservation};
+use super::trial::Script;
 use crate::gateway::Refusal;
 use crate::log::{self, ClientToken, Entry, Lsn, Outcome, Term};
-use crate::node::execute::{self, Failure, Ran, Work};
+use crate::node::execute::{self, Failure, Limits, Ran, Work};
 use crate::pg::{SqlError, SqlState};
 use crate::storage::sqlite::{Sqlite, SqliteError, UndoMark};
 
@@ -58,6 +64,10 @@ struct Slot {
     asked: Option<End>,
     /// Why the writer thread took it back.
     revoked: Option<Revoked>,
+    /// The writer thread must not park it.
+    pinned: bool,
+    /// Others have come, or it was unpinned: the writer thread looks again.
+    poked: bool,
     left: Left,
 }
 
@@ -95,6 +105,8 @@ pub(crate) enum Revoked {
     Ended,
     /// SQLite undid the transaction by itself.
     Undone,
+    /// Others waited, and the transaction can be run again: nothing is lost.
+    Parked,
 }
 
 impl Revoked {
@@ -110,7 +122,8 @@ impl Revoked {
                 "the transaction was cut off by a change of leadership",
             )
             .with_hint("The transaction might succeed if retried."),
-            Self::Undone => SqlError::new(
+            // A session whose loan may be parked looks before it uses it.
+            Self::Undone | Self::Parked => SqlError::new(
                 SqlState::SERIALIZATION_FAILURE,
                 "the transaction was undone after a statement was stopped",
             )
@@ -207,6 +220,8 @@ impl Loan {
             idle_since: Instant::now(),
             asked: None,
             revoked: None,
+            pinned: true,
+            poked: false,
             left: Left::default(),
         };
         Self {
@@ -234,6 +249,32 @@ impl Loan {
     /// Sets the time that `now()` answers, where the transaction began before the loan.
     pub(crate) fn set_now_us(&mut self, now_us: i64) {
         self.now_us = now_us;
+    }
+
+    /// Keeps the writer thread from parking it. `false` where that has happened.
+    pub(crate) fn pin(&self) -> bool {
+        let mut slot = self.shared.slot();
+        slot.pinned = true;
+        slot.revoked != Some(Revoked::Parked)
+    }
+
+    /// Lets the writer thread park it, which it is told if `others` wait already.
+    pub(crate) fn unpin(&self, others: bool) {
+        self.shared.slot().pinned = false;
+        if others {
+            self.lender().poke();
+        }
+    }
+
+    /// Runs a script, of which nothing must come out otherwise than it did.
+    pub(crate) fn repeat(&mut self, script: &Script, limits: &Limits) -> Result<(), UnitError> {
+        script.repeat_with(limits, |work, environment| {
+            if let Some(environment) = environment {
+                let mut taken = self.take().map_err(|revoked| revoked.error())?;
+                taken.set_environment(Arc::clone(environment));
+            }
+            self.run(work)
+        })
     }
 
     /// Takes the connection for one statement.
@@ -554,8 +595,9 @@ impl Lender {
         let waited = self
             .shared
             .changed
-            .wait_timeout_while(self.shared.slot(), patience, |slot| !settled(slot));
+            .wait_timeout_while(self.shared.slot(), patience, |s| !settled(s) && !s.poked);
         let mut slot = waited.unwrap_or_else(PoisonError::into_inner).0;
+        slot.poked = false;
         if slot.sqlite.is_none() {
             return Look::Running;
         }
@@ -565,6 +607,28 @@ impl Lender {
         let sqlite = slot.sqlite.take().expect("checked above");
         let asked = if slot.revoked.is_some() { None } else { slot.asked.take() };
         Look::Back(Box::new(sqlite), asked, std::mem::take(&mut slot.left))
+    }
+
+    /// Has the writer thread look at the loan now.
+    pub(super) fn poke(&self) {
+        let mut slot = self.shared.slot();
+        slot.poked |= !slot.pinned;
+        let looks = slot.poked;
+        drop(slot);
+        if looks {
+            self.shared.changed.notify_all();
+        }
+    }
+
+    /// Ends the loan if its transaction can go on without it; the connection comes with
+    /// the next look.
+    pub(super) fn park(&self) -> bool {
+        let mut slot = self.shared.slot();
+        let parks = !slot.pinned && slot.asked.is_none() && slot.revoked.is_none();
+        if parks {
+            slot.revoked = Some(Revoked::Parked);
+        }
+        parks
     }
 
     /// Ends the loan, if no statement runs; the connection comes with the next look.

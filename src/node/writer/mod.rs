@@ -33,10 +33,11 @@ mod loan;
 mod outcome;
 mod queue;
 mod sequence;
+mod trial;
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -48,6 +49,7 @@ pub(super) use job::{Borrow, Done, Durability, Job, Unit, UnitError};
 pub(super) use journal::lock;
 pub(super) use loan::Loan;
 pub(super) use queue::WriterHandle;
+pub(super) use trial::{Script, Statement, Trial, Tried};
 
 use self::apply::Applier;
 use self::journal::{Ended, Journal};
@@ -74,10 +76,20 @@ pub(super) struct WriterOptions {
 }
 
 /// What the writer tells the engine besides the hub.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Shared {
     /// Set while this node's content is known to differ from the leader's.
     pub quarantined: AtomicBool,
+    /// Set while a job runs, a loan is out, or one that was taken off the queue waits.
+    busy: AtomicBool,
+    /// The loan that is out: who queues a job tells it so.
+    lent: Mutex<Option<loan::Lender>>,
+}
+
+impl Shared {
+    fn lent(&self) -> std::sync::MutexGuard<'_, Option<loan::Lender>> {
+        self.lent.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Asks the writer to go on with another database file.
@@ -251,9 +263,9 @@ impl Writer {
             }
             let job = match self.next.take() {
                 Some(job) => job,
-                None => match self.queue.try_recv() {
-                    Ok(job) => job,
-                    Err(_) => match self.wait(Role::Leader, None) {
+                None => match self.take_queued() {
+                    Some(job) => job,
+                    None => match self.wait(Role::Leader, None) {
                         Wake::Job(job) => job,
                         Wake::Reopen(reopen) => {
                             // Only followers install snapshots.
@@ -264,16 +276,22 @@ impl Writer {
                     },
                 },
             };
+            self.shared.busy.store(true, Ordering::Relaxed);
             let lost = match job {
-                Job::Unit(unit) => self.run_group(term, *unit),
+                Job::Unit(_) | Job::Trial(_) => self.run_group(term, job),
                 Job::Borrow(borrow) => self.lend(term, *borrow),
             };
+            self.shared.busy.store(self.next.is_some(), Ordering::Relaxed);
             if lost.is_err() {
                 self.recover();
                 break;
             }
         }
         self.sqlite().sequence_ranges().clear();
+    }
+
+    fn take_queued(&mut self) -> Option<Job> {
+        self.queue.try_recv().ok()
     }
 
     /// Frozen for a hand-over: begins nothing, and says that nothing is unfinished.
@@ -408,8 +426,14 @@ fn refuse(job: Job, refusal: &Refusal) {
         Job::Unit(unit) => {
             let _ = unit.reply.send(Err(refusal.clone().into()));
         }
+        Job::Trial(trial) => Writer::refuse_trial(*trial, refusal),
         Job::Borrow(borrow) => {
             let _ = borrow.reply.send(Err(refusal.clone().into()));
         }
     }
+}
+
+/// What ends a session that was idle in its transaction for too long.
+pub(super) fn idle_too_long() -> crate::pg::SqlError {
+    loan::Revoked::Idle.error()
 }

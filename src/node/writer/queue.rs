@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Borrow, Done, Job, Loan, Reopen, Shared, Unit, UnitError};
+use super::{Borrow, Done, Job, Loan, Reopen, Shared, Trial, Tried, Unit, UnitError};
 use crate::gateway::Refusal;
 use crate::log::Lsn;
 use crate::storage::sqlite::SqliteError;
@@ -35,12 +35,42 @@ impl WriterHandle {
         unit: Unit,
         answer: oneshot::Receiver<Result<Done, UnitError>>,
     ) -> Result<Done, UnitError> {
-        if self.jobs.send(Job::Unit(Box::new(unit))).await.is_err() {
+        if !self.queue(Job::Unit(Box::new(unit))).await {
             return Err(stopping().into());
         }
         // A thread that ended with the unit queued has not begun it, but one that
         // ended while running it can't be told apart.
         answer.await.unwrap_or(Err(Refusal::Unknown.into()))
+    }
+
+    /// Tries a statement; `answer` belongs to its `reply`.
+    pub(crate) async fn try_out(&self, trial: Trial, answer: oneshot::Receiver<Tried>) -> Tried {
+        if !self.queue(Job::Trial(Box::new(trial))).await {
+            return Tried::Failed(stopping().into());
+        }
+        answer.await.unwrap_or(Tried::Failed(stopping().into()))
+    }
+
+    /// Whether nobody wants anything of the writer.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.is_empty() && !self.shared.busy.load(Ordering::Relaxed)
+    }
+
+    /// Whether nobody waits for the writer.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.jobs.capacity() == self.jobs.max_capacity()
+    }
+
+    /// Queues a job, and tells whoever holds the connection. `false` where the writer
+    /// is stopping.
+    async fn queue(&self, job: Job) -> bool {
+        if self.jobs.send(job).await.is_err() {
+            return false;
+        }
+        if let Some(lender) = &*self.shared.lent() {
+            lender.poke();
+        }
+        true
     }
 
     /// Takes the writer's connection once everything queued before is done.
@@ -49,7 +79,7 @@ impl WriterHandle {
         borrow: Borrow,
         answer: oneshot::Receiver<Result<Loan, UnitError>>,
     ) -> Result<Loan, UnitError> {
-        if self.jobs.send(Job::Borrow(Box::new(borrow))).await.is_err() {
+        if !self.queue(Job::Borrow(Box::new(borrow))).await {
             return Err(stopping().into());
         }
         answer.await.unwrap_or(Err(stopping().into()))
