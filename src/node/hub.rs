@@ -1,5 +1,5 @@
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use tokio::sync::{Notify, watch};
 
@@ -52,6 +52,9 @@ pub struct Hub {
     pub verified: watch::Sender<Lsn>,
     /// In SQLite, visible to readers. Written by the writer thread.
     pub applied: watch::Sender<Lsn>,
+    /// Sessions that wait for `applied` to move, and what tells the writer of a new one.
+    awaiting: AtomicUsize,
+    pub(super) awaited: Notify,
     /// The newest view heard. Written by `control`.
     pub view: watch::Sender<View>,
     /// Until when (CLOCK_BOOTTIME, ns) this leader may acknowledge. Written by `control`.
@@ -106,6 +109,8 @@ impl Hub {
             commits: Mutex::default(),
             verified: watch::Sender::new(Lsn(0)),
             applied: watch::Sender::new(applied),
+            awaiting: AtomicUsize::new(0),
+            awaited: Notify::new(),
             view: watch::Sender::new(View::default()),
             lease_until_ns: AtomicI64::new(i64::MIN),
             leader_seen_ns: AtomicI64::new(i64::MIN),
@@ -126,6 +131,17 @@ impl Hub {
         let (commit, durable, verified) =
             (*self.commit.borrow(), *self.durable.borrow(), *self.verified.borrow());
         commit.min(durable).min(verified)
+    }
+
+    /// Says, while it lives, that somebody waits for `applied` to move.
+    pub(super) fn awaiting_applied(&self) -> Awaiting<'_> {
+        self.awaiting.fetch_add(1, Ordering::SeqCst);
+        self.awaited.notify_one();
+        Awaiting(self)
+    }
+
+    pub(super) fn is_applied_awaited(&self) -> bool {
+        self.awaiting.load(Ordering::SeqCst) > 0
     }
 
     /// Whether the lease holds at `now_ns` (CLOCK_BOOTTIME).
@@ -163,6 +179,15 @@ impl Hub {
     /// Moves the end of the lease; `i64::MIN` ends it.
     pub fn set_lease_until(&self, until_ns: i64) {
         self.lease_until_ns.store(until_ns, Ordering::SeqCst);
+    }
+}
+
+/// A session's wait for [`Hub::applied`].
+pub(super) struct Awaiting<'a>(&'a Hub);
+
+impl Drop for Awaiting<'_> {
+    fn drop(&mut self) {
+        self.0.awaiting.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

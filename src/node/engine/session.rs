@@ -391,6 +391,7 @@ impl EngineSession {
         if see.term <= term && *hub.applied.borrow() >= see.lsn {
             return Ok(());
         }
+        let _awaiting = hub.awaiting_applied();
         let mut applied = hub.applied.subscribe();
         let mut leadership = hub.leadership.subscribe();
         let caught_up = async {

@@ -38,7 +38,7 @@ mod trial;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
@@ -117,6 +117,7 @@ pub(super) fn spawn(
     let reader = lock(&log).reader();
     let writer = Writer {
         applier: Applier::new(term, applied),
+        applied_at: Instant::now(),
         journal: Journal::new(Arc::clone(&hub), log, handle.clone()),
         hub,
         reader,
@@ -145,6 +146,8 @@ struct Writer {
     /// `None` while on loan.
     sqlite: Option<Sqlite>,
     applier: Applier,
+    /// When a follower last began to apply.
+    applied_at: Instant,
     queue: mpsc::Receiver<Job>,
     /// Taken off the queue and not begun.
     next: Option<Job>,
@@ -164,6 +167,11 @@ enum Wake {
 }
 
 impl Writer {
+    /// A follower applies no more often than this, so that what came meanwhile goes into
+    /// one SQLite transaction: each costs more than the frames of a small group do.
+    const APPLY_EVERY: Duration = Duration::from_millis(3);
+    /// Log bytes that are applied without waiting for more.
+    const APPLY_AT_ONCE: u64 = 64 * 1024;
     /// How long to wait before applying is tried again after SQLite failed.
     const RETRY: Duration = Duration::from_millis(200);
 
@@ -185,6 +193,7 @@ impl Writer {
 
     /// Following: applies what is safe, refuses jobs.
     fn follow(&mut self) {
+        self.pace();
         let bound = self.bound();
         let patience = match self.apply(bound) {
             Ok(()) => None,
@@ -207,6 +216,29 @@ impl Writer {
             Wake::Reopen(reopen) => self.reopen(reopen),
             Wake::Look => {}
         }
+    }
+
+    /// Waits, for a moment, for more to apply; not where a session waits for it.
+    fn pace(&mut self) {
+        let due = self.applied_at + Self::APPLY_EVERY;
+        let waiting = self.bound().0.saturating_sub(self.applier.scanned().0);
+        if waiting == 0 {
+            return;
+        }
+        if waiting < Self::APPLY_AT_ONCE && !self.hub.is_applied_awaited() && Instant::now() < due {
+            let hub = Arc::clone(&self.hub);
+            let stop = self.stop.clone();
+            let mut leadership = hub.leadership.subscribe();
+            self.handle.block_on(async {
+                tokio::select! {
+                    () = tokio::time::sleep_until(due.into()) => {}
+                    () = hub.awaited.notified() => {}
+                    _ = leadership.changed() => {}
+                    () = stop.cancelled() => {}
+                }
+            });
+        }
+        self.applied_at = Instant::now();
     }
 
     /// Up to where the log may be applied: as told, or as recorded before the start.
