@@ -123,6 +123,9 @@ impl Cluster {
             timing: TIMING,
             failovers_max: 100,
             failover_window: Duration::from_secs(300),
+            lag_bytes_max: 1 << 20,
+            drain: Duration::from_secs(1),
+            restart_grace: Duration::ZERO,
         };
         let token = CancellationToken::new();
         let task = tokio::spawn(monitor::run(config, Arc::new(Supervisor::none()), token.clone()));
@@ -549,6 +552,9 @@ async fn a_damaged_state_file_is_named() {
         timing: TIMING,
         failovers_max: 3,
         failover_window: Duration::from_secs(300),
+        lag_bytes_max: 1 << 20,
+        drain: Duration::from_secs(1),
+        restart_grace: Duration::ZERO,
     };
     let error = monitor::run(config, Arc::new(Supervisor::none()), CancellationToken::new())
         .await

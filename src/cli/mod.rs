@@ -39,6 +39,10 @@ enum Command {
     Switchover(status::SwitchoverArguments),
     /// Elect a leader now; with `--allow-data-loss` also where reports are missing.
     Failover(status::FailoverArguments),
+    /// Weaken the sync policy so that writes go on without followers, or restore it.
+    Policy(status::PolicyArguments),
+    /// Keep a node from leading, or let it again.
+    Maintenance(status::MaintenanceArguments),
     /// Kill, pause or hand over the leader under load and check what it cost.
     Drill(drill::Arguments),
     /// Make a certificate authority, and certificates for the cluster's processes.
@@ -59,6 +63,8 @@ pub fn main() -> ExitCode {
         Command::Events(arguments) => status::events(&arguments),
         Command::Switchover(arguments) => status::switchover(&arguments),
         Command::Failover(arguments) => status::failover(&arguments),
+        Command::Policy(arguments) => status::policy(&arguments),
+        Command::Maintenance(arguments) => status::maintenance(&arguments),
         Command::Drill(arguments) => drill::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Password => password::run(),

@@ -69,6 +69,70 @@ pub(super) struct FailoverArguments {
     allow_data_loss: bool,
 }
 
+#[derive(clap::Args)]
+pub(super) struct PolicyArguments {
+    #[command(subcommand)]
+    action: PolicyAction,
+}
+
+#[derive(clap::Subcommand)]
+enum PolicyAction {
+    /// Demand fewer follower acknowledgements than configured, so that writes go on without
+    /// followers. Until the policy is restored nobody takes over from a lost leader.
+    Weaken {
+        #[command(flatten)]
+        target: Target,
+        /// Follower acknowledgements to demand.
+        #[arg(long, default_value_t = 0)]
+        acks: usize,
+    },
+    /// Demand what is configured again.
+    Restore {
+        #[command(flatten)]
+        target: Target,
+    },
+}
+
+#[derive(clap::Args)]
+pub(super) struct MaintenanceArguments {
+    state: OnOff,
+    /// Which node.
+    node: String,
+    #[command(flatten)]
+    target: Target,
+}
+
+#[derive(Clone, Copy, Eq, PartialEq, clap::ValueEnum)]
+enum OnOff {
+    /// It never leads from here on; if it does, it hands over first.
+    On,
+    /// It may lead again.
+    Off,
+}
+
+pub(super) fn policy(arguments: &PolicyArguments) -> anyhow::Result<()> {
+    let (target, request) = match &arguments.action {
+        PolicyAction::Weaken { target, acks } => {
+            (target, json!({ "request": "weaken", "acks": acks }))
+        }
+        PolicyAction::Restore { target } => (target, json!({ "request": "restore" })),
+    };
+    ask(target, request)
+}
+
+pub(super) fn maintenance(arguments: &MaintenanceArguments) -> anyhow::Result<()> {
+    let on = arguments.state == OnOff::On;
+    let request = json!({ "request": "maintenance", "node": arguments.node, "on": on });
+    ask(&arguments.target, request)
+}
+
+/// Asks, and prints the answer.
+fn ask(target: &Target, request: Value) -> anyhow::Result<()> {
+    let answer = block_on(async { target.resolve()?.ask(request).await })?;
+    println!("{}", one_line(&answer));
+    Ok(())
+}
+
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let view = block_on(async { arguments.target.resolve()?.view().await })?;
     if arguments.json {
@@ -95,16 +159,12 @@ pub(super) fn events(arguments: &EventsArguments) -> anyhow::Result<()> {
 
 pub(super) fn switchover(arguments: &SwitchoverArguments) -> anyhow::Result<()> {
     let request = json!({ "request": "switchover", "to": arguments.to });
-    let answer = block_on(async { arguments.target.resolve()?.ask(request).await })?;
-    println!("{}", one_line(&answer));
-    Ok(())
+    ask(&arguments.target, request)
 }
 
 pub(super) fn failover(arguments: &FailoverArguments) -> anyhow::Result<()> {
     let request = json!({ "request": "failover", "allow_data_loss": arguments.allow_data_loss });
-    let answer = block_on(async { arguments.target.resolve()?.ask(request).await })?;
-    println!("{}", one_line(&answer));
-    Ok(())
+    ask(&arguments.target, request)
 }
 
 /// Whether the demo in `dir` has an open leader.
@@ -226,7 +286,12 @@ fn print(view: &View) {
     let leader = view.leader.as_ref().map_or("none".to_owned(), ToString::to_string);
     let policy = view.policy.map_or("unknown".to_owned(), |policy| policy.to_string());
     let open = if view.open { "open" } else { "not open" };
-    println!("term {}, leader {leader} ({open}), policy {policy}", view.term);
+    let weakened = if view.weakened {
+        format!(", weakened: {} follower acknowledgements are sure (rule 20)", view.acks)
+    } else {
+        String::new()
+    };
+    println!("term {}, leader {leader} ({open}), policy {policy}{weakened}", view.term);
     if let Some(blocked) = &view.blocked {
         println!("blocked: {blocked}");
     }

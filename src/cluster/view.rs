@@ -35,6 +35,13 @@ pub struct View {
     /// Whether that leader has opened.
     pub open: bool,
     pub policy: Option<Policy>,
+    /// Follower acknowledgements that everything acknowledged has, as recorded.
+    pub acks: usize,
+    /// Counts the records of a weaker policy.
+    pub policy_version: u64,
+    /// Less may have been demanded than the policy says: nobody is elected without the last
+    /// leader's report, or everybody's (rule 20).
+    pub weakened: bool,
     pub nodes: Vec<NodeView>,
     /// One sentence where something blocks: the rule, the missing node, the
     /// command that helps.
@@ -45,6 +52,8 @@ pub struct View {
 #[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
 pub struct NodeView {
     pub name: NodeId,
+    /// An operator keeps it from leading.
+    pub maintenance: bool,
     /// host:port of its peer listener.
     pub peer: String,
     /// host:port of its SQL listener, once it has said so.

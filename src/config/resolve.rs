@@ -96,6 +96,9 @@ pub fn monitor(file: &Path, text: &str) -> Result<MonitorConfig, ConfigError> {
         timing: check.timing(written.timing.unwrap_or_default())?,
         failovers_max,
         failover_window: written.failover_window.unwrap_or(Duration::from_secs(300)),
+        lag_bytes_max: written.lag_bytes_max.unwrap_or(1 << 20),
+        drain: written.drain.unwrap_or(Duration::from_secs(1)),
+        restart_grace: written.restart_grace.unwrap_or_default(),
     })
 }
 

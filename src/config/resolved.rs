@@ -89,6 +89,12 @@ pub struct MonitorConfig {
     /// At most this many automatic failovers within `failover_window` (rule 28).
     pub failovers_max: u32,
     pub failover_window: Duration,
+    /// Rules 19 and 24: how far who is to lead may lie behind, bytes.
+    pub lag_bytes_max: u64,
+    /// How long a planned hand-over may keep the leader from taking writes.
+    pub drain: Duration,
+    /// How long a leader whose process ended may take to come back (rule 10).
+    pub restart_grace: Duration,
 }
 
 /// Which candidate is appointed.

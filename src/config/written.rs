@@ -56,6 +56,11 @@ pub(super) struct Monitor {
     pub failovers_max: Option<u32>,
     #[serde(default, deserialize_with = "duration")]
     pub failover_window: Option<Duration>,
+    pub lag_bytes_max: Option<u64>,
+    #[serde(default, deserialize_with = "duration")]
+    pub drain: Option<Duration>,
+    #[serde(default, deserialize_with = "duration")]
+    pub restart_grace: Option<Duration>,
     pub tls: PeerTls,
     pub members: Vec<Member>,
     pub timing: Option<Timing>,

@@ -116,13 +116,16 @@ pub(super) struct Chosen {
 
 /// P11, rule 18: the latest log leads; among equals `preferred`, then priority, then
 /// seniority, then name. Where the one who should lead lacks a tail, the one who has it
-/// leads until it has handed it over.
+/// leads until it has handed it over. `suffices`: an end beyond which nothing was
+/// acknowledged, where one is known; else only the latest is known to be enough.
 pub(super) fn choose(
     candidates: &BTreeMap<NodeId, Candidate>,
     choice: Choice,
     preferred: Option<&NodeId>,
+    suffices: Option<LogEnd>,
 ) -> Option<Chosen> {
     let latest = candidates.values().map(|candidate| candidate.end).max()?;
+    let latest = suffices.map_or(latest, |end| end.min(latest));
     let eligible = || candidates.iter().filter(|(_, candidate)| candidate.priority > 0);
     let by_rank = |&(node, candidate): &(&NodeId, &Candidate)| {
         let rank = match choice {
@@ -132,10 +135,10 @@ pub(super) fn choose(
         (Some(node) != preferred, rank, Reverse(candidate.priority), node.clone())
     };
     let first = eligible().min_by_key(by_rank).map(|(node, _)| node)?;
-    let holder = eligible().filter(|(_, candidate)| candidate.end == latest).min_by_key(by_rank);
+    let holder = eligible().filter(|(_, candidate)| candidate.end >= latest).min_by_key(by_rank);
     let node = match holder {
         Some((node, _)) => node,
-        None => candidates.iter().find(|(_, candidate)| candidate.end == latest)?.0,
+        None => candidates.iter().find(|(_, candidate)| candidate.end >= latest)?.0,
     };
     let wishes_first = choice == Choice::Seniority || holder.is_none();
     let then = (wishes_first && node != first).then(|| first.clone());
@@ -242,7 +245,7 @@ mod tests {
     fn the_latest_log_leads_and_ties_are_broken_in_order() {
         let chosen = |of: &[_], choice, preferred: Option<&str>| {
             let preferred = preferred.map(|name| name.parse().expect("legal"));
-            choose(&candidates(of), choice, preferred.as_ref())
+            choose(&candidates(of), choice, preferred.as_ref(), None)
                 .map(|chosen| (chosen.node.to_string(), chosen.then.map(|node| node.to_string())))
         };
         let latest = |of: &[_]| chosen(of, Choice::Latest, None);
@@ -261,6 +264,10 @@ mod tests {
         assert_eq!(latest(&[("a", 2, 10, 0, 0), ("b", 2, 10, 1, 0)]), is("b"));
         assert_eq!(latest(&[("a", 2, 10, 0, 0)]), None);
         assert_eq!(latest(&[]), None);
+        let lsn = LogEnd { term: Term(2), lsn: Lsn(10) };
+        let of = candidates(&[("a", 2, 10, 2, 0), ("b", 2, 11, 1, 0), ("c", 2, 9, 3, 0)]);
+        let known = choose(&of, Choice::Latest, None, Some(lsn)).map(|chosen| chosen.node);
+        assert_eq!(known, "a".parse().ok(), "whoever is not behind what suffices");
         let senior = |of: &[_]| chosen(of, Choice::Seniority, None);
         assert_eq!(senior(&[("a", 2, 10, 1, 0), ("b", 2, 11, 9, 5)]), then("b", "a"));
         assert_eq!(senior(&[("a", 2, 11, 1, 0), ("b", 2, 11, 9, 5)]), is("a"));

@@ -18,6 +18,8 @@
 //! | monitor | `appoint`          | to the chosen node, once recorded                       |
 //! | node    | `accepted`         | answers it, once recorded as led                        |
 //! | monitor | `view`             | on change                                               |
+//! | monitor | `policy`           | to the leader: demand fewer acknowledgements, as recorded (P19) |
+//! | monitor | `restore`          | to the leader: demand more, and report once all is committed so |
 //! | monitor | `freeze`, `thaw`   | planned hand-over: no new writes; take them again       |
 //! | node    | `frozen`           | all that was begun is committed                         |
 //! | monitor | `poll`             | wants a report now                                      |
@@ -109,6 +111,19 @@ pub enum ToNode {
     Thaw {
         term: Term,
     },
+    /// Demand only `acks` follower acknowledgements: recorded already (P19).
+    Policy {
+        term: Term,
+        acks: usize,
+        version: u64,
+    },
+    /// Demand `acks` follower acknowledgements again, under policy version `version`; report
+    /// so once everything acknowledged is held by so many.
+    Restore {
+        term: Term,
+        acks: usize,
+        version: u64,
+    },
     Poll,
 }
 
@@ -146,8 +161,10 @@ pub struct Report {
     pub durable: Lsn,
     pub commit: Lsn,
     pub applied: Lsn,
-    /// Follower acknowledgements that it demands when it leads.
+    /// Follower acknowledgements that all it acknowledged in its term has, at least;
+    /// of a follower, what it would demand.
     pub acks: usize,
+    /// The newest policy record that it adopted in its term.
     pub policy_version: u64,
     /// How long ago it heard from the leader of `term`, milliseconds; `None` if never,
     /// or if the leader has closed the stream since.

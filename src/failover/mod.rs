@@ -6,6 +6,7 @@
 //! |-------------|----------------------------------------------------------------------|
 //! | `message`   | what monitor and nodes tell each other                               |
 //! | `oath`      | what a node is bound to: promises, its office, whom it follows       |
+//! | `practice`  | how many acknowledgements a leader demands                           |
 //! | `lease`     | until when a leader may acknowledge                                  |
 //! | `election`  | how many promises suffice, who is chosen, how long the office waits  |
 //! | `machine`   | the monitor: suspicion, elections, planned hand-overs                |
@@ -25,6 +26,7 @@ mod machine;
 mod message;
 mod moment;
 mod oath;
+mod practice;
 mod rules;
 #[cfg(test)]
 mod simulation;
@@ -41,4 +43,5 @@ pub use message::{
 };
 pub use moment::Moment;
 pub use oath::{Bound, Oath, OathCommand, OathInput, Office, Source};
+pub use practice::Practice;
 pub use rules::{Rule, TRANSITIONS, Transition};

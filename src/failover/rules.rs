@@ -1,4 +1,5 @@
 //! The rules that decisions cite, and the transitions that they allow (rule 31).
+//! `docs/failover-rules.md` shows both, and is generated from here.
 use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -14,8 +15,10 @@ pub enum Rule {
     Unproven,
     AcceptedLoss,
     LagGuard,
+    Weakened,
     Switchover,
     Handover,
+    Maintenance,
     AntiFlap,
     Trigger,
     Fence,
@@ -41,8 +44,10 @@ const RULES: &[(Rule, &str, &str)] = &[
     (Rule::Unproven, "16a", "a new, re-seeded or cut node counts for no election"),
     (Rule::AcceptedLoss, "17", "loss is accepted by an explicit command only"),
     (Rule::LagGuard, "19", "in async a candidate far behind the leader is refused"),
+    (Rule::Weakened, "20", "a weaker sync policy is recorded before it is practised"),
     (Rule::Switchover, "24", "drain, freeze, equal LSN, hand over; on doubt go back"),
     (Rule::Handover, "25", "a leader that is stopped hands over first"),
+    (Rule::Maintenance, "26", "who is in maintenance or has priority 0 never leads"),
     (Rule::AntiFlap, "28", "only so many automatic failovers within a time"),
     (
         Rule::Trigger,
@@ -71,6 +76,11 @@ const RULES: &[(Rule, &str, &str)] = &[
 ];
 
 impl Rule {
+    /// Every rule, as (number, sentence).
+    pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+        RULES.iter().map(|(_, number, sentence)| (*number, *sentence))
+    }
+
     /// As operators know it: `6`, `P13`.
     pub fn number(self) -> &'static str {
         self.entry().1
@@ -132,7 +142,9 @@ pub const TRANSITIONS: &[Transition] = &[
     allow("watching", "promising", Rule::AcceptedLoss),
     allow("watching", "draining", Rule::Switchover),
     allow("watching", "draining", Rule::Handover),
+    allow("watching", "draining", Rule::Maintenance),
     allow("draining", "promising", Rule::Switchover),
+    allow("draining", "promising", Rule::Maintenance),
     allow("draining", "promising", Rule::Handover),
     allow("draining", "promising", Rule::Suspicion),
     allow("draining", "promising", Rule::Restarted),

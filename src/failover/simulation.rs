@@ -14,7 +14,9 @@ use rand::{Rng as _, SeedableRng as _};
 
 use super::machine::{Command, Input, Machine, MonitorState, Operator, Options, Start, Timing};
 use super::oath::{Bound, Oath, OathCommand, OathInput, Source};
-use super::{Choice, FromPeer, Lease, Moment, PromiseMade, Report, ToMonitor, ToNode, ToPeer};
+use super::{
+    Choice, FromPeer, Lease, Moment, Practice, PromiseMade, Report, ToMonitor, ToNode, ToPeer,
+};
 use crate::cluster::{NodeId, Policy, Role};
 use crate::log::{LogEnd, Lsn, Term};
 
@@ -85,7 +87,7 @@ struct Node {
     fence: Term,
     commit: usize,
     acks: BTreeMap<usize, usize>,
-    acks_demanded: usize,
+    practice: Practice,
     term_start: Option<usize>,
     /// It has been able to acknowledge in this term.
     served: bool,
@@ -146,7 +148,7 @@ impl World {
             fence: Term(0),
             commit: 0,
             acks: BTreeMap::new(),
-            acks_demanded: 0,
+            practice: Practice::default(),
             term_start: None,
             served: false,
             replies: Vec::new(),
@@ -301,6 +303,7 @@ impl World {
                 failovers_max: 1000,
                 failover_window: ms(300_000),
                 lag_bytes_max: 1 << 20,
+                restart_grace: Duration::ZERO,
                 without: self.profile.without,
             };
             let mut out = Vec::new();
@@ -442,12 +445,12 @@ impl World {
             durable: Lsn(node.synced as u64),
             commit: Lsn(node.commit as u64),
             applied: Lsn(node.commit as u64),
-            acks: if oath.role() == Role::Leader {
-                node.acks_demanded
-            } else {
+            acks: if oath.role() == Role::Follower {
                 self.profile.policy.acks(self.profile.members)
+            } else {
+                node.practice.vouched()
             },
-            policy_version: 0,
+            policy_version: node.practice.version(),
             leader_seen_ms: node.leader_seen.map(|seen| ((now - seen) / MS) as u64),
             unproven: oath.bound().unproven,
             sql: None,
@@ -583,7 +586,10 @@ impl World {
                 self.node_steps(to, OathInput::PromiseRequest { term, incarnation })
             }
             ToNode::Appoint(appointment) => {
-                self.nodes[to].acks_demanded = appointment.acks;
+                let node = &mut self.nodes[to];
+                if node.oath.as_ref().is_some_and(|oath| oath.role() == Role::Follower) {
+                    node.practice = Practice::new(&appointment);
+                }
                 self.node_steps(to, OathInput::Appoint(appointment))
             }
             ToNode::Freeze { term, .. } => {
@@ -599,6 +605,23 @@ impl World {
                 Ok(())
             }
             ToNode::Thaw { .. } => Ok(()),
+            ToNode::Policy { term, acks, version } => {
+                if self.nodes[to].practice.weaken(term, acks, version) {
+                    self.note(format!("n{to} demands {acks}, version {version}"));
+                    self.advance_commit(to)?;
+                    self.report(to);
+                }
+                Ok(())
+            }
+            ToNode::Restore { term, acks, version } => {
+                self.advance_commit(to)?;
+                let node = &mut self.nodes[to];
+                if node.practice.restore(term, acks, version) {
+                    node.practice.tightened(Lsn(node.commit as u64));
+                    self.note(format!("n{to} demands {acks} again"));
+                }
+                Ok(())
+            }
         }
     }
 
@@ -783,14 +806,15 @@ impl World {
         let term = oath.bound().term;
         let mut acked: Vec<usize> = node.acks.values().copied().collect();
         acked.sort_unstable_by(|a, b| b.cmp(a));
-        let k = node.acks_demanded;
+        let k = node.practice.demanded();
         let held = if k == 0 { node.synced } else { acked.get(k - 1).copied().unwrap_or(0) };
+        node.practice.held(Lsn(held as u64));
         let commit = held.min(node.synced);
         if commit <= node.commit || (commit < term_start && !without) {
             return Ok(());
         }
         node.commit = commit;
-        if k > 0 {
+        if self.profile.policy != Policy::Async {
             for at in 0..commit {
                 let frame = self.nodes[process].log[at].clone();
                 match self.committed.get(&at) {
@@ -1005,6 +1029,14 @@ impl World {
                 self.loss = 0.2;
                 let heal = self.rng.random_range(200..3000) * MS;
                 self.at(self.now + heal, Happening::Heal);
+            }
+            9 if self.chance(0.5) => {
+                let operator = match self.chance(0.5) {
+                    true => Operator::Weaken { acks: 0 },
+                    false => Operator::Restore,
+                };
+                self.note(format!("an operator asks: {operator:?}"));
+                return self.monitor_hears(Input::Operator { id: 1, operator });
             }
             _ => {
                 let to = self.chance(0.5).then(|| name(victim));

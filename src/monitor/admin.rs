@@ -6,6 +6,8 @@
 //! | `{"request":"events","limit":100}`                  | `{"ok":[…]}`, oldest first        |
 //! | `{"request":"switchover","to":"n2"}` (`to` optional) | `{"ok":"n2 leads in term 7"}`     |
 //! | `{"request":"failover","allow_data_loss":true}`      | `{"ok":…}`                        |
+//! | `{"request":"weaken","acks":0}`, `{"request":"restore"}` | `{"ok":…}`                    |
+//! | `{"request":"maintenance","node":"n2","on":true}`    | `{"ok":…}`                        |
 //!
 //! What is refused or fails is `{"error":"one sentence"}`. A switchover is answered when
 //! it is over.
@@ -40,6 +42,14 @@ enum Request {
     Failover {
         #[serde(default)]
         allow_data_loss: bool,
+    },
+    Weaken {
+        acks: usize,
+    },
+    Restore {},
+    Maintenance {
+        node: NodeId,
+        on: bool,
     },
 }
 
@@ -95,6 +105,11 @@ async fn handle(
         Request::Switchover { to } => operate(Operator::Switchover { to }, happenings).await,
         Request::Failover { allow_data_loss } => {
             operate(Operator::Failover { allow_data_loss }, happenings).await
+        }
+        Request::Weaken { acks } => operate(Operator::Weaken { acks }, happenings).await,
+        Request::Restore {} => operate(Operator::Restore, happenings).await,
+        Request::Maintenance { node, on } => {
+            operate(Operator::Maintenance { node, on }, happenings).await
         }
     }
 }

@@ -20,10 +20,6 @@ use crate::log::Lsn;
 use crate::net::Outbox;
 use crate::supervisor::Supervisor;
 
-/// How long a planned hand-over may keep the leader from taking writes.
-const DRAIN: Duration = Duration::from_secs(1);
-/// Rule 19: how far an async candidate may lie behind the leader, bytes.
-const LAG_BYTES_MAX: u64 = 1 << 20;
 /// Operators' commands under way at most.
 const OPERATORS_MAX: usize = 64;
 
@@ -252,11 +248,12 @@ fn options(config: &MonitorConfig) -> Options {
             suspicion: config.timing.suspicion,
             lease: config.timing.lease,
             drift: config.timing.drift,
-            drain: DRAIN,
+            drain: config.drain,
         },
         failovers_max: config.failovers_max as usize,
         failover_window: config.failover_window,
-        lag_bytes_max: LAG_BYTES_MAX,
+        lag_bytes_max: config.lag_bytes_max,
+        restart_grace: config.restart_grace,
         #[cfg(test)]
         without: None,
     }

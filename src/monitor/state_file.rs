@@ -77,6 +77,8 @@ mod tests {
             policy_version: 0,
             weakened: false,
             rebuilt: true,
+            weakened_to: None,
+            maintenance: ["n2".parse().expect("legal")].into(),
         };
         file.save(&state).expect("writable");
         assert_eq!(file.load().expect("readable"), Some(state));

@@ -45,6 +45,9 @@ pub struct Hub {
     /// own durability and acknowledgements; by `replicate::follow`, as told in the
     /// current term, when following.
     pub commit: watch::Sender<Lsn>,
+    /// Follower acknowledgements that a commit needs while this node leads: as appointed,
+    /// weakened or restored. Written by `control`.
+    acks: AtomicUsize,
     /// The leader's accounting behind `commit`.
     pub(super) commits: Mutex<Commits>,
     /// Up to where the own log is verified to equal the current leader's. Written
@@ -97,6 +100,7 @@ impl Hub {
         end: LogEnd,
         applied: Lsn,
     ) -> Self {
+        let acks = policy.acks(members.len());
         let follower = Leadership { term: Term(0), role: Role::Follower, leader: None };
         Self {
             me,
@@ -106,6 +110,7 @@ impl Hub {
             end: watch::Sender::new(end),
             durable: watch::Sender::new(end.lsn),
             commit: watch::Sender::new(applied),
+            acks: AtomicUsize::new(acks),
             commits: Mutex::default(),
             verified: watch::Sender::new(Lsn(0)),
             applied: watch::Sender::new(applied),
@@ -142,6 +147,17 @@ impl Hub {
 
     pub(super) fn is_applied_awaited(&self) -> bool {
         self.awaiting.load(Ordering::SeqCst) > 0
+    }
+
+    /// Follower acknowledgements that a commit needs while this node leads.
+    pub fn acks(&self) -> usize {
+        self.acks.load(Ordering::SeqCst)
+    }
+
+    /// Demands another number of them from here on.
+    pub fn demand_acks(&self, acks: usize) {
+        self.acks.store(acks, Ordering::SeqCst);
+        self.count(None);
     }
 
     /// Whether the lease holds at `now_ns` (CLOCK_BOOTTIME).

@@ -23,7 +23,7 @@ use crate::log::Lsn;
 ///
 /// * `commit` never decreases.
 /// * Unless it is what it was at the start: `term start ≤ commit ≤ durable`, and the
-///   demanded number of followers is durable at `commit`.
+///   number of followers that was demanded when it moved is durable at `commit`.
 #[derive(Debug)]
 pub struct CommitTracker {
     /// Follower acknowledgements demanded: the k of the failover protocol.
@@ -60,6 +60,18 @@ impl CommitTracker {
         self.acked.get(follower).copied()
     }
 
+    /// Demands another number of acknowledgements from here on. What is committed stays so.
+    /// Returns the commit LSN if it moved.
+    pub fn demand(&mut self, acks: usize) -> Option<Lsn> {
+        self.acks = acks;
+        self.advance()
+    }
+
+    /// Up to where as many followers as are demanded hold the log.
+    pub fn held(&self) -> Lsn {
+        if self.acks == 0 { self.durable } else { nth_highest(&self.acked, self.acks) }
+    }
+
     /// Notes where the term-start frame ends. Returns the commit LSN if it moved.
     pub fn term_started(&mut self, end: Lsn) -> Option<Lsn> {
         assert!(self.term_start.is_none_or(|known| known == end), "a second term-start frame");
@@ -94,11 +106,7 @@ impl CommitTracker {
 
     fn advance(&mut self) -> Option<Lsn> {
         let term_start = self.term_start?;
-        let replicated = match self.acks {
-            0 => self.durable,
-            acks => nth_highest(&self.acked, acks),
-        };
-        let commit = replicated.min(self.durable);
+        let commit = self.held().min(self.durable);
         if commit < term_start || commit <= self.commit {
             return None;
         }
@@ -160,6 +168,8 @@ mod tests {
         Leader(u64),
         /// A follower reports a durable LSN.
         Ack(String, u64),
+        /// Another number of acknowledgements is demanded.
+        Demand(usize),
         /// A follower connects with its log equal up to here.
         Rejoin(String, u64),
     }
@@ -184,6 +194,7 @@ mod tests {
             let moved = match command {
                 Command::Track { .. } => None,
                 Command::Start(lsn) => tracker.term_started(Lsn(*lsn)),
+                Command::Demand(acks) => tracker.demand(*acks),
                 Command::Leader(lsn) => tracker.leader_durable(Lsn(*lsn)),
                 Command::Ack(name, lsn) => tracker.follower_durable(&name.parse()?, Lsn(*lsn)),
                 Command::Rejoin(name, lsn) => {

@@ -26,6 +26,11 @@ impl Cause {
         Self { rule, reason, automatic: true, forced: false, preferred: None }
     }
 
+    /// The same, with a wish who is to lead.
+    pub(super) fn preferring(self, preferred: Option<NodeId>) -> Self {
+        Self { preferred, ..self }
+    }
+
     pub(super) fn planned(rule: Rule, reason: String, preferred: Option<NodeId>) -> Self {
         Self { rule, reason, automatic: false, forced: false, preferred }
     }
@@ -150,20 +155,20 @@ impl Promising {
                 self.forced = true;
                 cluster.answer(Err("superseded by another command".to_owned()), out);
                 cluster.asked = Some(Asked { id, to: None });
-                let reason = format!(
-                    "an operator accepts the loss of what only {} hold",
-                    cluster.absentees(now)
-                );
+                let reason = format!("an operator accepts loss: {}", cluster.at_stake(now));
                 cluster.note(Rule::AcceptedLoss, reason, None, out);
                 return;
             }
             Operator::Failover { allow_data_loss: false } => {
                 Err(cluster.blocked.as_ref().map_or_else(
                     || "an election is under way".to_owned(),
-                    |(_, sentence)| format!("{sentence}; what only the missing hold would be lost"),
+                    |(_, sentence)| format!("{sentence}; {}", cluster.at_stake(now)),
                 ))
             }
-            Operator::Switchover { .. } => {
+            Operator::Switchover { .. }
+            | Operator::Weaken { .. }
+            | Operator::Restore
+            | Operator::Maintenance { .. } => {
                 Err("an election is under way: there is no leader".to_owned())
             }
         };
@@ -195,7 +200,7 @@ impl Promising {
                 if now.since(self.since) >= timing.heartbeat * 2 {
                     let missing = missing(cluster.options.members.keys(), &counted);
                     let missing = list(&missing);
-                    let needed = match (shortfall.needed, last) {
+                    let needed = match (shortfall.needed, &last) {
                         (Some(needed), _) => format!("{needed} promises"),
                         (None, Some(last)) => {
                             format!("the report of the last leader {last}, or of every member")
@@ -223,15 +228,23 @@ impl Promising {
             .map(|node| {
                 let candidate = Candidate {
                     end: self.promises[node].1.end,
-                    priority: cluster.options.members[node].1,
+                    priority: if cluster.never_leads(node) {
+                        0
+                    } else {
+                        cluster.options.members[node].1
+                    },
                     serving_since: cluster.nodes[node].since,
                 };
                 (node.clone(), candidate)
             })
             .collect();
-        let Some(chosen) = choose(&candidates, cluster.options.choose, self.preferred.as_ref())
-        else {
-            let sentence = "every node that answered has priority 0 (rule 26): raise one in the monitor's configuration";
+        // P11: while weakened, whoever is not behind the last leader holds all.
+        let suffices = last.as_ref().filter(|_| cluster.state.weakened && own_word);
+        let suffices = suffices.and_then(|last| Some(candidates.get(last)?.end));
+        let preferred = self.preferred.as_ref();
+        let Some(chosen) = choose(&candidates, cluster.options.choose, preferred, suffices) else {
+            let sentence = "every node that answered has priority 0 or is in maintenance (rule 26): start another, \
+                            raise a priority, or end a maintenance";
             cluster.block(Rule::Choose, sentence.to_owned(), out);
             return Phase::Promising(self);
         };
@@ -260,7 +273,12 @@ impl Promising {
             now,
             chosen,
             rule,
-            format!("of {} it holds the latest log, up to {end}", list(&counted)),
+            match suffices {
+                Some(suffices) if end >= suffices => {
+                    format!("it is not behind the last leader, and holds all up to {end}")
+                }
+                _ => format!("of {} it holds the latest log, up to {end}", list(&counted)),
+            },
             cluster,
             out,
         )
@@ -332,7 +350,7 @@ impl Appointing {
             term: cluster.state.term,
             incarnation: cluster.state.incarnation,
             wait_ns: u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX),
-            acks: cluster.electorate().acks_configured,
+            acks: cluster.acks_wanted(),
             policy_version: cluster.state.policy_version,
         };
         cluster.send(&self.node, ToNode::Appoint(appointment), out);

@@ -154,13 +154,12 @@ impl Cluster {
         if known.is_heard(now, suspicion) || now < self.hold_off_until {
             return Suspicion::None;
         }
-        let vetoes = |known: &Known| {
-            known.is_heard(now, suspicion)
-                && known
-                    .saw_leader
-                    .is_some_and(|(term, at)| term == self.state.term && now.since(at) <= suspicion)
-        };
-        if self.nodes.iter().any(|(node, known)| node != leader && vetoes(known)) {
+        // Rule 10: its process ended, and whoever supervises it may start it again.
+        let ended = known.heard.filter(|_| !known.connected);
+        if ended.is_some_and(|at| now.since(at) < self.options.restart_grace) {
+            return Suspicion::None;
+        }
+        if self.nodes.iter().any(|(node, known)| node != leader && self.vetoes(now, known)) {
             return Suspicion::None;
         }
         let absence = known.absence(now);
@@ -194,6 +193,54 @@ impl Cluster {
             "leader {leader}: {absence}; no follower saw it within {} ms",
             suspicion.as_millis()
         ))
+    }
+
+    /// Rule 7: a member that is heard and has seen the leader.
+    fn vetoes(&self, now: Moment, known: &Known) -> bool {
+        let suspicion = self.options.timing.suspicion;
+        let saw = known.saw_leader;
+        known.is_heard(now, suspicion)
+            && saw.is_some_and(|(term, at)| term == self.state.term && now.since(at) <= suspicion)
+    }
+
+    /// Whether the leader is silent, its lease is over, and those who don't see it are so many
+    /// that no majority can renew it: it acknowledges nothing, wherever it is.
+    pub(super) fn leader_is_gone(&self, now: Moment) -> bool {
+        let Some(leader) = self.state.leader() else { return true };
+        let timing = self.options.timing;
+        let silent = !self.nodes[leader].is_heard(now, timing.suspicion);
+        let lease = timing.lease + timing.drift;
+        let over =
+            now >= self.owed_until && self.granted.is_none_or(|granted| now.since(granted) > lease);
+        let blind = self.nodes.iter().filter(|(node, known)| {
+            *node != leader
+                && known.is_heard(now, timing.suspicion)
+                && !self.vetoes(now, known)
+                && known.saw_leader.is_none_or(|(_, at)| now.since(at) > lease)
+        });
+        silent && over && blind.count() >= self.electorate().fence()
+    }
+
+    /// What would be lost without the members that are absent, as far as it is known.
+    pub(super) fn at_stake(&self, now: Moment) -> String {
+        let heard = |known: &Known| known.is_heard(now, self.options.timing.suspicion);
+        let reports = |there: bool| {
+            let those = self.nodes.iter().filter(move |(_, known)| heard(known) == there);
+            those.filter_map(|(node, known)| Some((node, known.report.as_ref()?.end)))
+        };
+        let best = reports(true).max_by_key(|(_, end)| *end);
+        let beyond = reports(false).filter(|(_, end)| best.is_none_or(|(_, best)| *end > best));
+        let known: Vec<String> = beyond
+            .map(|(node, end)| match best {
+                Some((holder, held)) => format!(
+                    "the log of {node} was last heard to end at {end}, that of {holder}, the latest here, ends at {held}: {} bytes",
+                    end.lsn.0.saturating_sub(held.lsn.0)
+                ),
+                None => format!("the log of {node} was last heard to end at {end}"),
+            })
+            .collect();
+        let what = format!("what only {} hold would be lost", self.absentees(now));
+        if known.is_empty() { what } else { format!("{what}; {}", known.join("; ")) }
     }
 
     /// Rule 28: too many automatic failovers lately.

@@ -1,12 +1,14 @@
 //! The monitor's state machine: watches the leader, elects its successor, hands over.
 mod electing;
 mod known;
+mod maintenance;
+mod policy;
 mod starting;
 #[cfg(test)]
 mod tests;
 mod watching;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -46,6 +48,9 @@ pub struct Options {
     pub failover_window: Duration,
     /// In async, and for planned hand-overs: how far a candidate may lie behind, bytes.
     pub lag_bytes_max: u64,
+    /// How long a leader whose process ended may take to come back before a successor is
+    /// elected (rule 10).
+    pub restart_grace: Duration,
     /// A sentence of the protocol that is switched off, so that the simulation shows
     /// what it is for.
     #[cfg(test)]
@@ -76,6 +81,13 @@ pub struct MonitorState {
     pub weakened: bool,
     /// False until a monitor that lost its state has rebuilt it.
     pub rebuilt: bool,
+    /// Follower acknowledgements to which an operator had the policy weakened; `None`: it is
+    /// as configured.
+    #[serde(default)]
+    pub weakened_to: Option<usize>,
+    /// Who never leads, for as long as an operator says so (rule 26).
+    #[serde(default)]
+    pub maintenance: BTreeSet<NodeId>,
 }
 
 /// With what the monitor begins.
@@ -118,6 +130,12 @@ pub enum Operator {
     /// Elects without the reports that are missing, and accepts that what only they
     /// hold is lost (rule 17). Without `allow_data_loss` only says what may be lost.
     Failover { allow_data_loss: bool },
+    /// Has the leader demand only so many follower acknowledgements (rule 20).
+    Weaken { acks: usize },
+    /// Has the leader demand what is configured again.
+    Restore,
+    /// Keeps a node from leading, or lets it again (rule 26).
+    Maintenance { node: NodeId, on: bool },
 }
 
 /// What the driver does, in this order.
@@ -150,7 +168,8 @@ pub enum Command {
 ///      └────────────── no leader, enough heard ────────────┘
 /// ```
 ///
-/// The table [`TRANSITIONS`] lists each change with its rule.
+/// The table [`TRANSITIONS`] lists each change with its rule; `docs/failover-rules.md` is
+/// drawn from it.
 ///
 /// Invariants, asserted after each step:
 ///
@@ -192,6 +211,8 @@ struct Cluster {
     then: Option<NodeId>,
     /// The operator who waits for the end of what is under way.
     asked: Option<Asked>,
+    /// The operator who waits for a policy to be practised, or restored.
+    asked_policy: Option<u64>,
     /// What blocks: the rule, and a sentence with the missing node and the command that helps.
     blocked: Option<(Rule, String)>,
     /// The name of the phase that was entered last.
@@ -258,6 +279,7 @@ impl Machine {
             opened: false,
             then: None,
             asked: None,
+            asked_policy: None,
             blocked: None,
             at: "starting",
             options,
@@ -355,11 +377,15 @@ impl Machine {
                 Some(report) if report.reason.is_empty() && report.unproven => {
                     "is new or re-seeded and counts for no election yet (rule 16a)".to_owned()
                 }
+                Some(report) if report.reason.is_empty() && state.maintenance.contains(name) => {
+                    "in maintenance: never leads (rule 26)".to_owned()
+                }
                 Some(report) => report.reason.clone(),
                 None => String::new(),
             };
             NodeView {
                 name: name.clone(),
+                maintenance: state.maintenance.contains(name),
                 peer: peer.clone(),
                 sql: report.and_then(|report| report.sql.clone()),
                 healthy,
@@ -376,8 +402,11 @@ impl Machine {
         View {
             term: state.term,
             leader: state.leader().cloned(),
-            open: self.cluster.opened,
+            open: self.cluster.opened && !self.cluster.leader_is_gone(now),
             policy: Some(options.policy),
+            acks: state.acks,
+            policy_version: state.policy_version,
+            weakened: state.weakened,
             nodes: nodes.collect(),
             blocked: self.cluster.blocked.as_ref().map(|(_, sentence)| sentence.clone()),
         }
@@ -395,6 +424,8 @@ impl MonitorState {
             policy_version: 0,
             weakened: true,
             rebuilt: false,
+            weakened_to: None,
+            maintenance: BTreeSet::new(),
         }
     }
 
@@ -473,6 +504,12 @@ impl Cluster {
     /// Nothing blocks.
     fn unblock(&mut self) {
         self.blocked = None;
+    }
+
+    /// Whether it may never be chosen: priority 0, or in maintenance.
+    fn never_leads(&self, node: &NodeId) -> bool {
+        let priority = self.options.members.get(node).map_or(0, |(_, priority)| *priority);
+        priority == 0 || self.state.maintenance.contains(node)
     }
 
     /// Answers the operator who waits, if one does.

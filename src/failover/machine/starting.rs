@@ -45,11 +45,13 @@ impl Starting {
                 return Promising::begin(now, cause, cluster, out);
             }
             Operator::Failover { allow_data_loss: false } => Err(format!(
-                "the monitor has no state and has not heard {}; what only they hold would be lost: \
-                 repeat with --allow-data-loss to accept that",
-                cluster.absentees(now)
+                "the monitor is starting; {}: repeat with --allow-data-loss to accept that",
+                cluster.at_stake(now)
             )),
-            Operator::Switchover { .. } => {
+            Operator::Switchover { .. }
+            | Operator::Weaken { .. }
+            | Operator::Restore
+            | Operator::Maintenance { .. } => {
                 Err("the monitor is starting: no leader is known".to_owned())
             }
         };
@@ -104,9 +106,12 @@ fn rebuild(phase: Starting, now: Moment, cluster: &mut Cluster, out: &mut Vec<Co
         let restored = report.role == Role::Leader && acks >= cluster.electorate().acks_configured;
         cluster.state.term = cluster.heard;
         cluster.state.appointed = Some(Appointed { term: cluster.heard, node: node.clone() });
-        cluster.state.acks = if restored { acks } else { 0 };
+        let configured = cluster.electorate().acks_configured;
+        cluster.state.acks = if restored { configured } else { 0 };
         cluster.state.policy_version = version;
         cluster.state.weakened = !restored;
+        // Whoever demands less was told to, by an operator.
+        cluster.state.weakened_to = (acks < configured).then_some(acks);
         cluster.state.rebuilt = true;
         cluster.persist(out);
         let reason = format!("{node} leads the highest term heard, {}: adopted", cluster.heard);

@@ -33,6 +33,7 @@ fn options(nodes: usize, policy: Policy) -> Options {
             drain: Duration::from_millis(1000),
         },
         failovers_max: 3,
+        restart_grace: Duration::ZERO,
         failover_window: Duration::from_secs(300),
         lag_bytes_max: 1000,
         without: None,
@@ -70,6 +71,9 @@ enum Script {
         priorities: Option<String>,
         #[arg(key)]
         choose: Option<String>,
+        /// How long a leader's process may take to come back.
+        #[arg(key)]
+        grace: Option<u64>,
     },
     /// Time passes in steps of 20 ms; what happens meanwhile is shown.
     Wait(i64),
@@ -97,6 +101,9 @@ enum Script {
         incarnation: Option<u64>,
         #[arg(key)]
         acks: Option<usize>,
+        /// The newest policy record that it adopted.
+        #[arg(key)]
+        version: Option<u64>,
     },
     /// A node promises.
     Promise {
@@ -131,6 +138,11 @@ enum Script {
         #[arg(key)]
         loss: Option<bool>,
     },
+    /// An operator has the policy weakened to so many follower acknowledgements.
+    Weaken(usize),
+    Restore,
+    /// An operator begins (`on`) or ends (`off`) a node's maintenance.
+    Maintenance(NodeId, String),
     /// Shows the phase, the term and its leader, and what blocks.
     Status,
     /// Shows the table of transitions as a diagram.
@@ -147,8 +159,9 @@ impl goldenscript::Runner for Runner {
     ) -> Result<String, Box<dyn Error>> {
         let message = |node: &NodeId, message| Input::Message { node: node.clone(), message };
         let input = match command {
-            Script::Start { nodes, policy, term, leader, weakened, priorities, choose } => {
+            Script::Start { nodes, policy, term, leader, weakened, priorities, choose, grace } => {
                 let mut options = options(*nodes, policy.parse()?);
+                options.restart_grace = Duration::from_millis(grace.unwrap_or_default());
                 for pair in priorities.iter().flat_map(|it| it.split(',')) {
                     let (node, priority) = pair.split_once('=').ok_or("node=priority")?;
                     options.members.get_mut(&id(node)).ok_or("a member")?.1 = priority.parse()?;
@@ -171,6 +184,8 @@ impl goldenscript::Runner for Runner {
                         policy_version: 0,
                         weakened,
                         rebuilt: true,
+                        weakened_to: None,
+                        maintenance: BTreeSet::new(),
                     })
                 };
                 let mut out = Vec::new();
@@ -221,6 +236,7 @@ impl goldenscript::Runner for Runner {
                 unproven,
                 incarnation,
                 acks,
+                version,
             } => {
                 let end = end.as_deref().map_or(Ok(LogEnd::default()), position)?;
                 let role = match role.as_str() {
@@ -240,7 +256,7 @@ impl goldenscript::Runner for Runner {
                     commit: end.lsn,
                     applied: end.lsn,
                     acks: acks.unwrap_or(1),
-                    policy_version: 0,
+                    policy_version: version.unwrap_or_default(),
                     leader_seen_ms: *seen,
                     unproven: unproven.unwrap_or_default(),
                     sql: None,
@@ -279,6 +295,14 @@ impl goldenscript::Runner for Runner {
             }
             Script::Switchover { to } => {
                 Input::Operator { id: 1, operator: Operator::Switchover { to: to.clone() } }
+            }
+            Script::Weaken(acks) => {
+                Input::Operator { id: 1, operator: Operator::Weaken { acks: *acks } }
+            }
+            Script::Restore => Input::Operator { id: 1, operator: Operator::Restore },
+            Script::Maintenance(node, state) => {
+                let (node, on) = (node.clone(), state == "on");
+                Input::Operator { id: 1, operator: Operator::Maintenance { node, on } }
             }
             Script::Failover { loss } => {
                 let allow_data_loss = loss.unwrap_or_default();
@@ -326,6 +350,12 @@ fn show(commands: &[Command]) -> String {
             ToNode::Grant { term, sent } => {
                 format!("{to} ← lease of {term} from {} ms", sent.0 / MS)
             }
+            ToNode::Policy { acks, version, .. } => {
+                format!("{to} ← demand {acks} acks from here on, version {version}")
+            }
+            ToNode::Restore { acks, version, .. } => {
+                format!("{to} ← demand {acks} acks again, version {version}")
+            }
             ToNode::Welcome { incarnation } => format!("{to} ← welcome by {incarnation}"),
             other => format!("{to} ← {other:?}"),
         },
@@ -351,6 +381,33 @@ fn diagram() -> String {
     text
 }
 
+/// The page that the documentation shows is the tables of the code. Run with
+/// `UPDATE_GOLDENFILES=1` to write it anew.
+#[test]
+fn the_documented_rules_are_those_of_the_code() {
+    let mut page = String::from(
+        "# The monitor's phases, and the rules that its decisions cite\n\n\
+         Generated from `RULES` and `TRANSITIONS` in `src/failover/rules.rs`; a test holds this page to them.\n\n",
+    );
+    let _ = write!(page, "```mermaid\n{}\n```\n\n| rule | says |\n|---|---|\n", diagram());
+    for (number, sentence) in Rule::all() {
+        let _ = writeln!(page, "| {number} | {sentence} |");
+    }
+    let _ = write!(page, "\n| from | to | rules |\n|---|---|---|\n");
+    let mut done = BTreeSet::new();
+    for it in TRANSITIONS.iter().filter(|it| done.insert((it.from, it.to))) {
+        let same = TRANSITIONS.iter().filter(|other| (other.from, other.to) == (it.from, it.to));
+        let rules = same.map(|other| other.rule.number()).collect::<Vec<_>>().join(", ");
+        let _ = writeln!(page, "| {} | {} | {rules} |", it.from, it.to);
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/failover-rules.md");
+    if std::env::var_os("UPDATE_GOLDENFILES").is_some() {
+        std::fs::write(&path, &page).expect("writable");
+    }
+    let shown = std::fs::read_to_string(&path).expect("the page is there");
+    assert_eq!(shown, page, "docs/failover-rules.md is stale: UPDATE_GOLDENFILES=1 writes it anew");
+}
+
 /// Every phase meets every kind of input, sensible or not, in long random walks: nothing
 /// panics, and what the machine asserts of itself holds. Every transition of the table
 /// is taken, so the table lists nothing that can't happen.
@@ -358,12 +415,12 @@ fn diagram() -> String {
 fn every_phase_meets_every_input() {
     let mut met = BTreeSet::new();
     let mut taken = BTreeSet::new();
-    for seed in 0..4000 {
+    for seed in 0..7000 {
         walk(seed, &mut met, &mut taken);
     }
     let phases = ["starting", "watching", "draining", "promising", "appointing"];
     let kinds: BTreeSet<&str> = met.iter().map(|(_, kind)| *kind).collect();
-    assert_eq!(kinds.len(), 13, "{kinds:?}");
+    assert_eq!(kinds.len(), 16, "{kinds:?}");
     for phase in phases {
         for kind in &kinds {
             assert!(met.contains(&(phase, *kind)), "{phase} never met {kind}");
@@ -399,6 +456,8 @@ fn walk(
             policy_version: 0,
             weakened: rng.random_bool(0.3),
             rebuilt: true,
+            weakened_to: None,
+            maintenance: BTreeSet::new(),
         })
     };
     let mut machine = Machine::new(options(nodes, policy), start, now, &mut out);
@@ -424,8 +483,10 @@ fn walk(
         let end = if sensible { LogEnd { term: state.term, lsn: Lsn(3) } } else { end };
         let choice = match machine.phase() {
             "draining" if sensible => *[7, 19].choose(&mut rng).expect("some"),
-            "watching" if rng.random_bool(0.3) => *[4, 7, 20].choose(&mut rng).expect("some"),
-            _ => rng.random_range(0..21),
+            "watching" if rng.random_bool(0.3) => {
+                *[4, 7, 20, 20, 23].choose(&mut rng).expect("some")
+            }
+            _ => rng.random_range(0..24),
         };
         let (kind, input) = match choice {
             0..=1 => ("tick", Input::Tick),
@@ -459,7 +520,7 @@ fn walk(
                     commit: lsn,
                     applied: lsn,
                     acks: rng.random_range(0..3),
-                    policy_version: 0,
+                    policy_version: state.policy_version.saturating_sub(rng.random_range(0..3) / 2),
                     leader_seen_ms: rng.random_bool(0.3).then_some(10),
                     unproven: rng.random_bool(0.1),
                     sql: None,
@@ -488,6 +549,19 @@ fn walk(
                 "lease",
                 Input::Message { node, message: ToMonitor::LeaseRequest { term, sent: now } },
             ),
+            21 => {
+                let acks = rng.random_range(0..2);
+                ("weaken", Input::Operator { id: 3, operator: Operator::Weaken { acks } })
+            }
+            22 => ("restore", Input::Operator { id: 4, operator: Operator::Restore }),
+            23 => {
+                // Mostly the leader's, which hands over first; others' is mostly ended.
+                let leader = state.leader().filter(|_| rng.random_bool(0.6));
+                let on = rng.random_bool(if leader.is_some() { 0.9 } else { 0.2 });
+                let node = leader.cloned().unwrap_or(node);
+                let operator = Operator::Maintenance { node, on };
+                ("maintenance", Input::Operator { id: 5, operator })
+            }
             20 => ("handover", Input::Message { node, message: ToMonitor::Handover { term } }),
             _ => ("frozen", Input::Message { node, message: ToMonitor::Frozen { term, end } }),
         };

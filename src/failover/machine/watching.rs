@@ -1,9 +1,11 @@
 //! With a leader: grant its leases, notice its end, hand over in peace.
+use std::time::Duration;
+
 use super::electing::{Cause, Promising};
 use super::known::Suspicion;
 use super::{Asked, Cluster, Command, Input, Operator, Phase};
 use crate::cluster::{NodeId, Role};
-use crate::failover::{Moment, Rule, ToMonitor, ToNode};
+use crate::failover::{Moment, Report, Rule, ToMonitor, ToNode};
 use crate::log::{LogEnd, Term};
 
 #[derive(Debug)]
@@ -36,7 +38,7 @@ impl Watching {
         let known = cluster.nodes.get_mut(&leader).expect("leaders are members");
         known.heard = known.heard.map(|heard| if known.connected { heard.max(now) } else { heard });
         if let Some(report) = cluster.leader_report().cloned() {
-            cluster.note_leader(now, report.role, report.term, report.acks, out);
+            cluster.note_leader(now, &report, out);
         }
         Phase::Watching(Self)
     }
@@ -64,6 +66,16 @@ impl Watching {
                         cluster.note(Rule::Switchover, format!("refused: {refusal}"), None, out);
                         out.push(Command::Answer { id, result: Err(refusal) });
                     }
+                }
+            }
+            Input::Operator { id, operator: Operator::Weaken { acks } } => {
+                cluster.weaken(id, acks, out);
+            }
+            Input::Operator { id, operator: Operator::Restore } => cluster.restore(id, out),
+            Input::Operator { id, operator: Operator::Maintenance { node, on } } => {
+                if let Some(to) = cluster.maintain(now, id, &node, on, out) {
+                    let reason = format!("leader {node} goes into maintenance");
+                    return Draining::begin(now, to, Rule::Maintenance, reason, cluster, out);
                 }
             }
             Input::Message { node, message: ToMonitor::Handover { term } }
@@ -182,6 +194,9 @@ impl Draining {
         let term = cluster.state.term;
         if let Some(leader) = cluster.state.leader().cloned() {
             cluster.send(&leader, ToNode::Thaw { term }, out);
+            if self.rule == Rule::Maintenance && cluster.state.maintenance.remove(&leader) {
+                cluster.persist(out);
+            }
         }
         cluster.answer(Err(format!("{doubt}; the leader goes on")), out);
         Watching::enter(now, Rule::Switchover, format!("{doubt}: goes back"), cluster, out)
@@ -189,7 +204,7 @@ impl Draining {
 }
 
 impl Cluster {
-    fn is_leader(&self, node: &NodeId, term: Term) -> bool {
+    pub(super) fn is_leader(&self, node: &NodeId, term: Term) -> bool {
         term == self.state.term && self.state.leader() == Some(node)
     }
 
@@ -232,7 +247,10 @@ impl Cluster {
             }
             let leader = self.state.leader()?;
             let reason = format!("leader {leader} came back as a follower");
-            return Some(Cause::automatic(Rule::Restarted, reason));
+            // Rule 10: it was waited for, so that it leads on if it holds everything.
+            let waited = self.options.restart_grace > Duration::ZERO;
+            let preferred = waited.then(|| leader.clone());
+            return Some(Cause::automatic(Rule::Restarted, reason).preferring(preferred));
         }
         match self.suspect(now) {
             Suspicion::Confirmed(reason) => Some(Cause::automatic(Rule::Suspicion, reason)),
@@ -266,18 +284,14 @@ impl Cluster {
                 None,
             ));
         }
-        let absent = self.absentees(now);
+        let stake = self.at_stake(now);
         if !allow_data_loss {
-            let last = self.leader_report().map_or_else(Default::default, |report| report.end);
-            let result = Err(format!(
-                "what only {absent} hold would be lost; the leader's log was last heard to end at {last}: \
-                 repeat with --allow-data-loss to accept that"
-            ));
+            let result = Err(format!("{stake}: repeat with --allow-data-loss to accept that"));
             out.push(Command::Answer { id, result });
             return None;
         }
         self.asked = Some(Asked { id, to: None });
-        Some(Cause::forced(format!("an operator accepts the loss of what only {absent} hold")))
+        Some(Cause::forced(format!("an operator accepts loss: {stake}")))
     }
 
     /// P1: grants to the leader in its term; and notes what it says of itself.
@@ -290,39 +304,21 @@ impl Cluster {
                 self.send(node, grant, out);
             }
             ToMonitor::Report(report) if self.is_leader(node, report.term) => {
-                self.note_leader(now, report.role, report.term, report.acks, out);
+                self.note_leader(now, report, out);
             }
             _ => {}
         }
     }
 
     /// The leader has opened, and what it demands of its followers.
-    fn note_leader(
-        &mut self,
-        now: Moment,
-        role: Role,
-        term: Term,
-        acks: usize,
-        out: &mut Vec<Command>,
-    ) {
-        if role != Role::Leader || term != self.state.term {
+    fn note_leader(&mut self, now: Moment, report: &Report, out: &mut Vec<Command>) {
+        let (role, term) = (report.role, report.term);
+        if role == Role::Follower || term != self.state.term {
             return;
         }
-        let configured = self.electorate().acks_configured;
-        // P19: all that an open leader acknowledged is committed at what it demands.
-        if self.state.weakened && acks >= configured {
-            self.state.weakened = false;
-            self.state.acks = configured;
-            self.persist(out);
-            let reason = format!("the leader demands {acks} follower acknowledgements: recorded");
-            self.note(Rule::Restored, reason, None, out);
-        } else if acks < self.state.acks {
-            self.state.acks = acks;
-            self.state.weakened = acks < configured;
-            self.persist(out);
-            let reason =
-                format!("the leader demands only {acks} follower acknowledgements: recorded");
-            self.note(Rule::Restored, reason, None, out);
+        self.note_policy(report, out);
+        if role != Role::Leader {
+            return;
         }
         if self.opened {
             return;
@@ -347,7 +343,7 @@ impl Cluster {
     }
 
     /// Who may take over in peace, or why not.
-    fn successor(&self, now: Moment, to: Option<&NodeId>) -> Result<NodeId, String> {
+    pub(super) fn successor(&self, now: Moment, to: Option<&NodeId>) -> Result<NodeId, String> {
         let term = self.state.term;
         let leader = self.state.leader().ok_or("there is no leader")?;
         if !self.opened {
@@ -355,8 +351,9 @@ impl Cluster {
         }
         let end = self.leader_report().ok_or("the leader has not reported")?.end;
         let fit = |node: &NodeId| -> Result<(), String> {
-            let (_, priority) =
-                self.options.members.get(node).ok_or(format!("{node} is no member"))?;
+            if !self.options.members.contains_key(node) {
+                return Err(format!("{node} is no member"));
+            }
             let known = &self.nodes[node];
             let Some(report) = &known.report else {
                 return Err(format!("{node} has not reported"));
@@ -364,7 +361,9 @@ impl Cluster {
             let lag = end.lsn.0.saturating_sub(report.durable.0);
             if node == leader {
                 Err(format!("{node} leads already"))
-            } else if *priority == 0 {
+            } else if self.state.maintenance.contains(node) {
+                Err(format!("{node} is in maintenance (rule 26)"))
+            } else if self.never_leads(node) {
                 Err(format!("{node} has priority 0 and never leads"))
             } else if !known.is_heard(now, self.options.timing.suspicion) {
                 Err(format!("{node}: {}", known.absence(now)))

@@ -14,8 +14,8 @@ use super::{KeepError, Request};
 use crate::cluster::{NodeId, Role};
 use crate::config::{NodeConfig, Timing};
 use crate::failover::{
-    FromPeer, Lease, Moment, Oath, OathCommand, OathInput, Office, PromiseMade, Report, Source,
-    ToMonitor, ToNode, ToPeer, decode, encode,
+    FromPeer, Lease, Moment, Oath, OathCommand, OathInput, Office, Practice, PromiseMade, Report,
+    Source, ToMonitor, ToNode, ToPeer, decode, encode,
 };
 use crate::log::Term;
 use crate::net::{Hello, PeerTls, Purpose};
@@ -30,6 +30,8 @@ pub(super) struct Service {
     oath: Oath,
     /// While in office.
     lease: Option<Lease>,
+    /// Of the last office.
+    practice: Practice,
     links: Links,
     timing: Timing,
     /// The monitor's address.
@@ -91,6 +93,7 @@ impl Service {
         Self {
             oath,
             lease: None,
+            practice: Practice::default(),
             links: Links::new(Dialler { tls, hello, timeout }),
             timing: config.timing,
             monitor: config.monitor.clone(),
@@ -180,6 +183,7 @@ impl Service {
     async fn heartbeat(&mut self) -> Result<(), KeepError> {
         self.step(OathInput::Tick).await?;
         self.links.give_up_silent(&Peer::Monitor, self.timing.lease * 2);
+        self.maybe_restored();
         self.report();
         self.ask_for_lease();
         if self.oath.leader().is_none() && !self.links.is_up(&Peer::Monitor) {
@@ -289,6 +293,15 @@ impl Service {
         self.report();
     }
 
+    /// P19: reports as soon as all that was acknowledged is held by as many as demanded.
+    fn maybe_restored(&mut self) {
+        let held = self.practice.restoring().and_then(|_| self.hub.held());
+        if held.is_some_and(|held| self.practice.held(held)) {
+            tracing::info!(acks = self.practice.vouched(), "the sync policy is restored");
+            self.report();
+        }
+    }
+
     fn tell(&mut self, message: &ToMonitor) {
         self.links.post(&Peer::Monitor, encode(message));
     }
@@ -307,8 +320,11 @@ impl Service {
             durable: *hub.durable.borrow(),
             commit: *hub.commit.borrow(),
             applied: *hub.applied.borrow(),
-            acks: hub.policy.acks(hub.members.len()),
-            policy_version: 0,
+            acks: match self.oath.role() {
+                Role::Follower => hub.policy.acks(hub.members.len()),
+                Role::Opening | Role::Leader => self.practice.vouched(),
+            },
+            policy_version: self.practice.version(),
             leader_seen_ms: seen.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
             unproven: self.oath.bound().unproven,
             sql: Some(self.sql.clone()),
@@ -409,7 +425,30 @@ impl Service {
             ToNode::PromiseRequest { term, incarnation } => {
                 self.step(OathInput::PromiseRequest { term, incarnation }).await?;
             }
-            ToNode::Appoint(appointment) => self.step(OathInput::Appoint(appointment)).await?,
+            ToNode::Appoint(appointment) => {
+                // Before the office begins, so that not one write counts under another.
+                if self.oath.role() == Role::Follower {
+                    self.practice = Practice::new(&appointment);
+                    self.hub.demand_acks(self.practice.demanded());
+                }
+                self.step(OathInput::Appoint(appointment)).await?;
+            }
+            ToNode::Policy { term, acks, version } => {
+                if self.practice.weaken(term, acks, version) {
+                    tracing::warn!(%term, acks, version, rule = "20", "the sync policy is weakened");
+                    self.hub.demand_acks(acks);
+                    self.report();
+                }
+            }
+            ToNode::Restore { term, acks, version } => {
+                if self.practice.restore(term, acks, version) {
+                    self.hub.demand_acks(acks);
+                    // Whatever was acknowledged under less is committed by now.
+                    self.practice.tightened(*self.hub.commit.borrow());
+                    tracing::info!(%term, acks, version, "the sync policy is being restored");
+                }
+                self.maybe_restored();
+            }
             ToNode::Freeze { term, limit_ms } => {
                 if self.oath.role() == Role::Leader && term == self.oath.bound().term {
                     let until = now().plus(Duration::from_millis(limit_ms));

@@ -20,7 +20,7 @@ fn replication(hub: &Hub) -> Vec<Vec<(String, Value)>> {
         return Vec::new();
     }
     let view = hub.view.borrow();
-    let synchronous = hub.policy.acks(hub.members.len()) > 0;
+    let synchronous = hub.acks() > 0;
     let followers = view.nodes.iter().filter(|node| node.name != hub.me && node.healthy);
     let lsn = |lsn: Lsn| Value::Text(lsn.to_string());
     let text = |text: &str| Value::Text(text.to_owned());

@@ -40,14 +40,14 @@ impl Hub {
             commits.tracker = None;
             commits.term = term;
         }
-        let durable = *self.durable.borrow();
+        let (durable, acks) = (*self.durable.borrow(), self.acks());
         let tracker = commits.tracker.get_or_insert_with(|| {
             let members = &self.members;
             let followers =
                 members.iter().map(|member| &member.name).filter(|name| **name != self.me);
-            let acks = self.policy.acks(members.len());
             CommitTracker::new(acks, followers.cloned(), durable, *self.commit.borrow())
         });
+        tracker.demand(acks);
         let (started, term_start) = *self.term_start.borrow();
         if started == term {
             tracker.term_started(term_start);
@@ -69,6 +69,14 @@ impl Hub {
         if commit > *self.commit.borrow() {
             publish(&self.commit, commit);
         }
+    }
+}
+
+impl Hub {
+    /// Up to where as many followers as are demanded hold this leader's log; `None` while
+    /// it does not lead.
+    pub fn held(&self) -> Option<Lsn> {
+        lock(&self.commits).tracker.as_ref().map(CommitTracker::held)
     }
 }
 
