@@ -3,6 +3,7 @@
 
 mod acceptance;
 mod bad_input;
+mod changes;
 mod demo;
 mod drift;
 mod durability;
