@@ -72,8 +72,35 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            anstream::eprintln!("towline: {error:#}");
+            anstream::eprintln!("towline: {}", sentence(&error));
             ExitCode::FAILURE
         }
+    }
+}
+
+/// An error and its causes as one line. Many errors tell their cause in their own text:
+/// it is not said twice.
+fn sentence(error: &anyhow::Error) -> String {
+    let mut sentence = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if sentence.is_empty() {
+            sentence = cause;
+        } else if !sentence.ends_with(&cause) {
+            sentence = format!("{sentence}: {cause}");
+        }
+    }
+    sentence
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::sentence;
+
+    #[test]
+    fn an_error_is_one_sentence_and_says_nothing_twice() {
+        let refused = anyhow!("refused").context("127.0.0.1:1: refused").context("asking");
+        assert_eq!(sentence(&refused), "asking: 127.0.0.1:1: refused");
     }
 }
