@@ -114,6 +114,7 @@ impl Database {
             catalog: &catalog,
             param_types: &[],
             search_path: &["public".to_owned()],
+            temporary_schema: "pg_temp_1",
             time_zone: "",
             sqlite_dialect: false,
         };

@@ -53,6 +53,7 @@ impl Session {
             catalog: &catalog,
             param_types: &self.params,
             search_path: &["public".to_owned()],
+            temporary_schema: "pg_temp_1",
             time_zone: &self.time_zone,
             sqlite_dialect: self.sqlite_dialect,
         };

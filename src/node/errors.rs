@@ -12,6 +12,20 @@ pub(super) fn translate(error: &SqliteError, plan: &Plan, params: &[Value]) -> S
     if let Some(raised) = &error.raised {
         return (**raised).clone();
     }
+    let catalog = &plan.catalog;
+    let mut told = translate_kind(error, plan, params);
+    if let Some(stored) = told.table.take() {
+        let (schema, table) = catalog.split_name(&stored);
+        if table != stored {
+            told.message = told.message.replace(&format!("\"{stored}\""), &format!("\"{table}\""));
+        }
+        told.schema = Some(schema.to_owned());
+        told.table = Some(table.to_owned());
+    }
+    told
+}
+
+fn translate_kind(error: &SqliteError, plan: &Plan, params: &[Value]) -> SqlError {
     let message = error.message.as_str();
     let catalog = &plan.catalog;
     match error.kind {
@@ -63,7 +77,8 @@ fn failed_columns(message: &str) -> Option<(&str, Vec<&str>)> {
     let mut table = None;
     let mut columns = Vec::new();
     for item in list.split(", ") {
-        let (owner, column) = item.split_once('.')?;
+        // The last dot: a table of another schema has one in its stored name.
+        let (owner, column) = item.rsplit_once('.')?;
         table = Some(owner);
         columns.push(column);
     }
@@ -80,7 +95,7 @@ fn unique(message: &str, catalog: &Catalog, plan: &Plan, params: &[Value]) -> Sq
     };
     // An index over expressions is named itself.
     if let Some((_, index)) = message.split_once("failed: index '") {
-        return named(index.trim_end_matches('\''));
+        return named(catalog.bare(index.trim_end_matches('\'')));
     }
     let Some((table, columns)) = failed_columns(message) else {
         return SqlError::new(SqlState::UNIQUE_VIOLATION, "duplicate key value");
@@ -88,11 +103,11 @@ fn unique(message: &str, catalog: &Catalog, plan: &Plan, params: &[Value]) -> Sq
     let relation = catalog.relations.get(table);
     let constraint = relation
         .and_then(|relation| unique_name(relation, &columns))
-        .unwrap_or_else(|| format!("{table}_{}_key", columns.join("_")));
+        .unwrap_or_else(|| format!("{}_{}_key", catalog.bare(table), columns.join("_")));
     let detail = values_of(plan, params, &columns).map(|values| {
         format!("Key ({})=({}) already exists.", columns.join(", "), values.join(", "))
     });
-    SqlError { table: Some(table.to_owned()), detail, ..named(&constraint) }
+    SqlError { table: Some(table.to_owned()), detail, ..named(catalog.bare(&constraint)) }
 }
 
 fn unique_name(relation: &Relation, columns: &[&str]) -> Option<String> {

@@ -38,6 +38,8 @@ pub(super) struct Given {
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub(super) struct Reading {
     pub search_path: Vec<String>,
+    /// Empty while the session has no temporary objects.
+    pub temporary_schema: String,
     /// Empty is UTC.
     pub time_zone: String,
     pub sqlite_dialect: bool,
@@ -50,6 +52,7 @@ impl Plan {
             catalog: &catalog,
             param_types: &given.types,
             search_path: &given.reading.search_path,
+            temporary_schema: &given.reading.temporary_schema,
             time_zone: &given.reading.time_zone,
             sqlite_dialect: given.reading.sqlite_dialect,
         };
@@ -223,8 +226,18 @@ fn key(text: &str, types: &[Oid]) -> u64 {
 /// Whether SQLite text may call a function of the session's surroundings. Errs on
 /// the side of yes.
 fn asks_for_surroundings(text: &str) -> bool {
-    const MARKS: [&str; 8] =
-        ["current_", "session_", "pg_", "user", "version", "set_config", "inet_", "val("];
+    const MARKS: [&str; 10] = [
+        "current_",
+        "session_",
+        "pg_",
+        "user",
+        "version",
+        "set_config",
+        "inet_",
+        "val(",
+        "to_reg",
+        "towline_reg",
+    ];
     MARKS.iter().any(|mark| text.contains(mark))
 }
 

@@ -314,7 +314,7 @@ fn put_fields(out: &mut BytesMut, error: &SqlError) {
         put(b'W', context);
     }
     if let Some(table) = &error.table {
-        put(b's', "public");
+        put(b's', error.schema.as_deref().unwrap_or("public"));
         put(b't', table);
     }
     if let Some(column) = &error.column {

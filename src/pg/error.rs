@@ -94,6 +94,8 @@ pub struct SqlError {
     pub hint: Option<String>,
     /// Character position in the statement, from 1.
     pub position: Option<usize>,
+    /// Of `table`; `None` is `public`.
+    pub schema: Option<String>,
     pub table: Option<String>,
     pub column: Option<String>,
     pub constraint: Option<String>,
@@ -113,6 +115,7 @@ impl SqlError {
             position: None,
             table: None,
             column: None,
+            schema: None,
             constraint: None,
             context: None,
         }

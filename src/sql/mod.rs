@@ -8,6 +8,7 @@ mod determinism;
 mod scan;
 mod shape;
 mod split;
+mod temporary;
 mod translate;
 mod translated;
 mod types;
@@ -15,6 +16,7 @@ mod types;
 pub use classify::{Class, Isolation, classify};
 pub use shape::{Shape, shape};
 pub use split::split;
+pub use temporary::may_be_temporary;
 pub use translate::translate;
 pub use translated::{
     Column, CopyFormat, CopyOptions, Kind, Ship, SqliteStatement, Tag, TranslateContext, Translated,

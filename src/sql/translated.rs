@@ -177,6 +177,8 @@ pub struct TranslateContext<'a> {
     pub param_types: &'a [Oid],
     /// Schemas, in order.
     pub search_path: &'a [String],
+    /// The schema of the session's temporary objects; empty if it has none.
+    pub temporary_schema: &'a str,
     /// The session's TimeZone, in which literals and conversions are read; empty is UTC.
     pub time_zone: &'a str,
     /// SQLite's own dialect: pass the text through, translate nothing.

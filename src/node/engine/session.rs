@@ -24,6 +24,7 @@ use crate::log::{ClientToken, Term, Value};
 use crate::node::execute::{Limits, Registers};
 use crate::node::plan::{Given, Plan};
 use crate::node::readers::Reader;
+use crate::node::rows::RowFormat;
 use crate::node::writer::UnitError;
 use crate::pg::backend::{TransactionStatus, Writer};
 use crate::pg::frontend::RawMessage;
@@ -441,6 +442,9 @@ impl EngineSession {
 
     /// The plan of one statement, against the schema that it will meet.
     pub(super) async fn plan(&mut self, text: &str, types: &[Oid]) -> Result<Arc<Plan>, Stop> {
+        if crate::sql::may_be_temporary(text) {
+            self.settings.allot_temporary_schema()?;
+        }
         let given = self.given(types);
         let catalog = self.catalog().await?;
         Ok(self.inner.plans.get(text, &given, catalog)?)
@@ -537,6 +541,24 @@ impl EngineSession {
                 self.last_sequence = latest;
             }
         }
+    }
+}
+
+impl Drop for EngineSession {
+    /// With the session go its temporary objects.
+    fn drop(&mut self) {
+        let schema = self.settings.temporary_schema();
+        let leads = self.inner.hub.leadership.borrow().role == Role::Leader;
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        if schema.is_empty() || !leads {
+            return;
+        }
+        let text = format!("DROP SCHEMA IF EXISTS {schema} CASCADE");
+        let mut heir = Self::new(Arc::clone(&self.inner), self.params.clone());
+        runtime.spawn(async move {
+            let Ok(plan) = heir.plan(&text, &[]).await else { return };
+            let _ = heir.write(&plan, Vec::new(), &RowFormat::default(), true).await;
+        });
     }
 }
 

@@ -10,6 +10,10 @@ use crate::node::writer::Durability;
 use crate::pg::types::Display;
 use crate::pg::{SERVER_VERSION, SERVER_VERSION_NUM, SqlError, SqlState};
 use crate::sql::Isolation;
+use crate::sql::catalog::TEMPORARY_PREFIX;
+
+/// The setting that names the schema of the session's temporary objects.
+const TEMPORARY_SCHEMA: &str = "towline.temporary_schema";
 
 /// What a setting's value may be.
 #[derive(Clone, Copy, Debug)]
@@ -23,6 +27,8 @@ enum Kind {
     /// One of these.
     Choice(&'static [&'static str]),
     Text,
+    /// A schema of the session's own, or none.
+    TemporarySchema,
     /// Fixed by the server.
     ReadOnly,
 }
@@ -128,6 +134,7 @@ const KNOWN: &[Known] = &[
     known("towline.dialect", Kind::Choice(&["postgresql", "sqlite"]), "postgresql"),
     known("towline.max_staleness", Kind::Duration, "0"),
     known("towline.read_level", Kind::Choice(&["strong", "session", "bounded", "eventual"]), "session"),
+    known("towline.temporary_schema", Kind::TemporarySchema, ""),
     known("towline.transactions", Kind::Choice(&["optimistic", "locking"]), "optimistic"),
     known("transaction_deferrable", Kind::Bool, "off"),
     known("transaction_isolation", Kind::Choice(ISOLATIONS), "read committed"),
@@ -223,10 +230,29 @@ impl Settings {
         Ok(())
     }
 
+    /// RESET ALL. The session's temporary objects stay where they are.
     pub(super) fn reset_all(&mut self) {
-        self.current = Arc::default();
-        self.lasting = Arc::default();
+        let kept = self.current.get(TEMPORARY_SCHEMA).cloned();
+        let kept: SettingsMap =
+            kept.map(|schema| (TEMPORARY_SCHEMA.to_owned(), schema)).into_iter().collect();
+        self.current = Arc::new(kept);
+        self.lasting = Arc::clone(&self.current);
         self.derive();
+    }
+
+    /// The schema of the session's temporary objects; empty while it has none. It is a
+    /// setting, so that it goes with the session from node to node.
+    pub(super) fn temporary_schema(&self) -> &str {
+        self.known(TEMPORARY_SCHEMA)
+    }
+
+    /// Gives the session a schema for temporary objects, if it has none yet.
+    pub(super) fn allot_temporary_schema(&mut self) -> Result<(), SqlError> {
+        if self.temporary_schema().is_empty() {
+            let name = format!("{TEMPORARY_PREFIX}{:016x}", rand::random::<u64>());
+            self.set(TEMPORARY_SCHEMA, Some(&name), false)?;
+        }
+        Ok(())
     }
 
     /// The value of a setting.
@@ -293,6 +319,7 @@ impl Settings {
         };
         self.reading = Arc::new(Reading {
             search_path: self.search_path(),
+            temporary_schema: self.temporary_schema().to_owned(),
             time_zone: self.display.time_zone.clone(),
             sqlite_dialect: self.known("towline.dialect") == "sqlite",
         });
@@ -422,6 +449,11 @@ fn check(name: &str, value: &str) -> Result<String, SqlError> {
             if choices.contains(&wanted.as_str()) { Ok(wanted) } else { Err(invalid()) }
         }
         Kind::Text => text(name, value, invalid),
+        Kind::TemporarySchema => {
+            let tail = value.strip_prefix(TEMPORARY_PREFIX);
+            let named = tail.is_some_and(|tail| tail.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            if value.is_empty() || named { Ok(value.to_owned()) } else { Err(invalid()) }
+        }
         Kind::ReadOnly => {
             Err(SqlError::new(SqlState("55P02"), format!("parameter \"{name}\" cannot be changed")))
         }

@@ -375,6 +375,10 @@ impl EngineSession {
 
     /// Commits the open transaction. `tag` is kept as its outcome under the token.
     pub(super) async fn commit(&mut self, tag: Option<&str>) -> Result<(), Stop> {
+        if let Err(stop) = Box::pin(self.end_temporary()).await {
+            self.roll_back().await;
+            return Err(stop);
+        }
         let Some(mut open) = self.open.take() else { return Ok(()) };
         self.end_portals();
         self.cautious = self.cautious.saturating_sub(1);
@@ -418,6 +422,30 @@ impl EngineSession {
                 Err(error.into())
             }
         }
+    }
+
+    /// What ON COMMIT says of the session's temporary tables.
+    async fn end_temporary(&mut self) -> Result<(), Stop> {
+        let schema = self.settings.temporary_schema().to_owned();
+        if schema.is_empty() || !self.has_written() {
+            return Ok(());
+        }
+        let failed = |error| crate::node::errors::translate_bare(&error);
+        let loan = self.loan().await?;
+        let catalog =
+            loan.take().map_err(|revoked| revoked.error())?.catalog().map_err(failed)?;
+        let prefix = format!("{schema}.");
+        for (name, letter) in &catalog.on_commit {
+            let Some(table) = name.strip_prefix(&prefix) else { continue };
+            let table = format!("{schema}.\"{}\"", table.replace('"', "\"\""));
+            let text = match letter {
+                'x' => format!("DROP TABLE {table} CASCADE"),
+                _ => format!("DELETE FROM {table}"),
+            };
+            let plan = self.plan(&text, &[]).await?;
+            self.run_on_loan(&plan, &[], &RowFormat::default())?;
+        }
+        Ok(())
     }
 
     /// Rolls the open transaction back, its settings included.

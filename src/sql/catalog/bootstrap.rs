@@ -27,7 +27,8 @@ CREATE TABLE towline_relation (
     oid INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,
     kind TEXT NOT NULL,
-    definition TEXT
+    definition TEXT,
+    on_commit TEXT
 ) STRICT;
 CREATE TABLE towline_attribute (
     relation INTEGER NOT NULL,
@@ -78,6 +79,29 @@ CREATE TABLE towline_sequence (
     owner_table TEXT,
     owner_column TEXT
 ) STRICT;
+CREATE TABLE towline_schema (
+    oid INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+CREATE TABLE towline_type (
+    oid INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    array_oid INTEGER NOT NULL,
+    base INTEGER NOT NULL DEFAULT 0,
+    typmod INTEGER NOT NULL DEFAULT -1,
+    not_null INTEGER NOT NULL DEFAULT 0,
+    default_expr TEXT,
+    labels TEXT NOT NULL DEFAULT '[]',
+    checks TEXT NOT NULL DEFAULT '[]'
+) STRICT;
+CREATE TABLE towline_comment (
+    object INTEGER NOT NULL,
+    class INTEGER NOT NULL,
+    number INTEGER NOT NULL DEFAULT 0,
+    text TEXT NOT NULL,
+    PRIMARY KEY (object, class, number)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE towline_outcome (
     slot INTEGER PRIMARY KEY,
     session BLOB NOT NULL,

@@ -1,7 +1,7 @@
 //! Definitions as PostgreSQL prints them: of indexes, constraints, views, and the
 //! quoting of names and texts that they need.
 
-use super::{Attribute, Catalog, Constraint, ConstraintKind, Index, Relation};
+use super::{Attribute, Catalog, Constraint, ConstraintKind, Index, PUBLIC, Relation};
 use crate::pg::Oid;
 
 /// Words that must be quoted to be a name: PostgreSQL 15's reserved words, and those
@@ -47,6 +47,20 @@ pub fn quote_literal(text: &str) -> String {
         format!("E'{}'", quoted.replace('\\', "\\\\"))
     } else {
         format!("'{quoted}'")
+    }
+}
+
+/// A stored name with its schema, each quoted where needed.
+pub fn quote_qualified(catalog: &Catalog, stored: &str) -> String {
+    let (schema, name) = catalog.split_name(stored);
+    format!("{}.{}", quote_ident(schema), quote_ident(name))
+}
+
+/// A stored name, with its schema unless that is `public`.
+pub fn quote_stored(catalog: &Catalog, stored: &str) -> String {
+    match catalog.split_name(stored) {
+        (PUBLIC, name) => quote_ident(name),
+        _ => quote_qualified(catalog, stored),
     }
 }
 
@@ -197,9 +211,18 @@ fn printed_key(key: &IndexKey<'_>) -> String {
 }
 
 /// `pg_get_indexdef(oid, 0, pretty)`.
-pub fn index_definition(relation: &Relation, index: &Index, pretty: bool) -> String {
+pub fn index_definition(
+    catalog: &Catalog,
+    relation: &Relation,
+    index: &Index,
+    pretty: bool,
+) -> String {
     let unique = if index.unique { "UNIQUE " } else { "" };
-    let schema = if pretty { "" } else { "public." };
+    let table = if pretty {
+        quote_stored(catalog, &relation.name)
+    } else {
+        quote_qualified(catalog, &relation.name)
+    };
     let keys = index.columns.iter().map(|written| {
         let key = index_key(relation, written);
         let order = match (key.descending, key.nulls_first) {
@@ -212,9 +235,8 @@ pub fn index_definition(relation: &Relation, index: &Index, pretty: bool) -> Str
     });
     let keys = keys.collect::<Vec<_>>().join(", ");
     let mut text = format!(
-        "CREATE {unique}INDEX {} ON {schema}{} USING btree ({keys})",
-        quote_ident(&index.name),
-        quote_ident(&relation.name),
+        "CREATE {unique}INDEX {} ON {table} USING btree ({keys})",
+        quote_ident(catalog.bare(&index.name)),
     );
     if let Some(predicate) = &index.predicate {
         text.push_str(" WHERE ");
@@ -248,7 +270,7 @@ pub fn constraint_definition(catalog: &Catalog, constraint: &Constraint, pretty:
             let target = quote_list(catalog.referenced_columns(table, named));
             format!(
                 "FOREIGN KEY ({columns}) REFERENCES {}({target}){}{}",
-                quote_ident(table),
+                quote_stored(catalog, table),
                 printed_action("UPDATE", *on_update),
                 printed_action("DELETE", *on_delete),
             )
@@ -339,7 +361,8 @@ mod tests {
     fn prints_indexes_as_postgresql_does() {
         let relation = table();
         let shown = |columns: &[&str], predicate| {
-            let text = index_definition(&relation, &index(columns, predicate), false);
+            let text =
+                index_definition(&Catalog::default(), &relation, &index(columns, predicate), false);
             text.replace("CREATE INDEX child_ex ON public.child USING btree ", "")
         };
         assert_eq!(shown(&["parent_id"], None), "(parent_id)");

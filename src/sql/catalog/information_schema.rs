@@ -1,7 +1,7 @@
 //! Rows of `information_schema`.
 
 use super::definition::{action_rule, view_definition, without_parentheses};
-use super::pg_catalog::{DATABASE_OWNER, NAMESPACES, columns_in, sequence_type};
+use super::pg_catalog::{DATABASE_OWNER, columns_in, namespaces, sequence_type};
 use super::rows::{Facts, Rows, row};
 use super::types::{builtin_type, format_type};
 use super::{Attribute, ConstraintKind, Identity, Relation, RelationKind};
@@ -74,7 +74,7 @@ fn add_check_constraints(rows: &mut Rows, facts: &Facts<'_>) {
             if let ConstraintKind::Check(condition) = &constraint.kind {
                 row!(rows,
                     "constraint_catalog" => facts.database,
-                    "constraint_schema" => "public",
+                    "constraint_schema" => facts.catalog.split_name(&relation.name).0,
                     "constraint_name" => &constraint.name,
                     "check_clause" => format!("(({}))", without_parentheses(condition)),
                 );
@@ -83,7 +83,7 @@ fn add_check_constraints(rows: &mut Rows, facts: &Facts<'_>) {
         for (name, attribute) in not_null_constraints(relation) {
             row!(rows,
                 "constraint_catalog" => facts.database,
-                "constraint_schema" => "public",
+                "constraint_schema" => facts.catalog.split_name(&relation.name).0,
                 "constraint_name" => name,
                 "check_clause" => format!("{} IS NOT NULL", attribute.name),
             );
@@ -178,8 +178,8 @@ fn add_column(
     let is_table = relation.kind == RelationKind::Table;
     row!(rows,
         "table_catalog" => facts.database,
-        "table_schema" => "public",
-        "table_name" => &relation.name,
+        "table_schema" => facts.catalog.split_name(&relation.name).0,
+        "table_name" => facts.catalog.bare(&relation.name),
         "column_name" => &attribute.name,
         "ordinal_position" => number,
         "column_default" => attribute.default.as_ref().filter(|_| attribute.generated.is_none()),
@@ -221,8 +221,8 @@ fn add_element_types(rows: &mut Rows, facts: &Facts<'_>) {
             };
             row!(rows,
                 "object_catalog" => facts.database,
-                "object_schema" => "public",
-                "object_name" => &relation.name,
+                "object_schema" => facts.catalog.split_name(&relation.name).0,
+                "object_name" => facts.catalog.bare(&relation.name),
                 "object_type" => "TABLE",
                 "collection_type_identifier" => number.to_string(),
                 "data_type" => format_type(element.oid, None),
@@ -243,8 +243,8 @@ fn add_column_privileges(rows: &mut Rows, facts: &Facts<'_>) {
                     "grantor" => facts.user,
                     "grantee" => facts.user,
                     "table_catalog" => facts.database,
-                    "table_schema" => "public",
-                    "table_name" => &relation.name,
+                    "table_schema" => facts.catalog.split_name(&relation.name).0,
+                    "table_name" => facts.catalog.bare(&relation.name),
                     "column_name" => &attribute.name,
                     "privilege_type" => privilege,
                     "is_grantable" => "YES",
@@ -263,8 +263,8 @@ fn add_table_privileges(rows: &mut Rows, facts: &Facts<'_>) {
                 "grantor" => facts.user,
                 "grantee" => facts.user,
                 "table_catalog" => facts.database,
-                "table_schema" => "public",
-                "table_name" => &relation.name,
+                "table_schema" => facts.catalog.split_name(&relation.name).0,
+                "table_name" => facts.catalog.bare(&relation.name),
                 "privilege_type" => privilege,
                 "is_grantable" => "YES",
                 "with_hierarchy" => yes(privilege == "SELECT"),
@@ -289,11 +289,11 @@ fn add_constraint_columns(rows: &mut Rows, facts: &Facts<'_>) {
             for column in columns {
                 row!(rows,
                     "table_catalog" => facts.database,
-                    "table_schema" => "public",
-                    "table_name" => table,
+                    "table_schema" => facts.catalog.split_name(table).0,
+                    "table_name" => facts.catalog.bare(table),
                     "column_name" => column,
                     "constraint_catalog" => facts.database,
-                    "constraint_schema" => "public",
+                    "constraint_schema" => facts.catalog.split_name(&relation.name).0,
                     "constraint_name" => &constraint.name,
                 );
             }
@@ -311,10 +311,10 @@ fn add_constraint_tables(rows: &mut Rows, facts: &Facts<'_>) {
             };
             row!(rows,
                 "table_catalog" => facts.database,
-                "table_schema" => "public",
-                "table_name" => table,
+                "table_schema" => facts.catalog.split_name(table).0,
+                "table_name" => facts.catalog.bare(table),
                 "constraint_catalog" => facts.database,
-                "constraint_schema" => "public",
+                "constraint_schema" => facts.catalog.split_name(&relation.name).0,
                 "constraint_name" => &constraint.name,
             );
         }
@@ -337,11 +337,11 @@ fn add_key_columns(rows: &mut Rows, facts: &Facts<'_>) {
                 });
                 row!(rows,
                     "constraint_catalog" => facts.database,
-                    "constraint_schema" => "public",
+                    "constraint_schema" => facts.catalog.split_name(&relation.name).0,
                     "constraint_name" => &constraint.name,
                     "table_catalog" => facts.database,
-                    "table_schema" => "public",
-                    "table_name" => &relation.name,
+                    "table_schema" => facts.catalog.split_name(&relation.name).0,
+                    "table_name" => facts.catalog.bare(&relation.name),
                     "column_name" => column,
                     "ordinal_position" => at + 1,
                     "position_in_unique_constraint" => position,
@@ -386,10 +386,10 @@ fn add_referential_constraints(rows: &mut Rows, facts: &Facts<'_>) {
             let key = referenced_key(facts, table, columns);
             row!(rows,
                 "constraint_catalog" => facts.database,
-                "constraint_schema" => "public",
+                "constraint_schema" => facts.catalog.split_name(&relation.name).0,
                 "constraint_name" => &constraint.name,
                 "unique_constraint_catalog" => key.map(|_| facts.database),
-                "unique_constraint_schema" => key.map(|_| "public"),
+                "unique_constraint_schema" => key.map(|_| facts.catalog.split_name(table).0),
                 "unique_constraint_name" => key.map(|key| &key.name),
                 "match_option" => "NONE",
                 "update_rule" => action_rule(*on_update),
@@ -400,7 +400,7 @@ fn add_referential_constraints(rows: &mut Rows, facts: &Facts<'_>) {
 }
 
 fn add_schemata(rows: &mut Rows, facts: &Facts<'_>) {
-    for (_, name, owner) in NAMESPACES {
+    for (_, name, owner) in namespaces(facts.catalog) {
         row!(rows,
             "catalog_name" => facts.database,
             "schema_name" => name,
@@ -426,8 +426,8 @@ fn add_sequences(rows: &mut Rows, facts: &Facts<'_>) {
         let extent = extent(kind, -1);
         row!(rows,
             "sequence_catalog" => facts.database,
-            "sequence_schema" => "public",
-            "sequence_name" => &sequence.name,
+            "sequence_schema" => facts.catalog.split_name(&sequence.name).0,
+            "sequence_name" => facts.catalog.bare(&sequence.name),
             "data_type" => format_type(kind, None),
             "numeric_precision" => extent.precision,
             "numeric_precision_radix" => extent.radix,
@@ -445,11 +445,11 @@ fn add_table_constraints(rows: &mut Rows, facts: &Facts<'_>) {
     let mut add = |table: &str, name: &str, kind: &str, deferrable, deferred| {
         row!(rows,
             "constraint_catalog" => facts.database,
-            "constraint_schema" => "public",
+            "constraint_schema" => facts.catalog.split_name(table).0,
             "constraint_name" => name,
             "table_catalog" => facts.database,
-            "table_schema" => "public",
-            "table_name" => table,
+            "table_schema" => facts.catalog.split_name(table).0,
+            "table_name" => facts.catalog.bare(table),
             "constraint_type" => kind,
             "is_deferrable" => yes(deferrable),
             "initially_deferred" => yes(deferred),
@@ -489,7 +489,8 @@ fn add_tables(rows: &mut Rows, facts: &Facts<'_>) {
     };
     for relation in facts.catalog.relations.values() {
         let is_table = relation.kind == RelationKind::Table;
-        add("public", &relation.name, is_table, is_table);
+        let (schema, name) = facts.catalog.split_name(&relation.name);
+        add(schema, name, is_table, is_table);
     }
     for relation in super::system_relations() {
         add(relation.schema, relation.name, relation.kind == "r", false);
@@ -501,8 +502,8 @@ fn add_views(rows: &mut Rows, facts: &Facts<'_>) {
         if relation.kind == RelationKind::View {
             row!(rows,
                 "table_catalog" => facts.database,
-                "table_schema" => "public",
-                "table_name" => &relation.name,
+                "table_schema" => facts.catalog.split_name(&relation.name).0,
+                "table_name" => facts.catalog.bare(&relation.name),
                 "view_definition" => view_definition(relation),
                 "check_option" => "NONE",
                 "is_updatable" => "NO",

@@ -9,21 +9,23 @@ mod information_schema;
 mod pg_catalog;
 mod relation;
 mod rows;
+mod schema;
 mod system;
 mod types;
 
 pub use bootstrap::{BOOTSTRAP, RESERVED_PREFIX};
 pub use definition::{
     constraint_definition, index_definition, index_key_definition, quote_ident, quote_literal,
-    view_definition,
+    quote_qualified, quote_stored, view_definition,
 };
 pub use functions::{BuiltinFunction, builtin_function, builtin_functions};
 pub use pg_catalog::default_setting;
 pub use relation::{
-    Attribute, Catalog, Constraint, ConstraintKind, Identity, Index, Relation, RelationKind,
-    Sequence,
+    Attribute, Catalog, Comment, Constraint, ConstraintKind, Identity, Index, Relation,
+    RelationKind, Sequence, UserType, UserTypeKind,
 };
 pub use rows::{Facts, NamedRow, system_rows};
+pub use schema::{NAMESPACES, PUBLIC, TEMPORARY_PREFIX, parts_of_written};
 pub use system::{HIDDEN_COLUMNS, SystemColumn, SystemRelation, system_relation, system_relations};
 pub use types::{
     BuiltinType, builtin_type, builtin_type_named, builtin_types, format_type, parse_type,

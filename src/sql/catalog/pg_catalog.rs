@@ -8,8 +8,8 @@ use super::rows::{Facts, Rows, number_array, row, vector};
 use super::system::system_relations;
 use super::types::{builtin_type, builtin_types, data_lines, format_type};
 use super::{
-    Attribute, Catalog, Constraint, ConstraintKind, Identity, Index, Relation, RelationKind,
-    Sequence,
+    Attribute, Catalog, Constraint, ConstraintKind, Identity, Index, NAMESPACES, PUBLIC, Relation,
+    RelationKind, Sequence, TEMPORARY_PREFIX,
 };
 use crate::pg::Oid;
 
@@ -17,7 +17,7 @@ use crate::pg::Oid;
 pub(super) const OWNER: i64 = 10;
 pub(super) const DATABASE_OWNER: i64 = 6171;
 pub(super) const PG_CATALOG: i64 = 11;
-pub(super) const PUBLIC: i64 = 2200;
+const PUBLIC_OID: i64 = 2200;
 pub(super) const INFORMATION_SCHEMA: i64 = 13_207;
 pub(super) const DATABASE: i64 = 5;
 const HEAP: i64 = 2;
@@ -26,13 +26,12 @@ const DEFAULT_TABLESPACE: i64 = 1663;
 const PG_CLASS: i64 = 1259;
 const PG_CONSTRAINT: i64 = 2606;
 
-/// Namespaces, with their owners.
-pub(super) const NAMESPACES: [(i64, &str, i64); 4] = [
-    (PG_CATALOG, "pg_catalog", OWNER),
-    (99, "pg_toast", OWNER),
-    (PUBLIC, "public", DATABASE_OWNER),
-    (INFORMATION_SCHEMA, "information_schema", OWNER),
-];
+/// Schemas, with their OIDs and owners.
+pub(super) fn namespaces(catalog: &Catalog) -> impl Iterator<Item = (i64, &str, i64)> {
+    let owner = |name| if name == PUBLIC { DATABASE_OWNER } else { OWNER };
+    let own = NAMESPACES.into_iter().map(move |(oid, name)| (oid, name, owner(name)));
+    own.chain(catalog.schemas.iter().map(|(name, oid)| (i64::from(oid.0), name.as_str(), OWNER)))
+}
 
 /// Adds the rows of the relation that `rows` collects.
 pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
@@ -50,7 +49,7 @@ pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
         "pg_index" => add_indexes(rows, catalog),
         "pg_indexes" => add_index_definitions(rows, catalog),
         "pg_language" => add_languages(rows),
-        "pg_namespace" => add_namespaces(rows),
+        "pg_namespace" => add_namespaces(rows, catalog),
         "pg_opclass" => add_operator_classes(rows),
         "pg_proc" => add_functions(rows),
         "pg_range" => add_ranges(rows),
@@ -295,6 +294,7 @@ struct Class<'a> {
     checks: usize,
     has_index: bool,
     has_triggers: bool,
+    temporary: bool,
 }
 
 fn add_class(rows: &mut Rows, class: &Class<'_>) {
@@ -308,14 +308,14 @@ fn add_class(rows: &mut Rows, class: &Class<'_>) {
         "relfilenode" => if stored { i64::from(class.oid.0) } else { 0 },
         "reltuples" => -1.0,
         "relhasindex" => class.has_index,
-        "relpersistence" => "p",
+        "relpersistence" => if class.temporary { "t" } else { "p" },
         "relkind" => class.kind,
         "relnatts" => class.columns,
         "relchecks" => class.checks,
         "relhasrules" => class.kind == "v",
         "relhastriggers" => class.has_triggers,
         "relispopulated" => true,
-        "relreplident" => if class.kind == "r" && class.namespace == PUBLIC { "d" } else { "n" },
+        "relreplident" => if class.kind == "r" && class.namespace >= PUBLIC_OID { "d" } else { "n" },
     );
 }
 
@@ -335,8 +335,8 @@ fn add_classes(rows: &mut Rows, catalog: &Catalog) {
             rows,
             &Class {
                 oid: relation.oid,
-                name: &relation.name,
-                namespace: PUBLIC,
+                name: catalog.bare(&relation.name),
+                namespace: catalog.namespace_of(&relation.name),
                 method: if is_table { HEAP } else { 0 },
                 kind: if is_table { "r" } else { "v" },
                 columns: relation.attributes.len(),
@@ -345,6 +345,7 @@ fn add_classes(rows: &mut Rows, catalog: &Catalog) {
                 // PostgreSQL enforces foreign keys by triggers on both tables.
                 has_triggers: kinds().any(is_foreign)
                     || referenced.contains_key(relation.name.as_str()),
+                temporary: relation.name.starts_with(TEMPORARY_PREFIX),
             },
         );
         for index in &relation.indexes {
@@ -352,14 +353,15 @@ fn add_classes(rows: &mut Rows, catalog: &Catalog) {
                 rows,
                 &Class {
                     oid: index.oid,
-                    name: &index.name,
-                    namespace: PUBLIC,
+                    name: catalog.bare(&index.name),
+                    namespace: catalog.namespace_of(&relation.name),
                     method: BTREE,
                     kind: "i",
                     columns: index.columns.len(),
                     checks: 0,
                     has_index: false,
                     has_triggers: false,
+                    temporary: relation.name.starts_with(TEMPORARY_PREFIX),
                 },
             );
         }
@@ -374,9 +376,12 @@ fn add_classes(rows: &mut Rows, catalog: &Catalog) {
         checks: 0,
         has_index: false,
         has_triggers: false,
+        temporary: false,
     };
     for sequence in catalog.sequences.values() {
-        add_class(rows, &plain(sequence.oid, &sequence.name, PUBLIC, 0, "S", 3));
+        let (name, namespace) =
+            (catalog.bare(&sequence.name), catalog.namespace_of(&sequence.name));
+        add_class(rows, &plain(sequence.oid, name, namespace, 0, "S", 3));
     }
     for relation in system_relations() {
         let namespace =
@@ -469,7 +474,7 @@ fn add_constraints(rows: &mut Rows, catalog: &Catalog) {
             row!(rows,
                 "oid" => constraint.oid,
                 "conname" => &constraint.name,
-                "connamespace" => PUBLIC,
+                "connamespace" => catalog.namespace_of(&relation.name),
                 "contype" => constraint_letter(&constraint.kind),
                 "condeferrable" => constraint.deferrable,
                 "condeferred" => constraint.deferred,
@@ -650,10 +655,10 @@ fn add_index_definitions(rows: &mut Rows, catalog: &Catalog) {
     for relation in catalog.relations.values() {
         for index in &relation.indexes {
             row!(rows,
-                "schemaname" => "public",
-                "tablename" => &relation.name,
-                "indexname" => &index.name,
-                "indexdef" => index_definition(relation, index, false),
+                "schemaname" => catalog.split_name(&relation.name).0,
+                "tablename" => catalog.bare(&relation.name),
+                "indexname" => catalog.bare(&index.name),
+                "indexdef" => index_definition(catalog, relation, index, false),
             );
         }
     }
@@ -670,8 +675,8 @@ fn add_languages(rows: &mut Rows) {
     }
 }
 
-fn add_namespaces(rows: &mut Rows) {
-    for (oid, name, owner) in NAMESPACES {
+fn add_namespaces(rows: &mut Rows, catalog: &Catalog) {
+    for (oid, name, owner) in namespaces(catalog) {
         row!(rows, "oid" => oid, "nspname" => name, "nspowner" => owner);
     }
 }
@@ -751,8 +756,8 @@ fn add_sequences(rows: &mut Rows, catalog: &Catalog) {
 fn add_sequence_views(rows: &mut Rows, facts: &Facts<'_>) {
     for sequence in facts.catalog.sequences.values() {
         row!(rows,
-            "schemaname" => "public",
-            "sequencename" => &sequence.name,
+            "schemaname" => facts.catalog.split_name(&sequence.name).0,
+            "sequencename" => facts.catalog.bare(&sequence.name),
             "sequenceowner" => facts.user,
             "data_type" => format_type(sequence_type(sequence), None),
             "start_value" => sequence.start,
@@ -831,8 +836,8 @@ fn add_table_statistics(rows: &mut Rows, catalog: &Catalog) {
     for relation in tables(catalog) {
         row!(rows,
             "relid" => relation.oid,
-            "schemaname" => "public",
-            "relname" => &relation.name,
+            "schemaname" => catalog.split_name(&relation.name).0,
+            "relname" => catalog.bare(&relation.name),
         );
     }
 }
@@ -840,8 +845,8 @@ fn add_table_statistics(rows: &mut Rows, catalog: &Catalog) {
 fn add_tables(rows: &mut Rows, facts: &Facts<'_>) {
     for relation in tables(facts.catalog) {
         row!(rows,
-            "schemaname" => "public",
-            "tablename" => &relation.name,
+            "schemaname" => facts.catalog.split_name(&relation.name).0,
+            "tablename" => facts.catalog.bare(&relation.name),
             "tableowner" => facts.user,
             "hasindexes" => !relation.indexes.is_empty(),
             "hasrules" => false,
@@ -897,8 +902,8 @@ fn add_views(rows: &mut Rows, facts: &Facts<'_>) {
     for relation in facts.catalog.relations.values() {
         if relation.kind == RelationKind::View {
             row!(rows,
-                "schemaname" => "public",
-                "viewname" => &relation.name,
+                "schemaname" => facts.catalog.split_name(&relation.name).0,
+                "viewname" => facts.catalog.bare(&relation.name),
                 "viewowner" => facts.user,
                 "definition" => view_definition(relation),
             );

@@ -10,6 +10,48 @@ pub struct Catalog {
     pub version: u64,
     pub relations: BTreeMap<String, Relation>,
     pub sequences: BTreeMap<String, Sequence>,
+    /// Schemas that clients made, with their OIDs.
+    pub schemas: BTreeMap<String, Oid>,
+    /// Enums and domains, by name as stored.
+    pub types: BTreeMap<String, UserType>,
+    pub comments: Vec<Comment>,
+    /// Temporary tables that lose their rows (`d`) or go (`x`) when a transaction ends.
+    pub on_commit: BTreeMap<String, char>,
+}
+
+/// What COMMENT ON said.
+#[derive(Clone, Debug)]
+pub struct Comment {
+    /// The object's OID, and that of the system catalog which lists it.
+    pub object: Oid,
+    pub class: Oid,
+    /// A column's number, or 0.
+    pub number: i64,
+    pub text: String,
+}
+
+/// A type that a client made.
+#[derive(Clone, Debug)]
+pub struct UserType {
+    pub oid: Oid,
+    pub name: String,
+    pub array: Oid,
+    pub kind: UserTypeKind,
+}
+
+#[derive(Clone, Debug)]
+pub enum UserTypeKind {
+    /// Labels in their order.
+    Enum(Vec<String>),
+    Domain {
+        base: Oid,
+        typmod: i32,
+        not_null: bool,
+        /// PostgreSQL's spelling of the default.
+        default: Option<String>,
+        /// Names and conditions over VALUE, in PostgreSQL's spelling.
+        checks: Vec<(String, String)>,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -54,14 +54,13 @@ pub(super) fn translate(
         schema = Some(std::mem::replace(&mut name, copy.name()?));
     }
     let listed = if copy.scanner.take_symbol(b'(') { Some(copy.column_list()?) } else { None };
-    let relation = match schema.as_deref() {
-        None | Some("public") => context.catalog.relations.get(&name),
-        Some(_) => None,
-    };
-    let Some(relation) = relation else {
+    let mut translator = Translator::new(text, context);
+    let (schema, name) = translator.qualified_parts(schema.into_iter().chain([name]).collect())?;
+    let Some(relation) = translator.find_relation(schema.as_deref(), &name) else {
+        let shown = schema.map_or_else(|| name.clone(), |schema| format!("{schema}.{name}"));
         return Err(SqlError::new(
             SqlState::UNDEFINED_TABLE,
-            format!("relation \"{name}\" does not exist"),
+            format!("relation \"{shown}\" does not exist"),
         ));
     };
     let attributes = copied_columns(relation, listed.as_deref())?;
@@ -74,7 +73,6 @@ pub(super) fn translate(
     let columns: Vec<String> =
         attributes.iter().map(|(_, attribute)| attribute.name.clone()).collect();
     let options = said.resolve(&columns)?;
-    let mut translator = Translator::new(text, context);
     let translated = if from {
         copy_in(&mut translator, relation, &attributes, options)?
     } else {

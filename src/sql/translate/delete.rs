@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{Delete, FromTable, TableFactor};
 
-use super::returning::{check_table, target_source};
+use super::returning::{check_table, target_source, target_text};
 use super::scope::Scope;
 use super::{Translator, names};
 use crate::pg::SqlError;
@@ -28,9 +28,12 @@ impl Translator<'_> {
         }
         let relation = self.target(name)?;
         check_table(relation, "delete from")?;
-        let visible =
-            alias.as_ref().map_or_else(|| relation.name.clone(), |alias| names::fold(&alias.name));
-        self.scopes.push(Scope { sources: vec![target_source(relation, &visible)] });
+        let catalog = self.context.catalog;
+        let visible = match alias {
+            Some(alias) => names::fold(&alias.name),
+            None => catalog.bare(&relation.name).to_owned(),
+        };
+        self.scopes.push(Scope { sources: vec![target_source(catalog, relation, &visible)] });
         let result = self.delete_in_scope(delete, relation, &visible, with);
         self.scopes.pop();
         result
@@ -43,11 +46,7 @@ impl Translator<'_> {
         visible: &str,
         with: &str,
     ) -> Result<Translated, SqlError> {
-        let target = if visible == relation.name {
-            names::quote(visible)
-        } else {
-            format!("{} AS {}", names::quote(&relation.name), names::quote(visible))
-        };
+        let target = target_text(relation, visible);
         let using = match &delete.using {
             Some(using) => Some(self.from(using)?),
             None => None,

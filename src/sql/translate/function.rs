@@ -11,7 +11,7 @@ use sqlparser::ast::{
 
 use super::{Form, SetReturning, Translator, Typed, cast, names};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::scan;
+use crate::sql::catalog::{PUBLIC, parts_of_written};
 use crate::sql::types::{self, Family, Type, family, is_integer};
 
 /// What a function returns.
@@ -647,7 +647,7 @@ impl Translator<'_> {
             "concat" | "concat_ws" | "format" | "quote_literal" | "quote_nullable" => {
                 self.convert(argument, Type::TEXT, cast::How::Assignment)
             }
-            "nextval" | "currval" | "setval" if at == 0 => Ok(sequence_name(argument)),
+            "nextval" | "currval" | "setval" if at == 0 => Ok(self.sequence_name(argument)),
             // PostgreSQL's time functions work on the session's clock.
             "date_part" if at == 1 => self.in_session_zone(argument),
             "to_char" if at == 0 => self.in_session_zone(argument),
@@ -1242,35 +1242,40 @@ impl Translator<'_> {
     }
 }
 
-/// The sequence functions go by name; PostgreSQL's take a regclass.
-fn sequence_name(argument: Typed) -> Typed {
-    if let Form::Text(text) = &argument.form {
-        return Typed::plain(names::quote_literal(&unqualified(text)), Oid::TEXT);
-    }
-    if argument.oid() == Oid::REGCLASS {
-        // `'s'::regclass` of a literal needs no look-up.
-        let literal = argument
-            .sql
-            .strip_prefix("towline_regclass('")
-            .and_then(|rest| rest.strip_suffix("')"));
-        if let Some(literal) = literal.filter(|literal| !literal.contains('\'')) {
-            return Typed::plain(names::quote_literal(&unqualified(literal)), Oid::TEXT);
+impl Translator<'_> {
+    /// The sequence functions go by the stored name; PostgreSQL's take a regclass.
+    fn sequence_name(&self, argument: Typed) -> Typed {
+        if let Form::Text(text) = &argument.form {
+            return Typed::plain(names::quote_literal(&self.sequence_meant(text)), Oid::TEXT);
         }
-        return Typed::plain(format!("towline_text_regclass({})", argument.sql), Oid::TEXT);
+        if argument.oid() == Oid::REGCLASS {
+            // `'s'::regclass` of a literal needs no look-up.
+            let literal = argument
+                .sql
+                .strip_prefix("towline_regclass('")
+                .and_then(|rest| rest.strip_suffix("')"));
+            if let Some(literal) = literal.filter(|literal| !literal.contains('\'')) {
+                return Typed::plain(
+                    names::quote_literal(&self.sequence_meant(literal)),
+                    Oid::TEXT,
+                );
+            }
+            return Typed::plain(format!("towline_text_regclass({})", argument.sql), Oid::TEXT);
+        }
+        argument
     }
-    argument
-}
 
-/// A relation's name in a string: folded, without its schema.
-pub(super) fn unqualified(text: &str) -> String {
-    let mut scanner = scan::Scanner::new(text);
-    let mut last = None;
-    while let Ok(Some(token)) = scanner.next() {
-        if let Some(name) = scan::identifier(token) {
-            last = Some(name);
-        }
+    /// The stored name that a written one means: of a sequence that is there, or that
+    /// the statement makes.
+    fn sequence_meant(&self, written: &str) -> String {
+        let Ok((schema, name)) = self.qualified_parts(parts_of_written(written)) else {
+            return written.to_owned();
+        };
+        self.find_sequence(schema.as_deref(), &name).unwrap_or_else(|| {
+            let schema = schema.as_deref().unwrap_or(PUBLIC);
+            self.context.catalog.stored_name(schema, &name)
+        })
     }
-    last.unwrap_or_else(|| text.to_owned())
 }
 
 /// A function's name without its schema; schemas other than the system's have none.
@@ -1311,12 +1316,5 @@ mod tests {
     #[test]
     fn sqlites_functions_are_in_order() {
         assert!(SQLITES.is_sorted());
-    }
-
-    #[test]
-    fn sequence_names_lose_their_schema() {
-        assert_eq!(unqualified("public.t_id_seq"), "t_id_seq");
-        assert_eq!(unqualified("\"T_Id\""), "T_Id");
-        assert_eq!(unqualified("T_id"), "t_id");
     }
 }

@@ -7,7 +7,7 @@ use sqlparser::ast::{
 
 use super::query::Wish;
 use super::returning::{
-    check_table, is_default, is_rowid, target_source, type_of, undefined_column,
+    check_table, is_default, is_rowid, target_source, target_text, type_of, undefined_column,
 };
 use super::scope::{Scope, Source};
 use super::{Translator, names, source};
@@ -28,7 +28,8 @@ impl Translator<'_> {
         let relation = self.target(name)?;
         check_table(relation, "insert into")?;
         let alias = insert.table_alias.as_ref().map(|alias| names::fold(&alias.alias));
-        let visible = alias.clone().unwrap_or_else(|| relation.name.clone());
+        let visible =
+            alias.clone().unwrap_or_else(|| self.context.catalog.bare(&relation.name).to_owned());
 
         let listed: Vec<&Attribute> = if insert.columns.is_empty() {
             relation.attributes.iter().filter(|attribute| attribute.generated.is_none()).collect()
@@ -76,12 +77,7 @@ impl Translator<'_> {
                 return Err(SqlError::unsupported(format_args!("INSERT OR {other}")));
             }
         };
-        let target = match &alias {
-            Some(alias) if *alias != relation.name => {
-                format!("{} AS {}", names::quote(&relation.name), names::quote(alias))
-            }
-            _ => names::quote(&relation.name),
-        };
+        let target = target_text(relation, &visible);
         let list = match columns.is_empty() {
             true => String::new(),
             false => format!(" ({})", names::quote_all(&columns)),
@@ -320,7 +316,7 @@ impl Translator<'_> {
                 }
                 let scope = Scope {
                     sources: vec![
-                        target_source(relation, visible),
+                        target_source(self.context.catalog, relation, visible),
                         Source::new("excluded", excluded),
                     ],
                 };

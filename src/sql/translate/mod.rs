@@ -22,6 +22,7 @@ pub(in crate::sql) mod names;
 mod operator;
 mod query;
 mod returning;
+mod schema;
 mod scope;
 mod source;
 mod syntax;
@@ -78,6 +79,8 @@ struct Translator<'a> {
     locks: bool,
     /// OVERRIDING SYSTEM VALUE was said: identity columns take what is given.
     overriding: bool,
+    /// A definition is being read, not the client's text.
+    defining: bool,
     /// How deep the walk is.
     depth: usize,
     /// For names that no client can have chosen.
@@ -224,6 +227,7 @@ impl<'a> Translator<'a> {
             leader: false,
             locks: false,
             overriding: false,
+            defining: false,
             depth: 0,
             fresh: 0,
             set_returning: Vec::new(),
@@ -341,40 +345,28 @@ impl<'a> Translator<'a> {
 
     /// A table or view of the database by name, for statements that change it.
     fn target(&self, name: &ObjectName) -> Result<&'a Relation, SqlError> {
-        let parts = names::parts(name);
-        let (schema, table) = match parts.as_slice() {
-            [table] => (None, table),
-            [schema, table] | [_, schema, table] => (Some(schema.as_str()), table),
-            _ => return Err(SqlError::new(SqlState::SYNTAX_ERROR, "improper qualified name")),
+        let (schema, table) = self.qualified(name)?;
+        if matches!(schema.as_deref(), Some("pg_catalog" | "information_schema")) {
+            return Err(SqlError::new(
+                SqlState("42501"),
+                format!("permission denied: \"{table}\" is a system catalog"),
+            ));
+        }
+        if let Some(relation) = self.find_relation(schema.as_deref(), &table) {
+            return Ok(relation);
+        }
+        let shown = match &schema {
+            Some(schema) => format!("{schema}.{table}"),
+            None => table,
         };
-        match schema {
-            None | Some("public") => {}
-            Some("pg_catalog" | "information_schema") => {
-                return Err(SqlError::new(
-                    SqlState("42501"),
-                    format!("permission denied: \"{table}\" is a system catalog"),
-                ));
-            }
-            Some(schema) => {
-                return Err(SqlError::new(
-                    SqlState::UNDEFINED_TABLE,
-                    format!("relation \"{schema}.{table}\" does not exist"),
-                ));
-            }
-        }
-        match self.context.catalog.relations.get(table) {
-            Some(relation) => Ok(relation),
-            None => {
-                let error = SqlError::new(
-                    SqlState::UNDEFINED_TABLE,
-                    format!("relation \"{table}\" does not exist"),
-                );
-                Err(match name.0.first().and_then(|part| part.as_ident()) {
-                    Some(ident) => self.at(error, ident),
-                    None => error,
-                })
-            }
-        }
+        let error = SqlError::new(
+            SqlState::UNDEFINED_TABLE,
+            format!("relation \"{shown}\" does not exist"),
+        );
+        Err(match name.0.first().and_then(|part| part.as_ident()) {
+            Some(ident) => self.at(error, ident),
+            None => error,
+        })
     }
 
     /// Runs `inner` one level deeper; too deep is an error, not an overflow.
@@ -394,11 +386,13 @@ impl<'a> Translator<'a> {
 
 /// A translation to plain statements of the given kind.
 fn translated(kind: Kind, tag: Tag, columns: Vec<Column>, statements: Vec<String>) -> Translated {
-    let statements = statements
-        .into_iter()
-        .map(|text| SqliteStatement { text: Arc::from(text), ship: Ship::Statement })
-        .collect();
+    let statements = statements.into_iter().map(shipped).collect();
     Translated { kind, tag, params: Vec::new(), columns, statements, notices: Vec::new() }
+}
+
+/// A statement that followers run too.
+fn shipped(text: String) -> SqliteStatement {
+    SqliteStatement { text: Arc::from(text), ship: Ship::Statement }
 }
 
 /// The columns that the client sees.

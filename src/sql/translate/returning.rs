@@ -6,7 +6,7 @@ use super::query::{Wish, item_list};
 use super::scope::{Scope, Source};
 use super::{OutputColumn, Translator, names, source};
 use crate::pg::{SqlError, SqlState};
-use crate::sql::catalog::{Attribute, Identity, Relation, RelationKind};
+use crate::sql::catalog::{Attribute, Catalog, Identity, Relation, RelationKind};
 use crate::sql::types::{self, Type};
 
 /// A changed row's text and result.
@@ -17,10 +17,20 @@ pub(super) struct Returned {
 }
 
 /// A table's columns under the name that the statement gives it.
-pub(super) fn target_source(relation: &Relation, alias: &str) -> Source {
+pub(super) fn target_source(catalog: &Catalog, relation: &Relation, alias: &str) -> Source {
+    let (schema, name) = catalog.split_name(&relation.name);
     Source {
-        schema: Some("public".to_owned()),
+        schema: Some(schema.to_owned()).filter(|_| name == alias),
         ..Source::new(alias, source::relation_columns(relation))
+    }
+}
+
+/// The target, under the name that the statement gives it.
+pub(super) fn target_text(relation: &Relation, visible: &str) -> String {
+    if visible == relation.name {
+        names::quote(visible)
+    } else {
+        format!("{} AS {}", names::quote(&relation.name), names::quote(visible))
     }
 }
 
@@ -54,7 +64,7 @@ impl Translator<'_> {
         let Some(items) = returning else {
             return Ok(Returned { sql: String::new(), columns: Vec::new() });
         };
-        let mut target = target_source(relation, alias);
+        let mut target = target_source(self.context.catalog, relation, alias);
         for column in &mut target.columns {
             column.sql = Some(names::quote(&column.name));
         }

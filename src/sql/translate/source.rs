@@ -259,12 +259,8 @@ impl Translator<'_> {
         name: &ObjectName,
         alias: Option<&TableAlias>,
     ) -> Result<String, SqlError> {
-        let parts = names::parts(name);
-        let (schema, table) = match parts.as_slice() {
-            [table] => (None, table.clone()),
-            [schema, table] | [_, schema, table] => (Some(schema.as_str()), table.clone()),
-            _ => return Err(SqlError::new(SqlState::SYNTAX_ERROR, "improper qualified name")),
-        };
+        let (schema, table) = self.qualified(name)?;
+        let schema = schema.as_deref();
         let missing = |this: &Self| {
             let shown = match schema {
                 Some(schema) => format!("{schema}.{table}"),
@@ -284,7 +280,9 @@ impl Translator<'_> {
         } else {
             None
         };
-        let (sql, columns, schema) = if let Some(cte) = cte {
+        // What SQLite calls it where it is given no alias.
+        let mut own_name = table.clone();
+        let (sql, mut columns, schema) = if let Some(cte) = cte {
             (names::quote(&table), cte.columns, None)
         } else if let Some(system) = match schema {
             None => system_relation("pg_catalog", &table),
@@ -309,24 +307,38 @@ impl Translator<'_> {
                 Some(system.schema.to_owned()),
             )
         } else {
-            if !matches!(schema, None | Some("public")) || table.starts_with(RESERVED_PREFIX) {
+            if table.starts_with(RESERVED_PREFIX) {
                 return Err(missing(self));
             }
-            if let Some(relation) = self.context.catalog.relations.get(&table) {
-                (names::quote(&table), relation_columns(relation), Some("public".to_owned()))
-            } else if self.context.catalog.sequences.contains_key(&table) {
-                (sequence_rows(&table), sequence_columns(), Some("public".to_owned()))
+            let catalog = self.context.catalog;
+            if let Some(relation) = self.find_relation(schema, &table) {
+                own_name.clone_from(&relation.name);
+                let schema = catalog.split_name(&relation.name).0.to_owned();
+                (names::quote(&relation.name), relation_columns(relation), Some(schema))
+            } else if let Some(sequence) = self.find_sequence(schema, &table) {
+                let schema = catalog.split_name(&sequence).0.to_owned();
+                (sequence_rows(&sequence), sequence_columns(), Some(schema))
             } else {
                 return Err(missing(self));
             }
         };
         let derived = sql.starts_with('(');
         let visible = alias.map_or_else(|| table.clone(), |alias| names::fold(&alias.name));
+        // Two of one name from two schemas: SQLite needs two names.
+        let twin = self.scopes.last().is_some_and(|scope| {
+            scope.sources.iter().any(|other| other.alias == visible && other.schema != schema)
+        });
+        let inside = if twin { self.fresh_name("twin") } else { visible.clone() };
+        if twin {
+            for column in &mut columns {
+                column.sql = Some(format!("{inside}.{}", names::quote(&column.name)));
+            }
+        }
         let columns = renamed_columns(columns, alias, &visible)?;
-        let text = if visible == table && !derived {
+        let text = if inside == own_name && !derived {
             sql
         } else {
-            format!("{sql} AS {}", names::quote(&visible))
+            format!("{sql} AS {}", names::quote(&inside))
         };
         let schema = if alias.is_some() { None } else { schema };
         self.add_source(Source { schema, ..Source::new(visible, columns) })?;

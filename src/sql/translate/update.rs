@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{TableFactor, Update, UpdateTableFromKind};
 
-use super::returning::{check_table, target_source};
+use super::returning::{check_table, target_source, target_text};
 use super::scope::Scope;
 use super::{Translator, names};
 use crate::pg::SqlError;
@@ -19,9 +19,12 @@ impl Translator<'_> {
         }
         let relation = self.target(name)?;
         check_table(relation, "update")?;
-        let visible =
-            alias.as_ref().map_or_else(|| relation.name.clone(), |alias| names::fold(&alias.name));
-        self.scopes.push(Scope { sources: vec![target_source(relation, &visible)] });
+        let catalog = self.context.catalog;
+        let visible = match alias {
+            Some(alias) => names::fold(&alias.name),
+            None => catalog.bare(&relation.name).to_owned(),
+        };
+        self.scopes.push(Scope { sources: vec![target_source(catalog, relation, &visible)] });
         let result = self.update_in_scope(update, relation, &visible, with);
         self.scopes.pop();
         result
@@ -46,11 +49,7 @@ impl Translator<'_> {
             None => String::new(),
         };
         let returned = self.returning(update.returning.as_deref(), relation, visible)?;
-        let target = if visible == relation.name {
-            names::quote(visible)
-        } else {
-            format!("{} AS {}", names::quote(&relation.name), names::quote(visible))
-        };
+        let target = target_text(relation, visible);
         let sql = format!("{with}UPDATE {target} SET {set}{from}{condition}{}", returned.sql);
         Ok(super::translated(
             Kind::Write,

@@ -13,13 +13,20 @@ use super::{Sqlite, SqliteError, Statement};
 use crate::log::ValueRef;
 use crate::pg::Oid;
 use crate::sql::catalog::{
-    Attribute, Catalog, Constraint, ConstraintKind, Identity, Index, RESERVED_PREFIX, Relation,
-    RelationKind, Sequence, type_of_declaration,
+    Attribute, Catalog, Comment, Constraint, ConstraintKind, Identity, Index, RESERVED_PREFIX,
+    Relation, RelationKind, Sequence, UserType, UserTypeKind, type_of_declaration,
 };
 
 /// Loads the catalog as of the connection's snapshot.
 pub(super) fn load(sqlite: &mut Sqlite) -> Result<Catalog, SqliteError> {
-    let mut catalog = Catalog { version: schema_version(sqlite)?, ..Catalog::default() };
+    let mut catalog = Catalog {
+        version: schema_version(sqlite)?,
+        schemas: schemas(sqlite)?,
+        types: user_types(sqlite)?,
+        comments: comments(sqlite)?,
+        on_commit: on_commit(sqlite)?,
+        ..Catalog::default()
+    };
     let mut names = BTreeMap::new();
     for relation in relations(sqlite)? {
         names.insert(relation.oid, relation.name.clone());
@@ -51,6 +58,56 @@ fn schema_version(sqlite: &mut Sqlite) -> Result<u64, SqliteError> {
     let mut statement = sqlite.prepare("PRAGMA main.schema_version")?;
     statement.step()?;
     Ok(u64::try_from(integer(&statement, 0)).unwrap_or(0))
+}
+
+fn schemas(sqlite: &mut Sqlite) -> Result<BTreeMap<String, Oid>, SqliteError> {
+    let found = rows(sqlite, "SELECT name, oid FROM main.towline_schema", |row| {
+        (text(row, 0), oid(row, 1))
+    })?;
+    Ok(found.into_iter().collect())
+}
+
+fn user_types(sqlite: &mut Sqlite) -> Result<BTreeMap<String, UserType>, SqliteError> {
+    let found = rows(
+        sqlite,
+        "SELECT oid, name, kind, array_oid, base, typmod, not_null, default_expr, labels, checks
+         FROM main.towline_type",
+        |row| UserType {
+            oid: oid(row, 0),
+            name: text(row, 1),
+            array: oid(row, 3),
+            kind: if text(row, 2) == "e" {
+                UserTypeKind::Enum(list(&text(row, 8)))
+            } else {
+                UserTypeKind::Domain {
+                    base: oid(row, 4),
+                    typmod: i32::try_from(integer(row, 5)).unwrap_or(-1),
+                    not_null: integer(row, 6) != 0,
+                    default: optional(row, 7),
+                    checks: serde_json::from_str(&text(row, 9)).unwrap_or_default(),
+                }
+            },
+        },
+    )?;
+    Ok(found.into_iter().map(|kind| (kind.name.clone(), kind)).collect())
+}
+
+fn on_commit(sqlite: &mut Sqlite) -> Result<BTreeMap<String, char>, SqliteError> {
+    let found = rows(
+        sqlite,
+        "SELECT name, on_commit FROM main.towline_relation WHERE on_commit IS NOT NULL",
+        |row| (text(row, 0), text(row, 1).chars().next().unwrap_or('d')),
+    )?;
+    Ok(found.into_iter().collect())
+}
+
+fn comments(sqlite: &mut Sqlite) -> Result<Vec<Comment>, SqliteError> {
+    rows(sqlite, "SELECT object, class, number, text FROM main.towline_comment", |row| Comment {
+        object: oid(row, 0),
+        class: oid(row, 1),
+        number: integer(row, 2),
+        text: text(row, 3),
+    })
 }
 
 fn relations(sqlite: &mut Sqlite) -> Result<Vec<Relation>, SqliteError> {

@@ -192,14 +192,20 @@ impl Sqlite {
     /// schema could undo other sessions' transactions.
     fn adopt(&mut self) -> Result<(), SqliteError> {
         let mut schema = self.prepare("SELECT name, sql FROM main.sqlite_schema")?;
-        let mut made = false;
+        let (mut made, mut whole) = (false, false);
         while schema.step()? {
             made |= schema.column(0) == ValueRef::Text("towline_applied");
+            whole |= schema.column(0) == ValueRef::Text("towline_schema");
             if let ValueRef::Text(sql) = schema.column(1) {
                 refusals::refuse_rollback_clauses(sql).map_err(SqliteError::refused)?;
             }
         }
         drop(schema);
+        if made && !whole {
+            return Err(SqliteError::refused(SqlError::unsupported(
+                "a database file whose own tables were made by another version",
+            )));
+        }
         if made {
             return Ok(());
         }

@@ -39,7 +39,7 @@ impl Translator<'_> {
         let relation = match self.target(&alter.name) {
             Ok(relation) => relation,
             Err(error) => {
-                let name = names::last(&alter.name).unwrap_or_default();
+                let name = self.stored(&alter.name).unwrap_or_default();
                 if alter.if_exists {
                     self.skipped(
                         SqlState::SUCCESSFUL_COMPLETION,
@@ -625,7 +625,8 @@ impl Translator<'_> {
         name: &RenameTableNameKind,
     ) -> Result<Translated, SqlError> {
         let (RenameTableNameKind::As(name) | RenameTableNameKind::To(name)) = name;
-        let new = self.new_name(name)?;
+        let schema = self.context.catalog.split_name(&relation.name).0.to_owned();
+        let new = self.new_name_in((Some(schema), names::last(name).unwrap_or_default()))?;
         self.check_free(&new)?;
         let old = &relation.name;
         let (new_text, old_text) = (names::quote_literal(&new), names::quote_literal(old));

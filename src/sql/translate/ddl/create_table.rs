@@ -4,20 +4,20 @@
 use sqlparser::ast::{
     CheckConstraint, ColumnDef, ColumnOption, ConstraintCharacteristics, CreateTable,
     CreateTableLikeKind, CreateTableOptions, DataType, DeferrableInitial, Expr,
-    ForeignKeyConstraint, GeneratedAs, GeneratedExpressionMode, Ident, IndexColumn, Query,
-    ReferentialAction, Select, SelectInto, SequenceOptions, SetExpr, TableConstraint, Value,
+    ForeignKeyConstraint, GeneratedAs, GeneratedExpressionMode, Ident, IndexColumn, OnCommit,
+    Query, ReferentialAction, Select, SelectInto, SequenceOptions, SetExpr, TableConstraint, Value,
 };
 
 use super::rows::{self, Oids};
 use super::{chosen_name, nothing};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
-    Attribute, Constraint, ConstraintKind, Identity, Relation, RelationKind, Sequence,
+    Attribute, Constraint, ConstraintKind, Identity, Relation, RelationKind, Sequence, quote_stored,
 };
 use crate::sql::translate::query::Wish;
 use crate::sql::translate::returning::{is_rowid, target_source};
 use crate::sql::translate::scope::Scope;
-use crate::sql::translate::{Translator, names, translated};
+use crate::sql::translate::{Translator, names, shipped, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
 use crate::sql::types;
 
@@ -29,9 +29,6 @@ pub(super) struct Draft {
 
 impl Translator<'_> {
     pub(super) fn create_table(&mut self, create: &CreateTable) -> Result<Translated, SqlError> {
-        if create.temporary {
-            return Err(SqlError::unsupported("CREATE TEMPORARY TABLE"));
-        }
         if create.inherits.is_some() {
             return Err(SqlError::unsupported("INHERITS"));
         }
@@ -51,7 +48,18 @@ impl Translator<'_> {
             | CreateTableOptions::Plain(_) => {}
             _ => return Err(SqlError::unsupported("these table options")),
         }
-        let name = self.new_name(&create.name)?;
+        let on_commit = match create.on_commit {
+            None | Some(OnCommit::PreserveRows) => None,
+            Some(_) if !create.temporary => {
+                return Err(SqlError::new(
+                    SqlState("42P16"),
+                    "ON COMMIT can only be used on temporary tables",
+                ));
+            }
+            Some(OnCommit::DeleteRows) => Some('d'),
+            Some(OnCommit::Drop) => Some('x'),
+        };
+        let name = self.new_name_of(&create.name, create.temporary)?;
         if self.context.catalog.relations.contains_key(&name) && create.if_not_exists {
             self.skip_existing(&name);
             return Ok(nothing("CREATE TABLE"));
@@ -60,7 +68,13 @@ impl Translator<'_> {
         if let Some(query) = &create.query {
             let columns: Vec<String> =
                 create.columns.iter().map(|column| names::fold(&column.name)).collect();
-            return self.create_table_as(&name, &columns, query);
+            let mut made = self.create_table_as(&name, &columns, query)?;
+            if let (Some(letter), Some(rows)) = (on_commit, made.statements.pop()) {
+                // The query's rows come last: they give the count.
+                made.statements.push(shipped(rows::on_commit(&name, letter)));
+                made.statements.push(rows);
+            }
+            return Ok(made);
         }
         let mut draft = Draft {
             relation: Relation {
@@ -95,8 +109,10 @@ impl Translator<'_> {
         for constraint in &create.constraints {
             self.draft_constraint(&mut draft, constraint)?;
         }
-        let mut statements = vec![self.table_sql(&draft.relation, &draft.relation.name)?];
+        let mut statements = self.schema_for(&draft.relation.name);
+        statements.push(self.table_sql(&draft.relation, &draft.relation.name)?);
         statements.extend(described(&draft));
+        statements.extend(on_commit.map(|letter| rows::on_commit(&draft.relation.name, letter)));
         Ok(translated(
             Kind::Ddl { rebuild: false },
             Tag::Fixed("CREATE TABLE"),
@@ -132,8 +148,10 @@ impl Translator<'_> {
         if is_serial(&column.data_type) {
             let sequence = self.draft_sequence(draft, &name, ty.oid, &[])?;
             attribute.not_null = true;
-            attribute.default =
-                Some(format!("nextval('{}'::regclass)", sequence.replace('\'', "''")));
+            attribute.default = Some(format!(
+                "nextval('{}'::regclass)",
+                quote_stored(self.context.catalog, &sequence).replace('\'', "''")
+            ));
         }
         draft.relation.attributes.push(attribute);
         let at = draft.relation.attributes.len() - 1;
@@ -215,7 +233,7 @@ impl Translator<'_> {
         let taken = |name: &str| {
             self.is_taken(name) || draft.sequences.iter().any(|sequence| sequence.name == name)
         };
-        let name = chosen_name(&table, column, "seq", taken);
+        let name = self.chosen_beside(&table, column, "seq", taken);
         let mut sequence = super::sequence::described(&name, Some(oid), options)?;
         sequence.owner = Some((table, column.to_owned()));
         draft.sequences.push(sequence);
@@ -285,10 +303,19 @@ impl Translator<'_> {
         let name = match name {
             Some(name) => names::fold(name),
             None => {
-                let taken = |name: &str| self.is_taken(name) || Self::is_constraint(draft, name);
+                let schema = self.context.catalog.split_name(&draft.relation.name).0;
+                let taken = |name: &str| {
+                    self.is_taken(&self.context.catalog.stored_name(schema, name))
+                        || Self::is_constraint(draft, name)
+                };
                 let (columns, suffix) =
                     if primary { (String::new(), "pkey") } else { (columns.join("_"), "key") };
-                chosen_name(&draft.relation.name, &columns, suffix, taken)
+                chosen_name(
+                    self.context.catalog.bare(&draft.relation.name),
+                    &columns,
+                    suffix,
+                    taken,
+                )
             }
         };
         check_new_constraint(draft, &name)?;
@@ -314,7 +341,8 @@ impl Translator<'_> {
         let name = match name {
             Some(name) => names::fold(name),
             None => {
-                chosen_name(&draft.relation.name, column.unwrap_or_default(), "check", |name| {
+                let table = self.context.catalog.bare(&draft.relation.name);
+                chosen_name(table, column.unwrap_or_default(), "check", |name| {
                     Self::is_constraint(draft, name)
                 })
             }
@@ -348,7 +376,7 @@ impl Translator<'_> {
                 ));
             }
         }
-        let target = names::last(&key.foreign_table).unwrap_or_default();
+        let target = self.stored(&key.foreign_table)?;
         let referenced: &Relation = if target == draft.relation.name {
             &draft.relation
         } else {
@@ -399,9 +427,12 @@ impl Translator<'_> {
         }
         let name = match name {
             Some(name) => names::fold(name),
-            None => chosen_name(&draft.relation.name, &columns.join("_"), "fkey", |name| {
-                Self::is_constraint(draft, name)
-            }),
+            None => {
+                let table = self.context.catalog.bare(&draft.relation.name);
+                chosen_name(table, &columns.join("_"), "fkey", |name| {
+                    Self::is_constraint(draft, name)
+                })
+            }
         };
         check_new_constraint(draft, &name)?;
         let (deferrable, deferred) = deferral(key.characteristics.as_ref());
@@ -510,7 +541,7 @@ impl Translator<'_> {
                     .is_some_and(|(table, owned)| *table == relation.name && owned == column)
             })
             .map_or_else(
-                || chosen_name(&relation.name, column, "seq", |name| self.is_taken(name)),
+                || self.chosen_beside(&relation.name, column, "seq", |name| self.is_taken(name)),
                 |sequence| sequence.name.clone(),
             )
     }
@@ -542,13 +573,14 @@ impl Translator<'_> {
         relation: &Relation,
     ) -> Result<crate::sql::translate::Typed, SqlError> {
         let expr = crate::sql::translate::syntax::parse_expression(text)?;
-        let mut source = target_source(relation, &relation.name);
+        let catalog = self.context.catalog;
+        let mut source = target_source(catalog, relation, catalog.bare(&relation.name));
         for column in &mut source.columns {
             // The table's name changes while it is rebuilt.
             column.sql = Some(names::quote(&column.name));
         }
         let outer = std::mem::replace(&mut self.scopes, vec![Scope { sources: vec![source] }]);
-        let typed = self.expression(&expr);
+        let typed = self.while_defining(|this| this.expression(&expr));
         self.scopes = outer;
         typed
     }
@@ -593,7 +625,8 @@ impl Translator<'_> {
             },
             sequences: Vec::new(),
         };
-        let mut statements = vec![self.table_sql(&draft.relation, name)?];
+        let mut statements = self.schema_for(name);
+        statements.push(self.table_sql(&draft.relation, name)?);
         statements.extend(described(&draft));
         statements.push(format!("INSERT INTO {} {}", names::quote(name), selected.sql));
         Ok(translated(Kind::Ddl { rebuild: false }, Tag::Select, Vec::new(), statements))
@@ -606,14 +639,11 @@ impl Translator<'_> {
         select: &Select,
         into: &SelectInto,
     ) -> Result<Translated, SqlError> {
-        if into.temporary {
-            return Err(SqlError::unsupported("CREATE TEMPORARY TABLE"));
-        }
         let name = match into.targets.as_slice() {
             [Expr::Identifier(ident)] => names::fold(ident),
             _ => return Err(SqlError::unsupported("SELECT INTO a qualified name")),
         };
-        let name = self.new_name(&vec![Ident::with_quote('"', name)].into())?;
+        let name = self.new_name_of(&vec![Ident::with_quote('"', name)].into(), into.temporary)?;
         self.check_free(&name)?;
         let mut plain = query.clone();
         *plain.body = SetExpr::Select(Box::new(Select { into: None, ..select.clone() }));

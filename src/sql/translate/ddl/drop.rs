@@ -17,13 +17,22 @@ impl Translator<'_> {
         };
         let mut wanted = Vec::with_capacity(objects.len());
         for object in objects {
-            let parts = names::parts(object);
-            let name = match parts.as_slice() {
-                [name] => name.clone(),
-                [schema, name] if schema == "public" => name.clone(),
-                // Nothing is in other schemas.
-                [schema, name] => format!("{schema}.{name}"),
-                _ => return Err(SqlError::new(SqlState::SYNTAX_ERROR, "improper qualified name")),
+            let name = match object_type {
+                ObjectType::Schema => names::last(object).unwrap_or_default(),
+                ObjectType::Type => self.stored_type(object)?,
+                _ => {
+                    let (schema, _) = self.qualified(object)?;
+                    let unknown = schema.map_or(Ok(()), |schema| self.check_schema(&schema));
+                    match unknown {
+                        Err(error) if *if_exists => {
+                            let state = SqlState::SUCCESSFUL_COMPLETION;
+                            self.skipped(state, format_args!("{}", error.message));
+                            continue;
+                        }
+                        other => other?,
+                    }
+                    self.stored(object)?
+                }
             };
             if !wanted.contains(&name) {
                 wanted.push(name);
@@ -38,12 +47,8 @@ impl Translator<'_> {
             }
             ObjectType::Index => self.drop_indexes(&wanted, *if_exists),
             ObjectType::Sequence => self.drop_sequences(&wanted, *if_exists, *cascade),
-            ObjectType::Schema => match wanted.as_slice() {
-                [schema] if *if_exists && schema != "public" => Ok(nothing("DROP SCHEMA")),
-                _ => Err(SqlError::unsupported("DROP SCHEMA")),
-            },
-            ObjectType::Type if *if_exists => Ok(nothing("DROP TYPE")),
-            ObjectType::Type => Err(undefined("type", &wanted.join(", "))),
+            ObjectType::Schema => self.drop_schemas(&wanted, *if_exists, *cascade),
+            ObjectType::Type => self.drop_types("DROP TYPE", &wanted, *if_exists, *cascade),
             ObjectType::MaterializedView if *if_exists => Ok(nothing("DROP MATERIALIZED VIEW")),
             ObjectType::Role if *if_exists => Ok(nothing("DROP ROLE")),
             ObjectType::Database => Err(SqlError::unsupported("DROP DATABASE")),
@@ -51,7 +56,7 @@ impl Translator<'_> {
         }
     }
 
-    fn drop_relations(
+    pub(super) fn drop_relations(
         &mut self,
         wanted: &[String],
         kind: RelationKind,
@@ -145,8 +150,9 @@ impl Translator<'_> {
         Ok(translated(Kind::Ddl { rebuild }, Tag::Fixed(tag), Vec::new(), statements))
     }
 
-    fn skip_missing(&mut self, word: &str, name: &str) {
+    pub(super) fn skip_missing(&mut self, word: &str, name: &str) {
         let state = SqlState::SUCCESSFUL_COMPLETION;
+        let name = self.shown(name).to_owned();
         self.skipped(state, format_args!("{word} \"{name}\" does not exist"));
     }
 
@@ -228,12 +234,12 @@ impl Translator<'_> {
     }
 }
 
-fn undefined(word: &str, name: &str) -> SqlError {
+pub(super) fn undefined(word: &str, name: &str) -> SqlError {
     let state = if word == "type" { SqlState::UNDEFINED_OBJECT } else { SqlState::UNDEFINED_TABLE };
     SqlError::new(state, format!("{word} \"{name}\" does not exist"))
 }
 
-fn depended_on(word: &str, name: &str) -> SqlError {
+pub(super) fn depended_on(word: &str, name: &str) -> SqlError {
     SqlError::new(
         SqlState("2BP01"),
         format!("cannot drop {word} {name} because other objects depend on it"),

@@ -2,8 +2,8 @@
 
 use sqlparser::ast::{AlterIndexOperation, CreateIndex, Expr, ObjectName, OrderBySort};
 
+use super::nothing;
 use super::rows::{self, Oids};
-use super::{chosen_name, nothing};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Index, Relation};
 use crate::sql::translate::{Translator, names, translated};
@@ -42,10 +42,13 @@ impl Translator<'_> {
             }
         }
         let name = match &create.name {
-            Some(name) => self.new_name(name)?,
-            None => {
-                chosen_name(&relation.name, &hints.join("_"), "idx", |name| self.is_taken(name))
+            // An index lies where its table does.
+            Some(name) => {
+                let schema = self.context.catalog.split_name(&relation.name).0.to_owned();
+                self.new_name_in((Some(schema), names::last(name).unwrap_or_default()))?
             }
+            None => self
+                .chosen_beside(&relation.name, &hints.join("_"), "idx", |name| self.is_taken(name)),
         };
         if self.is_taken(&name) {
             if create.if_not_exists {
@@ -121,8 +124,9 @@ impl Translator<'_> {
         operation: &AlterIndexOperation,
     ) -> Result<Translated, SqlError> {
         let AlterIndexOperation::RenameIndex { index_name } = operation;
-        let old = names::last(name).unwrap_or_default();
-        let new = self.new_name(index_name)?;
+        let old = self.stored(name)?;
+        let schema = self.context.catalog.split_name(&old).0.to_owned();
+        let new = self.new_name_in((Some(schema), names::last(index_name).unwrap_or_default()))?;
         self.check_free(&new)?;
         let Some((relation, index)) = self.find_index(&old) else {
             return Err(SqlError::new(

@@ -14,16 +14,18 @@ mod create_table;
 mod drop;
 mod index;
 mod rows;
+mod schema;
 mod sequence;
+mod user_type;
 mod view;
 
 pub(super) use self::sequence::{alter_sequence, create_sequence};
 
-use sqlparser::ast::{ObjectName, SchemaName, Statement, Truncate};
+use sqlparser::ast::{ObjectName, Statement, Truncate};
 
 use super::{Translator, names, translated};
-use crate::pg::{SqlError, SqlState};
-use crate::sql::catalog::{ConstraintKind, RESERVED_PREFIX, Relation, RelationKind};
+use crate::pg::{Severity, SqlError, SqlState};
+use crate::sql::catalog::{ConstraintKind, PUBLIC, RESERVED_PREFIX, Relation, RelationKind};
 use crate::sql::translated::{Kind, Tag, Translated};
 
 /// Bytes of a name that PostgreSQL keeps.
@@ -40,10 +42,18 @@ impl Translator<'_> {
             Statement::Truncate(truncate) => self.truncate(truncate),
             Statement::AlterIndex { name, operation } => self.alter_index(name, operation),
             Statement::CreateSchema { schema_name, if_not_exists, .. } => {
-                create_schema(schema_name, *if_not_exists)
+                self.create_schema(schema_name, *if_not_exists)
             }
             Statement::CreateExtension(create) => match names::fold(&create.name).as_str() {
                 "plpgsql" | "uuid-ossp" | "pgcrypto" | "citext" => Ok(nothing("CREATE EXTENSION")),
+                "hstore" => {
+                    let warning = SqlError::new(
+                        SqlState("01000"),
+                        "the type and functions of extension \"hstore\" are not available",
+                    );
+                    self.notices.push(SqlError { severity: Severity::Warning, ..warning });
+                    Ok(nothing("CREATE EXTENSION"))
+                }
                 other => Err(SqlError::new(
                     SqlState::UNDEFINED_OBJECT,
                     format!("extension \"{other}\" is not available"),
@@ -72,47 +82,57 @@ impl Translator<'_> {
         }
     }
 
-    /// The name of an object to be made, which must not be taken.
-    fn new_name(&self, name: &ObjectName) -> Result<String, SqlError> {
-        let parts = names::parts(name);
-        let (schema, name) = match parts.as_slice() {
-            [name] => (None, name),
-            [schema, name] | [_, schema, name] => (Some(schema.as_str()), name),
-            _ => return Err(SqlError::new(SqlState::SYNTAX_ERROR, "improper qualified name")),
-        };
+    /// The name of an object to be made, perhaps a temporary one, as it will be stored.
+    fn new_name_of(&self, name: &ObjectName, temporary: bool) -> Result<String, SqlError> {
+        let (schema, name) = self.qualified(name)?;
+        let own = self.context.temporary_schema;
         match schema {
-            None | Some("public") => {}
-            Some("pg_catalog" | "information_schema") => {
+            Some(schema) if temporary && schema != own => Err(SqlError::new(
+                SqlState("42P16"),
+                "cannot create temporary relation in non-temporary schema",
+            )),
+            None if temporary => self.new_name_in((Some(own.to_owned()), name)),
+            schema => self.new_name_in((schema, name)),
+        }
+    }
+
+    fn new_name_in(&self, (schema, name): (Option<String>, String)) -> Result<String, SqlError> {
+        let schema = match schema {
+            None => self.creation_schema()?,
+            Some(schema) if schema == "pg_catalog" || schema == "information_schema" => {
                 return Err(SqlError::new(
                     SqlState("42501"),
-                    format!(
-                        "permission denied to create \"{}.{name}\"",
-                        schema.unwrap_or_default()
-                    ),
+                    format!("permission denied to create \"{schema}.{name}\""),
                 ));
             }
             Some(schema) => {
-                return Err(SqlError::new(
-                    SqlState::INVALID_SCHEMA_NAME,
-                    format!("schema \"{schema}\" does not exist"),
-                ));
+                self.check_schema(&schema)?;
+                schema
             }
-        }
+        };
         if name.starts_with(RESERVED_PREFIX) || name.starts_with("sqlite_") {
             return Err(SqlError::new(SqlState("42939"), format!("unacceptable name \"{name}\""))
                 .with_detail("Names that begin with \"towline_\" or \"sqlite_\" are reserved."));
         }
-        Ok(shortened(name))
+        Ok(self.context.catalog.stored_name(&schema, &shortened(&name)))
     }
 
     fn is_taken(&self, name: &str) -> bool {
+        self.context.catalog.is_stored(name)
+    }
+
+    /// A stored name next to `table`'s, for what the client gave none.
+    fn chosen_beside(
+        &self,
+        table: &str,
+        columns: &str,
+        suffix: &str,
+        is_taken: impl Fn(&str) -> bool,
+    ) -> String {
         let catalog = self.context.catalog;
-        catalog.relations.contains_key(name)
-            || catalog.sequences.contains_key(name)
-            || catalog
-                .relations
-                .values()
-                .any(|relation| relation.indexes.iter().any(|index| index.name == name))
+        let (schema, bare) = catalog.split_name(table);
+        let stored = |name: &str| catalog.stored_name(schema, name);
+        stored(&chosen_name(bare, columns, suffix, |name| is_taken(&stored(name))))
     }
 
     fn check_free(&self, name: &str) -> Result<(), SqlError> {
@@ -130,9 +150,14 @@ impl Translator<'_> {
         let reads = |view: &Relation, names: &[&str]| {
             let Some(definition) = &view.definition else { return false };
             let Ok(parsed) = super::syntax::parse(definition) else { return false };
-            sqlparser::ast::visit_relations(&parsed, |relation| match names::last(relation) {
-                Some(read) if names.contains(&read.as_str()) => std::ops::ControlFlow::Break(()),
-                _ => std::ops::ControlFlow::Continue(()),
+            sqlparser::ast::visit_relations(&parsed, |relation| {
+                let (schema, read) = self.qualified(relation).unwrap_or_default();
+                let schema = schema.unwrap_or_else(|| PUBLIC.to_owned());
+                let stored = self.context.catalog.stored_name(&schema, &read);
+                match names.contains(&stored.as_str()) {
+                    true => std::ops::ControlFlow::Break(()),
+                    false => std::ops::ControlFlow::Continue(()),
+                }
             })
             .is_break()
         };
@@ -237,24 +262,6 @@ impl Translator<'_> {
 
 fn nothing(tag: &'static str) -> Translated {
     translated(Kind::Nothing, Tag::Fixed(tag), Vec::new(), Vec::new())
-}
-
-fn create_schema(name: &SchemaName, if_not_exists: bool) -> Result<Translated, SqlError> {
-    let name = match name {
-        SchemaName::Simple(name) | SchemaName::NamedAuthorization(name, _) => {
-            names::last(name).unwrap_or_default()
-        }
-        SchemaName::UnnamedAuthorization(role) => names::fold(role),
-    };
-    match name.as_str() {
-        "public" | "pg_catalog" | "information_schema" if if_not_exists => {
-            Ok(nothing("CREATE SCHEMA"))
-        }
-        "public" | "pg_catalog" | "information_schema" => {
-            Err(SqlError::new(SqlState("42P06"), format!("schema \"{name}\" already exists")))
-        }
-        _ => Err(SqlError::unsupported("CREATE SCHEMA")),
-    }
 }
 
 /// Cuts a name to what PostgreSQL keeps of it.

@@ -60,6 +60,14 @@ pub(super) fn relation(oid: &str, name: &str, kind: char, definition: Option<&st
     )
 }
 
+/// What becomes of a temporary table when a transaction ends.
+pub(super) fn on_commit(name: &str, letter: char) -> String {
+    format!(
+        "UPDATE towline_relation SET on_commit = '{letter}' WHERE name = {}",
+        quote_literal(name)
+    )
+}
+
 /// `(SELECT oid …)` of a relation by name.
 pub(super) fn oid_of(name: &str) -> String {
     format!("(SELECT oid FROM towline_relation WHERE name = {})", quote_literal(name))

@@ -25,7 +25,7 @@ struct Said {
     /// RESTART, with a value or without.
     restart: Option<Option<i64>>,
     /// OWNED BY; the inner `None` is NONE.
-    owner: Option<Option<(String, String)>>,
+    owner: Option<Option<(Vec<String>, String)>>,
     /// RENAME TO.
     renamed: Option<String>,
 }
@@ -41,13 +41,16 @@ pub(in crate::sql::translate) fn create_sequence(
     let name = reader.relation()?;
     let said = reader.options()?;
     let translator = Translator::new(text, context);
-    let name = translator.new_name(&vec![sqlparser::ast::Ident::with_quote('"', name)].into())?;
+    let name = translator.new_name_in(translator.qualified_parts(name)?)?;
     if if_not_exists && translator.is_taken(&name) {
         return Ok(nothing("CREATE SEQUENCE"));
     }
     translator.check_free(&name)?;
     let mut sequence = said.make(&name)?;
-    sequence.owner = said.owner.flatten();
+    sequence.owner = match said.owner.flatten() {
+        Some(owner) => Some(owning_column(&translator, owner)?),
+        None => None,
+    };
     let mut oids = Oids::default();
     let mut statements = vec![rows::sequence(&sequence, &mut oids)];
     statements.extend(oids.taken());
@@ -68,7 +71,10 @@ pub(in crate::sql::translate) fn alter_sequence(
 ) -> Result<Translated, SqlError> {
     let mut reader = Reader { text, scanner };
     let if_exists = reader.take("if") && reader.take("exists");
-    let name = reader.relation()?;
+    let parts = reader.relation()?;
+    let translator = Translator::new(text, context);
+    let (schema, bare) = translator.qualified_parts(parts)?;
+    let name = translator.find_sequence(schema.as_deref(), &bare).unwrap_or(bare);
     let Some(old) = context.catalog.sequences.get(&name) else {
         if if_exists {
             return Ok(nothing("ALTER SEQUENCE"));
@@ -104,14 +110,20 @@ pub(in crate::sql::translate) fn alter_sequence(
     match &said.owner {
         None => {}
         Some(None) => sets.push("owner_table = NULL, owner_column = NULL".to_owned()),
-        Some(Some((table, column))) => sets.push(format!(
-            "owner_table = {}, owner_column = {}",
-            names::quote_literal(table),
-            names::quote_literal(column)
-        )),
+        Some(Some(owner)) => {
+            let (table, column) = owning_column(&translator, owner.clone())?;
+            sets.push(format!(
+                "owner_table = {}, owner_column = {}",
+                names::quote_literal(&table),
+                names::quote_literal(&column)
+            ));
+        }
     }
     if let Some(renamed) = &said.renamed {
-        sets.push(format!("name = {}", names::quote_literal(renamed)));
+        let schema = context.catalog.split_name(&name).0.to_owned();
+        let renamed = translator.new_name_in((Some(schema), renamed.clone()))?;
+        translator.check_free(&renamed)?;
+        sets.push(format!("name = {}", names::quote_literal(&renamed)));
     }
     let mut statements = Vec::new();
     if !sets.is_empty() {
@@ -129,6 +141,21 @@ pub(in crate::sql::translate) fn alter_sequence(
         Vec::new(),
         statements,
     ))
+}
+
+/// The column that OWNED BY names, its table as it is stored.
+fn owning_column(
+    translator: &Translator<'_>,
+    (table, column): (Vec<String>, String),
+) -> Result<(String, String), SqlError> {
+    let (schema, table) = translator.qualified_parts(table)?;
+    match translator.find_relation(schema.as_deref(), &table) {
+        Some(relation) => Ok((relation.name.clone(), column)),
+        None => Err(SqlError::new(
+            SqlState::UNDEFINED_TABLE,
+            format!("relation \"{table}\" does not exist"),
+        )),
+    }
 }
 
 impl Said {
@@ -247,20 +274,13 @@ impl Reader<'_> {
         token.and_then(scan::identifier).ok_or(error)
     }
 
-    /// A name, in the schema `public` or in none.
-    fn relation(&mut self) -> Result<String, SqlError> {
-        let first = self.name()?;
-        if !self.scanner.take_symbol(b'.') {
-            return Ok(first);
+    /// A name's parts.
+    fn relation(&mut self) -> Result<Vec<String>, SqlError> {
+        let mut parts = vec![self.name()?];
+        while self.scanner.take_symbol(b'.') {
+            parts.push(self.name()?);
         }
-        let name = self.name()?;
-        if first != "public" {
-            return Err(SqlError::new(
-                SqlState::INVALID_SCHEMA_NAME,
-                format!("schema \"{first}\" does not exist"),
-            ));
-        }
-        Ok(name)
+        Ok(parts)
     }
 
     fn integer(&mut self) -> Result<i64, SqlError> {
@@ -327,15 +347,13 @@ impl Reader<'_> {
     }
 
     /// `[schema.]table.column`, or NONE.
-    fn owner(&mut self) -> Result<Option<(String, String)>, SqlError> {
-        let mut parts = vec![self.name()?];
-        while self.scanner.take_symbol(b'.') {
-            parts.push(self.name()?);
-        }
-        match parts.as_slice() {
-            [none] if none == "none" => Ok(None),
-            [.., table, column] => Ok(Some((table.clone(), column.clone()))),
-            _ => Err(self.syntax_error()),
+    fn owner(&mut self) -> Result<Option<(Vec<String>, String)>, SqlError> {
+        let mut parts = self.relation()?;
+        let column = parts.pop().unwrap_or_default();
+        match parts.is_empty() {
+            true if column == "none" => Ok(None),
+            true => Err(self.syntax_error()),
+            false => Ok(Some((parts, column))),
         }
     }
 }

@@ -1,10 +1,12 @@
 //! CREATE VIEW.
 
-use sqlparser::ast::CreateView;
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{CreateView, Ident, Query, visit_relations_mut};
 
 use super::rows::{self, Oids};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::{Attribute, Relation, RelationKind};
+use crate::sql::catalog::{Attribute, PUBLIC, Relation, RelationKind};
 use crate::sql::translate::query::Wish;
 use crate::sql::translate::{Translator, names, syntax, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
@@ -15,12 +17,9 @@ impl Translator<'_> {
         if create.materialized {
             return Err(SqlError::unsupported("CREATE MATERIALIZED VIEW"));
         }
-        if create.temporary {
-            return Err(SqlError::unsupported("CREATE TEMPORARY VIEW"));
-        }
-        let name = self.new_name(&create.name)?;
+        let name = self.new_name_of(&create.name, create.temporary)?;
         let existing = self.context.catalog.relations.get(&name);
-        let mut statements = Vec::new();
+        let mut statements = self.schema_for(&name);
         match existing {
             Some(_) if create.if_not_exists => return Ok(super::nothing("CREATE VIEW")),
             Some(relation) if create.or_replace && relation.kind == RelationKind::View => {
@@ -61,7 +60,7 @@ impl Translator<'_> {
             attributes.iter().map(|attribute| attribute.name.clone()).collect();
         statements.push(view_sql(&name, &names_list, &selected.sql));
         let mut oids = Oids::default();
-        let definition = create.query.to_string();
+        let definition = self.qualified_query(&create.query).to_string();
         statements.push(rows::relation(&oids.allot(), &name, 'v', Some(&definition)));
         statements.extend(rows::attributes(&rows::oid_of(&name), &attributes));
         statements.extend(oids.taken());
@@ -73,6 +72,28 @@ impl Translator<'_> {
         ))
     }
 
+    /// A view's query with the schemas of what it reads written out, where they aren't
+    /// `public`: later readers may have another search path.
+    fn qualified_query(&self, query: &Query) -> Query {
+        let mut query = query.clone();
+        let mut own: Vec<String> = Vec::new();
+        if let Some(with) = &query.with {
+            own.extend(with.cte_tables.iter().map(|cte| names::fold(&cte.alias.name)));
+        }
+        let _ = visit_relations_mut(&mut query, |relation| {
+            let bare = matches!(names::parts(relation).as_slice(), [name] if !own.contains(name));
+            if let (true, Some(found)) = (bare, self.relation_named(relation)) {
+                let (schema, name) = self.context.catalog.split_name(&found.name);
+                if schema != PUBLIC {
+                    let ident = |name: &str| Ident::with_quote('"', name);
+                    *relation = vec![ident(schema), ident(name)].into();
+                }
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        query
+    }
+
     /// CREATE VIEW for SQLite, from a description; `None` for a view that SQLite's own
     /// dialect made.
     pub(super) fn view_again(&mut self, view: &Relation) -> Result<Option<String>, SqlError> {
@@ -82,8 +103,8 @@ impl Translator<'_> {
         };
         let columns: Vec<String> =
             view.attributes.iter().map(|attribute| attribute.name.clone()).collect();
-        let selected =
-            self.query(&query, Wish { inner: true, names: Some(&columns), ..Wish::default() })?;
+        let wish = Wish { inner: true, names: Some(&columns), ..Wish::default() };
+        let selected = self.while_defining(|this| this.query(&query, wish))?;
         Ok(Some(view_sql(&view.name, &columns, &selected.sql)))
     }
 }

@@ -26,8 +26,9 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
-use super::{IMPURE, Surroundings, fold_name};
+use super::{IMPURE, Surroundings};
 use crate::pg::{SqlError, SqlState};
+use crate::sql::catalog::{PUBLIC, parts_of_written};
 use crate::storage::sqlite::ffi::with_caller;
 
 /// Up to so many, SQLite's own counter is set to what `changes()` is to answer.
@@ -202,7 +203,11 @@ fn find(
             connection.query_row(text, [oid], |row| row.get(0)).optional()
         })?
         .ok_or_else(|| oid.to_string()),
-        ValueRef::Text(written) => Ok(fold_name(&String::from_utf8_lossy(written))),
+        ValueRef::Text(written) => {
+            let written = String::from_utf8_lossy(written);
+            let read = with_caller(context, |connection| stored_name(connection, &written))?;
+            read.ok_or_else(|| written.into_owned())
+        }
         _ => Err("NULL".to_owned()),
     };
     let undefined = |name: &str| {
@@ -238,6 +243,30 @@ fn find(
         Some(definition) => Ok((name, definition)),
         None => Err(undefined(&name)),
     }
+}
+
+/// The name by which a sequence is stored: the one given, or what it means as SQL
+/// writes names.
+fn stored_name(connection: &Connection, written: &str) -> rusqlite::Result<Option<String>> {
+    let parts = parts_of_written(written);
+    let name = parts.last().cloned().unwrap_or_default();
+    let qualified = match parts.len() {
+        1 => name.clone(),
+        count => format!("{}.{name}", parts[count - 2]),
+    };
+    // Most often the translator has found it already.
+    if written == qualified && parts.len() == 1 {
+        return Ok(Some(name));
+    }
+    let text = "SELECT name FROM main.towline_sequence WHERE name = ?1";
+    for candidate in [written, &qualified] {
+        let found = connection.query_row(text, [candidate], |row| row.get(0)).optional()?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    let public = parts.len() == 1 || parts[parts.len() - 2] == PUBLIC;
+    Ok(public.then_some(name))
 }
 
 fn read_definition(connection: &Connection, name: &str) -> rusqlite::Result<Option<Definition>> {

@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime};
 use super::determinism::Definition;
 use crate::log::Context;
 use crate::pg::SqlError;
-use crate::sql::catalog::Catalog;
+use crate::sql::catalog::{Catalog, parts_of_written};
 use crate::storage::sqlite::{ConnectionKind, Environment};
 
 /// The state that a connection shares with its functions, virtual tables and hooks.
@@ -294,26 +294,10 @@ impl Sequences {
 /// instead of a start to draw from. No folded sequence name starts with it.
 const READ_MARK: char = '\u{1}';
 
-/// The name by which the catalog knows what a client wrote as a (qualified,
-/// perhaps quoted) relation name: `public."S"` is `S`, `S` is `s`.
+/// The name in what a client wrote as a (qualified, perhaps quoted) name:
+/// `public."S"` is `S`, `S` is `s`.
 pub(in crate::storage::sqlite) fn fold_name(written: &str) -> String {
-    let mut name = String::with_capacity(written.len());
-    let mut quoted = false;
-    let mut chars = written.trim().chars().peekable();
-    while let Some(char) = chars.next() {
-        match char {
-            '"' if quoted && chars.peek() == Some(&'"') => {
-                chars.next();
-                name.push('"');
-            }
-            '"' => quoted = !quoted,
-            // What stood before was the schema.
-            '.' if !quoted => name.clear(),
-            char if quoted => name.push(char),
-            char => name.extend(char.to_lowercase()),
-        }
-    }
-    name
+    parts_of_written(written).pop().unwrap_or_default()
 }
 
 fn wall_clock_us() -> i64 {

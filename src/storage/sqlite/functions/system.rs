@@ -17,18 +17,15 @@ use crate::pg::types::datetime::{UNIX_EPOCH, print_timestamptz};
 use crate::pg::types::zone::Zone;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
-    Catalog, builtin_function, builtin_functions, constraint_definition, default_setting,
-    format_type, index_definition, index_key_definition, parse_type, quote_ident, system_relation,
-    system_relations, view_definition,
+    Catalog, NAMESPACES, PUBLIC, builtin_function, builtin_functions, constraint_definition,
+    default_setting, format_type, index_definition, index_key_definition, parse_type,
+    parts_of_written, quote_qualified, quote_stored, system_relation, system_relations,
+    view_definition,
 };
 
 /// The OID of the role that is connected, and of the one that owns `public`.
 const OWNER: i64 = 10;
 const DATABASE_OWNER: i64 = 6171;
-
-/// Schemas by OID.
-const NAMESPACES: [(i64, &str); 4] =
-    [(11, "pg_catalog"), (99, "pg_toast"), (2200, "public"), (13_207, "information_schema")];
 
 pub(super) fn register(
     connection: &Connection,
@@ -78,28 +75,43 @@ fn environment(call: &Call<'_, '_>) -> std::sync::Arc<crate::storage::sqlite::En
 }
 
 /// The schemas of the search path that exist, in order.
-fn search_path(call: &Call<'_, '_>) -> Vec<&'static str> {
+fn search_path(call: &Call<'_, '_>) -> Vec<String> {
     let environment = environment(call);
-    let written = if environment.search_path.is_empty() {
-        "public"
-    } else {
-        environment.search_path.as_str()
-    };
-    let names = written.split(',').map(|name| name.trim().trim_matches('"').to_lowercase());
-    let known = |name: String| NAMESPACES.into_iter().find(|(_, known)| *known == name);
-    names.filter_map(known).map(|(_, name)| name).collect()
+    let written =
+        if environment.search_path.is_empty() { PUBLIC } else { environment.search_path.as_str() };
+    let catalog = call.surroundings.catalog();
+    let names = written.split(',').filter_map(|name| parts_of_written(name).pop());
+    names.filter(|name| catalog.has_schema(name)).collect()
+}
+
+/// The schemas in which an unqualified name is looked for: the session's own first.
+fn lookup_path(call: &Call<'_, '_>) -> Vec<String> {
+    let environment = environment(call);
+    let own = environment.settings.get("towline.temporary_schema");
+    let own = own.filter(|schema| !schema.is_empty());
+    own.cloned().into_iter().chain(search_path(call)).collect()
 }
 
 fn current_schema(call: &Call<'_, '_>) -> Answer {
-    search_path(call).first().map_or(Ok(Value::Null), |name| text(*name))
+    search_path(call).first().map_or(Ok(Value::Null), |name| text(name.as_str()))
 }
 
 fn current_schemas(call: &Call<'_, '_>) -> Answer {
     let mut names = search_path(call);
-    if call.boolean(0) && !names.contains(&"pg_catalog") {
-        names.insert(0, "pg_catalog");
+    if call.boolean(0) && !names.iter().any(|name| name == "pg_catalog") {
+        names.insert(0, "pg_catalog".to_owned());
     }
-    text(format!("{{{}}}", names.join(",")))
+    let quoted: Vec<String> = names.iter().map(|name| array_item(name)).collect();
+    text(format!("{{{}}}", quoted.join(",")))
+}
+
+/// A name as an item of an array's text.
+fn array_item(name: &str) -> String {
+    let plain = name.chars().all(|char| char.is_alphanumeric() || char == '_');
+    if plain && !name.is_empty() && !name.eq_ignore_ascii_case("null") {
+        return name.to_owned();
+    }
+    format!("\"{}\"", name.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 fn current_setting(call: &Call<'_, '_>) -> Answer {
@@ -329,7 +341,7 @@ fn indexdef(call: &Call<'_, '_>) -> Answer {
     let Some((relation, index)) = catalog.index(oid(call, 0)?) else { return Ok(Value::Null) };
     let number = if call.len() > 1 { call.integer(1)? } else { 0 };
     if number == 0 {
-        return text(index_definition(relation, index, call.boolean(2)));
+        return text(index_definition(&catalog, relation, index, call.boolean(2)));
     }
     let number = usize::try_from(number).unwrap_or(usize::MAX);
     text(index_key_definition(relation, index, number).unwrap_or_default())
@@ -339,7 +351,7 @@ fn viewdef(call: &Call<'_, '_>) -> Answer {
     let catalog = call.surroundings.catalog();
     let relation = match call.value(0) {
         ValueRef::Text(name) if name.parse::<u32>().is_err() => {
-            catalog.relations.get(&fold_name(name))
+            find_stored(call, &catalog, name).and_then(|stored| catalog.relations.get(&stored))
         }
         _ => catalog.relation(oid(call, 0)?),
     };
@@ -354,7 +366,7 @@ fn function_arguments(call: &Call<'_, '_>) -> Answer {
 fn serial_sequence(call: &Call<'_, '_>) -> Answer {
     let catalog = call.surroundings.catalog();
     let (written, column) = (call.text(0)?, call.text(1)?);
-    let table = fold_name(&written);
+    let table = find_stored(call, &catalog, &written).ok_or_else(|| no_relation(&written))?;
     let relation = catalog.relations.get(&table).ok_or_else(|| no_relation(&written))?;
     if relation.attribute(&column).is_none() {
         return Err(SqlError::new(
@@ -365,8 +377,7 @@ fn serial_sequence(call: &Call<'_, '_>) -> Answer {
     let owned = catalog.sequences.values().find(|sequence| {
         sequence.owner.as_ref().is_some_and(|(owner, owned)| *owner == table && *owned == column)
     });
-    owned
-        .map_or(Ok(Value::Null), |sequence| text(format!("public.{}", quote_ident(&sequence.name))))
+    owned.map_or(Ok(Value::Null), |sequence| text(quote_qualified(&catalog, &sequence.name)))
 }
 
 fn role_name(call: &Call<'_, '_>, oid: i64) -> String {
@@ -404,8 +415,11 @@ fn table_is_visible(call: &Call<'_, '_>) -> Answer {
     let catalog = call.surroundings.catalog();
     match relation_name(&catalog, wanted) {
         Some(name) => {
-            let in_path = search_path(call).contains(&"public");
-            boolean(in_path && system_relation("pg_catalog", name).is_none())
+            let (_, bare) = catalog.split_name(name);
+            let found = catalog
+                .find_stored(None, bare, &lookup_path(call), |stored| catalog.is_stored(stored));
+            let hidden = system_relation("pg_catalog", bare).is_some();
+            boolean(!hidden && found.as_deref() == Some(name))
         }
         None => Ok(Value::Null),
     }
@@ -428,10 +442,10 @@ fn register_names(connection: &Connection, surroundings: &Surroundings) -> rusql
         IMPURE,
         &[
             ("to_regclass", 1, |call| {
-                let found = find_relation(&call.surroundings.catalog(), &call.text(0)?);
+                let found = find_relation(call, &call.text(0)?);
                 found.map_or(Ok(Value::Null), number)
             }),
-            ("to_regnamespace", 1, |call| find_namespace(&call.text(0)?)),
+            ("to_regnamespace", 1, |call| find_namespace(call, &call.text(0)?)),
             ("to_regproc", 1, |call| find_function(&call.text(0)?)),
             ("to_regrole", 1, |call| find_role(call, &call.text(0)?)),
             ("to_regtype", 1, |call| {
@@ -439,13 +453,18 @@ fn register_names(connection: &Connection, surroundings: &Surroundings) -> rusql
             }),
             ("towline_regclass", 1, |call| {
                 named(call, |call, name| {
-                    let found = find_relation(&call.surroundings.catalog(), name);
+                    let found = find_relation(call, name);
                     found.map_or_else(|| Err(no_relation(name)), number)
                 })
             }),
             ("towline_regnamespace", 1, |call| {
-                named(call, |_, name| {
-                    required(find_namespace(name)?, SqlState::INVALID_SCHEMA_NAME, "schema", name)
+                named(call, |call, name| {
+                    required(
+                        find_namespace(call, name)?,
+                        SqlState::INVALID_SCHEMA_NAME,
+                        "schema",
+                        name,
+                    )
                 })
             }),
             // A function is known by its name: overloads share it.
@@ -467,10 +486,14 @@ fn register_names(connection: &Connection, surroundings: &Surroundings) -> rusql
             }),
             ("towline_text_regclass", 1, |call| printed(call, print_relation)),
             ("towline_text_regnamespace", 1, |call| {
-                printed(call, |_, oid| {
+                printed(call, |call, oid| {
                     let found =
                         NAMESPACES.into_iter().find(|(known, _)| *known == i64::from(oid.0));
-                    found.map(|(_, name)| name.to_owned())
+                    let catalog = call.surroundings.catalog();
+                    let made = catalog.schemas.iter().find(|(_, known)| **known == oid);
+                    found
+                        .map(|(_, name)| name.to_owned())
+                        .or_else(|| made.map(|(name, _)| name.clone()))
                 })
             }),
             ("towline_text_regproc", 1, |call| {
@@ -536,7 +559,8 @@ fn print_relation(call: &Call<'_, '_>, oid: Oid) -> Option<String> {
         let schema = if qualified { format!("{}.", relation.schema) } else { String::new() };
         return Some(schema + relation.name);
     }
-    relation_name(&call.surroundings.catalog(), oid).map(quote_ident)
+    let catalog = call.surroundings.catalog();
+    relation_name(&catalog, oid).map(|stored| quote_stored(&catalog, stored))
 }
 
 fn no_relation(name: &str) -> SqlError {
@@ -544,35 +568,43 @@ fn no_relation(name: &str) -> SqlError {
     SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
 }
 
+/// What a written name finds, under the name that it is stored by.
+fn find_stored(call: &Call<'_, '_>, catalog: &Catalog, written: &str) -> Option<String> {
+    let parts = parts_of_written(written);
+    let (schema, name) = match parts.as_slice() {
+        [name] => (None, name),
+        [schema, name] | [_, schema, name] => (Some(schema.as_str()), name),
+        _ => return None,
+    };
+    let own = lookup_path(call);
+    let schema = match schema {
+        Some("pg_temp") => own.first().map(String::as_str),
+        schema => schema,
+    };
+    catalog.find_stored(schema, name, &own, |stored| catalog.is_stored(stored))
+}
+
 /// A relation by its name as written, perhaps with its schema.
-fn find_relation(catalog: &Catalog, written: &str) -> Option<Oid> {
-    let name = fold_name(written);
-    let schema = written.split_once('.').map(|(schema, _)| fold_name(schema));
-    let system = match schema.as_deref() {
-        None | Some("pg_catalog") => system_relation("pg_catalog", &name),
-        Some("information_schema") => system_relation("information_schema", &name),
-        Some(_) => None,
+fn find_relation(call: &Call<'_, '_>, written: &str) -> Option<Oid> {
+    let parts = parts_of_written(written);
+    let system = match parts.as_slice() {
+        [name] => system_relation("pg_catalog", name),
+        [schema, name] => system_relation(schema, name),
+        _ => None,
     };
     if let Some(relation) = system {
         return Some(relation.oid);
     }
-    if !matches!(schema.as_deref(), None | Some("public")) {
-        return None;
-    }
-    if let Some(relation) = catalog.relations.get(&name) {
-        return Some(relation.oid);
-    }
-    if let Some(sequence) = catalog.sequences.get(&name) {
-        return Some(sequence.oid);
-    }
-    let indexes = catalog.relations.values().flat_map(|relation| &relation.indexes);
-    indexes.into_iter().find(|index| index.name == name).map(|index| index.oid)
+    let catalog = call.surroundings.catalog();
+    catalog.oid_of_stored(&find_stored(call, &catalog, written)?)
 }
 
-fn find_namespace(written: &str) -> Answer {
-    let name = fold_name(written);
-    let found = NAMESPACES.into_iter().find(|(_, known)| *known == name);
-    found.map_or(Ok(Value::Null), |(oid, _)| integer(oid))
+fn find_namespace(call: &Call<'_, '_>, written: &str) -> Answer {
+    let name = parts_of_written(written).pop().unwrap_or_default();
+    match call.surroundings.catalog().schema_oid(&name) {
+        0 => Ok(Value::Null),
+        oid => integer(oid),
+    }
 }
 
 fn find_role(call: &Call<'_, '_>, written: &str) -> Answer {

@@ -1,0 +1,151 @@
+//! Schemas. SQLite's file has one namespace: a relation, sequence or index of schema
+//! `s` is stored as `s.name`, one of `public` under its name alone, so that `sqlite3`
+//! shows what PostgreSQL clients call it. A name in `public` that would read as one
+//! of another schema is stored as `public.name`.
+
+use super::Catalog;
+use crate::pg::Oid;
+
+/// The schema that is there without being made.
+pub const PUBLIC: &str = "public";
+
+/// How the names of sessions' own schemas begin.
+pub const TEMPORARY_PREFIX: &str = "pg_temp_";
+
+/// Schemas that every database has, with their OIDs.
+pub const NAMESPACES: [(i64, &str); 4] =
+    [(11, "pg_catalog"), (99, "pg_toast"), (2200, PUBLIC), (13_207, "information_schema")];
+
+impl Catalog {
+    /// Whether there is such a schema.
+    pub fn has_schema(&self, name: &str) -> bool {
+        NAMESPACES.iter().any(|(_, known)| *known == name) || self.schemas.contains_key(name)
+    }
+
+    /// A schema's OID; 0 if there is none of that name.
+    pub fn schema_oid(&self, name: &str) -> i64 {
+        match NAMESPACES.iter().find(|(_, known)| *known == name) {
+            Some((oid, _)) => *oid,
+            None => self.schemas.get(name).map_or(0, |oid| i64::from(oid.0)),
+        }
+    }
+
+    /// The name under which SQLite holds `name` of `schema`.
+    pub fn stored_name(&self, schema: &str, name: &str) -> String {
+        if schema != PUBLIC {
+            return format!("{schema}.{name}");
+        }
+        match self.split_name(name) {
+            (PUBLIC, whole) if whole == name => name.to_owned(),
+            _ => format!("{PUBLIC}.{name}"),
+        }
+    }
+
+    /// Schema and name of what is stored under `stored`.
+    pub fn split_name<'n>(&'n self, stored: &'n str) -> (&'n str, &'n str) {
+        let Some((schema, name)) = stored.split_once('.') else { return (PUBLIC, stored) };
+        let own = schema.starts_with(TEMPORARY_PREFIX);
+        if schema == PUBLIC || own || self.schemas.contains_key(schema) {
+            (schema, name)
+        } else {
+            (PUBLIC, stored)
+        }
+    }
+
+    /// The name without its schema.
+    pub fn bare<'n>(&'n self, stored: &'n str) -> &'n str {
+        self.split_name(stored).1
+    }
+
+    /// The OID of the schema in which `stored` lies.
+    pub fn namespace_of(&self, stored: &str) -> i64 {
+        self.schema_oid(self.split_name(stored).0)
+    }
+
+    /// Whether a relation, sequence or index is stored under this name.
+    pub fn is_stored(&self, stored: &str) -> bool {
+        self.relations.contains_key(stored)
+            || self.sequences.contains_key(stored)
+            || self
+                .relations
+                .values()
+                .any(|relation| relation.indexes.iter().any(|index| index.name == stored))
+    }
+
+    /// What a name finds, as it is stored: in `schema`, or without one in the first
+    /// schema of `path` that has it.
+    pub fn find_stored(
+        &self,
+        schema: Option<&str>,
+        name: &str,
+        path: &[String],
+        is_there: impl Fn(&str) -> bool,
+    ) -> Option<String> {
+        match schema {
+            Some(schema) => Some(self.stored_name(schema, name)).filter(|stored| is_there(stored)),
+            None => path
+                .iter()
+                .map(|schema| self.stored_name(schema, name))
+                .find(|stored| is_there(stored)),
+        }
+    }
+
+    /// The OID of a relation, sequence or index by its stored name.
+    pub fn oid_of_stored(&self, stored: &str) -> Option<Oid> {
+        let index = || {
+            let indexes = self.relations.values().flat_map(|relation| &relation.indexes);
+            indexes.into_iter().find(|index| index.name == stored).map(|index| index.oid)
+        };
+        self.relations
+            .get(stored)
+            .map(|relation| relation.oid)
+            .or_else(|| self.sequences.get(stored).map(|sequence| sequence.oid))
+            .or_else(index)
+    }
+}
+
+/// The parts of a name as SQL writes it in a string, folded: `S."T"` is `s`, `T`.
+pub fn parts_of_written(written: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut quoted = false;
+    let mut chars = written.trim().chars().peekable();
+    while let Some(char) = chars.next() {
+        let Some(name) = parts.last_mut() else { break };
+        match char {
+            '"' if quoted && chars.peek() == Some(&'"') => {
+                chars.next();
+                name.push('"');
+            }
+            '"' => quoted = !quoted,
+            '.' if !quoted => parts.push(String::new()),
+            char if quoted => name.push(char),
+            char => name.extend(char.to_lowercase()),
+        }
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stored_names_tell_their_schema() {
+        let mut catalog = Catalog::default();
+        assert_eq!(catalog.stored_name(PUBLIC, "a.b"), "a.b");
+        assert_eq!(catalog.split_name("a.b"), (PUBLIC, "a.b"));
+        catalog.schemas.insert("a".to_owned(), Oid(20_000));
+        assert_eq!(catalog.split_name("a.b"), ("a", "b"));
+        assert_eq!(catalog.stored_name("a", "b.c"), "a.b.c");
+        assert_eq!(catalog.split_name("a.b.c"), ("a", "b.c"));
+        assert_eq!(catalog.stored_name(PUBLIC, "a.b"), "public.a.b");
+        assert_eq!(catalog.split_name("public.a.b"), (PUBLIC, "a.b"));
+        assert_eq!(catalog.stored_name(PUBLIC, "t"), "t");
+    }
+
+    #[test]
+    fn written_names_fold_unless_quoted() {
+        assert_eq!(parts_of_written("S.\"T.x\""), ["s", "T.x"]);
+        assert_eq!(parts_of_written("\"a\"\"b\""), ["a\"b"]);
+    }
+}
