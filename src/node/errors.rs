@@ -211,6 +211,17 @@ fn not_null(message: &str) -> SqlError {
 
 fn check(message: &str, catalog: &Catalog) -> SqlError {
     let name = message.split_once("failed: ").map_or("", |(_, name)| name);
+    if let Some((domain, check)) =
+        name.strip_prefix("towline_domain ").and_then(|rest| rest.split_once(' '))
+    {
+        return SqlError {
+            constraint: Some(check.to_owned()),
+            ..SqlError::new(
+                SqlState::CHECK_VIOLATION,
+                format!("value for domain {domain} violates check constraint \"{check}\""),
+            )
+        };
+    }
     let owner = catalog
         .relations
         .values()

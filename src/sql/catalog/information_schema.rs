@@ -167,7 +167,10 @@ fn add_column(
     number: i64,
     attribute: &Attribute,
 ) {
-    let extent = extent(attribute.oid, attribute.typmod);
+    let domain = facts.catalog.domain_base(attribute.oid);
+    let (oid, typmod) = domain.unwrap_or((attribute.oid, attribute.typmod));
+    let user = facts.catalog.user_type(attribute.oid);
+    let extent = extent(oid, typmod);
     let sequence = facts.catalog.sequences.values().find(|sequence| {
         attribute.identity.is_some()
             && sequence
@@ -184,7 +187,7 @@ fn add_column(
         "ordinal_position" => number,
         "column_default" => attribute.default.as_ref().filter(|_| attribute.generated.is_none()),
         "is_nullable" => yes(!attribute.not_null),
-        "data_type" => data_type(attribute.oid),
+        "data_type" => data_type(oid),
         "character_maximum_length" => extent.characters,
         "character_octet_length" => extent.octets,
         "numeric_precision" => extent.precision,
@@ -192,8 +195,22 @@ fn add_column(
         "numeric_scale" => extent.scale,
         "datetime_precision" => extent.fraction,
         "udt_catalog" => facts.database,
-        "udt_schema" => "pg_catalog",
-        "udt_name" => builtin_type(attribute.oid).map_or("text", |kind| kind.name),
+        "domain_catalog" => domain.map(|_| facts.database),
+        "domain_schema" =>
+            user.filter(|_| domain.is_some()).map(|kind| facts.catalog.split_name(&kind.name).0),
+        "domain_name" =>
+            user.filter(|_| domain.is_some()).map(|kind| facts.catalog.bare(&kind.name)),
+        "udt_schema" => match user {
+            Some(kind) if domain.is_none() => facts.catalog.split_name(&kind.name).0,
+            _ => "pg_catalog",
+        },
+        "udt_name" => match user {
+            Some(kind) if domain.is_none() && kind.array == attribute.oid => {
+                format!("_{}", facts.catalog.bare(&kind.name))
+            }
+            Some(kind) if domain.is_none() => facts.catalog.bare(&kind.name).to_owned(),
+            _ => builtin_type(oid).map_or("text", |kind| kind.name).to_owned(),
+        },
         "dtd_identifier" => number.to_string(),
         "is_self_referencing" => "NO",
         "is_identity" => yes(attribute.identity.is_some()),
@@ -488,6 +505,9 @@ fn add_tables(rows: &mut Rows, facts: &Facts<'_>) {
         );
     };
     for relation in facts.catalog.relations.values() {
+        if relation.kind == RelationKind::MaterializedView {
+            continue;
+        }
         let is_table = relation.kind == RelationKind::Table;
         let (schema, name) = facts.catalog.split_name(&relation.name);
         add(schema, name, is_table, is_table);

@@ -9,7 +9,7 @@ use super::system::system_relations;
 use super::types::{builtin_type, builtin_types, data_lines, format_type};
 use super::{
     Attribute, Catalog, Constraint, ConstraintKind, Identity, Index, NAMESPACES, PUBLIC, Relation,
-    RelationKind, Sequence, TEMPORARY_PREFIX,
+    RelationKind, Sequence, TEMPORARY_PREFIX, UserTypeKind,
 };
 use crate::pg::Oid;
 
@@ -69,9 +69,15 @@ pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
             row!(rows, "oid" => 1663_i64, "spcname" => "pg_default", "spcowner" => OWNER);
             row!(rows, "oid" => 1664_i64, "spcname" => "pg_global", "spcowner" => OWNER);
         }
-        "pg_type" => add_types(rows),
+        "pg_type" => {
+            add_types(rows);
+            add_user_types(rows, catalog);
+        }
         "pg_user" | "pg_shadow" => add_users(rows, facts),
         "pg_views" => add_views(rows, facts),
+        "pg_matviews" => add_materialized_views(rows, facts),
+        "pg_description" => add_comments(rows, catalog),
+        "pg_enum" => add_enum_labels(rows, catalog),
         // The rest tells of features that are absent here.
         _ => {}
     }
@@ -312,7 +318,7 @@ fn add_class(rows: &mut Rows, class: &Class<'_>) {
         "relkind" => class.kind,
         "relnatts" => class.columns,
         "relchecks" => class.checks,
-        "relhasrules" => class.kind == "v",
+        "relhasrules" => matches!(class.kind, "v" | "m"),
         "relhastriggers" => class.has_triggers,
         "relispopulated" => true,
         "relreplident" => if class.kind == "r" && class.namespace >= PUBLIC_OID { "d" } else { "n" },
@@ -327,7 +333,7 @@ fn add_classes(rows: &mut Rows, catalog: &Catalog) {
         }
     }
     for relation in catalog.relations.values() {
-        let is_table = relation.kind == RelationKind::Table;
+        let is_stored = relation.kind != RelationKind::View;
         let is_check = |kind: &ConstraintKind| matches!(kind, ConstraintKind::Check(_));
         let is_foreign = |kind: &ConstraintKind| matches!(kind, ConstraintKind::ForeignKey { .. });
         let kinds = || relation.constraints.iter().map(|constraint| &constraint.kind);
@@ -337,8 +343,12 @@ fn add_classes(rows: &mut Rows, catalog: &Catalog) {
                 oid: relation.oid,
                 name: catalog.bare(&relation.name),
                 namespace: catalog.namespace_of(&relation.name),
-                method: if is_table { HEAP } else { 0 },
-                kind: if is_table { "r" } else { "v" },
+                method: if is_stored { HEAP } else { 0 },
+                kind: match relation.kind {
+                    RelationKind::Table => "r",
+                    RelationKind::View => "v",
+                    RelationKind::MaterializedView => "m",
+                },
                 columns: relation.attributes.len(),
                 checks: kinds().filter(|kind| is_check(kind)).count(),
                 has_index: !relation.indexes.is_empty(),
@@ -894,6 +904,104 @@ fn add_types(rows: &mut Rows) {
             "typstorage" => kind.storage,
             "typtypmod" => -1_i64,
             "typcollation" => kind.collation,
+        );
+    }
+}
+
+fn add_materialized_views(rows: &mut Rows, facts: &Facts<'_>) {
+    for relation in facts.catalog.relations.values() {
+        if relation.kind == RelationKind::MaterializedView {
+            row!(rows,
+                "schemaname" => facts.catalog.split_name(&relation.name).0,
+                "matviewname" => facts.catalog.bare(&relation.name),
+                "matviewowner" => facts.user,
+                "hasindexes" => !relation.indexes.is_empty(),
+                "ispopulated" => true,
+                "definition" => view_definition(relation),
+            );
+        }
+    }
+}
+
+fn add_comments(rows: &mut Rows, catalog: &Catalog) {
+    for comment in &catalog.comments {
+        row!(rows,
+            "objoid" => comment.object,
+            "classoid" => comment.class,
+            "objsubid" => comment.number,
+            "description" => &comment.text,
+        );
+    }
+}
+
+fn add_enum_labels(rows: &mut Rows, catalog: &Catalog) {
+    for kind in catalog.types.values() {
+        let UserTypeKind::Enum(labels) = &kind.kind else { continue };
+        for (number, label) in (1_i32..).zip(labels) {
+            row!(rows,
+                // No other catalog shares these OIDs; a type's is the same on every node.
+                "oid" => (i64::from(kind.oid.0) * 1024 + i64::from(number)) & 0xffff_ffff,
+                "enumtypid" => kind.oid,
+                "enumsortorder" => f64::from(number),
+                "enumlabel" => label,
+            );
+        }
+    }
+}
+
+fn add_user_types(rows: &mut Rows, catalog: &Catalog) {
+    for kind in catalog.types.values() {
+        let (schema, name) = (catalog.namespace_of(&kind.name), catalog.bare(&kind.name));
+        let domain = match &kind.kind {
+            UserTypeKind::Enum(_) => None,
+            UserTypeKind::Domain { base, typmod, not_null, default, .. } => {
+                Some((builtin_type(*base), *base, *typmod, *not_null, default.as_deref()))
+            }
+        };
+        let base = domain.and_then(|(base, ..)| base);
+        row!(rows,
+            "oid" => kind.oid,
+            "typname" => name,
+            "typnamespace" => schema,
+            "typowner" => OWNER,
+            "typlen" => base.map_or(4, |base| base.length),
+            "typbyval" => base.is_none_or(|base| base.by_value),
+            "typtype" => if domain.is_some() { "d" } else { "e" },
+            "typcategory" => base.map_or("E", |base| base.category),
+            "typisdefined" => true,
+            "typdelim" => ",",
+            "typarray" => kind.array,
+            "typinput" => if domain.is_some() { "domain_in" } else { "enum_in" },
+            "typoutput" => base.map_or("enum_out", |base| base.output),
+            "typreceive" => if domain.is_some() { "domain_recv" } else { "enum_recv" },
+            "typsend" => base.map_or("enum_send", |base| base.send),
+            "typalign" => base.map_or("i", |base| base.align),
+            "typstorage" => base.map_or("p", |base| base.storage),
+            "typnotnull" => domain.is_some_and(|(_, _, _, not_null, _)| not_null),
+            "typbasetype" => domain.map_or(Oid(0), |(_, base, ..)| base),
+            "typtypmod" => domain.map_or(-1, |(_, _, typmod, ..)| typmod),
+            "typcollation" => base.map_or(0, |base| base.collation),
+            "typdefault" => domain.and_then(|(_, _, _, _, default)| default),
+        );
+        row!(rows,
+            "oid" => kind.array,
+            "typname" => format!("_{name}"),
+            "typnamespace" => schema,
+            "typowner" => OWNER,
+            "typlen" => -1_i64,
+            "typtype" => "b",
+            "typcategory" => "A",
+            "typisdefined" => true,
+            "typdelim" => ",",
+            "typsubscript" => "array_subscript_handler",
+            "typelem" => kind.oid,
+            "typinput" => "array_in",
+            "typoutput" => "array_out",
+            "typreceive" => "array_recv",
+            "typsend" => "array_send",
+            "typalign" => "i",
+            "typstorage" => "x",
+            "typtypmod" => -1_i64,
         );
     }
 }

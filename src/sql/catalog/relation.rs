@@ -58,6 +58,28 @@ pub enum UserTypeKind {
 pub enum RelationKind {
     Table,
     View,
+    /// Stored as a table that holds its query's rows.
+    MaterializedView,
+}
+
+impl RelationKind {
+    /// As `pg_class.relkind` says it.
+    pub fn letter(self) -> char {
+        match self {
+            Self::Table => 'r',
+            Self::View => 'v',
+            Self::MaterializedView => 'm',
+        }
+    }
+
+    /// What messages call it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Table => "table",
+            Self::View => "view",
+            Self::MaterializedView => "materialized view",
+        }
+    }
 }
 
 /// A table or view.

@@ -3,7 +3,7 @@
 //! shows what PostgreSQL clients call it. A name in `public` that would read as one
 //! of another schema is stored as `public.name`.
 
-use super::Catalog;
+use super::{Catalog, UserType, UserTypeKind, format_type, quote_stored};
 use crate::pg::Oid;
 
 /// The schema that is there without being made.
@@ -87,6 +87,29 @@ impl Catalog {
                 .iter()
                 .map(|schema| self.stored_name(schema, name))
                 .find(|stored| is_there(stored)),
+        }
+    }
+
+    /// The type that a client made with this OID, or whose array has it.
+    pub fn user_type(&self, oid: Oid) -> Option<&UserType> {
+        self.types.values().find(|kind| kind.oid == oid || kind.array == oid)
+    }
+
+    /// What a domain is over, as type and modifier; `None` for what is no domain.
+    pub fn domain_base(&self, oid: Oid) -> Option<(Oid, i32)> {
+        let kind = self.types.values().find(|kind| kind.oid == oid)?;
+        match &kind.kind {
+            UserTypeKind::Domain { base, typmod, .. } => Some((*base, *typmod)),
+            UserTypeKind::Enum(_) => None,
+        }
+    }
+
+    /// A type's name as SQL writes it, for those that clients made too.
+    pub fn format_type(&self, oid: Oid, typmod: Option<i32>) -> String {
+        match self.user_type(oid) {
+            None => format_type(oid, typmod),
+            Some(kind) if kind.array == oid => format!("{}[]", quote_stored(self, &kind.name)),
+            Some(kind) => quote_stored(self, &kind.name),
         }
     }
 

@@ -56,6 +56,11 @@ impl Translator<'_> {
         if types::is_unknown(ty.oid) {
             return Ok(typed);
         }
+        if ty.oid.0 >= 16_384
+            && let Some(converted) = self.convert_to_user_type(&typed, ty, how)
+        {
+            return converted;
+        }
         let typed = if typed.is_unknown() { self.give_type(typed, ty, how)? } else { typed };
         let typed =
             if typed.oid() == ty.oid { typed } else { self.change_type(typed, ty.oid, how)? };
@@ -193,6 +198,9 @@ impl Translator<'_> {
                 (_, Oid::CHAR) => Ok(Typed::plain(format!("substr({}, 1, 1)", typed.sql), to)),
                 _ => same(typed),
             },
+            (Family::Other, Family::String) if how >= How::Assignment && self.is_enum(from) => {
+                same(typed)
+            }
             (_, Family::String) if how >= How::Assignment => self.text_of(typed, to),
             (Family::String, _) if explicit => match target {
                 Family::Array => array_cast(&typed, to),

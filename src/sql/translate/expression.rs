@@ -110,19 +110,20 @@ impl Translator<'_> {
             Expr::Cast {
                 kind: CastKind::Cast | CastKind::DoubleColon, expr, data_type, ..
             } => {
-                let ty = types::resolve(data_type)?;
+                let ty = self.resolve_type(data_type)?;
                 let inner = self.expression(expr)?;
                 let name = inner.strong_name();
                 let cast = self.cast(inner, ty)?;
                 Ok(match name {
                     Some(name) => cast.named(name),
-                    None => cast.named_weakly(type_column_name(ty.oid)),
+                    None => cast.named_weakly(self.type_column_name(ty.oid)),
                 })
             }
             Expr::TypedString(typed) => {
-                let ty = types::resolve(&typed.data_type)?;
+                let ty = self.resolve_type(&typed.data_type)?;
                 let literal = self.value(&typed.value.value)?;
-                Ok(self.cast(literal, ty)?.named_weakly(type_column_name(ty.oid)))
+                let name = self.type_column_name(ty.oid);
+                Ok(self.cast(literal, ty)?.named_weakly(name))
             }
             Expr::Interval(interval) => self.interval(interval),
             Expr::AtTimeZone { timestamp, time_zone } => self.at_time_zone(timestamp, time_zone),
@@ -619,7 +620,7 @@ fn missing_column(name: &str) -> SqlError {
 }
 
 /// What a cast to a type calls its column: an array goes by its element.
-fn type_column_name(oid: Oid) -> String {
+pub(super) fn type_column_name(oid: Oid) -> String {
     match types::element_of(oid) {
         Some(element) if !matches!(oid, Oid::INT2VECTOR | Oid::OIDVECTOR) => {
             types::internal_name(element)

@@ -309,7 +309,7 @@ impl Translator<'_> {
                     .with_hint("For example, ON CONFLICT (column_name)."));
                 }
                 // A bare name is the target's; the row that was not inserted is `excluded`.
-                let mut excluded = source::relation_columns(relation);
+                let mut excluded = source::relation_columns(self.context.catalog, relation);
                 for column in &mut excluded {
                     column.merged = true;
                     column.origin = (Oid(0), 0);

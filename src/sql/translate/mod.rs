@@ -9,6 +9,7 @@
 //! Untyped literals and parameters (`'x'`, `$1`, NULL) stay of type `unknown` until
 //! something tells what they are (an operand, a column, a cast), as in PostgreSQL.
 
+mod anonymous;
 mod cast;
 mod copy;
 mod ddl;
@@ -27,6 +28,7 @@ mod scope;
 mod source;
 mod syntax;
 mod update;
+mod user_type;
 mod utility;
 
 use std::sync::Arc;
@@ -50,13 +52,16 @@ pub fn translate(statement: &str, context: &TranslateContext<'_>) -> Result<Tran
     }
     limits::check(statement)?;
     let overriding = syntax::without_overriding(statement)?;
-    let parsed = match syntax::parse(overriding.as_deref().unwrap_or(statement)) {
+    let domain = syntax::without_nullability(statement);
+    let plain = overriding.as_deref().or(domain.as_ref().map(|(plain, _)| plain.as_str()));
+    let parsed = match syntax::parse(plain.unwrap_or(statement)) {
         Ok(parsed) => parsed,
         // SQL that only SQLite knows still runs: SQLite judges it.
         Err(error) => return syntax::only_sqlite_knows(statement).ok_or(error),
     };
     let mut translator = Translator::new(statement, context);
     translator.overriding = overriding.is_some();
+    translator.domain_not_null = domain.is_some_and(|(_, not_null)| not_null);
     let translated = translator.statement(&parsed)?;
     Ok(translator.finish(translated))
 }
@@ -79,6 +84,8 @@ struct Translator<'a> {
     locks: bool,
     /// OVERRIDING SYSTEM VALUE was said: identity columns take what is given.
     overriding: bool,
+    /// CREATE DOMAIN said NOT NULL.
+    domain_not_null: bool,
     /// A definition is being read, not the client's text.
     defining: bool,
     /// How deep the walk is.
@@ -227,6 +234,7 @@ impl<'a> Translator<'a> {
             leader: false,
             locks: false,
             overriding: false,
+            domain_not_null: false,
             defining: false,
             depth: 0,
             fresh: 0,

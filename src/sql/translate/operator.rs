@@ -384,6 +384,9 @@ impl Translator<'_> {
             _ => {
                 let left = self.coerce(left, Type::plain(oid))?;
                 let right = self.coerce(right, Type::plain(oid))?;
+                if matches!(op, "<" | "<=" | ">" | ">=") {
+                    return Ok((self.ranked(left), self.ranked(right)));
+                }
                 Ok((left, right))
             }
         }

@@ -565,6 +565,11 @@ impl Translator<'_> {
                 }
                 None => self.settled(&item.expr)?,
             };
+            let typed = match at {
+                // By number alone it can't be ranked.
+                Some(at) if self.is_enum(typed.oid()) => self.ranked(items[at].typed.clone()),
+                _ => self.ranked(typed),
+            };
             terms.push(order_item(&typed, item)?);
         }
         Ok(terms)

@@ -21,7 +21,7 @@ pub(super) fn target_source(catalog: &Catalog, relation: &Relation, alias: &str)
     let (schema, name) = catalog.split_name(&relation.name);
     Source {
         schema: Some(schema.to_owned()).filter(|_| name == alias),
-        ..Source::new(alias, source::relation_columns(relation))
+        ..Source::new(alias, source::relation_columns(catalog, relation))
     }
 }
 
@@ -38,6 +38,10 @@ pub(super) fn target_text(relation: &Relation, visible: &str) -> String {
 pub(super) fn check_table(relation: &Relation, verb: &str) -> Result<(), SqlError> {
     match relation.kind {
         RelationKind::Table => Ok(()),
+        RelationKind::MaterializedView => Err(SqlError::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("cannot change materialized view \"{}\"", relation.name),
+        )),
         RelationKind::View => Err(SqlError::new(
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!("cannot {verb} view \"{}\"", relation.name),
@@ -182,8 +186,9 @@ impl Translator<'_> {
         attribute: &Attribute,
         relation: &Relation,
     ) -> Result<String, SqlError> {
-        if let Some(default) = &attribute.default {
-            return self.kept_expression(default, attribute);
+        let of_type = || self.default_of_type(attribute.oid).map(str::to_owned);
+        if let Some(default) = attribute.default.clone().or_else(of_type) {
+            return self.kept_expression(&default, attribute);
         }
         if attribute.identity.is_some() {
             let sequence = self.context.catalog.sequences.values().find(|sequence| {

@@ -9,7 +9,7 @@ use super::query::Wish;
 use super::scope::{Scope, Source, SourceColumn};
 use super::{Translator, function, grouping, names};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::{RESERVED_PREFIX, Relation, system_relation};
+use crate::sql::catalog::{Attribute, Catalog, RESERVED_PREFIX, Relation, system_relation};
 use crate::sql::determinism;
 use crate::sql::types::{self, Type};
 
@@ -20,7 +20,12 @@ impl Source {
 }
 
 /// A relation's columns as a source.
-pub(super) fn relation_columns(relation: &Relation) -> Vec<SourceColumn> {
+pub(super) fn relation_columns(catalog: &Catalog, relation: &Relation) -> Vec<SourceColumn> {
+    // A domain's values are its base type's.
+    let seen = |attribute: &Attribute| match catalog.domain_base(attribute.oid) {
+        Some((oid, typmod)) => Type { oid, typmod },
+        None => Type { oid: attribute.oid, typmod: attribute.typmod },
+    };
     relation
         .attributes
         .iter()
@@ -28,10 +33,7 @@ pub(super) fn relation_columns(relation: &Relation) -> Vec<SourceColumn> {
         .map(|(at, attribute)| SourceColumn {
             origin: (relation.oid, i16::try_from(at + 1).unwrap_or(0)),
             not_null: attribute.not_null,
-            ..SourceColumn::new(
-                attribute.name.clone(),
-                Type { oid: attribute.oid, typmod: attribute.typmod },
-            )
+            ..SourceColumn::new(attribute.name.clone(), seen(attribute))
         })
         .collect()
 }
@@ -314,7 +316,8 @@ impl Translator<'_> {
             if let Some(relation) = self.find_relation(schema, &table) {
                 own_name.clone_from(&relation.name);
                 let schema = catalog.split_name(&relation.name).0.to_owned();
-                (names::quote(&relation.name), relation_columns(relation), Some(schema))
+                let columns = relation_columns(catalog, relation);
+                (names::quote(&relation.name), columns, Some(schema))
             } else if let Some(sequence) = self.find_sequence(schema, &table) {
                 let schema = catalog.split_name(&sequence).0.to_owned();
                 (sequence_rows(&sequence), sequence_columns(), Some(schema))

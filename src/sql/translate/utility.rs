@@ -107,7 +107,9 @@ pub(super) fn translate(
         "explain" => return explain(text, words.scanner, context),
         "checkpoint" => plain(Kind::Nothing, "CHECKPOINT"),
         "load" => plain(Kind::Nothing, "LOAD"),
-        "comment" => plain(Kind::Nothing, "COMMENT"),
+        "comment" => {
+            return super::ddl::comment_on(text, words.scanner, context).map(Some);
+        }
         "grant" => plain(Kind::Nothing, "GRANT"),
         "revoke" => plain(Kind::Nothing, "REVOKE"),
         "reassign" => plain(Kind::Nothing, "REASSIGN OWNED"),
@@ -116,8 +118,8 @@ pub(super) fn translate(
         "reindex" => {
             translated(Kind::Write, Tag::Fixed("REINDEX"), Vec::new(), vec!["REINDEX".to_owned()])
         }
-        "refresh" => return Err(SqlError::unsupported("REFRESH MATERIALIZED VIEW")),
-        "do" => return Err(SqlError::unsupported("DO")),
+        "refresh" => return super::ddl::refresh(text, words.scanner, context).map(Some),
+        "do" => return super::anonymous::translate(text, words.scanner, context).map(Some),
         "call" => return Err(SqlError::unsupported("CALL")),
         "import" => return Err(SqlError::unsupported("IMPORT FOREIGN SCHEMA")),
         "attach" | "detach" => return Err(SqlError::unsupported("ATTACH")),

@@ -114,7 +114,11 @@ fn relations(sqlite: &mut Sqlite) -> Result<Vec<Relation>, SqliteError> {
     rows(sqlite, "SELECT oid, name, kind, definition FROM main.towline_relation", |row| Relation {
         oid: oid(row, 0),
         name: text(row, 1),
-        kind: if text(row, 2) == "v" { RelationKind::View } else { RelationKind::Table },
+        kind: match text(row, 2).as_str() {
+            "v" => RelationKind::View,
+            "m" => RelationKind::MaterializedView,
+            _ => RelationKind::Table,
+        },
         attributes: Vec::new(),
         constraints: Vec::new(),
         indexes: Vec::new(),

@@ -10,7 +10,7 @@ use super::create_table::{Draft, default_text};
 use super::nothing;
 use super::rows::{self, Oids};
 use crate::pg::{SqlError, SqlState};
-use crate::sql::catalog::{Attribute, ConstraintKind, Identity, Relation};
+use crate::sql::catalog::{Attribute, ConstraintKind, Identity, Relation, RelationKind};
 use crate::sql::translate::returning::{check_table, undefined_column};
 use crate::sql::translate::{Translator, names, syntax, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
@@ -230,6 +230,7 @@ impl Translator<'_> {
         let constant = fill == "NULL" || is_constant(&fill);
         let plain = constraints == relation.constraints.len()
             && attribute.generated.is_none()
+            && self.context.catalog.user_type(attribute.oid).is_none()
             && constant
             && !(attribute.not_null && fill == "NULL")
             && !change.rebuild;
@@ -476,7 +477,7 @@ impl Translator<'_> {
                     )
                     .with_detail(format!("view {view} depends on column \"{name}\"")));
                 }
-                let ty = types::resolve(data_type)?;
+                let ty = self.resolve_type(data_type)?;
                 let before = change.draft.relation.attributes[at].clone();
                 let fill = match using {
                     Some(using) => {
@@ -581,7 +582,7 @@ impl Translator<'_> {
         let views: Vec<Relation> = self
             .views_over(&old.name)
             .into_iter()
-            .filter(|view| !gone.contains(&view.name))
+            .filter(|view| view.kind == RelationKind::View && !gone.contains(&view.name))
             .cloned()
             .collect();
         for view in views.iter().rev() {
@@ -630,7 +631,7 @@ impl Translator<'_> {
         self.check_free(&new)?;
         let old = &relation.name;
         let (new_text, old_text) = (names::quote_literal(&new), names::quote_literal(old));
-        if relation.kind == crate::sql::catalog::RelationKind::View {
+        if relation.kind != RelationKind::Table {
             return Err(SqlError::unsupported("renaming a view"));
         }
         let statements = vec![

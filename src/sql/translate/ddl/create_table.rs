@@ -15,7 +15,7 @@ use crate::sql::catalog::{
     Attribute, Constraint, ConstraintKind, Identity, Relation, RelationKind, Sequence, quote_stored,
 };
 use crate::sql::translate::query::Wish;
-use crate::sql::translate::returning::{is_rowid, target_source};
+use crate::sql::translate::returning::{is_rowid, target_source, type_of};
 use crate::sql::translate::scope::Scope;
 use crate::sql::translate::{Translator, names, shipped, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
@@ -68,7 +68,7 @@ impl Translator<'_> {
         if let Some(query) = &create.query {
             let columns: Vec<String> =
                 create.columns.iter().map(|column| names::fold(&column.name)).collect();
-            let mut made = self.create_table_as(&name, &columns, query)?;
+            let mut made = self.create_table_as(&name, &columns, query, None)?;
             if let (Some(letter), Some(rows)) = (on_commit, made.statements.pop()) {
                 // The query's rows come last: they give the count.
                 made.statements.push(shipped(rows::on_commit(&name, letter)));
@@ -135,7 +135,7 @@ impl Translator<'_> {
                 format!("column \"{name}\" specified more than once"),
             ));
         }
-        let ty = types::resolve(&column.data_type)?;
+        let ty = self.resolve_type(&column.data_type)?;
         let mut attribute = Attribute {
             name: name.clone(),
             oid: ty.oid,
@@ -464,7 +464,7 @@ impl Translator<'_> {
             let mut part = format!(
                 "{} {}",
                 names::quote(&attribute.name),
-                types::sqlite_column_type(attribute.oid)
+                types::sqlite_column_type(self.base_of(type_of(attribute)).oid)
             );
             if rowid {
                 let name = relation
@@ -474,13 +474,18 @@ impl Translator<'_> {
                     .map_or("", |constraint| constraint.name.as_str());
                 part.push_str(&format!(" CONSTRAINT {} PRIMARY KEY", names::quote(name)));
             }
-            if attribute.not_null {
+            if attribute.not_null || self.is_never_null(attribute.oid) {
                 part.push_str(" NOT NULL");
             }
+            part.push_str(&self.domain_checks(attribute, relation)?);
             if let Some(text) = &attribute.generated {
                 let expression = self.row_expression(text, relation, attribute)?;
                 part.push_str(&format!(" GENERATED ALWAYS AS ({expression}) STORED"));
-            } else if !rowid && (attribute.default.is_some() || attribute.identity.is_some()) {
+            } else if !rowid
+                && (attribute.default.is_some()
+                    || attribute.identity.is_some()
+                    || self.default_of_type(attribute.oid).is_some())
+            {
                 let default = match (&attribute.default, attribute.identity) {
                     (None, Some(_)) => {
                         let sequence = self.sequence_of(relation, &attribute.name);
@@ -554,11 +559,11 @@ impl Translator<'_> {
         attribute: &Attribute,
     ) -> Result<String, SqlError> {
         let typed = self.over_row(text, relation)?;
-        let ty = crate::sql::translate::returning::type_of(attribute);
+        let ty = type_of(attribute);
         Ok(self.assign(typed, ty, &attribute.name)?.sql)
     }
 
-    pub(super) fn row_condition(
+    pub(in crate::sql::translate) fn row_condition(
         &mut self,
         text: &str,
         relation: &Relation,
@@ -586,11 +591,13 @@ impl Translator<'_> {
     }
 
     /// CREATE TABLE … AS: the types are those of the query.
-    fn create_table_as(
+    /// With a definition it is a materialized view.
+    pub(super) fn create_table_as(
         &mut self,
         name: &str,
         columns: &[String],
         query: &Query,
+        definition: Option<String>,
     ) -> Result<Translated, SqlError> {
         let selected =
             self.query(query, Wish { inner: true, names: Some(columns), ..Wish::default() })?;
@@ -617,11 +624,14 @@ impl Translator<'_> {
             relation: Relation {
                 oid: Oid(0),
                 name: name.to_owned(),
-                kind: RelationKind::Table,
+                kind: match definition {
+                    None => RelationKind::Table,
+                    Some(_) => RelationKind::MaterializedView,
+                },
                 attributes,
                 constraints: Vec::new(),
                 indexes: Vec::new(),
-                definition: None,
+                definition,
             },
             sequences: Vec::new(),
         };
@@ -647,7 +657,7 @@ impl Translator<'_> {
         self.check_free(&name)?;
         let mut plain = query.clone();
         *plain.body = SetExpr::Select(Box::new(Select { into: None, ..select.clone() }));
-        self.create_table_as(&name, &[], &plain)
+        self.create_table_as(&name, &[], &plain, None)
     }
 }
 
@@ -655,7 +665,12 @@ impl Translator<'_> {
 pub(super) fn described(draft: &Draft) -> Vec<String> {
     let relation = &draft.relation;
     let mut oids = Oids::default();
-    let mut statements = vec![rows::relation(&oids.allot(), &relation.name, 'r', None)];
+    let mut statements = vec![rows::relation(
+        &oids.allot(),
+        &relation.name,
+        relation.kind.letter(),
+        relation.definition.as_deref(),
+    )];
     let oid = rows::oid_of(&relation.name);
     statements.extend(rows::attributes(&oid, &relation.attributes));
     for constraint in &relation.constraints {

@@ -49,7 +49,9 @@ impl Translator<'_> {
             ObjectType::Sequence => self.drop_sequences(&wanted, *if_exists, *cascade),
             ObjectType::Schema => self.drop_schemas(&wanted, *if_exists, *cascade),
             ObjectType::Type => self.drop_types("DROP TYPE", &wanted, *if_exists, *cascade),
-            ObjectType::MaterializedView if *if_exists => Ok(nothing("DROP MATERIALIZED VIEW")),
+            ObjectType::MaterializedView => {
+                self.drop_relations(&wanted, RelationKind::MaterializedView, *if_exists, *cascade)
+            }
             ObjectType::Role if *if_exists => Ok(nothing("DROP ROLE")),
             ObjectType::Database => Err(SqlError::unsupported("DROP DATABASE")),
             other => Err(SqlError::unsupported(format_args!("DROP {other}"))),
@@ -63,9 +65,11 @@ impl Translator<'_> {
         if_exists: bool,
         cascade: bool,
     ) -> Result<Translated, SqlError> {
-        let (word, tag) = match kind {
-            RelationKind::Table => ("table", "DROP TABLE"),
-            RelationKind::View => ("view", "DROP VIEW"),
+        let word = kind.word();
+        let tag = match kind {
+            RelationKind::Table => "DROP TABLE",
+            RelationKind::View => "DROP VIEW",
+            RelationKind::MaterializedView => "DROP MATERIALIZED VIEW",
         };
         let mut doomed: Vec<&Relation> = Vec::new();
         for name in wanted {
@@ -95,10 +99,14 @@ impl Translator<'_> {
                     continue;
                 }
                 if !cascade {
-                    return Err(depended_on(word, &relation.name).with_detail(format!(
-                        "view {} depends on {word} {}",
-                        view.name, relation.name
-                    )));
+                    return Err(depended_on(word, self.shown(&relation.name)).with_detail(
+                        format!(
+                            "{} {} depends on {word} {}",
+                            view.kind.word(),
+                            self.shown(&view.name),
+                            self.shown(&relation.name)
+                        ),
+                    ));
                 }
                 views.push(view.name.clone());
             }
@@ -117,7 +125,8 @@ impl Translator<'_> {
         }
         let mut statements = Vec::new();
         for view in views.iter().rev() {
-            statements.push(format!("DROP VIEW {}", names::quote(view)));
+            let verb = drop_verb(self.context.catalog.relations.get(view));
+            statements.push(format!("{verb} {}", names::quote(view)));
             statements.extend(rows::forget_relation(view));
         }
         let rebuild = !constraints.is_empty()
@@ -140,10 +149,7 @@ impl Translator<'_> {
             }
         }
         for relation in &doomed {
-            let verb = match kind {
-                RelationKind::Table => "DROP TABLE",
-                RelationKind::View => "DROP VIEW",
-            };
+            let verb = drop_verb(Some(relation));
             statements.push(format!("{verb} {}", names::quote(&relation.name)));
             statements.extend(rows::forget_relation(&relation.name));
         }
@@ -231,6 +237,14 @@ impl Translator<'_> {
             Vec::new(),
             statements,
         ))
+    }
+}
+
+/// How SQLite drops a relation: a materialized view is a table to it.
+fn drop_verb(relation: Option<&Relation>) -> &'static str {
+    match relation.map(|relation| relation.kind) {
+        Some(RelationKind::Table | RelationKind::MaterializedView) => "DROP TABLE",
+        Some(RelationKind::View) | None => "DROP VIEW",
     }
 }
 

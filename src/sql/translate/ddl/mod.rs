@@ -10,6 +10,7 @@
 //! (`Kind::Ddl { rebuild: true }`).
 
 mod alter_table;
+mod comment;
 mod create_table;
 mod drop;
 mod index;
@@ -19,9 +20,11 @@ mod sequence;
 mod user_type;
 mod view;
 
+pub(super) use self::comment::comment_on;
 pub(super) use self::sequence::{alter_sequence, create_sequence};
+pub(super) use self::view::refresh;
 
-use sqlparser::ast::{ObjectName, Statement, Truncate};
+use sqlparser::ast::{DropBehavior, ObjectName, Statement, Truncate};
 
 use super::{Translator, names, translated};
 use crate::pg::{Severity, SqlError, SqlState};
@@ -63,15 +66,22 @@ impl Translator<'_> {
                 Ok(super::syntax::pass_through(self.text))
             }
             Statement::DropExtension(_) => Ok(nothing("DROP EXTENSION")),
-            Statement::Comment { .. } => Ok(nothing("COMMENT")),
             Statement::Grant(_) => Ok(nothing("GRANT")),
             Statement::Revoke(_) => Ok(nothing("REVOKE")),
             Statement::CreateDatabase { .. } => Err(SqlError::unsupported("CREATE DATABASE")),
             Statement::CreateFunction(_) => Err(SqlError::unsupported("CREATE FUNCTION")),
             Statement::CreateProcedure { .. } => Err(SqlError::unsupported("CREATE PROCEDURE")),
             Statement::CreateTrigger(_) => Err(SqlError::unsupported("CREATE TRIGGER")),
-            Statement::CreateType { .. } => Err(SqlError::unsupported("CREATE TYPE")),
-            Statement::CreateDomain(_) => Err(SqlError::unsupported("CREATE DOMAIN")),
+            Statement::CreateType { name, representation } => {
+                self.create_type(name, representation.as_ref())
+            }
+            Statement::CreateDomain(create) => self.create_domain(create),
+            Statement::AlterType(alter) => self.alter_type(alter),
+            Statement::DropDomain(drop) => {
+                let name = self.stored_type(&drop.name)?;
+                let cascade = matches!(drop.drop_behavior, Some(DropBehavior::Cascade));
+                self.drop_types("DROP DOMAIN", &[name], drop.if_exists, cascade)
+            }
             Statement::CreateRole(_) => Err(SqlError::unsupported("CREATE ROLE")),
             Statement::CreatePolicy(_) => Err(SqlError::unsupported("CREATE POLICY")),
             other => {
@@ -166,7 +176,7 @@ impl Translator<'_> {
             .catalog
             .relations
             .values()
-            .filter(|relation| relation.kind == RelationKind::View)
+            .filter(|relation| relation.kind != RelationKind::Table)
             .collect();
         let mut found: Vec<&Relation> = Vec::new();
         let mut frontier = vec![name];

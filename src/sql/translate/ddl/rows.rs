@@ -30,23 +30,32 @@ fn optional(text: Option<&str>) -> String {
     text.map_or_else(|| "NULL".to_owned(), quote_literal)
 }
 
+/// A JSON string.
+fn json_string(item: &str) -> String {
+    let mut text = String::from("\"");
+    for char in item.chars() {
+        match char {
+            '"' => text.push_str("\\\""),
+            '\\' => text.push_str("\\\\"),
+            char if char < ' ' => text.push_str(&format!("\\u{:04x}", u32::from(char))),
+            char => text.push(char),
+        }
+    }
+    text.push('"');
+    text
+}
+
 /// A JSON array of strings.
-fn list(items: &[String]) -> String {
+pub(super) fn list(items: &[String]) -> String {
+    let quoted: Vec<String> = items.iter().map(|item| json_string(item)).collect();
+    quote_literal(&format!("[{}]", quoted.join(",")))
+}
+
+/// A JSON array of pairs of strings.
+pub(super) fn pairs(items: &[(String, String)]) -> String {
     let quoted: Vec<String> = items
         .iter()
-        .map(|item| {
-            let mut text = String::from("\"");
-            for char in item.chars() {
-                match char {
-                    '"' => text.push_str("\\\""),
-                    '\\' => text.push_str("\\\\"),
-                    char if char < ' ' => text.push_str(&format!("\\u{:04x}", u32::from(char))),
-                    char => text.push(char),
-                }
-            }
-            text.push('"');
-            text
-        })
+        .map(|(first, second)| format!("[{},{}]", json_string(first), json_string(second)))
         .collect();
     quote_literal(&format!("[{}]", quoted.join(",")))
 }
@@ -171,6 +180,10 @@ pub(super) fn sequence(sequence: &Sequence, oids: &mut Oids) -> String {
 pub(super) fn forget_relation(name: &str) -> Vec<String> {
     let oid = oid_of(name);
     vec![
+        format!(
+            "DELETE FROM towline_comment WHERE object IN (SELECT {oid} UNION ALL SELECT oid FROM \
+             towline_constraint WHERE relation = {oid})"
+        ),
         format!("DELETE FROM towline_attribute WHERE relation = {oid}"),
         format!("DELETE FROM towline_constraint WHERE relation = {oid}"),
         format!("DELETE FROM towline_index WHERE relation = {oid}"),

@@ -102,7 +102,9 @@ impl Translator<'_> {
                     .collect()
             };
             // Views of views come first, so that each is dropped once.
-            let relations = [(RelationKind::View, of("view")), (RelationKind::Table, of("table"))];
+            let relations =
+                [RelationKind::View, RelationKind::MaterializedView, RelationKind::Table]
+                    .map(|kind| (kind, of(kind.word())));
             let mut gone: Vec<String> = Vec::new();
             for (kind, doomed) in relations {
                 let doomed: Vec<String> =
@@ -146,11 +148,7 @@ impl Translator<'_> {
         let lies_in = |name: &str| catalog.split_name(name).0 == schema;
         let mut found = Vec::new();
         for relation in catalog.relations.values().filter(|relation| lies_in(&relation.name)) {
-            let word = match relation.kind {
-                RelationKind::Table => "table",
-                RelationKind::View => "view",
-            };
-            found.push((word, relation.name.clone()));
+            found.push((relation.kind.word(), relation.name.clone()));
         }
         let sequences = catalog.sequences.keys().filter(|name| lies_in(name));
         found.extend(sequences.map(|name| ("sequence", name.clone())));

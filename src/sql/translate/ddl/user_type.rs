@@ -3,11 +3,15 @@
 //! An enum's values are stored as their labels, a domain's as its base type's. What a
 //! value may be is checked where it becomes one: in a cast, or on its way into a column.
 
-use sqlparser::ast::ObjectName;
+use sqlparser::ast::{
+    AlterType, AlterTypeAddValuePosition, AlterTypeOperation, CreateDomain, ObjectName,
+    TableConstraint, UserDefinedTypeRepresentation,
+};
 
 use super::nothing;
-use super::rows;
-use crate::pg::SqlError;
+use super::rows::{self, Oids};
+use crate::pg::{SqlError, SqlState};
+use crate::sql::catalog::UserTypeKind;
 use crate::sql::translate::{Translator, names, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
 
@@ -24,6 +28,164 @@ impl Translator<'_> {
             (None, Some(schema)) => Ok(catalog.stored_name(&schema, &name)),
             (None, None) => Ok(catalog.stored_name(&self.creation_schema()?, &name)),
         }
+    }
+
+    pub(super) fn create_type(
+        &mut self,
+        name: &ObjectName,
+        representation: Option<&UserDefinedTypeRepresentation>,
+    ) -> Result<Translated, SqlError> {
+        let Some(UserDefinedTypeRepresentation::Enum { labels }) = representation else {
+            return Err(SqlError::unsupported("CREATE TYPE of anything but an enum"));
+        };
+        let labels: Vec<String> = labels.iter().map(|label| label.value.clone()).collect();
+        for (at, label) in labels.iter().enumerate() {
+            if labels[..at].contains(label) {
+                return Err(SqlError::new(
+                    SqlState::UNIQUE_VIOLATION,
+                    format!("enum label \"{label}\" used more than once"),
+                ));
+            }
+            check_label(label)?;
+        }
+        let stored = self.new_type_name(name)?;
+        let columns = format!(
+            "kind, labels) SELECT {{oid}}, {{array}}, {{name}}, 'e', {}",
+            rows::list(&labels)
+        );
+        Ok(made(&stored, &columns, "CREATE TYPE", self.schema_for(&stored)))
+    }
+
+    pub(super) fn create_domain(&mut self, create: &CreateDomain) -> Result<Translated, SqlError> {
+        let stored = self.new_type_name(&create.name)?;
+        let ty = self.resolve_type(&create.data_type)?;
+        if ty.oid.0 >= 16_384 {
+            return Err(SqlError::unsupported("a domain over a type that a client made"));
+        }
+        let mut checks: Vec<(String, String)> = Vec::new();
+        let bare = self.context.catalog.bare(&stored).to_owned();
+        for constraint in &create.constraints {
+            let TableConstraint::Check(check) = constraint else {
+                return Err(SqlError::unsupported("this constraint of a domain"));
+            };
+            let name = match &check.name {
+                Some(name) => names::fold(name),
+                None => super::chosen_name(&bare, "", "check", |name| {
+                    checks.iter().any(|(other, _)| other == name)
+                }),
+            };
+            checks.push((name, check.expr.to_string()));
+        }
+        let not_null = std::mem::take(&mut self.domain_not_null);
+        let default = create.default.as_ref().and_then(super::create_table::default_text);
+        let checks = rows::pairs(&checks);
+        let default =
+            default.map_or_else(|| "NULL".to_owned(), |default| names::quote_literal(&default));
+        let columns = format!(
+            "kind, base, typmod, not_null, default_expr, checks) SELECT {{oid}}, {{array}}, \
+             {{name}}, 'd', {}, {}, {}, {default}, {checks}",
+            ty.oid.0,
+            ty.typmod,
+            u8::from(not_null),
+        );
+        let made = made(&stored, &columns, "CREATE DOMAIN", self.schema_for(&stored));
+        Ok(made)
+    }
+
+    pub(super) fn alter_type(&mut self, alter: &AlterType) -> Result<Translated, SqlError> {
+        let stored = self.stored_type(&alter.name)?;
+        let Some(kind) = self.context.catalog.types.get(&stored) else {
+            return Err(super::drop::undefined("type", self.shown(&stored)));
+        };
+        let quoted = names::quote_literal(&stored);
+        let mut statements = Vec::new();
+        match (&alter.operation, &kind.kind) {
+            (AlterTypeOperation::Rename(rename), _) => {
+                let schema = self.context.catalog.split_name(&stored).0.to_owned();
+                let new = self.new_name_in((Some(schema), names::fold(&rename.new_name)))?;
+                self.check_free_type(&new)?;
+                statements.push(format!(
+                    "UPDATE towline_type SET name = {} WHERE name = {quoted}",
+                    names::quote_literal(&new)
+                ));
+            }
+            (AlterTypeOperation::AddValue(add), UserTypeKind::Enum(labels)) => {
+                let label = &add.value.value;
+                check_label(label)?;
+                if labels.contains(label) {
+                    let state = SqlState::DUPLICATE_OBJECT;
+                    if add.if_not_exists {
+                        self.skipped(state, format_args!("enum label \"{label}\" already exists"));
+                        return Ok(nothing("ALTER TYPE"));
+                    }
+                    return Err(SqlError::new(
+                        state,
+                        format!("enum label \"{label}\" already exists"),
+                    ));
+                }
+                let mut labels = labels.clone();
+                let at = match &add.position {
+                    None => labels.len(),
+                    Some(AlterTypeAddValuePosition::Before(other)) => {
+                        position(&labels, &other.value)?
+                    }
+                    Some(AlterTypeAddValuePosition::After(other)) => {
+                        position(&labels, &other.value)? + 1
+                    }
+                };
+                labels.insert(at, label.clone());
+                statements.push(format!(
+                    "UPDATE towline_type SET labels = {} WHERE name = {quoted}",
+                    rows::list(&labels)
+                ));
+            }
+            (AlterTypeOperation::RenameValue(rename), UserTypeKind::Enum(labels)) => {
+                let mut labels = labels.clone();
+                let at = position(&labels, &rename.from.value)?;
+                labels[at].clone_from(&rename.to.value);
+                statements.push(format!(
+                    "UPDATE towline_type SET labels = {} WHERE name = {quoted}",
+                    rows::list(&labels)
+                ));
+                // The label is what rows hold.
+                for relation in self.context.catalog.relations.values() {
+                    for attribute in relation.attributes.iter().filter(|a| a.oid == kind.oid) {
+                        statements.push(format!(
+                            "UPDATE {} SET {column} = {} WHERE {column} = {}",
+                            names::quote(&relation.name),
+                            names::quote_literal(&rename.to.value),
+                            names::quote_literal(&rename.from.value),
+                            column = names::quote(&attribute.name),
+                        ));
+                    }
+                }
+            }
+            (_, UserTypeKind::Domain { .. }) => {
+                return Err(SqlError::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("{} is not an enum", self.shown(&stored)),
+                ));
+            }
+        }
+        statements.extend(rows::touch());
+        let tag = Tag::Fixed("ALTER TYPE");
+        Ok(translated(Kind::Ddl { rebuild: false }, tag, Vec::new(), statements))
+    }
+
+    fn new_type_name(&self, name: &ObjectName) -> Result<String, SqlError> {
+        let stored = self.new_name_in(self.qualified(name)?)?;
+        self.check_free_type(&stored)?;
+        Ok(stored)
+    }
+
+    fn check_free_type(&self, stored: &str) -> Result<(), SqlError> {
+        if self.context.catalog.types.contains_key(stored) || self.is_taken(stored) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_OBJECT,
+                format!("type \"{}\" already exists", self.shown(stored)),
+            ));
+        }
+        Ok(())
     }
 
     pub(super) fn drop_types(
@@ -73,4 +235,35 @@ impl Translator<'_> {
         statements.extend(rows::touch());
         Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed(tag), Vec::new(), statements))
     }
+}
+
+/// The statements that make a type; `columns` is the rest of its row.
+fn made(stored: &str, columns: &str, tag: &'static str, first: Vec<String>) -> Translated {
+    let mut oids = Oids::default();
+    let row = columns
+        .replace("{oid}", &oids.allot())
+        .replace("{array}", &oids.allot())
+        .replace("{name}", &names::quote_literal(stored));
+    let mut statements = first;
+    statements.push(format!("INSERT INTO towline_type (oid, array_oid, name, {row}"));
+    statements.extend(oids.taken());
+    statements.extend(rows::touch());
+    translated(Kind::Ddl { rebuild: false }, Tag::Fixed(tag), Vec::new(), statements)
+}
+
+fn check_label(label: &str) -> Result<(), SqlError> {
+    if label.is_empty() || label.len() > super::NAME_MAX {
+        return Err(SqlError::new(SqlState("42602"), format!("invalid enum label \"{label}\""))
+            .with_detail("Labels must be 63 bytes or less."));
+    }
+    Ok(())
+}
+
+fn position(labels: &[String], label: &str) -> Result<usize, SqlError> {
+    labels.iter().position(|known| known == label).ok_or_else(|| {
+        SqlError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("\"{label}\" is not an existing enum label"),
+        )
+    })
 }

@@ -7,21 +7,22 @@ use sqlparser::ast::{CreateView, Ident, Query, visit_relations_mut};
 use super::rows::{self, Oids};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Attribute, PUBLIC, Relation, RelationKind};
+use crate::sql::scan::{self, Scanner};
 use crate::sql::translate::query::Wish;
 use crate::sql::translate::{Translator, names, syntax, translated};
-use crate::sql::translated::{Kind, Tag, Translated};
+use crate::sql::translated::{Kind, Tag, TranslateContext, Translated};
 use crate::sql::types;
 
 impl Translator<'_> {
     pub(super) fn create_view(&mut self, create: &CreateView) -> Result<Translated, SqlError> {
-        if create.materialized {
-            return Err(SqlError::unsupported("CREATE MATERIALIZED VIEW"));
-        }
         let name = self.new_name_of(&create.name, create.temporary)?;
         let existing = self.context.catalog.relations.get(&name);
         let mut statements = self.schema_for(&name);
         match existing {
-            Some(_) if create.if_not_exists => return Ok(super::nothing("CREATE VIEW")),
+            Some(_) if create.if_not_exists => {
+                self.skip_existing(&name);
+                return Ok(super::nothing("CREATE VIEW"));
+            }
             Some(relation) if create.or_replace && relation.kind == RelationKind::View => {
                 statements.push(format!("DROP VIEW {}", names::quote(&name)));
                 statements.extend(rows::forget_relation(&name));
@@ -30,6 +31,10 @@ impl Translator<'_> {
         }
         let columns: Vec<String> =
             create.columns.iter().map(|column| names::fold(&column.name)).collect();
+        let definition = self.qualified_query(&create.query).to_string();
+        if create.materialized {
+            return self.create_table_as(&name, &columns, &create.query, Some(definition));
+        }
         let selected = self
             .query(&create.query, Wish { inner: true, names: Some(&columns), ..Wish::default() })?;
         if !self.params.is_empty() {
@@ -60,7 +65,6 @@ impl Translator<'_> {
             attributes.iter().map(|attribute| attribute.name.clone()).collect();
         statements.push(view_sql(&name, &names_list, &selected.sql));
         let mut oids = Oids::default();
-        let definition = self.qualified_query(&create.query).to_string();
         statements.push(rows::relation(&oids.allot(), &name, 'v', Some(&definition)));
         statements.extend(rows::attributes(&rows::oid_of(&name), &attributes));
         statements.extend(oids.taken());
@@ -107,6 +111,54 @@ impl Translator<'_> {
         let selected = self.while_defining(|this| this.query(&query, wish))?;
         Ok(Some(view_sql(&view.name, &columns, &selected.sql)))
     }
+}
+
+/// What stands behind REFRESH: the rows of a materialized view are made anew.
+pub(in crate::sql::translate) fn refresh(
+    text: &str,
+    mut scanner: Scanner<'_>,
+    context: &TranslateContext<'_>,
+) -> Result<Translated, SqlError> {
+    let mut translator = Translator::new(text, context);
+    let wrong = || syntax::syntax_error("REFRESH", None);
+    if !scanner.take_word("materialized") || !scanner.take_word("view") {
+        return Err(wrong());
+    }
+    scanner.take_word("concurrently");
+    let mut parts = Vec::new();
+    while let Ok(Some(token)) = scanner.next() {
+        parts.push(scan::identifier(token).ok_or_else(wrong)?);
+        if !scanner.take_symbol(b'.') {
+            break;
+        }
+    }
+    let empty = scanner.take_word("with") && scanner.take_word("no");
+    let (schema, name) = translator.qualified_parts(parts)?;
+    let relation = translator.find_relation(schema.as_deref(), &name);
+    let (Some(view), Some(definition)) = (relation, relation.and_then(|r| r.definition.as_ref()))
+    else {
+        return Err(SqlError::new(
+            SqlState::UNDEFINED_TABLE,
+            format!("relation \"{name}\" does not exist"),
+        ));
+    };
+    if view.kind != RelationKind::MaterializedView {
+        return Err(SqlError::new(
+            SqlState::WRONG_OBJECT_TYPE,
+            format!("\"{name}\" is not a materialized view"),
+        ));
+    }
+    let mut statements = vec![format!("DELETE FROM {}", names::quote(&view.name))];
+    if !empty {
+        let sqlparser::ast::Statement::Query(query) = syntax::parse(definition)? else {
+            return Err(wrong());
+        };
+        let wish = Wish { inner: true, ..Wish::default() };
+        let selected = translator.while_defining(|this| this.query(&query, wish))?;
+        statements.push(format!("INSERT INTO {} {}", names::quote(&view.name), selected.sql));
+    }
+    let tag = Tag::Fixed("REFRESH MATERIALIZED VIEW");
+    Ok(translated(Kind::Write, tag, Vec::new(), statements))
 }
 
 fn view_sql(name: &str, columns: &[String], query: &str) -> String {

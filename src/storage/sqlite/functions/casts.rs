@@ -75,6 +75,7 @@ pub(super) fn register(
     strict(connection, surroundings, "towline_cast_array", 2, |arguments| {
         cast_array(&arguments.text(0)?, &arguments.text(1)?)
     })?;
+    register_user_types(connection, surroundings)?;
     connection.create_scalar_function("towline_record", -1, PURE, |context| {
         let mut text = String::from("(");
         for at in 0..context.len() {
@@ -161,6 +162,38 @@ fn cast_text(arguments: &Arguments<'_, '_>, oid: Oid) -> Result<Value, SqlError>
     let zone = if arguments.len() > 1 { arguments.text(1)?.into_owned() } else { String::new() };
     let text = arguments.text(0)?;
     decode(text.as_bytes(), oid, Format::Text, &display(&zone)).map(from_log)
+}
+
+/// `towline_enum(value, type, label, …)` and `towline_domain_value(value, holds, domain,
+/// check)`: the value, if it may be one.
+fn register_user_types(
+    connection: &Connection,
+    surroundings: &Surroundings,
+) -> rusqlite::Result<()> {
+    strict(connection, surroundings, "towline_enum", -1, |arguments| {
+        let value = arguments.text(0)?;
+        for at in 2..arguments.len() {
+            if arguments.text(at)? == value {
+                return Ok(Value::Text(value.into()));
+            }
+        }
+        Err(SqlError::new(
+            SqlState::INVALID_TEXT_REPRESENTATION,
+            format!("invalid input value for enum {}: \"{value}\"", arguments.text(1)?),
+        ))
+    })?;
+    let surroundings = surroundings.clone();
+    connection.create_scalar_function("towline_domain_value", 4, PURE, move |context| {
+        if context.get_raw(1) == ValueRef::Integer(0) {
+            let domain: String = context.get(2)?;
+            let check: String = context.get(3)?;
+            return Err(surroundings.raise(SqlError::new(
+                SqlState::CHECK_VIOLATION,
+                format!("value for domain {domain} violates check constraint \"{check}\""),
+            )));
+        }
+        context.get::<Value>(0)
+    })
 }
 
 fn register_numbers(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {

@@ -18,9 +18,8 @@ use crate::pg::types::zone::Zone;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
     Catalog, NAMESPACES, PUBLIC, builtin_function, builtin_functions, constraint_definition,
-    default_setting, format_type, index_definition, index_key_definition, parse_type,
-    parts_of_written, quote_qualified, quote_stored, system_relation, system_relations,
-    view_definition,
+    default_setting, index_definition, index_key_definition, parse_type, parts_of_written,
+    quote_qualified, quote_stored, system_relation, system_relations, view_definition,
 };
 
 /// The OID of the role that is connected, and of the one that owns `public`.
@@ -309,25 +308,48 @@ fn register_catalog(connection: &Connection, surroundings: &Surroundings) -> rus
             }),
             ("pg_size_pretty", 1, size_pretty),
             ("pg_table_is_visible", 1, table_is_visible),
+            ("obj_description", 1, |call| {
+                let catalog = call.surroundings.catalog();
+                comment(&catalog, oid(call, 0)?, None, 0)
+            }),
+            ("obj_description", 2, |call| {
+                let catalog = call.surroundings.catalog();
+                let class = system_relation("pg_catalog", &call.text(1)?);
+                comment(&catalog, oid(call, 0)?, class.map(|class| class.oid), 0)
+            }),
+            ("col_description", 2, |call| {
+                let catalog = call.surroundings.catalog();
+                comment(&catalog, oid(call, 0)?, Some(Oid(1259)), call.integer(1)?)
+            }),
         ],
     )?;
     define(
         connection,
         surroundings,
-        PURE,
+        IMPURE,
         &[("format_type", 2, |call| {
             if call.is_null(0) {
                 return Ok(Value::Null);
             }
             let typmod = if call.is_null(1) { None } else { Some(call.integer(1)?) };
             let typmod = typmod.map(|typmod| i32::try_from(typmod).unwrap_or(-1));
-            text(format_type(oid(call, 0)?, typmod))
+            text(call.surroundings.catalog().format_type(oid(call, 0)?, typmod))
         })],
     )
 }
 
 fn oid(call: &Call<'_, '_>, at: usize) -> Result<Oid, SqlError> {
     Ok(Oid(u32::try_from(call.integer(at)?).unwrap_or(0)))
+}
+
+/// What COMMENT ON said of an object, of whatever catalog if `class` is `None`.
+fn comment(catalog: &Catalog, object: Oid, class: Option<Oid>, number: i64) -> Answer {
+    let found = catalog.comments.iter().find(|comment| {
+        comment.object == object
+            && class.is_none_or(|class| comment.class == class)
+            && comment.number == number
+    });
+    found.map_or(Ok(Value::Null), |comment| text(comment.text.clone()))
 }
 
 fn constraintdef(call: &Call<'_, '_>) -> Answer {
@@ -449,7 +471,7 @@ fn register_names(connection: &Connection, surroundings: &Surroundings) -> rusql
             ("to_regproc", 1, |call| find_function(&call.text(0)?)),
             ("to_regrole", 1, |call| find_role(call, &call.text(0)?)),
             ("to_regtype", 1, |call| {
-                parse_type(&call.text(0)?).map_or(Ok(Value::Null), |(oid, _)| number(oid))
+                find_type(call, &call.text(0)?).map_or(Ok(Value::Null), number)
             }),
             ("towline_regclass", 1, |call| {
                 named(call, |call, name| {
@@ -476,8 +498,8 @@ fn register_names(connection: &Connection, surroundings: &Surroundings) -> rusql
                 })
             }),
             ("towline_regtype", 1, |call| {
-                named(call, |_, name| match parse_type(name) {
-                    Some((oid, _)) => number(oid),
+                named(call, |call, name| match find_type(call, name) {
+                    Some(oid) => number(oid),
                     None => Err(SqlError::new(
                         SqlState::UNDEFINED_OBJECT,
                         format!("type \"{name}\" does not exist"),
@@ -505,7 +527,10 @@ fn register_names(connection: &Connection, surroundings: &Surroundings) -> rusql
                 printed(call, |call, oid| Some(role_name(call, i64::from(oid.0))))
             }),
             ("towline_text_regtype", 1, |call| {
-                printed(call, |_, oid| Some(format_type(oid, None)).filter(|name| name != "???"))
+                printed(call, |call, oid| {
+                    let name = call.surroundings.catalog().format_type(oid, None);
+                    Some(name).filter(|name| name != "???")
+                })
             }),
         ],
     )
@@ -599,6 +624,24 @@ fn find_relation(call: &Call<'_, '_>, written: &str) -> Option<Oid> {
     catalog.oid_of_stored(&find_stored(call, &catalog, written)?)
 }
 
+/// A type by its name as written, those that clients made included.
+fn find_type(call: &Call<'_, '_>, written: &str) -> Option<Oid> {
+    if let Some((oid, _)) = parse_type(written) {
+        return Some(oid);
+    }
+    let catalog = call.surroundings.catalog();
+    let (bare, is_array) = match written.trim().strip_suffix("[]") {
+        Some(bare) => (bare, true),
+        None => (written, false),
+    };
+    let parts = parts_of_written(bare);
+    let (name, schema) = (parts.last()?, parts.len().checked_sub(2).map(|at| parts[at].as_str()));
+    let stored = catalog.find_stored(schema, name, &lookup_path(call), |stored| {
+        catalog.types.contains_key(stored)
+    })?;
+    catalog.types.get(&stored).map(|kind| if is_array { kind.array } else { kind.oid })
+}
+
 fn find_namespace(call: &Call<'_, '_>, written: &str) -> Answer {
     let name = parts_of_written(written).pop().unwrap_or_default();
     match call.surroundings.catalog().schema_oid(&name) {
@@ -677,12 +720,10 @@ fn register_absent(connection: &Connection, surroundings: &Surroundings) -> rusq
         named(
             none,
             &[
-                "col_description",
                 "inet_client_addr",
                 "inet_client_port",
                 "inet_server_addr",
                 "inet_server_port",
-                "obj_description",
                 "pg_get_function_sqlbody",
                 "pg_get_functiondef",
                 "pg_get_partkeydef",

@@ -1,0 +1,280 @@
+//! Enums and domains in expressions.
+//!
+//! An enum's value is its label, as text; a label that isn't one is refused where text
+//! becomes the enum (22P02), and what sorts or compares by order goes by the labels'
+//! order. A domain's value is one of its base type, and that is the type that
+//! expressions see, as in PostgreSQL's own results; its conditions are checked in a
+//! cast, and by the tables that have columns of it.
+
+use sqlparser::ast::{ArrayElemTypeDef, DataType, Expr, Ident, ObjectName, VisitMut, VisitorMut};
+
+use super::cast::How;
+use super::scope::{Scope, Source, SourceColumn};
+use super::{Form, Translator, Typed, names, syntax};
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::catalog::{Attribute, Relation, UserType, UserTypeKind};
+use crate::sql::types::{self, Family, Type, family};
+
+impl<'a> Translator<'a> {
+    /// The type that a name in a statement means; a domain is not taken for its base.
+    pub(super) fn resolve_type(&self, data_type: &DataType) -> Result<Type, SqlError> {
+        match data_type {
+            DataType::Custom(name, modifiers) if modifiers.is_empty() => {
+                match self.user_type_named(name) {
+                    Some(kind) => Ok(Type::plain(kind.oid)),
+                    None => types::resolve(data_type),
+                }
+            }
+            DataType::Array(
+                ArrayElemTypeDef::SquareBracket(element, _)
+                | ArrayElemTypeDef::Qualified(element, _),
+            ) => match &**element {
+                DataType::Custom(name, modifiers) if modifiers.is_empty() => {
+                    match self.user_type_named(name) {
+                        Some(kind) => Ok(Type::plain(kind.array)),
+                        None => types::resolve(data_type),
+                    }
+                }
+                _ => types::resolve(data_type),
+            },
+            _ => types::resolve(data_type),
+        }
+    }
+
+    fn user_type_named(&self, name: &ObjectName) -> Option<&'a UserType> {
+        let (schema, name) = self.qualified(name).ok()?;
+        let catalog = self.context.catalog;
+        if catalog.types.is_empty() {
+            return None;
+        }
+        let found = catalog.find_stored(schema.as_deref(), &name, &self.path(), |stored| {
+            catalog.types.contains_key(stored)
+        })?;
+        catalog.types.get(&found)
+    }
+
+    fn user_type(&self, oid: Oid) -> Option<&'a UserType> {
+        // Those that come with PostgreSQL have lower numbers.
+        (oid.0 >= 16_384).then(|| self.context.catalog.user_type(oid)).flatten()
+    }
+
+    fn domain(&self, oid: Oid) -> Option<Domain<'a>> {
+        let kind = self.user_type(oid).filter(|kind| kind.oid == oid)?;
+        match &kind.kind {
+            UserTypeKind::Domain { base, typmod, not_null, default, checks } => Some(Domain {
+                name: &kind.name,
+                base: Type { oid: *base, typmod: *typmod },
+                not_null: *not_null,
+                default: default.as_deref(),
+                checks,
+            }),
+            UserTypeKind::Enum(_) => None,
+        }
+    }
+
+    fn labels(&self, oid: Oid) -> Option<(&'a str, &'a [String])> {
+        let kind = self.user_type(oid).filter(|kind| kind.oid == oid)?;
+        match &kind.kind {
+            UserTypeKind::Enum(labels) => Some((&kind.name, labels)),
+            UserTypeKind::Domain { .. } => None,
+        }
+    }
+
+    /// The type that a column or value of `ty` has in expressions.
+    pub(super) fn base_of(&self, ty: Type) -> Type {
+        self.domain(ty.oid).map_or(ty, |domain| domain.base)
+    }
+
+    /// Whether the type itself refuses NULL.
+    pub(super) fn is_never_null(&self, oid: Oid) -> bool {
+        self.domain(oid).is_some_and(|domain| domain.not_null)
+    }
+
+    /// The default that a domain gives its columns.
+    pub(super) fn default_of_type(&self, oid: Oid) -> Option<&'a str> {
+        self.domain(oid)?.default
+    }
+
+    /// Converts to a type that a client made; `None` if `ty` is none.
+    pub(super) fn convert_to_user_type(
+        &mut self,
+        typed: &Typed,
+        ty: Type,
+        how: How,
+    ) -> Option<Result<Typed, SqlError>> {
+        if let Some(domain) = self.domain(ty.oid) {
+            return Some(self.convert_to_domain(typed.clone(), &domain, how));
+        }
+        if let Some((name, labels)) = self.labels(ty.oid) {
+            return Some(self.convert_to_enum(typed, ty.oid, name, labels, how));
+        }
+        let kind = self.user_type(ty.oid)?;
+        if typed.is_unknown() || family(typed.oid()) == Family::String || typed.oid() == kind.array
+        {
+            if let Form::Parameter(number) = typed.form {
+                self.type_parameter(number, kind.array);
+            }
+            return Some(Ok(Typed { ty: Type::plain(kind.array), ..typed.clone() }));
+        }
+        None
+    }
+
+    fn convert_to_enum(
+        &mut self,
+        typed: &Typed,
+        oid: Oid,
+        stored: &str,
+        labels: &[String],
+        how: How,
+    ) -> Result<Typed, SqlError> {
+        let name = self.context.catalog.bare(stored).to_owned();
+        let is_label = |text: &str| labels.iter().any(|label| label == text);
+        match &typed.form {
+            Form::Text(text) if !is_label(text) => Err(SqlError::new(
+                SqlState::INVALID_TEXT_REPRESENTATION,
+                format!("invalid input value for enum {name}: \"{text}\""),
+            )),
+            Form::Text(_) | Form::Null => Ok(Typed { ty: Type::plain(oid), ..typed.clone() }),
+            _ if typed.oid() == oid => Ok(typed.clone()),
+            Form::Parameter(number) if typed.is_unknown() => {
+                self.type_parameter(*number, oid);
+                Ok(checked_label(typed, oid, &name, labels))
+            }
+            // A parameter that the client gave a text type is text that it means so.
+            _ if typed.is_unknown()
+                || (family(typed.oid()) == Family::String
+                    && (how == How::Explicit || matches!(typed.form, Form::Parameter(_)))) =>
+            {
+                Ok(checked_label(typed, oid, &name, labels))
+            }
+            _ => Err(SqlError::new(
+                SqlState("42846"),
+                format!("cannot cast type {} to {name}", types::display_name(typed.oid())),
+            )),
+        }
+    }
+
+    fn convert_to_domain(
+        &mut self,
+        typed: Typed,
+        domain: &Domain<'_>,
+        how: How,
+    ) -> Result<Typed, SqlError> {
+        let typed = self.convert(typed, domain.base, how)?;
+        // A column's table checks what it gets.
+        if how != How::Explicit {
+            return Ok(typed);
+        }
+        let name = self.context.catalog.bare(domain.name).to_owned();
+        if domain.not_null && typed.is_null() {
+            return Err(SqlError::new(
+                SqlState::NOT_NULL_VIOLATION,
+                format!("domain {name} does not allow null values"),
+            ));
+        }
+        let mut sql = typed.sql.clone();
+        for (check, condition) in domain.checks {
+            let value = SourceColumn {
+                sql: Some("value".to_owned()),
+                ..SourceColumn::new("value", domain.base)
+            };
+            let scope = Scope { sources: vec![Source::new("value", vec![value])] };
+            let outer = std::mem::replace(&mut self.scopes, vec![scope]);
+            let condition = syntax::parse_expression(condition)
+                .and_then(|expr| self.while_defining(|this| this.condition(&expr, "CHECK")));
+            self.scopes = outer;
+            sql = format!(
+                "(SELECT towline_domain_value(value, {}, {}, {}) FROM (SELECT {sql} AS value))",
+                condition?,
+                names::quote_literal(&name),
+                names::quote_literal(check)
+            );
+        }
+        if domain.checks.is_empty() {
+            return Ok(typed);
+        }
+        Ok(Typed { form: Form::Plain, atomic: true, sql, ..typed })
+    }
+
+    /// CHECK constraints that a column of a domain has from it.
+    pub(super) fn domain_checks(
+        &mut self,
+        attribute: &Attribute,
+        relation: &Relation,
+    ) -> Result<String, SqlError> {
+        let Some(domain) = self.domain(attribute.oid) else { return Ok(String::new()) };
+        let mut text = String::new();
+        for (name, condition) in domain.checks {
+            let mut expr = syntax::parse_expression(condition)?;
+            let _ = VisitMut::visit(&mut expr, &mut ValueNamed { column: &attribute.name });
+            let condition = self.row_condition(&expr.to_string(), relation)?;
+            let domain = self.context.catalog.bare(domain.name);
+            text.push_str(&format!(
+                " CONSTRAINT {} CHECK ({condition})",
+                names::quote(&format!("towline_domain {domain} {name}"))
+            ));
+        }
+        Ok(text)
+    }
+
+    /// What sorts as the labels stand, for a value of an enum; anything else as it is.
+    pub(super) fn ranked(&self, typed: Typed) -> Typed {
+        let Some((_, labels)) = self.labels(typed.oid()) else { return typed };
+        if labels.is_sorted() {
+            return typed;
+        }
+        let mut sql = format!("CASE {}", typed.sql);
+        for (rank, label) in labels.iter().enumerate() {
+            sql.push_str(&format!(" WHEN {} THEN {rank}", names::quote_literal(label)));
+        }
+        sql.push_str(" END");
+        Typed { sql, atomic: false, form: Form::Plain, ..typed }
+    }
+
+    /// How a cast names its column.
+    pub(super) fn type_column_name(&self, oid: Oid) -> String {
+        match self.user_type(oid) {
+            Some(kind) => self.context.catalog.bare(&kind.name).to_owned(),
+            None => super::expression::type_column_name(oid),
+        }
+    }
+
+    pub(super) fn is_enum(&self, oid: Oid) -> bool {
+        self.labels(oid).is_some()
+    }
+}
+
+/// A domain of the catalog.
+struct Domain<'c> {
+    /// As it is stored.
+    name: &'c str,
+    base: Type,
+    not_null: bool,
+    default: Option<&'c str>,
+    checks: &'c [(String, String)],
+}
+
+/// A text that must be one of the labels.
+fn checked_label(typed: &Typed, oid: Oid, name: &str, labels: &[String]) -> Typed {
+    let list: Vec<String> = labels.iter().map(|label| names::quote_literal(label)).collect();
+    let name = names::quote_literal(name);
+    Typed::plain(format!("towline_enum({}, {name}, {})", typed.sql, list.join(", ")), oid)
+}
+
+/// Puts a column where a domain's condition says VALUE.
+struct ValueNamed<'c> {
+    column: &'c str,
+}
+
+impl VisitorMut for ValueNamed<'_> {
+    type Break = ();
+
+    fn pre_visit_expr(&mut self, expr: &mut Expr) -> std::ops::ControlFlow<()> {
+        if let Expr::Identifier(ident) = expr
+            && names::fold(ident) == "value"
+        {
+            *ident = Ident::with_quote('"', self.column);
+        }
+        std::ops::ControlFlow::Continue(())
+    }
+}
