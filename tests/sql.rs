@@ -232,6 +232,7 @@ fn empty_context<'a>(catalog: &'a Catalog, search_path: &'a [String]) -> Transla
         catalog,
         param_types: &[],
         search_path,
+        temporary_schema: "",
         time_zone: "",
         sqlite_dialect: false,
     }

@@ -158,6 +158,8 @@ pub enum Kind {
 pub enum Tag {
     /// `SELECT n`, counting rows sent.
     Select,
+    /// `SELECT n`, counting rows stored: CREATE TABLE AS.
+    SelectInto,
     /// `INSERT 0 n`, counting changes.
     Insert,
     Update,

@@ -442,7 +442,7 @@ impl EngineSession {
 
     /// The plan of one statement, against the schema that it will meet.
     pub(super) async fn plan(&mut self, text: &str, types: &[Oid]) -> Result<Arc<Plan>, Stop> {
-        if crate::sql::may_be_temporary(text) {
+        if sql::may_be_temporary(text) {
             self.settings.allot_temporary_schema()?;
         }
         let given = self.given(types);

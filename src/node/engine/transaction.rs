@@ -432,8 +432,7 @@ impl EngineSession {
         }
         let failed = |error| crate::node::errors::translate_bare(&error);
         let loan = self.loan().await?;
-        let catalog =
-            loan.take().map_err(|revoked| revoked.error())?.catalog().map_err(failed)?;
+        let catalog = loan.take().map_err(|revoked| revoked.error())?.catalog().map_err(failed)?;
         let prefix = format!("{schema}.");
         for (name, letter) in &catalog.on_commit {
             let Some(table) = name.strip_prefix(&prefix) else { continue };

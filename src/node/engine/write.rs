@@ -143,6 +143,7 @@ fn verb(tag: &Tag) -> &'static str {
         Tag::Update => "UPDATE",
         Tag::Delete => "DELETE",
         Tag::Copy => "COPY FROM",
+        Tag::SelectInto => "CREATE TABLE AS",
         Tag::Fixed(text) => text,
         Tag::Select | Tag::Fetch | Tag::Move => "SELECT FOR UPDATE",
     }

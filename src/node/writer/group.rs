@@ -475,6 +475,7 @@ fn batch(sqlite: &mut Sqlite, text: &str) -> Result<(), Undone> {
 pub(crate) fn command_tag(tag: &Tag, changes: i64, rows: u64) -> String {
     match tag {
         Tag::Select => format!("SELECT {rows}"),
+        Tag::SelectInto => format!("SELECT {changes}"),
         Tag::Insert => format!("INSERT 0 {changes}"),
         Tag::Update => format!("UPDATE {changes}"),
         Tag::Delete => format!("DELETE {changes}"),

@@ -680,7 +680,7 @@ impl Translator<'_> {
                 self.coerce(argument, Type::plain(Oid::FLOAT8))
             }
             "pg_typeof" => {
-                let name = types::display_name(oid);
+                let name = self.context.catalog.format_type(oid, None);
                 Ok(Typed::plain(names::quote_literal(&name), Oid::TEXT))
             }
             _ => Ok(argument),

@@ -639,7 +639,7 @@ impl Translator<'_> {
         statements.push(self.table_sql(&draft.relation, name)?);
         statements.extend(described(&draft));
         statements.push(format!("INSERT INTO {} {}", names::quote(name), selected.sql));
-        Ok(translated(Kind::Ddl { rebuild: false }, Tag::Select, Vec::new(), statements))
+        Ok(translated(Kind::Ddl { rebuild: false }, Tag::SelectInto, Vec::new(), statements))
     }
 
     /// SELECT … INTO is CREATE TABLE AS.

@@ -5,14 +5,16 @@ use sqlparser::ast::{AlterIndexOperation, CreateIndex, Expr, ObjectName, OrderBy
 use super::nothing;
 use super::rows::{self, Oids};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::{Index, Relation};
+use crate::sql::catalog::{Index, Relation, RelationKind};
 use crate::sql::translate::{Translator, names, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
 
 impl Translator<'_> {
     pub(super) fn create_index(&mut self, create: &CreateIndex) -> Result<Translated, SqlError> {
         let relation = self.target(&create.table_name)?;
-        super::super::returning::check_table(relation, "create index on")?;
+        if relation.kind != RelationKind::MaterializedView {
+            super::super::returning::check_table(relation, "create index on")?;
+        }
         if create.nulls_distinct == Some(false) {
             return Err(SqlError::unsupported("NULLS NOT DISTINCT"));
         }
