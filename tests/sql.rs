@@ -6,6 +6,7 @@
 
 use std::error::Error;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use goldenscript::{Argument, Command, Context};
 use proptest::prelude::*;
@@ -227,11 +228,12 @@ fn show_error(error: &SqlError) -> String {
     out
 }
 
-fn empty_context<'a>(catalog: &'a Catalog, search_path: &'a [String]) -> TranslateContext<'a> {
+fn empty_context(catalog: &Catalog) -> TranslateContext<'_> {
+    static SEARCH_PATH: LazyLock<[String; 1]> = LazyLock::new(|| ["public".to_owned()]);
     TranslateContext {
         catalog,
         param_types: &[],
-        search_path,
+        search_path: &*SEARCH_PATH,
         temporary_schema: "",
         time_zone: "",
         sqlite_dialect: false,
@@ -245,7 +247,7 @@ proptest! {
         let catalog = Catalog::default();
         let _ = split(&text);
         let _ = classify(&text);
-        let _ = translate(&text, &empty_context(&catalog, &[]));
+        let _ = translate(&text, &empty_context(&catalog));
     }
 
     /// Text made of SQL's own pieces gets further into the translator.
@@ -256,7 +258,7 @@ proptest! {
         let _ = classify(&text);
         if let Ok(statements) = split(&text) {
             for statement in statements {
-                let _ = translate(statement, &empty_context(&catalog, &[]));
+                let _ = translate(statement, &empty_context(&catalog));
             }
         }
     }
@@ -367,11 +369,11 @@ fn deep_and_long_statements_end_in_an_error() {
         format!("select '{}", "a".repeat(10_000_000)),
     ];
     for text in deep {
-        let error = translate(&text, &empty_context(&catalog, &[])).expect_err(&text[..40]);
+        let error = translate(&text, &empty_context(&catalog)).expect_err(&text[..40]);
         assert!(matches!(error.state.0, "54001" | "42601" | "54000"), "{error}");
     }
     let wide = format!("select {}", vec!["1"; 100_000].join(", "));
-    let translated = translate(&wide, &empty_context(&catalog, &[])).expect("wide is not deep");
+    let translated = translate(&wide, &empty_context(&catalog)).expect("wide is not deep");
     assert_eq!(translated.columns.len(), 100_000);
 }
 
@@ -381,7 +383,7 @@ fn a_chain_of_conditions_is_written_as_a_balanced_tree() {
     let chain = vec!["1 = 1"; 1500].join(" or ");
     let mut session = Session::open();
     let translated =
-        translate(&format!("select {chain}"), &empty_context(&catalog, &[])).expect("a chain");
+        translate(&format!("select {chain}"), &empty_context(&catalog)).expect("a chain");
     assert_eq!(session.run(&translated).expect("runs"), [["1"]]);
 }
 
@@ -397,7 +399,7 @@ fn translation_is_quick() {
     let update = "UPDATE accounts SET abalance = abalance + $1 WHERE aid = $2";
     let begin = std::time::Instant::now();
     for _ in 0..1000 {
-        translate(update, &empty_context(&catalog, &[])).expect("translates");
+        translate(update, &empty_context(&catalog)).expect("translates");
     }
     println!("{:?} a statement", begin.elapsed() / 1000);
 }

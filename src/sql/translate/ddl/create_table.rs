@@ -69,10 +69,10 @@ impl Translator<'_> {
             let columns: Vec<String> =
                 create.columns.iter().map(|column| names::fold(&column.name)).collect();
             let mut made = self.create_table_as(&name, &columns, query, None)?;
-            if let (Some(letter), Some(rows)) = (on_commit, made.statements.pop()) {
+            if let Some(letter) = on_commit {
                 // The query's rows come last: they give the count.
-                made.statements.push(shipped(rows::on_commit(&name, letter)));
-                made.statements.push(rows);
+                let at = made.statements.len().saturating_sub(1);
+                made.statements.insert(at, shipped(rows::on_commit(&name, letter)));
             }
             return Ok(made);
         }
