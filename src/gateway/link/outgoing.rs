@@ -1,5 +1,5 @@
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use bytes::BytesMut;
 use tokio::sync::Notify;
@@ -13,6 +13,10 @@ const QUEUE_MAX: usize = 4 << 20;
 pub(super) struct Outgoing {
     queue: Mutex<BytesMut>,
     closed: AtomicBool,
+    /// Frames queued since the last write.
+    frames: AtomicUsize,
+    /// Whether the last write carried several frames: then more are likely on their way.
+    crowded: AtomicBool,
     filled: Notify,
     drained: Notify,
 }
@@ -22,6 +26,8 @@ impl Outgoing {
         Self {
             queue: Mutex::default(),
             closed: AtomicBool::new(false),
+            frames: AtomicUsize::new(0),
+            crowded: AtomicBool::new(false),
             filled: Notify::new(),
             drained: Notify::new(),
         }
@@ -33,6 +39,7 @@ impl Outgoing {
         let was_empty = queue.is_empty();
         write(&mut FrameQueue(&mut queue));
         drop(queue);
+        self.frames.fetch_add(1, Ordering::Relaxed);
         if was_empty {
             self.filled.notify_one();
         }
@@ -58,8 +65,11 @@ impl Outgoing {
 
     /// Sends all that is queued, in one write.
     pub(super) async fn write_to(&self, writer: &mut FrameWriter) -> Result<(), NetError> {
-        // Everybody who is ready may add theirs first.
-        tokio::task::yield_now().await;
+        // Everybody who is ready may add theirs first; one who is alone waits for nobody.
+        if self.crowded.load(Ordering::Relaxed) || self.frames.load(Ordering::Relaxed) > 1 {
+            tokio::task::yield_now().await;
+        }
+        self.crowded.store(self.frames.swap(0, Ordering::Relaxed) > 1, Ordering::Relaxed);
         writer.feed_frames(&mut self.lock());
         writer.flush().await?;
         self.drained.notify_waiters();

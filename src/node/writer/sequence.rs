@@ -2,8 +2,9 @@
 //! that no value is handed out again after a rollback or a failover.
 //!
 //! A statement that draws past its range fails, the range is extended, and the
-//! statement runs again from the value it began with. Extensions double, so that a
-//! bulk insert needs few of them.
+//! statement runs again from the value it began with. Extensions double while one
+//! statement draws, so that a bulk insert needs few of them; and a sequence from which
+//! much was drawn takes more at once, for an extension costs as much as some inserts.
 
 use crate::log::{Entry, Value, ValueRef};
 use crate::pg::{SqlError, SqlState};
@@ -11,6 +12,8 @@ use crate::storage::sqlite::{Sqlite, SqliteError};
 
 /// Values that the first reservation takes.
 const FIRST: i64 = 32;
+/// Values that one takes because many were drawn before: what a failover may skip.
+const USUAL: i64 = 512;
 /// Values that one reservation takes at most.
 const MOST: i64 = 1 << 20;
 
@@ -88,7 +91,9 @@ fn plan(held: &Held, before: Option<(i64, i64)>) -> Option<(i64, i64)> {
         }
         None => (first, 0),
     };
-    let take = had.saturating_mul(2).clamp(FIRST, MOST);
+    let drawn = (i128::from(first) - i128::from(held.start)) / i128::from(step);
+    let usual = i64::try_from(drawn / 4).unwrap_or(USUAL).clamp(FIRST, USUAL);
+    let take = had.saturating_mul(2).clamp(usual, MOST);
     let edge = if step > 0 { held.max } else { held.min };
     let room = (i128::from(edge) - i128::from(first)) / i128::from(step);
     let steps = i128::from(take - 1).min(room);
@@ -157,6 +162,15 @@ mod tests {
         assert_eq!(plan(&held, Some((33, 32))), Some((33, 64)));
         // Another leader reserved meanwhile: what this node held is void.
         assert_eq!(plan(&held, Some((5, 16))), Some((33, 64)));
+    }
+
+    #[test]
+    fn a_sequence_that_is_used_much_takes_more_at_once() {
+        let held = |reserved| sequence(1, 1, i64::MAX, Some(reserved));
+        assert_eq!(plan(&held(400), Some((401, 400))), Some((401, 500)));
+        assert_eq!(plan(&held(1_000_000), None), Some((1_000_001, 1_000_512)));
+        let down = Held { reserved: Some(-1000), ..sequence(-1, i64::MIN, -1, None) };
+        assert_eq!(plan(&down, None), Some((-1001, -1250)));
     }
 
     #[test]
