@@ -560,8 +560,13 @@ impl Drop for Taken {
         let mut slot = self.shared.slot();
         slot.sqlite = self.sqlite.take();
         slot.idle_since = Instant::now();
+        // Nothing else is news to the writer thread, and waking it costs more than most
+        // statements do.
+        let news = slot.asked.is_some() || slot.revoked.is_some() || slot.poked;
         drop(slot);
-        self.shared.changed.notify_all();
+        if news {
+            self.shared.changed.notify_all();
+        }
     }
 }
 
