@@ -35,6 +35,7 @@ fn main() {
                 search_path: &[],
                 time_zone: "",
                 sqlite_dialect: false,
+                temporary_schema: "",
             };
             black_box(sql::translate(statements[0], &context).expect("it translates"));
         });
