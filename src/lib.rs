@@ -19,6 +19,7 @@
 //! | [`node`]          | yes     | a node's tasks                                       |
 //! | [`proxy`]         | yes     | a proxy's tasks                                      |
 //! | [`monitor`]       | yes     | the monitor's tasks                                  |
+//! | [`workload`]      | yes     | whether what clients are told holds together         |
 //! | [`cli`]           | yes     | the commands                                         |
 
 pub mod log;
@@ -42,5 +43,7 @@ pub mod gateway;
 pub mod monitor;
 pub mod node;
 pub mod proxy;
+
+pub mod workload;
 
 pub mod cli;

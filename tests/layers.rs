@@ -15,6 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["net", "storage", "supervisor", "telemetry"],
     &["gateway"],
     &["monitor", "node", "proxy"],
+    &["workload"],
     &["cli"],
 ];
 

@@ -213,16 +213,20 @@ impl Demo {
         generations.pop().unwrap_or_else(|| panic!("{} holds no database", data.display()))
     }
 
-    /// Connects to the SQL endpoint of a process.
-    pub(crate) async fn connect(&self, name: &str) -> Client {
+    /// How a client reaches the SQL endpoint of a process.
+    pub(crate) fn config(&self, name: &str) -> tokio_postgres::Config {
         let address = self.sql(name);
         let (host, port) = address.rsplit_once(':').expect("host:port");
-        let (client, connection) = tokio_postgres::Config::new()
-            .host(host)
-            .port(port.parse().expect("a port"))
-            .user("demo")
-            .password("demo")
-            .dbname("demo")
+        let mut config = tokio_postgres::Config::new();
+        config.host(host).port(port.parse().expect("a port"));
+        config.user("demo").password("demo").dbname("demo");
+        config
+    }
+
+    /// Connects to the SQL endpoint of a process.
+    pub(crate) async fn connect(&self, name: &str) -> Client {
+        let (client, connection) = self
+            .config(name)
             .connect(NoTls)
             .await
             .unwrap_or_else(|error| panic!("connecting to {name}: {error}"));
