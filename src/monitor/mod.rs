@@ -60,7 +60,7 @@ pub async fn run(
     let events = Arc::new(EventLog::open(directory)?);
     let (inputs, queued) = mpsc::channel(INPUTS_MAX);
     let (driver, outlook) = Driver::new(&config, Arc::clone(&events)).await?;
-    let listener = PeerListener::bind(&config.peer_listen, tls).await?;
+    let listener = PeerListener::bind(&config.peer_listen, tls.clone()).await?;
     tracing::info!(peer = %listener.local_address(), "listening");
     let page = match &config.http_listen {
         Some(address) => Some(bind_tcp(address).await?),
@@ -68,6 +68,7 @@ pub async fn run(
     };
     let door = peers::Door::new(&config, inputs, outlook.clone(), Arc::clone(&events));
     let _accepting = AbortOnDropHandle::new(tokio::spawn(door.open(listener)));
+    let _reloading = AbortOnDropHandle::new(tokio::spawn(tls.reload_on_hangup(|| Ok(()))));
     let _page = page.map(|listener| {
         AbortOnDropHandle::new(tokio::spawn(http::serve(listener, outlook, events)))
     });

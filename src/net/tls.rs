@@ -9,6 +9,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::{NoServerSessionStorage, ParsedCertificate, WebPkiClientVerifier};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::NetError;
 use super::error::explain;
@@ -63,6 +64,18 @@ impl PeerTls {
         let configs = Configs::read(&shared.ca, &shared.certificate, &shared.key)?;
         shared.configs.store(Arc::new(configs));
         Ok(())
+    }
+
+    /// Reads the files again at every SIGHUP, and has `also` read what else there is. Runs
+    /// until it is dropped.
+    pub async fn reload_on_hangup(self, also: impl Fn() -> Result<(), NetError>) {
+        let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
+        while hangups.recv().await.is_some() {
+            match self.reload().and_then(|()| also()) {
+                Ok(()) => tracing::info!("certificates read again"),
+                Err(error) => tracing::error!(%error, "certificates not read again"),
+            }
+        }
     }
 
     /// The name in the own certificate.

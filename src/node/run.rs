@@ -20,7 +20,6 @@ use std::time::Duration;
 
 use nix::fcntl::{Flock, FlockArg};
 use tokio::runtime::Handle;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -176,7 +175,7 @@ pub async fn run(
     });
     let listening = tokio::spawn(Arc::clone(&peers).serve(listener, serving.clone()));
     let clients = tokio::spawn(gateway.run(hub.view.subscribe(), serving.clone()));
-    let reloading = tokio::spawn(reload(tls, reload_clients));
+    let reloading = tokio::spawn(tls.reload_on_hangup(reload_clients));
     supervisor.ready();
 
     let ended = tokio::select! {
@@ -308,17 +307,6 @@ async fn checkpoint(hub: Arc<Hub>, readers: Readers) {
         let done = tokio::task::spawn_blocking(move || reader.checkpoint()).await;
         if let Ok(Err(error)) = done {
             tracing::warn!(%error, "the WAL could not be checkpointed");
-        }
-    }
-}
-
-/// Reads the certificates again on SIGHUP.
-async fn reload(tls: PeerTls, clients: impl Fn() -> Result<(), NetError>) {
-    let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
-    while hangups.recv().await.is_some() {
-        match tls.reload().and_then(|()| clients()) {
-            Ok(()) => tracing::info!("certificates read again"),
-            Err(error) => tracing::error!(%error, "certificates not read again"),
         }
     }
 }

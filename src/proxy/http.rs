@@ -55,7 +55,7 @@ pub(super) async fn serve(listener: TcpListener, gateway: GatewayWatch) {
 }
 
 /// A proxy is healthy while it can reach any node: reads go on without a leader.
-fn respond(request: &Request<Incoming>, status: GatewayStatus) -> Response<Full<Bytes>> {
+fn respond<B>(request: &Request<B>, status: GatewayStatus) -> Response<Full<Bytes>> {
     let (code, kind, body) = match (request.method(), request.uri().path()) {
         (&Method::GET, "/healthz") if status.nodes_up > 0 => {
             (StatusCode::OK, "text/plain", "ok\n".to_owned())
@@ -91,4 +91,59 @@ fn metrics(status: GatewayStatus) -> String {
     let mut text = String::new();
     encode(&mut text, &registry).expect("writing to a string never fails");
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+
+    use super::*;
+
+    async fn get(method: Method, path: &str, status: GatewayStatus) -> (StatusCode, String) {
+        let request = Request::builder().method(method).uri(path).body(()).expect("a request");
+        let (head, body) = respond(&request, status).into_parts();
+        let body = body.collect().await.expect("a body in memory").to_bytes();
+        (head.status, String::from_utf8(body.to_vec()).expect("text"))
+    }
+
+    #[tokio::test]
+    async fn a_proxy_is_healthy_while_it_reaches_any_node() {
+        let mut status = GatewayStatus { nodes: 3, nodes_up: 1, ..GatewayStatus::default() };
+        // Reads go on without a leader.
+        assert_eq!(get(Method::GET, "/healthz", status).await.0, StatusCode::OK);
+        status.nodes_up = 0;
+        let (code, _) = get(Method::GET, "/healthz", status).await;
+        assert_eq!(code, StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    #[tokio::test]
+    async fn metrics_tell_sessions_nodes_and_the_leader() {
+        let status = GatewayStatus {
+            sessions: 7,
+            sessions_max: 100,
+            nodes_up: 2,
+            nodes: 3,
+            has_leader: true,
+        };
+        let (code, text) = get(Method::GET, "/metrics", status).await;
+        assert_eq!(code, StatusCode::OK);
+        for line in [
+            "towline_proxy_sessions 7",
+            "towline_proxy_sessions_max 100",
+            "towline_proxy_nodes 3",
+            "towline_proxy_nodes_up 2",
+            "towline_proxy_has_leader 1",
+        ] {
+            assert!(text.lines().any(|found| found == line), "no {line:?} in {text}");
+        }
+        assert!(text.ends_with("# EOF\n"), "{text}");
+    }
+
+    #[tokio::test]
+    async fn anything_else_is_refused() {
+        let status = GatewayStatus::default();
+        assert_eq!(get(Method::GET, "/", status).await.0, StatusCode::NOT_FOUND);
+        let (code, _) = get(Method::POST, "/healthz", status).await;
+        assert_eq!(code, StatusCode::METHOD_NOT_ALLOWED);
+    }
 }

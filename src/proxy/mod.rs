@@ -1,8 +1,8 @@
 //! A proxy: the gateway without a node of its own. It keeps nothing: a proxy that is
 //! killed loses its clients' connections and no acknowledged write.
 //!
-//! Three tasks: the gateway, the follower of the monitor's view, and a small HTTP
-//! server for health and metrics. When the monitor is away the gateway goes on with
+//! Four tasks: the gateway, the follower of the monitor's view, a small HTTP server for
+//! health and metrics, and one that reads certificates again on SIGHUP. When the monitor is away the gateway goes on with
 //! what nodes say.
 
 mod http;
@@ -69,6 +69,8 @@ pub async fn run(
     let _page = page.map(|listener| {
         AbortOnDropHandle::new(tokio::spawn(http::serve(listener, gateway.watch())))
     });
+    let _reloading =
+        AbortOnDropHandle::new(tokio::spawn(tls.clone().reload_on_hangup(gateway.reloader())));
     let _view = config.monitor.map(|monitor| {
         AbortOnDropHandle::new(tokio::spawn(async move {
             let never: Infallible = view::follow(&monitor, &tls, &hello, silence, &tell).await;
