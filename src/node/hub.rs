@@ -165,6 +165,17 @@ impl Hub {
         now_ns < self.lease_until_ns.load(Ordering::SeqCst)
     }
 
+    /// Whether the lease holds now: the last check before a reply of `term`. It is logged,
+    /// at trace level, so that drills can hold the terms' replies against each other.
+    pub fn check_lease(&self, term: Term) -> bool {
+        let at_ns = boottime_ns();
+        let holds = at_ns < self.lease_until_ns.load(Ordering::SeqCst);
+        if holds {
+            tracing::trace!(target: "towline::lease", lease_term = term.0, at_ns);
+        }
+        holds
+    }
+
     /// Notes a sign of life of the leader that is followed: any message on its stream.
     pub fn saw_leader(&self, now_ns: i64) {
         self.leader_seen_ns.store(now_ns, Ordering::Relaxed);

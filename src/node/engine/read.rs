@@ -10,7 +10,6 @@ use crate::gateway::Refusal;
 use crate::log::Value;
 use crate::node::errors;
 use crate::node::execute::{self, Limits, Work};
-use crate::node::hub::boottime_ns;
 use crate::node::plan::Plan;
 use crate::node::rows::RowFormat;
 use crate::storage::sqlite::{Sqlite, Statement};
@@ -99,7 +98,7 @@ impl EngineSession {
     /// A strong read is the leader's, inside its lease.
     fn check_lease(&self) -> Result<(), Refusal> {
         let term = self.leading_term()?;
-        if self.inner.hub.lease_holds(boottime_ns()) {
+        if self.inner.hub.check_lease(term) {
             Ok(())
         } else {
             Err(Refusal::Unavailable(format!("the lease of term {term} has run out")))

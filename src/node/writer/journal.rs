@@ -11,7 +11,7 @@ use tokio::runtime::Handle;
 
 use crate::cluster::Role;
 use crate::log::{Entry, FrameSpan, Lsn, Term};
-use crate::node::hub::{Hub, boottime_ns};
+use crate::node::hub::Hub;
 use crate::storage::log_store::{LogError, LogStore, LogSync};
 
 /// The leadership ended, or can't go on.
@@ -114,7 +114,7 @@ impl Journal {
     /// Waits until the lease holds: the last check before a reply.
     pub(super) fn wait_lease(&self, term: Term) -> Result<(), Ended> {
         while self.leads(term) {
-            if self.hub.lease_holds(boottime_ns()) {
+            if self.hub.check_lease(term) {
                 return Ok(());
             }
             std::thread::sleep(Self::LEASE_POLL);
