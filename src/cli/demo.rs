@@ -21,7 +21,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::cluster_file::{ClusterFile, Process, Role};
-use super::{certs, password, status};
+use super::layout::{Choices, Layout, Place};
+use super::status;
 
 /// Database, user and password: for the demo only.
 const DEMO: &str = "demo";
@@ -81,9 +82,9 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 async fn supervise(arguments: &Arguments) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("watching for SIGINT")?;
-    let layout = Layout::prepare(arguments)?;
-    let _lock = layout.lock()?;
-    layout.check_ports()?;
+    let layout = prepare(arguments)?;
+    let _lock = lock(&layout)?;
+    check_ports(&layout)?;
     let mut cluster = Cluster::start(&layout, arguments.restart)?;
     let mut announced = false;
     let started = Instant::now();
@@ -100,7 +101,7 @@ async fn supervise(arguments: &Arguments) -> anyhow::Result<()> {
         let enough = missing.is_empty() || started.elapsed() > COMPLETE_WITHIN;
         if enough && status::leader_is_open(&layout.dir).await {
             announced = true;
-            layout.announce();
+            announce(&layout);
             for name in missing {
                 eprintln!("{name} does not run; its log says why");
             }
@@ -115,180 +116,90 @@ async fn supervise(arguments: &Arguments) -> anyhow::Result<()> {
     result
 }
 
-/// What lies where in the demo's directory.
-struct Layout {
-    dir: PathBuf,
-    file: ClusterFile,
+/// Makes the directory, certificates, configurations and `cluster.json`.
+fn prepare(arguments: &Arguments) -> anyhow::Result<Layout> {
+    fs::create_dir_all(&arguments.dir).with_context(|| format!("{}", arguments.dir.display()))?;
+    let dir =
+        fs::canonicalize(&arguments.dir).with_context(|| format!("{}", arguments.dir.display()))?;
+    let nodes: Vec<String> = (1..=arguments.nodes).map(|i| format!("node{i}")).collect();
+    if let Some(before) = ClusterFile::read(&dir)? {
+        let count = before.processes.iter().filter(|p| p.role == Role::Node).count();
+        ensure!(
+            count == nodes.len(),
+            "{} holds a cluster of {count} nodes, and {} were asked for",
+            dir.display(),
+            nodes.len(),
+        );
+    }
+    let at = |offset: u16| Some(format!("127.0.0.1:{}", arguments.port + offset));
+    let place = |name: &str, role: Role| match role {
+        Role::Monitor => Place { sql: None, peer: at(2), http: at(3) },
+        Role::Proxy => Place { sql: at(0), peer: None, http: at(1) },
+        Role::Node => {
+            let i = (1..).zip(&nodes).find(|(_, node)| *node == name).map_or(0, |(i, _)| i);
+            Place { sql: at(10 + i), peer: at(20 + i), http: None }
+        }
+    };
+    let layout = Layout::new(&dir, DEMO, &nodes, &["proxy".to_owned()], &place);
+    layout.write_certificates(&[])?;
+    let default = if arguments.nodes == 1 { "async" } else { "any 1" };
+    let policy = arguments.policy.map_or_else(|| default.to_owned(), |p| p.to_string());
+    layout.write_configurations(&Choices {
+        policy: &policy,
+        lines: &|_| String::new(),
+        priority: &|_| None,
+    })?;
+    layout.file.write(&layout.dir)?;
+    Ok(layout)
 }
 
-impl Layout {
-    /// Makes the directory, certificates, configurations and `cluster.json`.
-    fn prepare(arguments: &Arguments) -> anyhow::Result<Self> {
-        fs::create_dir_all(&arguments.dir)
-            .with_context(|| format!("{}", arguments.dir.display()))?;
-        let dir = fs::canonicalize(&arguments.dir)
-            .with_context(|| format!("{}", arguments.dir.display()))?;
-        let nodes: Vec<String> = (1..=arguments.nodes).map(|i| format!("node{i}")).collect();
-        if let Some(before) = ClusterFile::read(&dir)? {
-            let count = before.processes.iter().filter(|p| p.role == Role::Node).count();
-            ensure!(
-                count == nodes.len(),
-                "{} holds a cluster of {count} nodes, and {} were asked for",
-                dir.display(),
-                nodes.len(),
-            );
-        }
-        let at = |offset: u16| format!("127.0.0.1:{}", arguments.port + offset);
-        let config = |name: &str| dir.join("conf").join(format!("{name}.toml"));
-        let mut processes = vec![Process {
-            name: "monitor".into(),
-            role: Role::Monitor,
-            pid: None,
-            sql: None,
-            peer: Some(at(2)),
-            http: Some(at(3)),
-            data: Some(dir.join("monitor")),
-            config: config("monitor"),
-        }];
-        for (name, i) in nodes.iter().zip(1..) {
-            processes.push(Process {
-                name: name.clone(),
-                role: Role::Node,
-                pid: None,
-                sql: Some(at(10 + i)),
-                peer: Some(at(20 + i)),
-                http: None,
-                data: Some(dir.join(name)),
-                config: config(name),
-            });
-        }
-        processes.push(Process {
-            name: "proxy".into(),
-            role: Role::Proxy,
-            pid: None,
-            sql: Some(at(0)),
-            peer: None,
-            http: Some(at(1)),
-            data: None,
-            config: config("proxy"),
-        });
-        let text = || DEMO.to_owned();
-        let file = ClusterFile { database: text(), user: text(), password: text(), processes };
-        let layout = Self { dir, file };
-        layout.write_certificates()?;
-        layout.write_configurations(arguments)?;
-        layout.file.write(&layout.dir)?;
-        Ok(layout)
-    }
-
-    fn logs(&self) -> PathBuf {
-        self.dir.join("logs")
-    }
-
-    fn write_certificates(&self) -> anyhow::Result<()> {
-        let dir = self.dir.join("certs");
-        if dir.join("admin.crt").exists() {
-            return Ok(());
-        }
-        let mut names: Vec<String> = self.file.processes.iter().map(|p| p.name.clone()).collect();
-        // The last one made marks the directory complete.
-        names.extend(["sql".to_owned(), "admin".to_owned()]);
-        certs::make(&dir, &names, &[], certs::today(), 10)
-    }
-
-    fn write_configurations(&self, arguments: &Arguments) -> anyhow::Result<()> {
-        let default = if arguments.nodes == 1 { "async" } else { "any 1" };
-        let policy = arguments.policy.map_or_else(|| default.to_owned(), |p| p.to_string());
-        fs::create_dir_all(self.dir.join("conf"))?;
-        let verifier = password::verifier(DEMO);
-        let mut members = String::new();
-        for node in self.file.processes.iter().filter(|p| p.role == Role::Node) {
-            let peer = node.peer.as_deref().unwrap_or_default();
-            members += &format!("\n[[members]]\nname = {:?}\npeer = {peer:?}\n", node.name);
-        }
-        let monitor = self.file.process(Role::Monitor).and_then(|p| p.peer.clone());
-        let monitor = format!("monitor = {:?}\n", monitor.unwrap_or_default());
-        for process in &self.file.processes {
-            let name = &process.name;
-            let mut text = format!("name = {name:?}\ncluster = {DEMO:?}\n");
-            let mut key = |key: &str, value: Option<String>| {
-                if let Some(value) = value {
-                    text += &format!("{key} = {value:?}\n");
-                }
-            };
-            key("data", process.data.as_ref().map(|path| path.display().to_string()));
-            key("peer_listen", process.peer.clone());
-            key("http_listen", process.http.clone());
-            key("policy", (process.role != Role::Proxy).then(|| policy.clone()));
-            if process.role != Role::Monitor {
-                text += &monitor;
+/// Keeps a second demo out of the directory.
+fn lock(layout: &Layout) -> anyhow::Result<nix::fcntl::Flock<File>> {
+    let path = layout.dir.join("lock");
+    let file = File::create(&path).with_context(|| format!("{}", path.display()))?;
+    nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).map_err(
+        |(_, errno)| match errno {
+            nix::errno::Errno::EWOULDBLOCK => {
+                anyhow::anyhow!("another demo runs in {}", layout.dir.display())
             }
-            if let Some(listen) = &process.sql {
-                text += &format!(
-                    "\n[sql]\nlisten = {listen:?}\ndatabase = {DEMO:?}\n\
-                     certificate = \"../certs/sql.crt\"\nkey = \"../certs/sql.key\"\n\
-                     \n[[sql.users]]\nname = {DEMO:?}\nverifier = {verifier:?}\n"
-                );
-            }
-            text += &format!(
-                "\n[tls]\nca = \"../certs/ca.crt\"\n\
-                 certificate = \"../certs/{name}.crt\"\nkey = \"../certs/{name}.key\"\n"
-            );
-            text += &members;
-            fs::write(&process.config, text)
-                .with_context(|| format!("{}", process.config.display()))?;
-        }
-        Ok(())
-    }
+            errno => anyhow::anyhow!("{}: {errno}", path.display()),
+        },
+    )
+}
 
-    /// Keeps a second demo out of the directory.
-    fn lock(&self) -> anyhow::Result<nix::fcntl::Flock<File>> {
-        let path = self.dir.join("lock");
-        let file = File::create(&path).with_context(|| format!("{}", path.display()))?;
-        nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).map_err(
-            |(_, errno)| match errno {
-                nix::errno::Errno::EWOULDBLOCK => {
-                    anyhow::anyhow!("another demo runs in {}", self.dir.display())
-                }
-                errno => anyhow::anyhow!("{}: {errno}", path.display()),
-            },
-        )
-    }
-
-    /// A port in use is said now, by its owner-to-be, not minutes later in some log.
-    fn check_ports(&self) -> anyhow::Result<()> {
-        for process in &self.file.processes {
-            for address in [&process.sql, &process.peer, &process.http].into_iter().flatten() {
-                TcpListener::bind(address)
-                    .with_context(|| format!("{address}, for {}", process.name))?;
-            }
+/// A port in use is said now, by its owner-to-be, not minutes later in some log.
+fn check_ports(layout: &Layout) -> anyhow::Result<()> {
+    for process in &layout.file.processes {
+        for address in [&process.sql, &process.peer, &process.http].into_iter().flatten() {
+            TcpListener::bind(address)
+                .with_context(|| format!("{address}, for {}", process.name))?;
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    fn announce(&self) {
-        let mut table = Table::new();
-        table.load_style(presets::NOTHING);
-        table.set_header(["NAME", "ROLE", "SQL", "PEER", "HTTP", "DATA"]);
-        for process in &self.file.processes {
-            let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
-            let data = process.data.as_ref().map(|path| path.display().to_string());
-            table.add_row([
-                process.name.clone(),
-                format!("{:?}", process.role).to_lowercase(),
-                text(&process.sql),
-                text(&process.peer),
-                text(&process.http),
-                text(&data),
-            ]);
-        }
-        println!("{table}");
-        let proxy = self.file.process(Role::Proxy).and_then(|process| process.sql.clone());
-        let proxy = proxy.unwrap_or_default();
-        let port = proxy.rsplit(':').next().unwrap_or_default();
-        println!("\n  PGPASSWORD={DEMO} psql -h 127.0.0.1 -p {port} -U {DEMO} {DEMO}\n");
-        println!("Logs are in {}. Ctrl-C ends all of it.", self.logs().display());
+fn announce(layout: &Layout) {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["NAME", "ROLE", "SQL", "PEER", "HTTP", "DATA"]);
+    for process in &layout.file.processes {
+        let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "-".into());
+        let data = process.data.as_ref().map(|path| path.display().to_string());
+        table.add_row([
+            process.name.clone(),
+            format!("{:?}", process.role).to_lowercase(),
+            text(&process.sql),
+            text(&process.peer),
+            text(&process.http),
+            text(&data),
+        ]);
     }
+    println!("{table}");
+    let proxy = layout.file.process(Role::Proxy).and_then(|process| process.sql.clone());
+    let proxy = proxy.unwrap_or_default();
+    let port = proxy.rsplit(':').next().unwrap_or_default();
+    println!("\n  PGPASSWORD={DEMO} psql -h 127.0.0.1 -p {port} -U {DEMO} {DEMO}\n");
+    println!("Logs are in {}. Ctrl-C ends all of it.", layout.logs().display());
 }
 
 /// The running children.

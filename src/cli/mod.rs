@@ -6,6 +6,7 @@ mod cluster_file;
 mod daemon;
 mod demo;
 mod drill;
+mod layout;
 mod password;
 mod status;
 
