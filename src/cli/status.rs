@@ -219,6 +219,18 @@ impl Monitor {
         Ok(serde_json::from_slice(&self.exchange(Purpose::View, None).await?)?)
     }
 
+    /// A stream of views, one a frame, the newest first.
+    pub(super) async fn views(&self) -> anyhow::Result<net::FrameStream> {
+        let (stream, _) =
+            net::dial(&self.address, &self.tls, None, &self.hello(Purpose::View), ANSWER_WITHIN)
+                .await?;
+        Ok(stream)
+    }
+
+    fn hello(&self, purpose: Purpose) -> Hello {
+        Hello { version: 1, cluster: self.cluster.clone(), name: "admin".into(), purpose }
+    }
+
     /// One request, one answer. An answer with an `error` is an error.
     pub(super) async fn ask(&self, request: Value) -> anyhow::Result<Value> {
         let answer = self.exchange(Purpose::Admin, Some(request)).await?;
@@ -234,8 +246,7 @@ impl Monitor {
         purpose: Purpose,
         request: Option<Value>,
     ) -> anyhow::Result<bytes::Bytes> {
-        let hello =
-            Hello { version: 1, cluster: self.cluster.clone(), name: "admin".into(), purpose };
+        let hello = self.hello(purpose);
         let exchange = async {
             let (mut stream, _) =
                 net::dial(&self.address, &self.tls, None, &hello, ANSWER_WITHIN).await?;

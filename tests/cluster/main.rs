@@ -4,6 +4,7 @@
 mod acceptance;
 mod bad_input;
 mod changes;
+mod clients;
 mod demo;
 mod drift;
 mod durability;

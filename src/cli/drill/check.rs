@@ -1,15 +1,35 @@
 //! The checks at the end of a drill, by their names in the catalogue.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::Value;
 
+use super::catalogue::Loss;
 use super::cluster::Cluster;
-use super::load::{Written, connect};
+use super::logs::Logs;
+use crate::cli::cluster_file::Role;
+use crate::cluster::View;
+use crate::workload::history::{self, Operation};
+use crate::workload::load::Written;
+use crate::workload::{connect, lists};
 
 /// How long the nodes may take to become equal once the load has ended.
 const EQUAL_WITHIN: Duration = Duration::from_secs(60);
+
+/// How far behind a bounded read may be, as its bound in bytes comes to under the
+/// drills' load.
+const BOUND: Duration = Duration::from_secs(10);
+
+/// Sockets that a process may have more than before the load: links that were made
+/// meanwhile between processes, pools.
+const SOCKETS_MORE: usize = 24;
+
+/// Anomalies and differences shown at most.
+const SHOWN: usize = 5;
 
 #[derive(Debug, Serialize)]
 pub(super) struct Check {
@@ -19,50 +39,173 @@ pub(super) struct Check {
     pub finding: String,
 }
 
-/// Judges the cluster after the load.
-pub(super) async fn all(cluster: &Cluster, written: &Written) -> anyhow::Result<Vec<Check>> {
-    let view = cluster.wait_until_equal(EQUAL_WITHIN).await;
-    let mut contents = Vec::new();
-    for (name, config) in cluster.nodes() {
-        let client = connect(&config).await?;
-        let rows = client.query("SELECT id FROM drill ORDER BY id", &[]).await?;
-        let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
-        contents.push((name, ids));
+impl Check {
+    pub(super) fn new(name: &'static str, held: bool, finding: String) -> Self {
+        Self { name, held, finding }
     }
-    let (_, ids) = &contents[0];
+}
+
+/// What the clients saw.
+pub(super) struct Seen {
+    pub written: Written,
+    pub history: Vec<Operation>,
+}
+
+/// Judges the data once the load has ended.
+pub(super) async fn data(cluster: &Cluster, seen: &Seen, loss: Loss) -> anyhow::Result<Vec<Check>> {
+    let equal = cluster.wait("all nodes have applied the same", EQUAL_WITHIN, is_equal).await;
+    let mut contents: Vec<(String, Vec<i64>, BTreeMap<_, _>)> = Vec::new();
+    for name in cluster.names(Role::Node) {
+        let client = connect(&cluster.sql(&name)?).await?;
+        // Each node answers for itself.
+        client.batch_execute("SET towline.read_level = eventual").await?;
+        let rows = client.query("SELECT id FROM load ORDER BY id", &[]).await?;
+        let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
+        contents.push((name, ids, lists::read_all(&client).await?));
+    }
+    let (_, ids, lists) = &contents[0];
+    let different: Vec<&str> = contents
+        .iter()
+        .filter(|(_, other, others)| (other, others) != (ids, lists))
+        .map(|(name, ..)| name.as_str())
+        .collect();
+    let mut checks = rows(&seen.written, ids, loss);
+    checks.push(Check::new(
+        "C4",
+        equal.is_ok() && different.is_empty(),
+        match &equal {
+            Ok(view) if different.is_empty() => {
+                format!("one leader in term {}, all nodes equal", view.term)
+            }
+            Ok(_) => format!("{} differ from {}", different.join(", "), contents[0].0),
+            Err(error) => format!("{error:#}"),
+        },
+    ));
+    let bound = u64::try_from(BOUND.as_nanos()).unwrap_or(u64::MAX);
+    let anomalies = match loss {
+        Loss::None => history::judge(&seen.history, lists, bound),
+        // What was lost with consent was seen before: only the end can be judged.
+        Loss::Accepted => Vec::new(),
+    };
+    let shown: Vec<String> = anomalies.iter().take(SHOWN).map(ToString::to_string).collect();
+    checks.push(Check::new(
+        "H",
+        anomalies.is_empty(),
+        match (loss, anomalies.len()) {
+            (Loss::Accepted, _) => "not judged: loss was accepted".to_owned(),
+            (Loss::None, 0) => format!("{} operations on lists are sound", seen.history.len()),
+            (Loss::None, count) => format!("{count} anomalies: {}", shown.join("; ")),
+        },
+    ));
+    Ok(checks)
+}
+
+fn is_equal(view: &View) -> bool {
+    let mut applied = view.nodes.iter().map(|node| (node.end, node.applied));
+    let first = applied.next();
+    view.open
+        && view.nodes.iter().all(|node| node.healthy && node.reason.is_empty())
+        && applied.all(|other| Some(other) == first)
+        && first.is_some_and(|(end, applied)| end.lsn == applied)
+}
+
+/// C1, C2 and C6: the numbered rows.
+fn rows(written: &Written, ids: &[i64], loss: Loss) -> Vec<Check> {
     let present: BTreeSet<i64> = ids.iter().copied().collect();
     let lost = written.acknowledged.iter().filter(|(id, _)| !present.contains(id)).count();
     let strange = present.iter().filter(|id| !written.attempted.contains(id)).count();
     let twice = ids.len() - present.len();
-    let different: Vec<&str> =
-        contents.iter().filter(|(_, other)| other != ids).map(|(name, _)| name.as_str()).collect();
     let acknowledged = written.acknowledged.len();
-    Ok(vec![
-        Check {
-            name: "C1",
-            held: lost == 0,
-            finding: format!("{lost} of {acknowledged} acknowledged writes are lost"),
+    let accepted = if loss == Loss::Accepted { ", which was accepted" } else { "" };
+    let unseen = written.unseen.len();
+    vec![
+        Check::new(
+            "C1",
+            lost == 0 || loss == Loss::Accepted,
+            format!("{lost} of {acknowledged} acknowledged writes are lost{accepted}"),
+        ),
+        Check::new(
+            "C2",
+            strange == 0 && twice == 0,
+            format!("{strange} rows were never attempted, {twice} are there twice"),
+        ),
+        Check::new(
+            "C6",
+            unseen == 0 || loss == Loss::Accepted,
+            format!("{unseen} rows were not seen by their own session"),
+        ),
+    ]
+}
+
+/// C3: by the nodes' own lease checks.
+pub(super) fn leases(logs: &Logs) -> Check {
+    let overlaps = logs.overlaps();
+    let replies: u64 = logs.acknowledged.values().map(|(_, _, count)| count).sum();
+    Check::new(
+        "C3",
+        overlaps.is_empty() && replies > 0,
+        if overlaps.is_empty() {
+            format!("{} terms, none acknowledged in another's time", logs.acknowledged.len())
+        } else {
+            overlaps.join("; ")
         },
-        Check {
-            name: "C2",
-            held: strange == 0 && twice == 0,
-            finding: format!("{strange} rows were never attempted, {twice} are there twice"),
+    )
+}
+
+/// C7: every term that acknowledged has its appointment among the events, and every
+/// event has a reason.
+pub(super) fn events(logs: &Logs, events: &[Value], first: u64) -> Check {
+    let mute = events.iter().filter(|event| {
+        let text = |key: &str| event[key].as_str().is_some_and(|text| !text.is_empty());
+        !text("rule") || !text("reason")
+    });
+    let mute = mute.count();
+    let told: BTreeSet<u64> = events.iter().filter_map(|event| event["term"].as_u64()).collect();
+    let silent: Vec<String> = logs
+        .acknowledged
+        .keys()
+        .filter(|term| **term >= first && !told.contains(term))
+        .map(ToString::to_string)
+        .collect();
+    Check::new(
+        "C7",
+        mute == 0 && silent.is_empty(),
+        if silent.is_empty() {
+            format!("{} events, {mute} without a rule or reason", events.len())
+        } else {
+            format!("terms {} are in no event", silent.join(", "))
         },
-        Check {
-            name: "C4",
-            held: view.is_ok() && different.is_empty(),
-            finding: match &view {
-                Ok(view) if different.is_empty() => {
-                    format!("one leader in term {}, all nodes equal", view.term)
-                }
-                Ok(_) => format!("{} differ from {}", different.join(", "), contents[0].0),
-                Err(error) => format!("{error:#}"),
-            },
-        },
-        Check {
-            name: "C6",
-            held: written.unseen.is_empty(),
-            finding: format!("{} rows were not seen by their own session", written.unseen.len()),
-        },
-    ])
+    )
+}
+
+/// C8: what is left behind, while the processes still run.
+pub(super) fn sockets(
+    before: &BTreeMap<String, usize>,
+    after: &BTreeMap<String, usize>,
+) -> Option<String> {
+    let more = after.iter().filter_map(|(name, after)| {
+        let before = before.get(name).copied().unwrap_or_default();
+        (*after > before + SOCKETS_MORE)
+            .then(|| format!("{name} has {after} sockets open, {before} before the load"))
+    });
+    let more: Vec<String> = more.collect();
+    (!more.is_empty()).then(|| more.join("; "))
+}
+
+/// Files that are only there for a moment, in a cluster that has ended.
+pub(super) fn leftovers(directory: &Path) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut directories = vec![directory.to_owned()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).into_iter().flatten().flatten() {
+            let path = entry.path();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if path.is_dir() {
+                directories.push(path);
+            } else if [".partial", ".tmp", ".new"].iter().any(|end| name.ends_with(end)) {
+                found.push(path.display().to_string());
+            }
+        }
+    }
+    found
 }

@@ -1,225 +1,220 @@
 //! `towline drill`: does to a cluster what the world will do, under load, and checks
 //! what it cost.
 //!
-//! A drill is a name, a number in the catalogue, and what it does to the leader
-//! ([`Drill`]); `cluster` starts and touches the processes, `load` writes numbered rows
-//! and remembers every acknowledgement, `check` judges at the end. A new drill is a
-//! new variant and its arm in `strike`.
+//! Every drill stands in one table ([`catalogue`]), with its number, what it needs of the
+//! machine, what it may complain about in its logs, and the function that does it; the
+//! functions lie by family in files of their own. Each drill gets a cluster of its own
+//! ([`cluster`]), of the shipped binary, with addresses of its own where packets are to be
+//! lost ([`network`]). Meanwhile clients write numbered rows, read, and append to lists
+//! ([`crate::workload`]); at the end [`check`] judges, and [`logs`] what the processes
+//! wrote. What the machine lacks makes a drill skipped, never passed.
 
+mod catalogue;
 mod check;
 mod cluster;
-mod load;
+mod disk;
+mod kill;
+mod lag;
+mod logs;
+mod network;
+mod partition;
+mod pause;
+mod planned;
+mod proxy;
+mod rejoin;
+mod report;
+mod run;
+mod stage;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use comfy_table::{Table, presets};
-use serde::Serialize;
 
-use self::cluster::Cluster;
-use self::load::Load;
-use super::status::block_on;
+use self::catalogue::{CATALOGUE, Drill};
+use self::report::{Drilled, Report, Verdict};
+use super::status::{Target, block_on};
 
 #[derive(clap::Args)]
 pub(super) struct Arguments {
-    /// Which drills; all of them without a name.
-    #[arg(value_enum, value_name = "DRILL")]
-    drills: Vec<Drill>,
+    /// Which drills: numbers (D1), names (leader-killed), families (kill), or `all`.
+    /// Without any they are listed.
+    #[arg(value_name = "DRILL")]
+    drills: Vec<String>,
     /// How often each is done.
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     rounds: u32,
     /// Sessions that write meanwhile.
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=256))]
     clients: u32,
-    /// Where the cluster is made; a fresh temporary directory, removed when every
-    /// check held, if not given.
+    /// Where drill.json and drill.html go.
     #[arg(long, value_name = "DIR")]
-    dir: Option<PathBuf>,
-    /// The first of the ports that the cluster listens on.
-    #[arg(long, value_name = "P", default_value_t = 16432)]
-    port: u16,
-    /// Also write the report as JSON.
-    #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
-}
-
-/// The drills, with their numbers in the catalogue.
-#[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-enum Drill {
-    /// D1: the leader is killed with SIGKILL and comes back.
-    Kill,
-    /// D13: the leader is stopped with SIGSTOP for two leases and goes on.
-    Pause,
-    /// D42: the leadership is handed over under load.
-    Switchover,
-    /// D52: the leader gets SIGTERM and hands over before it ends.
-    Terminate,
-}
-
-const ALL: [Drill; 4] = [Drill::Kill, Drill::Pause, Drill::Switchover, Drill::Terminate];
-
-/// How long a round may take until writes go on and every node is well again.
-const RECOVER_WITHIN: Duration = Duration::from_secs(60);
-
-/// What one round showed.
-#[derive(Debug, Serialize)]
-struct Round {
-    drill: Drill,
-    round: u32,
-    leader_before: String,
-    leader_after: String,
-    term_after: u64,
-    /// The longest time without an acknowledged write, milliseconds.
-    write_gap_ms: u64,
-    /// Writes acknowledged in the round.
-    acknowledged: usize,
-    /// Writes whose client got an error, or no answer.
-    failed: usize,
-    /// What the monitor decided meanwhile.
-    events: Vec<serde_json::Value>,
-}
-
-/// All rounds, and the verdict.
-#[derive(Debug, Serialize)]
-struct Report {
-    rounds: Vec<Round>,
-    checks: Vec<check::Check>,
+    /// Where the clusters are made; a fresh temporary directory, removed when everything
+    /// held, if not given.
+    #[arg(long, value_name = "DIR")]
+    scratch: Option<PathBuf>,
+    /// How long drills without an end of their own go on, seconds.
+    #[arg(long, value_name = "SECONDS", default_value_t = 600)]
+    soak: u64,
+    /// A write gap above its target is a failure.
+    #[arg(long)]
+    targets: bool,
+    /// An operator's own cluster, on which only planned drills are done, by switchover.
+    #[command(flatten)]
+    target: Target,
+    /// Where that cluster's clients connect, as libpq spells it.
+    #[arg(long, value_name = "CONNECTION")]
+    proxy: Option<String>,
+    /// Do not ask before touching that cluster.
+    #[arg(long)]
+    yes: bool,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let scratch = tempfile_dir(arguments)?;
-    let dir = arguments.dir.clone().unwrap_or_else(|| scratch.clone());
-    let report = block_on(async {
-        let mut cluster = Cluster::start(&dir, arguments.port).await?;
-        let result = drill(arguments, &mut cluster).await;
-        cluster.stop().await?;
-        result
-    });
-    let report =
-        report.with_context(|| format!("the logs are in {}", dir.join("logs").display()))?;
-    if let Some(file) = &arguments.report {
-        std::fs::write(file, serde_json::to_string_pretty(&report)?)
-            .with_context(|| format!("{}", file.display()))?;
+    if arguments.drills.is_empty() {
+        list();
+        return Ok(());
+    }
+    let drills = choose(&arguments.drills)?;
+    let begun = jiff::Timestamp::now();
+    let started = Instant::now();
+    let scratch = std::env::temp_dir().join(format!("towline-drill-{}", std::process::id()));
+    let dir = arguments.scratch.clone().unwrap_or(scratch);
+    let options = run::Options {
+        dir: &dir,
+        rounds: arguments.rounds,
+        clients: arguments.clients,
+        soak: Duration::from_secs(arguments.soak),
+        targets: arguments.targets,
+    };
+    let mut drilled = Vec::new();
+    if let Some(proxy) = &arguments.proxy {
+        ensure!(arguments.yes || agreed()?, "nothing was done: the drills were not agreed to");
+        let monitor = arguments.target.resolve()?;
+        for drill in drills {
+            drilled.push(block_on(run::on_own_cluster(drill, &options, &monitor, proxy))?);
+            say(drilled.last());
+        }
+    } else {
+        std::fs::create_dir_all(&dir).with_context(|| format!("{}", dir.display()))?;
+        for drill in drills {
+            drilled.push(block_on(run::drill(drill, &options))?);
+            say(drilled.last());
+        }
+    }
+    let count = |verdict| drilled.iter().filter(|drill| drill.verdict == verdict).count();
+    let report = Report {
+        begun,
+        took_s: started.elapsed().as_secs(),
+        rounds: arguments.rounds,
+        passed: count(Verdict::Passed),
+        failed: count(Verdict::Failed),
+        skipped: count(Verdict::Skipped),
+        drills: drilled,
+    };
+    if let Some(directory) = &arguments.report {
+        report.write(directory)?;
     }
     print(&report);
-    let failed: Vec<&str> =
-        report.checks.iter().filter(|check| !check.held).map(|check| check.name).collect();
-    ensure!(
-        failed.is_empty(),
-        "checks that did not hold: {}; everything is in {}",
-        failed.join(", "),
-        dir.display()
-    );
-    if arguments.dir.is_none() {
-        std::fs::remove_dir_all(&scratch).with_context(|| format!("{}", scratch.display()))?;
+    if report.failed > 0 {
+        bail!("{} drills failed; their clusters are in {}", report.failed, dir.display());
+    }
+    if arguments.scratch.is_none() && arguments.proxy.is_none() {
+        std::fs::remove_dir_all(&dir).with_context(|| format!("{}", dir.display()))?;
     }
     Ok(())
 }
 
-fn tempfile_dir(arguments: &Arguments) -> anyhow::Result<PathBuf> {
-    let dir = std::env::temp_dir().join(format!("towline-drill-{}", std::process::id()));
-    if arguments.dir.is_none() {
-        std::fs::create_dir(&dir).with_context(|| format!("{}", dir.display()))?;
+/// The drills that are meant by numbers, names and families, in the catalogue's order.
+fn choose(words: &[String]) -> anyhow::Result<Vec<&'static Drill>> {
+    let meant = |word: &str, drill: &Drill| {
+        word == "all"
+            || word.eq_ignore_ascii_case(drill.number)
+            || word == drill.name
+            || word == drill.family
+    };
+    for word in words {
+        ensure!(
+            CATALOGUE.iter().any(|drill| meant(word, drill)),
+            "there is no drill {word:?}; without arguments they are listed"
+        );
     }
-    Ok(dir)
+    let chosen = CATALOGUE.iter().filter(|drill| words.iter().any(|word| meant(word, drill)));
+    Ok(chosen.collect())
 }
 
-async fn drill(arguments: &Arguments, cluster: &mut Cluster) -> anyhow::Result<Report> {
-    let drills = if arguments.drills.is_empty() { &ALL[..] } else { &arguments.drills };
-    let mut load = Load::start(cluster.sql(), arguments.clients).await?;
-    let mut rounds = Vec::new();
-    for &drill in drills {
-        for round in 1..=arguments.rounds {
-            rounds.push(one_round(drill, round, cluster, &mut load).await?);
-        }
+fn agreed() -> anyhow::Result<bool> {
+    println!(
+        "This makes tables `load` and `list` in that cluster, writes to them, and changes its\n\
+         leader. Only planned drills are done. Go on? (yes/no)"
+    );
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(answer.trim() == "yes")
+}
+
+fn list() {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    table.set_header(["DRILL", "NAME", "FAMILY", "NEEDS", "WHAT"]);
+    for drill in CATALOGUE {
+        let needs: Vec<&str> = drill.needs.iter().map(|need| need.name()).collect();
+        table.add_row([drill.number, drill.name, drill.family, &needs.join(", "), drill.what]);
     }
-    let written = load.stop().await;
-    let checks = check::all(cluster, &written).await?;
-    Ok(Report { rounds, checks })
+    println!("{table}");
 }
 
-async fn one_round(
-    drill: Drill,
-    round: u32,
-    cluster: &mut Cluster,
-    load: &mut Load,
-) -> anyhow::Result<Round> {
-    let before = cluster.wait_until_well(RECOVER_WITHIN).await?;
-    let leader = before.leader.clone().context("a healthy cluster has a leader")?;
-    let events_before = cluster.events().await?.len();
-    load.wait_for_progress(RECOVER_WITHIN).await?;
-    let mark = load.mark();
-    let start = Instant::now();
-    strike(drill, cluster, leader.as_str()).await?;
-    cluster.wait_for_term_above(before.term, RECOVER_WITHIN).await?;
-    load.wait_for_progress(RECOVER_WITHIN).await?;
-    let after = cluster.wait_until_well(RECOVER_WITHIN).await?;
-    let (acknowledged, failed, gap) = load.since(mark, start);
-    Ok(Round {
-        drill,
-        round,
-        leader_before: leader.to_string(),
-        leader_after: after.leader.map(|leader| leader.to_string()).unwrap_or_default(),
-        term_after: after.term.0,
-        write_gap_ms: u64::try_from(gap.as_millis()).unwrap_or(u64::MAX),
-        acknowledged,
-        failed,
-        events: cluster.events().await?.split_off(events_before),
-    })
-}
-
-/// Does to the leader what the drill says.
-async fn strike(drill: Drill, cluster: &mut Cluster, leader: &str) -> anyhow::Result<()> {
-    use nix::sys::signal::Signal;
-    match drill {
-        Drill::Kill => cluster.signal(leader, Signal::SIGKILL),
-        Drill::Terminate => cluster.signal(leader, Signal::SIGTERM),
-        Drill::Switchover => cluster.switchover().await,
-        Drill::Pause => {
-            cluster.signal(leader, Signal::SIGSTOP)?;
-            tokio::time::sleep(2 * cluster::LEASE).await;
-            cluster.signal(leader, Signal::SIGCONT)
-        }
+/// One line as soon as a drill is over.
+fn say(drilled: Option<&Drilled>) {
+    let Some(drilled) = drilled else { return };
+    let Drilled { number, what, verdict, .. } = drilled;
+    let gap = drilled.write_gap.map_or(String::new(), |gap| {
+        format!(", write gap p50 {} ms, p95 {} ms, max {} ms", gap.p50_ms, gap.p95_ms, gap.max_ms)
+    });
+    println!("{number} {what}: {}{gap}", format!("{verdict:?}").to_lowercase());
+    for why in &drilled.why {
+        println!("    {why}");
     }
 }
 
 fn print(report: &Report) {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
-    table.set_header(["DRILL", "ROUND", "LEADER", "TERM", "WRITE GAP", "ACKNOWLEDGED", "FAILED"]);
-    for round in &report.rounds {
+    table.set_header([
+        "DRILL",
+        "NAME",
+        "VERDICT",
+        "ROUNDS",
+        "GAP P50",
+        "P95",
+        "MAX",
+        "TARGET",
+        "ACKNOWLEDGED",
+        "FAILED",
+    ]);
+    for drill in &report.drills {
+        let gap = |of: fn(&report::Figures) -> u64| {
+            drill.write_gap.as_ref().map_or(String::new(), |figures| format!("{} ms", of(figures)))
+        };
+        let failed: usize = drill.rounds.iter().map(|round| round.failed).sum();
         table.add_row([
-            format!("{:?}", round.drill).to_lowercase(),
-            round.round.to_string(),
-            format!("{} → {}", round.leader_before, round.leader_after),
-            round.term_after.to_string(),
-            format!("{} ms", round.write_gap_ms),
-            round.acknowledged.to_string(),
-            round.failed.to_string(),
+            drill.number.to_owned(),
+            drill.name.to_owned(),
+            format!("{:?}", drill.verdict).to_lowercase(),
+            drill.rounds.len().to_string(),
+            gap(|figures| figures.p50_ms),
+            gap(|figures| figures.p95_ms),
+            gap(|figures| figures.max_ms),
+            drill.target_p95_ms.map_or(String::new(), |target| format!("{target} ms")),
+            drill.acknowledged.to_string(),
+            failed.to_string(),
         ]);
-        for event in &round.events {
-            let text = |key: &str| event.get(key).map(ToString::to_string).unwrap_or_default();
-            table.add_row([String::new(), format!("  {} {}", text("rule"), text("reason"))]);
-        }
     }
-    println!("{table}\n");
-    for drill in ALL {
-        let mut gaps: Vec<u64> = report
-            .rounds
-            .iter()
-            .filter(|round| round.drill == drill)
-            .map(|round| round.write_gap_ms)
-            .collect();
-        gaps.sort_unstable();
-        if let (Some(&max), Some(&p50)) = (gaps.last(), gaps.get(gaps.len() / 2)) {
-            let p95 = gaps[(gaps.len() * 95).div_ceil(100) - 1];
-            println!("{drill:?}: write gap p50 {p50} ms, p95 {p95} ms, max {max} ms");
-        }
-    }
-    for check in &report.checks {
-        let verdict = if check.held { "held" } else { "FAILED" };
-        println!("{} {verdict}: {}", check.name, check.finding);
-    }
+    println!("\n{table}\n");
+    println!(
+        "{} passed, {} failed, {} skipped, in {} s",
+        report.passed, report.failed, report.skipped, report.took_s
+    );
 }
