@@ -169,7 +169,7 @@ impl Hub {
     /// at trace level, so that drills can hold the terms' replies against each other.
     pub fn check_lease(&self, term: Term) -> bool {
         let at_ns = boottime_ns();
-        let holds = at_ns < self.lease_until_ns.load(Ordering::SeqCst);
+        let holds = self.lease_holds(at_ns);
         if holds {
             tracing::trace!(target: "towline::lease", lease_term = term.0, at_ns);
         }

@@ -2,7 +2,6 @@
 
 use std::os::unix::net::UnixDatagram;
 use std::process::{Command, Stdio};
-use std::time::Duration;
 
 use crate::demo::{Demo, SOON, TOWLINE, assert_success, wait_for};
 

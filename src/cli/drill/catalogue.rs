@@ -109,7 +109,7 @@ const PARTITION: Drill = Drill {
     family: "partition",
     needs: &[Need::Namespaces],
     shape: NETWORK,
-    expects: &[GONE, ENDED],
+    expects: &[GONE, ENDED, LOST],
     ..DRILL
 };
 const LAG: Drill = Drill { family: "lag", expects: &[GONE, ENDED], ..DRILL };
@@ -129,6 +129,9 @@ const GONE: &[&str] = &[
     // Its caller was gone before it was heard.
     "Connection reset by peer",
 ];
+
+/// Packets are lost while somebody calls.
+const LOST: &[&str] = &["a peer's connection was refused error="];
 
 /// A leader was replaced while it lived; what it had not shipped was cut.
 const ENDED: &[&str] =
@@ -327,7 +330,7 @@ pub(super) const CATALOGUE: &[Drill] = &[
         what: "five nodes in a ring, each hearing only its neighbours",
         shape: Shape { nodes: 5, policy: "any 2", ..NETWORK },
         run: |stage| Box::pin(partition::ring(stage)),
-        expects: &[GONE, ENDED, SEEDED],
+        expects: &[GONE, ENDED, LOST, SEEDED],
         ..PARTITION
     },
     Drill {
@@ -335,7 +338,7 @@ pub(super) const CATALOGUE: &[Drill] = &[
         name: "random-faults",
         what: "random halves, kills and switchovers, for --soak seconds",
         run: |stage| Box::pin(partition::random(stage)),
-        expects: &[GONE, ENDED, SEEDED, &["could not be handed over"]],
+        expects: &[GONE, ENDED, LOST, SEEDED, &["could not be handed over"]],
         ..PARTITION
     },
     Drill {
@@ -394,7 +397,7 @@ pub(super) const CATALOGUE: &[Drill] = &[
         needs: &[Need::Tmpfs],
         shape: Shape { disk_mb: Some(160), ..PLAIN },
         run: |stage| Box::pin(disk::full(stage)),
-        expects: &[GONE, ENDED, SEEDED, &["no space left", "No space left", "ENOSPC"]],
+        expects: &[GONE, ENDED, SEEDED, &["no space left", "No space left", "disk is full"]],
         ..DISK
     },
     Drill {
@@ -439,7 +442,12 @@ pub(super) const CATALOGUE: &[Drill] = &[
         name: "strangers",
         what: "a foreign cluster's node and a second one of the same name are refused",
         run: |stage| Box::pin(rejoin::strangers(stage)),
-        expects: &[GONE, ENDED, SEEDED, &["refused", "towline:"]],
+        expects: &[
+            GONE,
+            ENDED,
+            SEEDED,
+            &["refused", "towline:", "a follower came back with less than it had acknowledged"],
+        ],
         ..REJOIN
     },
     Drill {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
+use tokio::time::{Instant, sleep};
 
 use super::catalogue::Loss;
 use super::cluster::Cluster;
@@ -18,7 +19,10 @@ use crate::workload::load::Written;
 use crate::workload::{connect, lists};
 
 /// How long the nodes may take to become equal once the load has ended.
-const EQUAL_WITHIN: Duration = Duration::from_secs(60);
+const EQUAL_WITHIN: Duration = Duration::from_secs(20);
+
+/// How often it is looked whether they are.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// How far behind a bounded read may be, as its bound in bytes comes to under the
 /// drills' load.
@@ -53,21 +57,12 @@ pub(super) struct Seen {
 
 /// Judges the data once the load has ended.
 pub(super) async fn data(cluster: &Cluster, seen: &Seen, loss: Loss) -> anyhow::Result<Vec<Check>> {
-    let equal = cluster.wait("all nodes have applied the same", EQUAL_WITHIN, is_equal).await;
-    let mut contents: Vec<(String, Vec<i64>, BTreeMap<_, _>)> = Vec::new();
-    for name in cluster.names(Role::Node) {
-        let client = connect(&cluster.sql(&name)?).await?;
-        // Each node answers for itself.
-        client.batch_execute("SET towline.read_level = eventual").await?;
-        let rows = client.query("SELECT id FROM load ORDER BY id", &[]).await?;
-        let ids: Vec<i64> = rows.iter().map(|row| row.get(0)).collect();
-        contents.push((name, ids, lists::read_all(&client).await?));
-    }
-    let (_, ids, lists) = &contents[0];
+    let (equal, contents) = settled(cluster).await?;
+    let Content { rows: ids, lists, .. } = &contents[0];
     let different: Vec<&str> = contents
         .iter()
-        .filter(|(_, other, others)| (other, others) != (ids, lists))
-        .map(|(name, ..)| name.as_str())
+        .filter(|other| (&other.rows, &other.lists) != (ids, lists))
+        .map(|other| other.node.as_str())
         .collect();
     let mut checks = rows(&seen.written, ids, loss);
     checks.push(Check::new(
@@ -77,7 +72,7 @@ pub(super) async fn data(cluster: &Cluster, seen: &Seen, loss: Loss) -> anyhow::
             Ok(view) if different.is_empty() => {
                 format!("one leader in term {}, all nodes equal", view.term)
             }
-            Ok(_) => format!("{} differ from {}", different.join(", "), contents[0].0),
+            Ok(_) => format!("{} differ from {}", different.join(", "), contents[0].node),
             Err(error) => format!("{error:#}"),
         },
     ));
@@ -98,6 +93,42 @@ pub(super) async fn data(cluster: &Cluster, seen: &Seen, loss: Loss) -> anyhow::
         },
     ));
     Ok(checks)
+}
+
+/// What one node holds.
+struct Content {
+    node: String,
+    rows: Vec<i64>,
+    lists: BTreeMap<history::Key, Vec<history::Value>>,
+}
+
+/// Waits until all nodes hold the same, by the monitor's view and in truth. A view may be
+/// older than the last write, so it alone proves nothing.
+async fn settled(cluster: &Cluster) -> anyhow::Result<(anyhow::Result<View>, Vec<Content>)> {
+    let deadline = Instant::now() + EQUAL_WITHIN;
+    loop {
+        let equal = cluster.wait("all nodes have applied the same", EQUAL_WITHIN, is_equal).await;
+        let mut contents = Vec::new();
+        for node in cluster.names(Role::Node) {
+            contents.push(content(cluster, node).await?);
+        }
+        let same = contents
+            .windows(2)
+            .all(|pair| (&pair[0].rows, &pair[0].lists) == (&pair[1].rows, &pair[1].lists));
+        if (same && equal.is_ok()) || Instant::now() > deadline {
+            return Ok((equal, contents));
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn content(cluster: &Cluster, node: String) -> anyhow::Result<Content> {
+    let client = connect(&cluster.sql(&node)?).await?;
+    // Each node answers for itself.
+    client.batch_execute("SET towline.read_level = eventual").await?;
+    let rows = client.query("SELECT id FROM load ORDER BY id", &[]).await?;
+    let rows = rows.iter().map(|row| row.get(0)).collect();
+    Ok(Content { node, rows, lists: lists::read_all(&client).await? })
 }
 
 fn is_equal(view: &View) -> bool {

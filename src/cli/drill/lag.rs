@@ -4,6 +4,7 @@ use nix::sys::signal::Signal;
 
 use super::kill::write_much;
 use super::stage::Stage;
+use crate::cluster::View;
 
 /// How far the candidates fall behind: more than the guard allows, megabytes.
 const BEHIND_MB: u32 = 24;
@@ -20,8 +21,9 @@ pub(super) async fn candidates_behind(stage: &mut Stage<'_>) -> anyhow::Result<(
     for follower in &followers {
         stage.resume(follower)?;
     }
-    let sentence = stage.blocked().await?;
-    stage.check(sentence.contains("behind"), format!("{sentence:?} says nothing of lag"));
+    let says = |view: &View| view.blocked.as_ref().is_some_and(|text| text.contains("behind"));
+    let view = stage.wait("the monitor says that nobody is near enough", says).await?;
+    stage.say(format!("blocked: {}", view.blocked.unwrap_or_default()));
     let answer = stage.accept_loss().await??;
     stage.say(format!("it says: {answer}"));
     stage.writes_go_on().await?;
