@@ -64,6 +64,8 @@ struct Prepared {
     id: u64,
     message: Bytes,
     class: Class,
+    /// The statement that its EXECUTE runs.
+    executes: Option<Bytes>,
 }
 
 /// What one node has of a session.
@@ -158,7 +160,7 @@ impl Session {
         }
         for effect in summary.effects.iter().take(effects_done) {
             match effect {
-                Effect::Define { name, message, class } => {
+                Effect::Define { name, message, class, executes } => {
                     self.forget(name);
                     self.statements_bytes += message.len();
                     if self.statements_bytes > STATEMENTS_BYTES_MAX {
@@ -173,7 +175,9 @@ impl Session {
                     let message = Bytes::copy_from_slice(message);
                     let name = Bytes::copy_from_slice(name);
                     presence.statements.insert(name.clone(), id);
-                    self.statements.insert(name, Prepared { id, message, class: *class });
+                    let executes = executes.as_deref().map(Bytes::copy_from_slice);
+                    let prepared = Prepared { id, message, class: *class, executes };
+                    self.statements.insert(name, prepared);
                 }
                 Effect::Close { name } => {
                     self.forget(name);
@@ -195,6 +199,14 @@ impl Session {
         }
     }
 
+    /// Statements, each behind the one that it executes.
+    fn with_executed<'a>(&'a self, uses: &'a [Bytes]) -> impl Iterator<Item = &'a Bytes> {
+        uses.iter().flat_map(|name| {
+            let executed = self.statements.get(name).and_then(|it| it.executes.as_ref());
+            executed.into_iter().chain([name])
+        })
+    }
+
     /// Messages that bring a node to where the session is, as far as a part that
     /// uses the statements `uses` can tell; `None` if it is there already.
     pub fn remake(&self, presence: &Presence, uses: &[Bytes]) -> Option<Bytes> {
@@ -203,7 +215,7 @@ impl Session {
             remake_settings(&presence.settings, &self.settings, &mut out);
         }
         let mut extended = false;
-        for name in uses {
+        for name in self.with_executed(uses) {
             let wanted = self.statements.get(name);
             let there = presence.statements.get(name).copied();
             if wanted.map(|prepared| prepared.id) == there {
@@ -237,7 +249,7 @@ impl Session {
     /// The node is now where the session is, as far as `uses` can tell.
     pub fn remade(&self, presence: &mut Presence, uses: &[Bytes]) {
         presence.settings = Arc::clone(&self.settings);
-        for name in uses {
+        for name in self.with_executed(uses) {
             match self.statements.get(name) {
                 Some(prepared) => presence.statements.insert(name.clone(), prepared.id),
                 None => presence.statements.remove(name),

@@ -151,6 +151,8 @@ pub enum Effect {
         name: Bytes,
         message: Bytes,
         class: Class,
+        /// The statement that its EXECUTE runs, which must be there too.
+        executes: Option<Bytes>,
     },
     Close {
         name: Bytes,
@@ -213,7 +215,18 @@ impl Summary {
                     // If it exists already the node must know, to refuse.
                     self.use_statement(&name);
                 }
-                self.effects.push(Effect::Define { name, message: message.clone(), class });
+                let executed = executed(text, class);
+                // What EXECUTE runs decides where it runs.
+                let class = match &executed {
+                    Some(executed) => {
+                        self.use_statement(executed);
+                        self.class_of(executed, class_of).unwrap_or(class)
+                    }
+                    None => class,
+                };
+                self.take_class(class, read_only);
+                let message = message.clone();
+                self.effects.push(Effect::Define { name, message, class, executes: executed });
             }
             b'B' => {
                 let Some((_, rest)) = string(&body) else { return };
@@ -318,7 +331,8 @@ impl Summary {
                 let class = class_of_prepared(text, classify);
                 let name = Bytes::from(name);
                 self.use_statement(&name);
-                self.effects.push(Effect::Define { name, message: message.clone(), class });
+                let message = message.clone();
+                self.effects.push(Effect::Define { name, message, class, executes: None });
             }
             ("execute", Some(name)) => {
                 if let Some(class) = self.class_of(name.as_bytes(), class_of) {
@@ -362,6 +376,17 @@ impl Summary {
         if !defined_here && !self.uses.contains(name) {
             self.uses.push(name.clone());
         }
+    }
+}
+
+/// The prepared statement that an EXECUTE names.
+fn executed(text: &str, class: Class) -> Option<Bytes> {
+    if class != Class::Session {
+        return None;
+    }
+    match leading_words(text) {
+        (first, Some(name)) if first == "execute" => Some(Bytes::from(name)),
+        _ => None,
     }
 }
 

@@ -232,7 +232,10 @@ pub(super) async fn well(cluster: &Cluster, within: Duration) -> anyhow::Result<
         .wait("every node is well", within, |view| {
             view.open
                 && view.leader.is_some()
-                && view.nodes.iter().all(|node| node.healthy && node.reason.is_empty())
+                && view.nodes.iter().all(|node| {
+                    // A frame of this term in its log: it follows this leader.
+                    node.healthy && node.reason.is_empty() && node.end.term == view.term
+                })
         })
         .await
 }
