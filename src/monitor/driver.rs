@@ -167,8 +167,15 @@ impl Driver {
             match command {
                 Command::Persist(state) => {
                     let file = self.state_file.clone();
-                    let save = tokio::task::spawn_blocking(move || file.save(&state));
-                    save.await.expect("the blocking pool outlives its users")?;
+                    let mut save = tokio::task::spawn_blocking(move || file.save(&state));
+                    let saved = loop {
+                        match tokio::time::timeout(self.heartbeat, &mut save).await {
+                            Ok(saved) => break saved,
+                            // A slow disk is no silence: what was told stays true.
+                            Err(_) => self.repeat(),
+                        }
+                    };
+                    saved.expect("the blocking pool outlives its users")?;
                 }
                 Command::Send { to, message } => self.send(&to, &message),
                 Command::Event(event) => self.events.add(event),
@@ -206,8 +213,13 @@ impl Driver {
         let (phase, incarnation) = (machine.phase(), machine.state().incarnation);
         self.pushed = now();
         self.told = view.clone();
-        self.outlook.send_replace(Outlook { view: view.clone(), phase, incarnation });
-        let message = encode(&ToNode::View(view));
+        self.outlook.send_replace(Outlook { view, phase, incarnation });
+        self.repeat();
+    }
+
+    /// Sends everybody what was told last.
+    fn repeat(&self) {
+        let message = encode(&ToNode::View(self.told.clone()));
         // A stuck connection shows at its next message of weight.
         for (_, outbox) in self.nodes.values() {
             let _ = outbox.post(message.clone());

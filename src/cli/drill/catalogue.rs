@@ -494,6 +494,14 @@ pub(super) const CATALOGUE: &[Drill] = &[
         ..PLANNED
     },
     Drill {
+        number: "D46",
+        name: "maintenance",
+        what: "maintenance of a follower, then of the leader",
+        clean: true,
+        run: |stage| Box::pin(planned::maintenance(stage)),
+        ..PLANNED
+    },
+    Drill {
         number: "D48",
         name: "monitor-replaced",
         what: "the monitor is replaced by one without state",

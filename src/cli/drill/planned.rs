@@ -4,6 +4,7 @@ use std::fs;
 
 use anyhow::Context;
 use nix::sys::signal::Signal;
+use serde_json::json;
 use tokio::time::{sleep, timeout};
 
 use super::cluster::LEASE;
@@ -72,6 +73,37 @@ pub(super) async fn twenty(stage: &mut Stage<'_>) -> anyhow::Result<()> {
         stage.writes_go_on().await?;
         stage.well().await?;
     }
+    Ok(())
+}
+
+/// D46: a follower under maintenance is not chosen, its absence costs nothing; a leader
+/// hands over first.
+pub(super) async fn maintenance(stage: &mut Stage<'_>) -> anyhow::Result<()> {
+    let (leader, follower) = (stage.leader.clone(), stage.followers()[0].clone());
+    stage.strike(format!("maintenance of {follower}"));
+    set_maintenance(stage, &follower, true).await?;
+    stage.cluster.terminate(&follower).await?;
+    stage.writes_all_the_while(2 * LEASE).await;
+    stage.same_leader();
+    stage.start(&follower)?;
+    set_maintenance(stage, &follower, false).await?;
+    stage.well().await?;
+
+    stage.say(format!("maintenance of {leader}"));
+    set_maintenance(stage, &leader, true).await?;
+    let next = stage.new_leader().await?;
+    stage.check(next != leader, "a node under maintenance leads");
+    stage.cluster.terminate(&leader).await?;
+    stage.writes_all_the_while(LEASE).await;
+    stage.start(&leader)?;
+    set_maintenance(stage, &leader, false).await?;
+    stage.writes_go_on().await
+}
+
+async fn set_maintenance(stage: &mut Stage<'_>, node: &str, on: bool) -> anyhow::Result<()> {
+    let request = json!({ "request": "maintenance", "node": node, "on": on });
+    let answer = stage.cluster.ask(request).await?;
+    stage.say(format!("maintenance of {node}: {answer}"));
     Ok(())
 }
 

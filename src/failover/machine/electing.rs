@@ -438,7 +438,9 @@ impl Appointing {
             _ => {}
         }
         let known = &cluster.nodes[&self.node];
-        if !known.connected || now.since(self.since) > timing.suspicion {
+        // Rule 9: what the monitor slept through, or spent on its own disk, is no silence.
+        let silent = now.since(self.since.max(cluster.woke)) > timing.suspicion;
+        if !known.connected || silent {
             // P14: its report is required where the policy is weakened, as it was appointed.
             let reason = format!("{} does not answer its appointment", self.node);
             return Promising::begin(

@@ -198,6 +198,8 @@ struct Cluster {
     owed_until: Moment,
     /// Nobody is suspected before (rule 9).
     hold_off_until: Moment,
+    /// When the monitor last went on after a pause of its own.
+    woke: Moment,
     last_step: Moment,
     /// When the latest automatic failovers were complete.
     failovers: VecDeque<Moment>,
@@ -272,6 +274,7 @@ impl Machine {
             granted: None,
             owed_until: now.plus(lease_and_drift),
             hold_off_until: now.plus(hold_off),
+            woke: now,
             last_step: now,
             failovers: VecDeque::new(),
             automatic: false,
@@ -525,6 +528,7 @@ impl Cluster {
         self.last_step = self.last_step.max(now);
         if gap > self.options.timing.suspicion {
             self.hold_off_until = now.plus(self.options.timing.suspicion);
+            self.woke = now;
             let reason =
                 format!("woke after a pause of {} ms: hears the nodes first", gap.as_millis());
             self.note(Rule::HoldOff, reason, None, out);
