@@ -9,6 +9,7 @@ use super::{Progress, Replication, StreamError, lock};
 use crate::cluster::{NodeId, Role};
 use crate::log::{Lsn, Term};
 use crate::net::{FrameReader, FrameStream, FrameWriter};
+use crate::node::Leadership;
 use crate::replication::message::{BYTES_MAX, Request, ToFollower, ToLeader, append_front};
 use crate::replication::{FollowerLog, LeaderLog, Rejoin, SnapshotReason, rejoin};
 
@@ -64,7 +65,7 @@ impl Replication {
         let ToLeader::Request(request) = decode(&frame)? else {
             return Err(StreamError::Protocol("an ack before the request".to_owned()));
         };
-        let leadership = self.hub.leadership.borrow().clone();
+        let leadership = self.leadership_for(request.term).await;
         let term = leadership.term;
         if leadership.role == Role::Follower || request.term != term {
             let reason = match leadership.role {
@@ -258,6 +259,19 @@ impl Replication {
         }
     }
 
+    /// The own leadership, in a moment when it may answer a follower of `term`: who hears
+    /// of an appointment before the appointed node waits here, and not for its next try.
+    async fn leadership_for(&self, term: Term) -> Leadership {
+        let mut leadership = self.hub.leadership.subscribe();
+        let answers =
+            |now: &Leadership| now.term > term || (now.term == term && now.role != Role::Follower);
+        let waited = timeout(self.timing.suspicion, leadership.wait_for(answers)).await;
+        match waited {
+            Ok(Ok(now)) => now.clone(),
+            _ => self.hub.leadership.borrow().clone(),
+        }
+    }
+
     pub(super) fn leads(&self, term: Term) -> bool {
         let leadership = self.hub.leadership.borrow();
         leadership.term == term && leadership.role != Role::Follower
@@ -266,7 +280,7 @@ impl Replication {
     /// Waits until this node does not lead `term` any more.
     pub(super) async fn deposed(&self, term: Term) {
         let mut leadership = self.hub.leadership.subscribe();
-        let ended = |l: &super::super::Leadership| l.term != term || l.role == Role::Follower;
+        let ended = |l: &Leadership| l.term != term || l.role == Role::Follower;
         let _ = leadership.wait_for(ended).await;
     }
 }
