@@ -63,13 +63,13 @@ pub(super) async fn killed_meanwhile(stage: &mut Stage<'_>) -> anyhow::Result<()
 
 /// The leader dies with a thousand rows in its log that nobody else has. The followers are
 /// dead when they are written: a stopped one would find them in its socket. The proxy is
-/// stopped, for a write of the load that waits for followers would be before them.
+/// dead too: a write of the load, or a transaction that it left open, would be before them.
 async fn die_with_a_tail(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     let (leader, followers) = (stage.leader.clone(), stage.followers());
     let client = stage.client(&leader).await?;
     client.batch_execute("CREATE TABLE IF NOT EXISTS unshipped (round bigint, i bigint)").await?;
-    stage.pause("proxy")?;
-    // What is on its way is through, or was not begun.
+    stage.kill("proxy").await?;
+    // What was on its way is through, or was not begun.
     sleep(LEASE / 4).await;
     for follower in &followers {
         stage.kill(follower).await?;
@@ -82,7 +82,7 @@ async fn die_with_a_tail(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     for follower in &followers {
         stage.start(follower)?;
     }
-    stage.resume("proxy")
+    stage.start("proxy")
 }
 
 async fn no_tail(stage: &mut Stage<'_>) -> anyhow::Result<()> {
