@@ -6,14 +6,20 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
 
 use crate::cluster::{NodeId, Position};
 use crate::log::{ClientToken, Term};
 use crate::pg::backend::TransactionStatus;
-use crate::routing::link::NodeState;
+use crate::routing::link::{NodeState, Notification};
 
-/// A session's settings that differ from the node's defaults.
+/// A session's settings that differ from the node's defaults. What it listens to is one
+/// of them ([`CHANNELS`]): it too is taken back with the transaction that changed it.
 pub type SettingsMap = BTreeMap<String, String>;
+
+/// The name of the setting that holds the channels of LISTEN, as a JSON list. SHOW ALL
+/// and RESET ALL pass over it.
+pub const CHANNELS: &str = "towline.channels";
 
 /// With what a session on a node begins.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -158,6 +164,11 @@ pub trait LocalNode: Clone + Send + Sync + 'static {
 
     /// Opens a session; never blocks.
     fn open(&self, params: SessionParams) -> Self::Session;
+
+    /// What NOTIFY sends from now on, on any node, as this node applies it.
+    fn notifications(&self) -> broadcast::Receiver<Arc<Notification>> {
+        broadcast::Sender::new(1).subscribe()
+    }
 
     /// What the node knows of itself: how far its data reach, and who leads.
     fn state(&self) -> NodeState {

@@ -3,6 +3,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 use super::Canceller;
 
@@ -20,6 +21,8 @@ pub(super) struct Cancellable {
     node: Mutex<Option<Canceller>>,
     /// Wakes the session where it waits for a leader.
     pub(super) waiting: Notify,
+    /// An administrator wants it ended.
+    terminated: CancellationToken,
 }
 
 /// A session's entry; dropping it takes the session out.
@@ -44,6 +47,7 @@ impl CancelRegistry {
             busy: AtomicBool::new(false),
             node: Mutex::new(None),
             waiting: Notify::new(),
+            terminated: CancellationToken::new(),
         });
         sessions.insert(pid, Arc::clone(&session));
         CancelEntry { registry: Arc::clone(self), session }
@@ -51,10 +55,28 @@ impl CancelRegistry {
 
     /// Obeys a CancelRequest; a wrong secret does nothing, silently.
     pub(super) fn cancel(&self, pid: i32, secret: i32) {
-        let session = self.lock().get(&pid).cloned();
-        if let Some(session) = session.filter(|session| session.secret == secret) {
+        if let Some(session) = self.session(pid).filter(|session| session.secret == secret) {
             session.cancel();
         }
+    }
+
+    /// Obeys `pg_cancel_backend`.
+    pub(super) fn cancel_any(&self, pid: i32) {
+        if let Some(session) = self.session(pid) {
+            session.cancel();
+        }
+    }
+
+    /// Obeys `pg_terminate_backend`.
+    pub(super) fn terminate(&self, pid: i32) {
+        if let Some(session) = self.session(pid) {
+            session.terminated.cancel();
+            session.cancel();
+        }
+    }
+
+    fn session(&self, pid: i32) -> Option<Arc<Cancellable>> {
+        self.lock().get(&pid).cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<i32, Arc<Cancellable>>> {
@@ -65,6 +87,15 @@ impl CancelRegistry {
 impl Cancellable {
     pub(super) fn set_busy(&self, busy: bool) {
         self.busy.store(busy, Ordering::SeqCst);
+    }
+
+    pub(super) fn is_terminated(&self) -> bool {
+        self.terminated.is_cancelled()
+    }
+
+    /// Ends once an administrator wants the session ended.
+    pub(super) async fn terminated(&self) {
+        self.terminated.cancelled().await;
     }
 
     /// From now on a cancel goes to this node.

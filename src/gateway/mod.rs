@@ -7,6 +7,7 @@
 mod backend;
 mod cancel;
 pub mod link;
+mod listeners;
 mod nodes;
 mod serve;
 mod session;
@@ -16,7 +17,7 @@ mod startup;
 mod tests;
 
 pub use backend::{
-    Canceller, LocalNode, Mode, NoNode, NodeSession, Out, Refusal, Reply, ReplySink, Request,
-    SessionParams, SettingsMap,
+    CHANNELS, Canceller, LocalNode, Mode, NoNode, NodeSession, Out, Refusal, Reply, ReplySink,
+    Request, SessionParams, SettingsMap,
 };
 pub use serve::{Gateway, GatewayConfig, GatewayError, GatewayStatus, GatewayWatch};

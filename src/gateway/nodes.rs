@@ -2,14 +2,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{broadcast, watch};
 
+use super::cancel::CancelRegistry;
 use super::link::{Link, LinkEvent, LinkSession};
+use super::listeners::Listeners;
 use super::{LocalNode, SessionParams};
 use crate::cluster::{NodeId, Position, View};
 use crate::log::{Lsn, Term};
 use crate::net::{Hello, PeerTls, Purpose, dial};
 use crate::routing::knowledge::Knowledge;
+use crate::routing::link::Notification;
 use crate::routing::route::Candidate;
 
 /// Time to reach a node.
@@ -22,6 +25,8 @@ pub(super) struct Nodes<N> {
     standing: Arc<Standing>,
     links: Vec<Option<Link>>,
     local: Option<(usize, N)>,
+    /// What NOTIFY sends, as the local node tells it.
+    bulletin: Option<Mutex<broadcast::Receiver<Arc<Notification>>>>,
 }
 
 /// What is known of the nodes, kept so that routing takes no lock.
@@ -39,6 +44,7 @@ struct Standing {
     told_lsn: AtomicU64,
     /// Counts changes that may let somebody go on who waits.
     changed: watch::Sender<u64>,
+    listeners: Listeners,
 }
 
 /// One node's standing.
@@ -67,6 +73,7 @@ impl<N: LocalNode> Nodes<N> {
         members: &[(NodeId, String)],
         tls: &PeerTls,
         local: Option<(NodeId, N)>,
+        sessions: Arc<CancelRegistry>,
     ) -> Self {
         let mut names: Vec<NodeId> = members.iter().map(|(name, _)| name.clone()).collect();
         let local = local.map(|(name, node)| {
@@ -85,6 +92,7 @@ impl<N: LocalNode> Nodes<N> {
             told: Mutex::default(),
             told_lsn: AtomicU64::new(0),
             changed: watch::Sender::new(0),
+            listeners: Listeners::new(sessions),
             names,
         });
         let hello = Hello {
@@ -103,7 +111,29 @@ impl<N: LocalNode> Nodes<N> {
                 _ => None,
             });
         }
-        Self { standing, links, local }
+        let bulletin = local.as_ref().map(|(_, node)| Mutex::new(node.notifications()));
+        Self { standing, links, local, bulletin }
+    }
+
+    /// Who listens here, told of all that the own node has told.
+    pub(super) fn listeners(&self) -> &Listeners {
+        if let Some(bulletin) = &self.bulletin {
+            self.standing.listeners.drain(bulletin);
+        }
+        &self.standing.listeners
+    }
+
+    /// Passes on what the own node tells, for ever.
+    pub(super) async fn pass_on(&self) {
+        let Some((_, node)) = &self.local else { return std::future::pending().await };
+        // Only wakes: what it receives is in the bulletin's own receiver too.
+        let mut news = node.notifications();
+        loop {
+            if let Err(broadcast::error::RecvError::Closed) = news.recv().await {
+                return std::future::pending().await;
+            }
+            self.listeners();
+        }
     }
 
     /// Takes the own node's word, which is newer than any view.
@@ -239,6 +269,7 @@ impl Standing {
                 standing.bump();
             }
             LinkEvent::State(state) => standing.take_state(number, &state),
+            LinkEvent::Notified(told) => standing.listeners.hear(Arc::new(told)),
         })
     }
 

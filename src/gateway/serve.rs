@@ -109,10 +109,13 @@ impl<N: LocalNode> Gateway<N> {
         let address = listener
             .local_addr()
             .map_err(|source| NetError::Listen { address: sql.listen.clone(), source })?;
-        let nodes = Nodes::new(&config.cluster, &config.name, &config.nodes, &config.tls, local);
+        let cancels = Arc::<CancelRegistry>::default();
+        let sessions = Arc::clone(&cancels);
+        let nodes =
+            Nodes::new(&config.cluster, &config.name, &config.nodes, &config.tls, local, sessions);
         let shared = Arc::new(Shared {
             nodes,
-            cancels: Arc::default(),
+            cancels,
             leader_wait: config.leader_wait,
             message_max: sql.message_max,
             accounts,
@@ -176,6 +179,7 @@ impl<N: LocalNode> Gateway<N> {
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = follow_views => {}
+            () = self.shared.nodes.pass_on() => {}
             () = self.accept(&clients, &shutdown) => {}
         }
         drop(self.listener);

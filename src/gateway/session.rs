@@ -18,11 +18,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::cancel::CancelEntry;
+use super::listeners::{Mailbox, Overrun};
 use super::nodes::Seat;
 use super::serve::Shared;
 use super::startup::{Introduced, parameter_statuses};
 use super::{
-    Canceller, LocalNode, Mode, NodeSession, Out, Refusal, Reply, ReplySink, Request, SessionParams,
+    CHANNELS, Canceller, LocalNode, Mode, NodeSession, Out, Refusal, Reply, ReplySink, Request,
+    SessionParams, SettingsMap,
 };
 use crate::cluster::Position;
 use crate::log::{ClientToken, Term};
@@ -102,6 +104,8 @@ struct Client<N: LocalNode> {
     candidates: Vec<Candidate>,
     /// What `in_hot_standby` was last told to be.
     standby: bool,
+    /// Where notifications wait, while the session listens.
+    mailbox: Option<Arc<Mailbox>>,
 }
 
 /// The session on one node.
@@ -190,6 +194,7 @@ impl<N: LocalNode> Client<N> {
             cancel_goes_to: None,
             candidates: Vec::new(),
             standby: false,
+            mailbox: None,
         };
         client.greet();
         client
@@ -240,21 +245,58 @@ impl<N: LocalNode> Client<N> {
             }
             Cut::Terminate => Err(Ended::Terminated),
             Cut::Partial => {
+                self.tell_notifications()?;
                 self.flush().await?;
                 self.inbound.reserve(READ_ROOM);
+                let listens = self.is_between_transactions();
+                let mailbox = self.mailbox.as_deref().filter(|_| listens);
                 tokio::select! {
                     biased;
+                    () = self.cancel.session.terminated() => Err(terminated()),
+                    () = arrival(mailbox) => Ok(()),
                     read = self.reader.read(&mut self.inbound) => match read {
                         Ok(0) | Err(_) => Err(Ended::Gone),
                         Ok(_) => Ok(()),
                     },
-                    () = stop => Err(Ended::from(SqlError::fatal(
-                        SqlState::ADMIN_SHUTDOWN,
-                        "terminating connection due to administrator command",
-                    ))),
+                    () = stop => Err(terminated()),
                 }
             }
         }
+    }
+
+    fn is_between_transactions(&self) -> bool {
+        self.unit.is_none() && !self.skipping && self.session.status == TransactionStatus::Idle
+    }
+
+    /// Appends what NOTIFY has sent to a client that is in no transaction.
+    fn tell_notifications(&mut self) -> Result<(), Ended> {
+        let Some(mailbox) = self.mailbox.as_ref().filter(|_| self.is_between_transactions()) else {
+            return Ok(());
+        };
+        let waiting = mailbox.take().map_err(|Overrun| {
+            SqlError::fatal(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                "terminating connection because it does not take its notifications",
+            )
+        })?;
+        let mut writer = Writer(&mut self.out.buffer);
+        for told in waiting {
+            writer.notification(told.pid, &told.channel, &told.payload);
+        }
+        Ok(())
+    }
+
+    /// Takes over what the session listens to, of which its settings tell.
+    fn subscribe(&mut self, settings: &SettingsMap, since: Position) {
+        let pid = self.cancel.session.pid;
+        let listeners = self.shared.nodes.listeners();
+        let written = settings.get(CHANNELS);
+        if written.is_none() && self.mailbox.is_none() {
+            return;
+        }
+        let channels = written.and_then(|json| serde_json::from_str(json).ok());
+        listeners.subscribe(pid, channels.unwrap_or_default(), since);
+        self.mailbox = listeners.mailbox(pid);
     }
 
     async fn flush(&mut self) -> Result<(), Ended> {
@@ -281,10 +323,36 @@ impl<N: LocalNode> Client<N> {
             let session = &self.session;
             summarize(&part, session.read_only(), &mut classify, &|name| session.class_of(name))
         };
+        if let Some(error) = self.lost_locks(&summary) {
+            self.fail(error, &Work::new(self, &summary, complete));
+            return Ok(());
+        }
+        let start = self.out.buffer.len();
         self.cancel.session.set_busy(true);
         let done = self.carry_out(&part, complete, &summary).await;
         self.cancel.session.set_busy(false);
+        if self.cancel.session.is_terminated() {
+            if !self.out.flushed {
+                self.out.buffer.truncate(start);
+            }
+            return Err(terminated());
+        }
         done
+    }
+
+    /// What to tell a session whose advisory locks went with their leader. Told once.
+    fn lost_locks(&mut self, summary: &Summary) -> Option<SqlError> {
+        let at = self.session.locks_at?;
+        if summary.discards {
+            self.session.locks_at = None;
+        }
+        let leader = self.shared.nodes.leader()?;
+        if leader == at && self.seats[at].as_ref().is_some_and(|placed| !placed.seat.is_dead()) {
+            return None;
+        }
+        self.session.locks_at = None;
+        let message = "the session's advisory locks were lost with the leader that held them";
+        Some(SqlError::new(SqlState::SERIALIZATION_FAILURE, message))
     }
 
     async fn carry_out(
@@ -529,10 +597,18 @@ impl<N: LocalNode> Client<N> {
         if let Some(placed) = &mut self.seats[node] {
             self.session.applied(summary, effects, &mut placed.presence)?;
             if let Some(settings) = reply.settings {
-                self.session.set_settings(settings, &mut placed.presence);
+                self.session.set_settings(Arc::clone(&settings), &mut placed.presence);
+                self.subscribe(&settings, reply.position);
             }
         }
+        if self.mailbox.is_some() {
+            // Hears of what the local node has told before it replied.
+            self.shared.nodes.listeners();
+        }
         let before = std::mem::replace(&mut self.session.status, reply.status);
+        if summary.locks {
+            self.session.locks_at = Some(node);
+        }
         if summary.settles {
             self.session.settled_at = Some(node);
         } else if summary.discards {
@@ -710,6 +786,29 @@ impl<N: LocalNode> Client<N> {
             self.session.status = TransactionStatus::Idle;
         }
         self.skipping = answered.skipping;
+    }
+}
+
+impl<N: LocalNode> Drop for Client<N> {
+    fn drop(&mut self) {
+        if self.mailbox.is_some() {
+            self.shared.nodes.listeners().forget(self.cancel.session.pid);
+        }
+    }
+}
+
+fn terminated() -> Ended {
+    Ended::from(SqlError::fatal(
+        SqlState::ADMIN_SHUTDOWN,
+        "terminating connection due to administrator command",
+    ))
+}
+
+/// Ends when something has arrived in the mailbox, if there is one.
+async fn arrival(mailbox: Option<&Mailbox>) {
+    match mailbox {
+        Some(mailbox) => mailbox.arrived.notified().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -25,6 +25,10 @@ use crate::pg::{SERVER_VERSION, SqlError, SqlState};
 /// Bytes of a message before the session has begun.
 const MESSAGE_MAX: usize = 65_536;
 
+/// Another name of the database: the one that every PostgreSQL server has, to which
+/// tools connect when they were told none.
+const MAINTENANCE: &str = "postgres";
+
 /// Who may log in.
 pub(super) struct Accounts {
     users: BTreeMap<String, Verifier>,
@@ -229,7 +233,7 @@ async fn introduce(
         authenticate(reader, writer, inbound, &mut out, &user, binding, accounts).await?;
     }
     let database = startup.database().unwrap_or(&user).to_owned();
-    if database != accounts.database {
+    if database != accounts.database && database != MAINTENANCE {
         return Err(SqlError::fatal(
             SqlState::INVALID_CATALOG_NAME,
             format!("database \"{database}\" does not exist"),

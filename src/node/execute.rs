@@ -6,6 +6,7 @@
 //! - A logged statement with `k × n` parameters, where its text has `n`, is run `k`
 //!   times in one context, drawing on: a COPY's rows share one text and one context.
 //!   So parameters that the text doesn't use are never logged.
+//! - [`NOTIFY`] as text sends a notification once the transaction is committed.
 //! - [`FOREIGN_KEYS_OFF`] and [`FOREIGN_KEYS_ON`] as texts switch enforcement, which
 //!   SQLite's own pragma can't inside a transaction.
 
@@ -19,12 +20,18 @@ use super::rows::{RowBuffer, RowFormat};
 use crate::log::{self, Context, Value};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::{Kind, Ship};
-use crate::storage::sqlite::{Environment, SettingMade, Sqlite, SqliteError, SqliteErrorKind};
+use crate::storage::sqlite::{
+    Environment, NotificationMade, SettingMade, Sqlite, SqliteError, SqliteErrorKind,
+};
 
 /// As a logged statement's text: stop enforcing foreign keys.
 pub(super) const FOREIGN_KEYS_OFF: &str = "PRAGMA foreign_keys=OFF";
 /// As a logged statement's text: enforce them again.
 pub(super) const FOREIGN_KEYS_ON: &str = "PRAGMA foreign_keys=ON";
+
+/// As a logged statement's text: its parameters are a notification's channel, payload
+/// and sender.
+pub(super) const NOTIFY: &str = "NOTIFY";
 
 /// The SQLSTATE-like code by which `nextval` asks for a new range.
 pub(super) const NEEDS_RANGE: &str = "TL001";
@@ -187,8 +194,24 @@ fn run_statements(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> 
             }
             _ => {}
         }
+        if work.plan.needs_environment {
+            ran.statements.extend(sqlite.take_notifications().into_iter().map(notify));
+        }
     }
     Ok(ran)
+}
+
+/// The logged statement that sends a notification.
+fn notify(made: NotificationMade) -> log::Statement {
+    log::Statement {
+        text: NOTIFY.into(),
+        params: vec![
+            Value::Text(made.channel),
+            Value::Text(made.payload),
+            Value::Integer(made.pid.into()),
+        ],
+        context: Context::default(),
+    }
 }
 
 /// Runs the one statement of a plan for each of `rows` rows of its parameters, in one

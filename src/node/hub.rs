@@ -1,11 +1,12 @@
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, broadcast, watch};
 
 use super::replicate::Commits;
 use crate::cluster::{NodeId, Policy, Role, View};
 use crate::log::{LogEnd, Lsn, Term};
+use crate::routing::link::Notification;
 
 /// A member of the cluster, from the configuration.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -90,9 +91,15 @@ pub struct Hub {
     pub reseeding: watch::Sender<u64>,
     /// Why this node does not serve or follow, for `status`; empty when all is well.
     pub reason: watch::Sender<String>,
+    /// What NOTIFY sent, each once the frame that it came in is in SQLite. Written by the
+    /// writer. Who is slower than [`Hub::NOTIFICATIONS`] misses some, and is told so.
+    pub notifications: broadcast::Sender<Arc<Notification>>,
 }
 
 impl Hub {
+    /// Notifications that a listener may be behind.
+    const NOTIFICATIONS: usize = 16_384;
+
     pub fn new(
         me: NodeId,
         members: Vec<Member>,
@@ -128,6 +135,7 @@ impl Hub {
             quarantine: watch::Sender::new(None),
             reseeding: watch::Sender::new(0),
             reason: watch::Sender::new(String::new()),
+            notifications: broadcast::Sender::new(Self::NOTIFICATIONS),
         }
     }
 

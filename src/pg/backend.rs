@@ -169,6 +169,17 @@ impl Writer<'_> {
         });
     }
 
+    /// The result of a FunctionCall; `None` is NULL.
+    pub fn function_call_response(&mut self, value: Option<&[u8]>) {
+        self.message(b'V', |out| match value {
+            Some(value) => {
+                out.put_u32(value.len() as u32);
+                out.put_slice(value);
+            }
+            None => out.put_i32(-1),
+        });
+    }
+
     pub fn copy_in_response(&mut self, columns: usize, format: Format) {
         self.message(b'G', |out| put_copy_formats(out, columns, format));
     }
@@ -322,6 +333,9 @@ fn put_fields(out: &mut BytesMut, error: &SqlError) {
     }
     if let Some(constraint) = &error.constraint {
         put(b'n', constraint);
+    }
+    if let Some(routine) = error.routine {
+        put(b'R', routine);
     }
     out.put_u8(0);
 }

@@ -38,6 +38,7 @@ impl SqlState {
     pub const INVALID_CATALOG_NAME: Self = Self("3D000");
     pub const INVALID_SCHEMA_NAME: Self = Self("3F000");
     pub const SERIALIZATION_FAILURE: Self = Self("40001");
+    pub const DEADLOCK_DETECTED: Self = Self("40P01");
     pub const SYNTAX_ERROR: Self = Self("42601");
     pub const DUPLICATE_COLUMN: Self = Self("42701");
     pub const AMBIGUOUS_COLUMN: Self = Self("42702");
@@ -101,6 +102,8 @@ pub struct SqlError {
     pub constraint: Option<String>,
     /// Where it happened, beyond the statement: a line of a COPY.
     pub context: Option<String>,
+    /// PostgreSQL's function that raises it, where drivers go by that.
+    pub routine: Option<&'static str>,
 }
 
 impl SqlError {
@@ -118,6 +121,7 @@ impl SqlError {
             schema: None,
             constraint: None,
             context: None,
+            routine: None,
         }
     }
 

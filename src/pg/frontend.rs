@@ -16,7 +16,7 @@
 //! | `d`  | CopyData     | bytes                                                             |
 //! | `c`  | CopyDone     |                                                                   |
 //! | `f`  | CopyFail     | reason\0                                                          |
-//! | `F`  | FunctionCall | bytes                                                             |
+//! | `F`  | FunctionCall | function:u32 formats params result format:u16                     |
 //! | `p`  | Password     | bytes: password, SASL initial response, or SASL response          |
 //! | `X`  | Terminate    |                                                                   |
 //!
@@ -27,7 +27,7 @@ use bytes::{Buf, Bytes, BytesMut};
 
 use super::types::Format;
 use super::wire::Reader;
-use super::{SqlError, SqlState};
+use super::{Oid, SqlError, SqlState};
 
 /// A message after start-up.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +37,7 @@ pub enum Message {
         name: String,
         query: String,
         /// 0 is "infer".
-        param_types: Vec<super::Oid>,
+        param_types: Vec<Oid>,
     },
     Bind {
         portal: String,
@@ -58,7 +58,7 @@ pub enum Message {
     CopyData(Bytes),
     CopyDone,
     CopyFail(String),
-    FunctionCall(Bytes),
+    FunctionCall(FunctionCall),
     /// Any of the 'p' messages; what it means depends on the exchange.
     Password(Bytes),
     Terminate,
@@ -83,6 +83,23 @@ impl BindParams {
     /// The format of value `index` (from 0).
     pub fn format(&self, index: usize) -> Format {
         format_of(&self.formats, index)
+    }
+}
+
+/// A function's call by its OID, outside of any statement.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct FunctionCall {
+    pub function: Oid,
+    pub params: BindParams,
+    pub result_format: Format,
+}
+
+impl FunctionCall {
+    fn read(body: &mut Reader) -> Result<Self, SqlError> {
+        let function = Oid(body.u32()?);
+        let params = bind_params(body)?;
+        let result_format = format(body)?;
+        Ok(Self { function, params, result_format })
     }
 }
 
@@ -164,7 +181,7 @@ impl RawMessage {
                 let count = usize::from(body.u16()?);
                 body.demand(count * 4)?;
                 let param_types =
-                    (0..count).map(|_| body.u32().map(super::Oid)).collect::<Result<_, _>>()?;
+                    (0..count).map(|_| body.u32().map(Oid)).collect::<Result<_, _>>()?;
                 Message::Parse { name, query, param_types }
             }
             b'B' => bind(&mut body)?,
@@ -176,7 +193,7 @@ impl RawMessage {
             b'd' => Message::CopyData(body.rest()),
             b'c' => Message::CopyDone,
             b'f' => Message::CopyFail(body.string()?),
-            b'F' => Message::FunctionCall(body.rest()),
+            b'F' => Message::FunctionCall(FunctionCall::read(&mut body)?),
             b'p' => Message::Password(body.rest()),
             b'X' => Message::Terminate,
             tag => {
@@ -194,6 +211,11 @@ impl RawMessage {
 fn bind(body: &mut Reader) -> Result<Message, SqlError> {
     let portal = body.string()?;
     let statement = body.string()?;
+    let params = bind_params(body)?;
+    Ok(Message::Bind { portal, statement, params, result_formats: formats(body)? })
+}
+
+fn bind_params(body: &mut Reader) -> Result<BindParams, SqlError> {
     let formats = formats(body)?;
     let count = usize::from(body.u16()?);
     if formats.len() > 1 && formats.len() != count {
@@ -207,23 +229,24 @@ fn bind(body: &mut Reader) -> Result<Message, SqlError> {
     for _ in 0..count {
         values.push(body.value()?);
     }
-    let params = BindParams { formats, values };
-    Ok(Message::Bind { portal, statement, params, result_formats: self::formats(body)? })
+    Ok(BindParams { formats, values })
 }
 
 fn formats(body: &mut Reader) -> Result<Vec<Format>, SqlError> {
     let count = usize::from(body.u16()?);
     body.demand(count * 2)?;
-    (0..count)
-        .map(|_| match body.i16()? {
-            0 => Ok(Format::Text),
-            1 => Ok(Format::Binary),
-            code => Err(SqlError::new(
-                SqlState::INVALID_PARAMETER_VALUE,
-                format!("unsupported format code: {code}"),
-            )),
-        })
-        .collect()
+    (0..count).map(|_| format(body)).collect()
+}
+
+fn format(body: &mut Reader) -> Result<Format, SqlError> {
+    match body.i16()? {
+        0 => Ok(Format::Text),
+        1 => Ok(Format::Binary),
+        code => Err(SqlError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            format!("unsupported format code: {code}"),
+        )),
+    }
 }
 
 fn target(body: &mut Reader, message: &str) -> Result<Target, SqlError> {
@@ -242,7 +265,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::pg::{Oid, Severity};
+    use crate::pg::Severity;
 
     const MAX: usize = 1 << 20;
 

@@ -25,6 +25,7 @@
 //! | 1    | Ready   | status:u8 flags:u8 term:u64 lsn:u64 [length:u32 settings] data   |
 //! | 2    | Refused | reason, JSON                                                     |
 //! | 3    | State   | session is 0; term:u64 lsn:u64 leads:u8 leader's name            |
+//! | 4    | Notified| session is 0; term:u64 lsn:u64 number:u32 pid:u32 length:u16 channel payload |
 //!
 //! Flags of Ready: bit 0 says that settings (JSON) are there, bit 1 that the unit is
 //! unfinished. Data counts against the session's window, the end of it in Ready
@@ -91,6 +92,20 @@ pub struct NodeState {
     pub leader: Option<NodeId>,
 }
 
+/// What a committed NOTIFY says to whoever listens.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Notification {
+    /// The end of the frame that it came in, and its number among those of that frame:
+    /// the same from every node that applies it.
+    pub position: Position,
+    pub number: u32,
+    /// Of the session that sent it.
+    pub pid: i32,
+    /// At most 65535 bytes.
+    pub channel: String,
+    pub payload: String,
+}
+
 /// A frame from the node.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Down {
@@ -98,6 +113,7 @@ pub enum Down {
     Ready { head: ReadyHead, data: Bytes },
     Refused { reason: Bytes },
     State(NodeState),
+    Notified(Notification),
 }
 
 /// The frame breaks the format.
@@ -221,6 +237,7 @@ impl Down {
                     out.put_slice(leader.as_str().as_bytes());
                 }
             }
+            Self::Notified(notification) => notification.encode(session, out),
         }
     }
 
@@ -275,9 +292,37 @@ impl Down {
                 };
                 Self::State(NodeState { applied, leads, leader })
             }
+            4 => Self::Notified(Notification::decode(&mut frame)?),
             _ => return Err(MalformedFrame("unknown kind")),
         };
         Ok((session, down))
+    }
+}
+
+impl Notification {
+    /// Appends the frame's body.
+    pub fn encode(&self, session: SessionNumber, out: &mut BytesMut) {
+        head(out, session, 4);
+        out.put_u64(self.position.term.0);
+        out.put_u64(self.position.lsn.0);
+        out.put_u32(self.number);
+        out.put_i32(self.pid);
+        out.put_u16(self.channel.len() as u16);
+        out.put_slice(self.channel.as_bytes());
+        out.put_slice(self.payload.as_bytes());
+    }
+
+    fn decode(frame: &mut Bytes) -> Result<Self, MalformedFrame> {
+        let position = position(frame)?;
+        demand(frame, 10)?;
+        let (number, pid) = (frame.get_u32(), frame.get_i32());
+        let length = usize::from(frame.get_u16());
+        demand(frame, length)?;
+        let text = |bytes: Bytes| {
+            String::from_utf8(bytes.to_vec()).map_err(|_| MalformedFrame("not UTF-8"))
+        };
+        let channel = text(frame.split_to(length))?;
+        Ok(Self { position, number, pid, channel, payload: text(std::mem::take(frame))? })
     }
 }
 
@@ -393,6 +438,11 @@ mod tests {
             (some_position(), any::<bool>(), leader).prop_map(|(applied, leads, leader)| {
                 Down::State(NodeState { applied, leads, leader })
             }),
+            (some_position(), any::<u32>(), any::<i32>(), ".{0,20}", ".{0,40}").prop_map(
+                |(position, number, pid, channel, payload)| {
+                    Down::Notified(Notification { position, number, pid, channel, payload })
+                }
+            ),
         ]
     }
 

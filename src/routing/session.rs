@@ -47,6 +47,8 @@ pub struct Session {
     /// The node that has something of the session's which outlives transactions and
     /// can't be made elsewhere.
     pub settled_at: Option<usize>,
+    /// The leader that holds advisory locks of the session, if it has any.
+    pub locks_at: Option<usize>,
     /// What the session has seen.
     pub position: Position,
     /// Settings now, and with those it began.
@@ -99,6 +101,7 @@ impl Session {
             home: None,
             read_only_transaction: false,
             settled_at: None,
+            locks_at: None,
             position: Position::default(),
             settings: Arc::clone(&startup),
             startup,

@@ -6,8 +6,10 @@ use crate::sql::Class;
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum NodeState {
     Nothing,
-    /// A temporary table, a held cursor, a subscription to notifications.
+    /// A temporary table, a held cursor.
     Settles,
+    /// An advisory lock, at the leader.
+    Locks,
 }
 
 /// Looks at a statement that is a write or concerns the session.
@@ -24,10 +26,16 @@ pub fn node_state(text: &str) -> NodeState {
             matches!(word.as_deref(), Some("temp" | "temporary"))
         }
         Some("declare") => words.any(|word| word == "hold"),
-        Some("listen") => true,
+        Some("select") if words.any(|word| takes_lock(&word)) => return NodeState::Locks,
         _ => false,
     };
     if settles { NodeState::Settles } else { NodeState::Nothing }
+}
+
+/// Whether a function takes an advisory lock that outlives its transaction.
+fn takes_lock(word: &str) -> bool {
+    let stem = word.strip_suffix("_shared").unwrap_or(word);
+    matches!(stem, "pg_advisory_lock" | "pg_try_advisory_lock")
 }
 
 /// The first word, in lower case, and the name after it, as PostgreSQL folds it.
@@ -91,17 +99,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn temporary_tables_held_cursors_and_listeners_settle() {
+    fn temporary_tables_and_held_cursors_settle() {
         for text in [
             "CREATE TEMP TABLE t (a int)",
             " /* x */ create local temporary table t (a int)",
             "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
-            "listen news",
         ] {
             assert_eq!(node_state(text), NodeState::Settles, "{text}");
         }
-        for text in ["CREATE TABLE temp (a int)", "DECLARE c CURSOR FOR SELECT 1", "SET a = 1", ""]
-        {
+        for text in ["SELECT pg_advisory_lock(1)", "select a, pg_try_advisory_lock_shared (1, 2)"] {
+            assert_eq!(node_state(text), NodeState::Locks, "{text}");
+        }
+        for text in [
+            "SELECT pg_advisory_xact_lock(1)",
+            "CREATE TABLE temp (a int)",
+            "DECLARE c CURSOR FOR SELECT 1",
+            "SET a = 1",
+            "",
+        ] {
             assert_eq!(node_state(text), NodeState::Nothing, "{text}");
         }
     }

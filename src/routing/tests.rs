@@ -135,6 +135,7 @@ impl Runner {
             (summary.commits, "commits"),
             (summary.executes, "executes"),
             (summary.settles, "settles"),
+            (summary.locks, "locks"),
             (summary.copies, "copies"),
             (summary.discards, "discards"),
             (summary.begins_read_only, "begins read-only"),

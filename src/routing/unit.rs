@@ -133,6 +133,8 @@ pub struct Summary {
     pub uses: Vec<Bytes>,
     /// It leaves something at the node that can't be made elsewhere.
     pub settles: bool,
+    /// It takes advisory locks that outlive its transaction.
+    pub locks: bool,
     /// A Query message, which ends the unnamed statement.
     pub simple: bool,
     /// It has COPY FROM STDIN in it.
@@ -244,6 +246,12 @@ impl Summary {
                     self.effects.push(Effect::Close { name });
                 }
             }
+            b'F' => {
+                // What the function does is not told: the leader can do all of it.
+                self.simple = true;
+                self.executes = true;
+                self.take_class(Class::Write, read_only);
+            }
             b'E' => self.executes = true,
             _ => {}
         }
@@ -309,9 +317,12 @@ impl Summary {
 
     /// What only the text tells.
     fn take_text(&mut self, text: &str, class: Class) {
-        if matches!(class, Class::Write | Class::Session) && node_state(text) == NodeState::Settles
-        {
-            self.settles = true;
+        if matches!(class, Class::Write | Class::Session) {
+            match node_state(text) {
+                NodeState::Nothing => {}
+                NodeState::Settles => self.settles = true,
+                NodeState::Locks => self.locks = true,
+            }
         }
     }
 

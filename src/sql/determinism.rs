@@ -5,7 +5,8 @@
 //! | reads                                       | routed to | shipped as |
 //! |---------------------------------------------|-----------|------------|
 //! | arguments, tables, frozen clock, seeded random numbers | any node | its text |
-//! | sequences, advisory locks, notifications    | leader    | its text (draws are in the context) |
+//! | sequences, notifications, other backends    | leader    | its text (draws are in the context) |
+//! | advisory locks                              | leader's readers | not at all |
 //! | the session: settings, user, backend         | any node | row changes |
 //! | the node: positions, role, activity, sizes   | any node | row changes |
 
@@ -16,6 +17,8 @@ pub(super) enum Reads {
     Frozen,
     /// State that only the leader has, or that the call changes.
     Leader,
+    /// Advisory locks, which are the leader's too, and in no database.
+    Locks,
     /// The session that runs it.
     Session,
     /// The node that runs it.
@@ -74,7 +77,9 @@ const NODE: &[&str] = &[
 
 /// What `function` (folded to lower case, without its schema) reads.
 pub(super) fn function_reads(function: &str) -> Reads {
-    if must_see_leader(function) {
+    if function.contains("_advisory_") && must_see_leader(function) {
+        Reads::Locks
+    } else if must_see_leader(function) {
         Reads::Leader
     } else if SESSION.binary_search(&function).is_ok() {
         Reads::Session
@@ -91,7 +96,12 @@ pub(super) fn must_see_leader(function: &str) -> bool {
     match function.len() {
         6..=9 => LEADER.iter().any(|name| name.eq_ignore_ascii_case(function)),
         16.. => {
-            function.get(..12).is_some_and(|start| start.eq_ignore_ascii_case("pg_advisory_"))
+            ["pg_cancel_backend", "pg_terminate_backend"]
+                .iter()
+                .any(|name| name.eq_ignore_ascii_case(function))
+                || function
+                    .get(..12)
+                    .is_some_and(|start| start.eq_ignore_ascii_case("pg_advisory_"))
                 || function
                     .get(..16)
                     .is_some_and(|start| start.eq_ignore_ascii_case("pg_try_advisory_"))
@@ -132,8 +142,9 @@ mod tests {
     fn each_function_has_one_class() {
         let cases = [
             ("nextval", Reads::Leader),
-            ("pg_advisory_lock", Reads::Leader),
-            ("pg_try_advisory_xact_lock", Reads::Leader),
+            ("pg_advisory_lock", Reads::Locks),
+            ("pg_try_advisory_xact_lock", Reads::Locks),
+            ("pg_terminate_backend", Reads::Leader),
             ("now", Reads::Frozen),
             ("random", Reads::Frozen),
             ("clock_timestamp", Reads::Frozen),

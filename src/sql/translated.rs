@@ -136,6 +136,8 @@ pub enum Kind {
     },
     /// EXPLAIN of the inner statement.
     Explain,
+    /// A query that takes or releases advisory locks: for the leader's readers.
+    Advisory,
     /// LISTEN, NOTIFY, UNLISTEN, with the channel.
     Listen(String),
     Unlisten(Option<String>),

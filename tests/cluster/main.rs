@@ -10,5 +10,6 @@ mod drift;
 mod durability;
 mod failover;
 mod load;
+mod notify;
 mod operate;
 mod sql;

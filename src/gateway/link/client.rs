@@ -15,7 +15,7 @@ use super::{PAYLOAD_MAX, PING_EVERY, SILENCE_MAX, WINDOW, to_wire};
 use crate::cluster::NodeId;
 use crate::log::Term;
 use crate::net::{FrameReader, FrameStream, FrameWriter, HelloReply, NetError};
-use crate::routing::link::{Down, NodeState, RequestHead, SessionNumber, Up};
+use crate::routing::link::{Down, NodeState, Notification, RequestHead, SessionNumber, Up};
 
 /// Longest pause between attempts to connect.
 const BACKOFF_MAX: Duration = Duration::from_millis(500);
@@ -39,6 +39,7 @@ pub enum LinkEvent {
     },
     Down,
     State(NodeState),
+    Notified(Notification),
 }
 
 /// The router's end of a link: keeps one connection to a node, and opens sessions on it.
@@ -173,7 +174,7 @@ impl LinkSession {
                     }
                     return Err(serde_json::from_slice(&reason).unwrap_or(Refusal::Unknown));
                 }
-                Some(Down::State(_)) => {}
+                Some(Down::State(_) | Down::Notified(_)) => {}
                 None => {
                     if !out.flushed {
                         out.buffer.truncate(start);
@@ -355,6 +356,7 @@ fn dispatch(
     })?;
     match down {
         Down::State(state) => event(LinkEvent::State(state)),
+        Down::Notified(notification) => event(LinkEvent::Notified(notification)),
         down => {
             let inbox = connection.lock().get(&number).cloned();
             // Of a session that is gone: its last replies.

@@ -8,7 +8,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 
 use super::super::{
@@ -17,7 +17,9 @@ use super::super::{
 use super::outgoing::Outgoing;
 use super::{WINDOW, from_wire};
 use crate::net::{FrameReader, FrameStream, FrameWriter, NetError};
-use crate::routing::link::{Down, NodeState, ReadyHead, RequestHead, SessionNumber, Up};
+use crate::routing::link::{
+    Down, NodeState, Notification, ReadyHead, RequestHead, SessionNumber, Up,
+};
 
 /// A router pings far more often; without a sign for this long it is gone.
 const SILENCE_MAX: Duration = Duration::from_secs(10);
@@ -41,10 +43,11 @@ pub async fn serve<N: LocalNode>(
 ) -> Result<(), NetError> {
     let outgoing = Arc::new(Outgoing::new());
     let (reader, writer) = stream.split();
-    let transmit = transmit(writer, &node, &outgoing);
+    let bulletin = Arc::new(Bulletin(Mutex::new(node.notifications())));
+    let transmit = transmit(writer, &node, &outgoing, &bulletin);
     tokio::pin!(transmit);
     tokio::select! {
-        ended = receive(reader, &node, &outgoing, shutdown) => {
+        ended = receive(reader, &node, &outgoing, &bulletin, shutdown) => {
             ended?;
             outgoing.close();
             tokio::time::timeout(LAST_WORDS, transmit).await.unwrap_or(Ok(()))
@@ -53,11 +56,39 @@ pub async fn serve<N: LocalNode>(
     }
 }
 
+/// What NOTIFY sends, on its way to the router.
+struct Bulletin(Mutex<broadcast::Receiver<Arc<Notification>>>);
+
+impl Bulletin {
+    /// Puts what there is into the link's queue: before a reply too, so that a session
+    /// hears of its own NOTIFY no later than that it is done.
+    fn send(&self, outgoing: &Outgoing) {
+        let mut source = self.0.lock().expect("nobody panics while holding it");
+        loop {
+            match source.try_recv() {
+                Ok(told) => outgoing.push(|queue| {
+                    queue.frame(|out| told.encode(SessionNumber(0), out));
+                }),
+                // Other nodes tell them too.
+                Err(broadcast::error::TryRecvError::Lagged(missed)) => {
+                    tracing::warn!(missed, "a router's link is too slow for its notifications");
+                }
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.lock().expect("nobody panics while holding it").is_empty()
+    }
+}
+
 /// What the reader and a session's task share.
 struct Desk {
     number: SessionNumber,
     busy: Arc<Busy>,
     outgoing: Arc<Outgoing>,
+    bulletin: Arc<Bulletin>,
     state: Mutex<DeskState>,
 }
 
@@ -80,9 +111,15 @@ async fn receive<N: LocalNode>(
     mut reader: FrameReader,
     node: &N,
     outgoing: &Arc<Outgoing>,
+    bulletin: &Arc<Bulletin>,
     shutdown: CancellationToken,
 ) -> Result<(), NetError> {
-    let mut sessions = Sessions { open: HashMap::new(), busy: Arc::default(), stopping: false };
+    let mut sessions = Sessions {
+        open: HashMap::new(),
+        busy: Arc::default(),
+        bulletin: Arc::clone(bulletin),
+        stopping: false,
+    };
     let silence = tokio::time::sleep(SILENCE_MAX);
     tokio::pin!(silence);
     loop {
@@ -118,6 +155,7 @@ async fn receive<N: LocalNode>(
 struct Sessions {
     open: HashMap<SessionNumber, Entry>,
     busy: Arc<Busy>,
+    bulletin: Arc<Bulletin>,
     /// New requests are refused.
     stopping: bool,
 }
@@ -168,6 +206,7 @@ impl Sessions {
                     number,
                     busy: Arc::clone(&self.busy),
                     outgoing: Arc::clone(outgoing),
+                    bulletin: Arc::clone(&self.bulletin),
                     state: Mutex::new(DeskState {
                         requests: VecDeque::new(),
                         window: WINDOW,
@@ -308,6 +347,9 @@ async fn work<S: NodeSession>(mut session: S, desk: Arc<Desk>) {
 }
 
 fn answer(desk: &Desk, result: Result<Reply, Refusal>, data: &[u8]) {
+    if !desk.bulletin.is_empty() {
+        desk.bulletin.send(&desk.outgoing);
+    }
     match result {
         Ok(reply) => {
             let settings = reply.settings.map(|settings| {
@@ -372,7 +414,10 @@ async fn transmit<N: LocalNode>(
     mut writer: FrameWriter,
     node: &N,
     outgoing: &Outgoing,
+    bulletin: &Bulletin,
 ) -> Result<(), NetError> {
+    // Only wakes: what it receives is in the bulletin's own receiver too.
+    let mut news = node.notifications();
     let mut tick = tokio::time::interval(STATE_EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut told: Option<NodeState> = None;
@@ -380,6 +425,7 @@ async fn transmit<N: LocalNode>(
         tokio::select! {
             biased;
             () = outgoing.filled() => {}
+            _ = news.recv() => bulletin.send(outgoing),
             _ = tick.tick() => {
                 let state = node.state();
                 if told.as_ref() == Some(&state) {

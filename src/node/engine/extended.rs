@@ -50,9 +50,6 @@ impl EngineSession {
                 Ok(())
             }
             Message::Flush | Message::Terminate => Ok(()),
-            Message::FunctionCall(_) => {
-                Err(SqlError::unsupported("the function call protocol").into())
-            }
             _ => Err(SqlError::fatal(SqlState::PROTOCOL_VIOLATION, "unexpected message").into()),
         }
     }
@@ -129,10 +126,13 @@ impl EngineSession {
             && !Arc::ptr_eq(&prepared.plan, &current)
         {
             if prepared.plan.translated.columns != current.translated.columns {
-                return Err(SqlError::new(
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    "cached plan must not change result type",
-                )
+                return Err(SqlError {
+                    routine: Some("RevalidateCachedQuery"),
+                    ..SqlError::new(
+                        SqlState::FEATURE_NOT_SUPPORTED,
+                        "cached plan must not change result type",
+                    )
+                }
                 .into());
             }
             *prepared = Arc::new(Prepared { plan: Arc::clone(&current) });

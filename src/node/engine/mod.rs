@@ -5,11 +5,17 @@
 //! - `session` takes a request apart and keeps what a session remembers.
 //! - `extended` and `simple` are the two query protocols, over `run`, which carries
 //!   out one statement; `utility` has those that touch the session alone.
+//! - `function_call` is the message that calls one function, `large_object` what it is
+//!   used for.
 //! - `transaction` knows when a transaction begins, what it holds, and how it ends.
 //! - `portal` are results that are fetched in pieces.
+//! - `advisory` are the locks that clients give names to.
 
+mod advisory;
 mod copy;
 mod extended;
+mod function_call;
+mod large_object;
 mod live;
 mod portal;
 mod read;
@@ -31,7 +37,7 @@ use super::readers::Readers;
 use super::writer::WriterHandle;
 use crate::cluster::{Position, Role};
 use crate::gateway::{LocalNode, SessionParams};
-use crate::routing::link::NodeState;
+use crate::routing::link::{NodeState, Notification};
 use crate::storage::log_store::LogReader;
 
 pub(super) use session::EngineSession;
@@ -58,22 +64,10 @@ pub(super) struct Inner {
     log: LogReader,
     plans: PlanCache,
     options: EngineOptions,
-    /// NOTIFY's messages to the sessions of this node that listen.
-    notifications: broadcast::Sender<Arc<Notification>>,
-}
-
-/// A message of NOTIFY.
-#[derive(Debug)]
-struct Notification {
-    pid: i32,
-    channel: String,
-    payload: String,
+    advisory: Arc<advisory::Table>,
 }
 
 impl Engine {
-    /// Notifications that a session may be behind before it misses some.
-    const NOTIFICATIONS: usize = 1024;
-
     pub(super) fn new(
         hub: Arc<Hub>,
         readers: Readers,
@@ -82,8 +76,8 @@ impl Engine {
         options: EngineOptions,
     ) -> Self {
         let plans = PlanCache::new();
-        let notifications = broadcast::Sender::new(Self::NOTIFICATIONS);
-        Self { inner: Arc::new(Inner { hub, readers, writer, log, plans, options, notifications }) }
+        let advisory = Arc::default();
+        Self { inner: Arc::new(Inner { hub, readers, writer, log, plans, options, advisory }) }
     }
 }
 
@@ -92,6 +86,10 @@ impl LocalNode for Engine {
 
     fn open(&self, params: SessionParams) -> EngineSession {
         EngineSession::new(Arc::clone(&self.inner), params)
+    }
+
+    fn notifications(&self) -> broadcast::Receiver<Arc<Notification>> {
+        self.inner.hub.notifications.subscribe()
     }
 
     fn state(&self) -> NodeState {

@@ -1,6 +1,6 @@
 //! One session on this node: what it remembers, and how a request is taken apart.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -8,14 +8,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use bytes::Bytes;
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::Notify;
 
+use super::Inner;
+use super::advisory::Owner;
 use super::copy::CopyIn;
+use super::large_object::LargeObjects;
 use super::portal::Portal;
 use super::settings::Settings;
 use super::simple::Rest;
 use super::transaction::Open;
-use super::{Inner, Notification};
 use crate::cluster::{Position, Role};
 use crate::gateway::{
     Canceller, Mode, NodeSession, Out, Refusal, Reply, Request, SessionParams, SettingsMap,
@@ -63,8 +65,10 @@ pub(crate) struct EngineSession {
     pub(super) last_sequence: Option<String>,
     /// What has been read or written so far.
     pub(super) position: Position,
-    pub(super) listening: BTreeSet<String>,
-    notifications: Option<broadcast::Receiver<Arc<Notification>>>,
+    /// The large objects that its transaction has open.
+    pub(super) objects: LargeObjects,
+    /// Its advisory locks.
+    pub(super) locks: Owner,
     /// Nothing has come since the last ReadyForQuery.
     at_rest: bool,
     /// The first error of a silent request.
@@ -172,6 +176,8 @@ impl EngineSession {
         let settings = Settings::new(&params.settings);
         Self {
             told: Arc::clone(settings.map()),
+            objects: LargeObjects::default(),
+            locks: inner.advisory.owner(),
             inner,
             params,
             settings,
@@ -189,8 +195,6 @@ impl EngineSession {
             sequences: Arc::default(),
             last_sequence: None,
             position: Position::default(),
-            listening: BTreeSet::new(),
-            notifications: None,
             at_rest: true,
             failed: None,
         }
@@ -249,6 +253,8 @@ impl EngineSession {
         match message.tag() {
             b'Q' if self.skipping => Ok(()),
             b'Q' => self.simple_message(message, out).await,
+            b'F' if self.skipping => Ok(()),
+            b'F' => self.function_call_message(message, out).await,
             b'S' => self.sync(out).await,
             _ if self.skipping => Ok(()),
             _ => {
@@ -288,10 +294,12 @@ impl EngineSession {
         Writer(&mut out.buffer).error(error);
     }
 
-    /// ReadyForQuery, and before it what else the client must hear.
+    /// ReadyForQuery, and before it the settings that have changed.
     pub(super) fn ready(&mut self, out: &mut Out) {
         self.tell_settings(out);
-        self.tell_notifications(out);
+        if self.open.is_none() {
+            self.locks.end_transaction();
+        }
         Writer(&mut out.buffer).ready_for_query(self.status());
         self.at_rest = true;
     }
@@ -307,45 +315,24 @@ impl EngineSession {
         self.told = Arc::clone(self.settings.map());
     }
 
-    fn tell_notifications(&mut self, out: &mut Out) {
-        if self.open.is_some() {
-            return;
+    /// LISTEN: to all that is committed after what this node has applied.
+    pub(super) fn listen(&mut self, channel: String) -> Result<(), SqlError> {
+        let hub = &self.inner.hub;
+        let lsn = *hub.applied.borrow();
+        let term = hub.leadership.borrow().term;
+        self.saw(Position { term, lsn });
+        let mut channels = self.settings.channels();
+        if !channels.contains(&channel) {
+            channels.push(channel);
         }
-        let Some(notifications) = &mut self.notifications else { return };
-        loop {
-            match notifications.try_recv() {
-                Ok(sent) => {
-                    if self.listening.contains(&sent.channel) {
-                        Writer(&mut out.buffer).notification(
-                            sent.pid,
-                            &sent.channel,
-                            &sent.payload,
-                        );
-                    }
-                }
-                Err(broadcast::error::TryRecvError::Lagged(_)) => {}
-                Err(_) => return,
-            }
-        }
+        self.settings.set_channels(&channels)
     }
 
-    pub(super) fn listen(&mut self, channel: String) {
-        self.listening.insert(channel);
-        if self.notifications.is_none() {
-            self.notifications = Some(self.inner.notifications.subscribe());
-        }
-    }
-
-    pub(super) fn unlisten(&mut self, channel: Option<&str>) {
-        match channel {
-            Some(channel) => {
-                self.listening.remove(channel);
-            }
-            None => self.listening.clear(),
-        }
-        if self.listening.is_empty() {
-            self.notifications = None;
-        }
+    /// UNLISTEN: one, or all.
+    pub(super) fn unlisten(&mut self, channel: Option<&str>) -> Result<(), SqlError> {
+        let mut channels = self.settings.channels();
+        channels.retain(|known| channel.is_some_and(|channel| channel != known));
+        self.settings.set_channels(&channels)
     }
 
     fn status(&self) -> TransactionStatus {
@@ -515,6 +502,7 @@ impl EngineSession {
             sequence_values: Arc::clone(&self.sequences),
             last_sequence: self.last_sequence.clone(),
             live: super::live::relations(hub),
+            advisory: self.locks.calls(),
         })
     }
 

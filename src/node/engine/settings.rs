@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::gateway::SettingsMap;
+use crate::gateway::{CHANNELS, SettingsMap};
 use crate::node::plan::Reading;
 use crate::node::writer::Durability;
 use crate::pg::types::Display;
@@ -230,11 +230,11 @@ impl Settings {
         Ok(())
     }
 
-    /// RESET ALL. The session's temporary objects stay where they are.
+    /// RESET ALL. The session's temporary objects stay where they are, and what it listens to.
     pub(super) fn reset_all(&mut self) {
-        let kept = self.current.get(TEMPORARY_SCHEMA).cloned();
-        let kept: SettingsMap =
-            kept.map(|schema| (TEMPORARY_SCHEMA.to_owned(), schema)).into_iter().collect();
+        let keeps = [CHANNELS, TEMPORARY_SCHEMA];
+        let kept = keeps.into_iter().filter_map(|name| self.current.get_key_value(name));
+        let kept = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
         self.current = Arc::new(kept);
         self.lasting = Arc::clone(&self.current);
         self.derive();
@@ -253,6 +253,17 @@ impl Settings {
             self.set(TEMPORARY_SCHEMA, Some(&name), false)?;
         }
         Ok(())
+    }
+
+    /// What the session listens to.
+    pub(super) fn channels(&self) -> Vec<String> {
+        let written = self.current.get(CHANNELS);
+        written.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
+    }
+
+    pub(super) fn set_channels(&mut self, channels: &[String]) -> Result<(), SqlError> {
+        let written = serde_json::to_string(channels).expect("strings are plain JSON");
+        self.set(CHANNELS, (!channels.is_empty()).then_some(&written), false)
     }
 
     /// The value of a setting.
@@ -274,6 +285,7 @@ impl Settings {
             let defaults = KNOWN.iter().map(|k| (k.name.to_owned(), k.default.to_owned()));
             let mut all: SettingsMap = defaults.collect();
             all.extend(self.current.iter().map(|(name, value)| (name.clone(), value.clone())));
+            all.remove(CHANNELS);
             let standby = if in_recovery { "on" } else { "off" };
             all.insert("in_hot_standby".to_owned(), standby.to_owned());
             Arc::new(all)

@@ -527,9 +527,10 @@ impl EngineSession {
         Ok(())
     }
 
-    /// Portals end with their transaction, but for cursors WITH HOLD.
+    /// Portals end with their transaction, but for cursors WITH HOLD; large objects close.
     pub(super) fn end_portals(&mut self) {
         self.portals.retain(|_, portal| portal.hold);
+        self.objects.close_all();
     }
 }
 

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::portal::{Portal, Source, State};
 use super::session::{EngineSession, Stop};
+use super::settings::shown_name;
 use super::settings::{self, isolation_name};
-use super::{Notification, settings::shown_name};
 use crate::cluster::Role;
 use crate::gateway::{Mode, Out};
 use crate::log::{Value, ValueRef};
@@ -151,6 +151,11 @@ impl EngineSession {
                     let source = self.begin_read(&plan, &portal.params, &portal.format).await?;
                     portal.state = State::Open(source);
                 }
+                Kind::Advisory => {
+                    self.check_not_failed()?;
+                    let source = self.run_advisory(&plan, &portal.params, &portal.format).await?;
+                    portal.state = State::Open(source);
+                }
                 Kind::Read { .. } | Kind::Write | Kind::Ddl { .. } => {
                     self.check_not_failed()?;
                     let params = std::mem::take(&mut portal.params);
@@ -276,20 +281,18 @@ impl EngineSession {
             }
             Kind::Explain => self.explain(plan, params, run, out).await?,
             Kind::Listen(channel) => {
-                self.listen(channel.clone());
+                self.listen(channel.clone())?;
                 "LISTEN".into()
             }
             Kind::Unlisten(channel) => {
-                self.unlisten(channel.as_deref());
+                self.unlisten(channel.as_deref())?;
                 "UNLISTEN".into()
             }
             Kind::Notify { channel, payload } => {
-                // Nobody listening is no error.
-                let _ = self.inner.notifications.send(Arc::new(Notification {
-                    pid: self.params.backend_pid,
-                    channel: channel.clone(),
-                    payload: payload.clone(),
-                }));
+                let text = "SELECT pg_notify($1, $2)";
+                let plan = self.plan(text, &[Oid::TEXT, Oid::TEXT]).await?;
+                let params = vec![Value::Text(channel.clone()), Value::Text(payload.clone())];
+                self.write(&plan, params, &RowFormat::default(), run.alone).await?;
                 "NOTIFY".into()
             }
             Kind::Lock => {
@@ -307,7 +310,7 @@ impl EngineSession {
             }
             Kind::Vacuum { analyze } => self.vacuum(plan, *analyze, run).await?,
             Kind::Nothing => fixed(&plan.translated.tag).into(),
-            Kind::Empty | Kind::Read { .. } | Kind::Write | Kind::Ddl { .. } => {
+            Kind::Empty | Kind::Read { .. } | Kind::Write | Kind::Ddl { .. } | Kind::Advisory => {
                 unreachable!("carried out by run_described")
             }
         };
@@ -528,7 +531,8 @@ impl EngineSession {
                 self.settings.reset_all();
                 self.statements.clear();
                 self.portals.clear();
-                self.unlisten(None);
+                self.unlisten(None)?;
+                self.locks.unlock_all();
                 self.sequences = Arc::default();
                 self.last_sequence = None;
                 Ok("DISCARD ALL".into())

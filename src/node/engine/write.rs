@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
-use super::portal::CompleteRows;
+use super::portal::{CompleteRows, Source};
 use super::session::{Cancel, EngineSession, Stop, unless_cancelled};
 use crate::gateway::Mode;
 use crate::log::Value;
@@ -23,6 +23,12 @@ use crate::sql::Tag;
 pub(super) struct Written {
     pub(super) rows: CompleteRows,
     pub(super) tag: String,
+}
+
+impl Written {
+    pub(super) fn into_source(self) -> Source {
+        Source::Complete(self.rows)
+    }
 }
 
 impl EngineSession {

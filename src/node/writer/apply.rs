@@ -12,9 +12,11 @@ use std::collections::BTreeMap;
 use super::ddl::SchemaChanges;
 use super::group::{DATABASE, FUNCTIONS};
 use super::loan::is_savepoint;
+use super::notify::{Mark, Notifications};
 use super::outcome;
 use super::sequence::{self, Reservation};
 use super::{Ordering, Writer};
+use crate::cluster::Position;
 use crate::log::{Entry, FrameSpan, Lsn, Statement, Term, Transaction};
 use crate::node::execute::{FOREIGN_KEYS_OFF, FOREIGN_KEYS_ON};
 use crate::storage::log_store::LogError;
@@ -124,6 +126,7 @@ impl Writer {
         let start = self.applier.scanned;
         let (mut scanned, mut term, mut open) = (start, self.applier.term, self.applier.open);
         let mut differs = None;
+        let mut notifications = Vec::new();
         let sqlite = self.sqlite.as_mut().expect("not on loan");
         sqlite.execute_batch("BEGIN IMMEDIATE")?;
         let mut frames = 0;
@@ -133,7 +136,11 @@ impl Writer {
             sqlite.effect_reset();
             let applied = apply_frame(sqlite, &self.reader, span, entry, &mut open);
             match applied {
-                Ok(()) => sqlite.execute_batch("RELEASE towline_frame")?,
+                Ok(of_frame) => {
+                    sqlite.execute_batch("RELEASE towline_frame")?;
+                    let position = Position { term: span.term, lsn: span.end };
+                    notifications.extend(of_frame.placed(position));
+                }
                 Err(FrameError::Apply(error)) => return Err(error),
                 Err(FrameError::Differs(cause)) => {
                     sqlite.set_foreign_keys(true)?;
@@ -157,6 +164,7 @@ impl Writer {
         sqlite.effect_reset();
         self.applier = Applier { scanned, applied, term, open };
         self.hub.applied.send_if_modified(|known| std::mem::replace(known, applied) != applied);
+        self.send_notifications(notifications);
         match differs {
             None => Ok(()),
             Some((span, cause)) => {
@@ -184,7 +192,7 @@ fn apply_frame(
     span: FrameSpan,
     entry: Entry,
     open: &mut Option<OpenParts>,
-) -> Result<(), FrameError> {
+) -> Result<Notifications, FrameError> {
     match entry {
         Entry::Transaction(transaction) => {
             if transaction.functions > FUNCTIONS {
@@ -198,24 +206,22 @@ fn apply_frame(
             } else if transaction.id != 0 {
                 return Err(FrameError::Differs("the transaction's parts are missing".to_owned()));
             }
-            end_transaction(sqlite, &transaction, &mut run)
+            end_transaction(sqlite, &transaction, &mut run)?;
+            return Ok(run.notifications);
         }
         Entry::TransactionPart { id, .. } => {
             // One transaction at a time is on loan: other parts will never be ended.
             if open.is_none_or(|parts| parts.id != id) {
                 *open = Some(OpenParts { id, first: span.start });
             }
-            Ok(())
         }
-        Entry::Abort { .. } | Entry::TermStart(_) => {
-            *open = None;
-            Ok(())
-        }
-        Entry::Configuration(_) => Ok(()),
+        Entry::Abort { .. } | Entry::TermStart(_) => *open = None,
+        Entry::Configuration(_) => {}
         Entry::SequenceReservation { name, last, .. } => {
-            Ok(sequence::apply(sqlite, &Reservation { name, last })?)
+            sequence::apply(sqlite, &Reservation { name, last })?;
         }
     }
+    Ok(Notifications::default())
 }
 
 /// Reads the parts of a transaction again and runs them.
@@ -266,8 +272,9 @@ fn end_transaction(
 /// What one transaction's statements add up to.
 #[derive(Default)]
 struct Run {
-    /// The effect hash at each savepoint that it made.
-    marks: BTreeMap<String, UndoMark>,
+    /// The effect hash, and what had been notified, at each savepoint that it made.
+    marks: BTreeMap<String, (UndoMark, Mark)>,
+    notifications: Notifications,
     schema: SchemaChanges,
 }
 
@@ -284,14 +291,17 @@ fn run_statement(
         _ if is_savepoint(text) => {
             sqlite.execute_batch(text)?;
             if let Some(name) = text.strip_prefix("SAVEPOINT ") {
-                run.marks.insert(name.to_owned(), sqlite.effect_mark());
-            } else if let Some(mark) =
+                let mark = (sqlite.effect_mark(), run.notifications.mark());
+                run.marks.insert(name.to_owned(), mark);
+            } else if let Some((effect, notified)) =
                 text.strip_prefix("ROLLBACK TO ").and_then(|name| run.marks.get(name))
             {
-                sqlite.effect_undo(*mark);
+                sqlite.effect_undo(*effect);
+                run.notifications.undo(*notified);
             }
             return Ok(());
         }
+        _ if run.notifications.take(statement) => return Ok(()),
         _ => {}
     }
     run.schema.note(statement);

@@ -15,6 +15,7 @@
 use super::ddl::SchemaChanges;
 use super::job::{Done, Durability, Job, Unit, UnitError};
 use super::journal::Ended;
+use super::notify::Notifications;
 use super::outcome::{self, Recorded};
 use super::sequence::{self, Reservation};
 use super::trial::Trial;
@@ -174,9 +175,17 @@ impl Writer {
         if let Err(ended) = self.journal.wait_commit(term, end) {
             return self.lose(members, ended);
         }
+        let notifications = entries.iter().zip(&spans).flat_map(|(entry, span)| match entry {
+            Entry::Transaction(transaction) => {
+                Notifications::of(&transaction.statements).placed(Position { term, lsn: span.end })
+            }
+            _ => Vec::new(),
+        });
+        let notifications = notifications.collect();
         if let Err(ended) = self.commit(term, end, &entries) {
             return self.lose(members, ended);
         }
+        self.send_notifications(notifications);
         let lease = self.journal.wait_lease(term);
         for member in members {
             self.tell(member, lease);

@@ -110,7 +110,7 @@ impl Writer {
     }
 
     fn commit_loan(&mut self, term: Term, commit: Commit, left: Left) -> Result<(), Ended> {
-        let Commit { transcript, token, outcome, durability, reply } = commit;
+        let Commit { mut transcript, token, outcome, durability, reply } = commit;
         let whole = execute::check_deferred(self.sqlite()).and_then(|()| {
             transcript
                 .schema_changes()
@@ -123,6 +123,7 @@ impl Writer {
             return result;
         }
         let changed = !transcript.is_empty();
+        let notifications = transcript.take_notifications();
         let mut entries: Vec<Entry> = left.reservations.iter().map(|r| r.entry(DATABASE)).collect();
         if changed {
             entries.push(Entry::Transaction(Transaction {
@@ -181,6 +182,7 @@ impl Writer {
         });
         let committed = safe
             .and_then(|()| self.commit(term, end, &entries))
+            .inspect(|()| self.send_notifications(notifications.placed(position)))
             .and_then(|()| self.journal.wait_lease(term));
         match committed {
             Ok(()) => tell(Ok(done(position))),

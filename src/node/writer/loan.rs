@@ -27,6 +27,7 @@ use tokio::sync::oneshot;
 use super::ddl::SchemaChanges;
 use super::job::{Done, Durability, UnitError};
 use super::journal::{Ended, Journal};
+use super::notify::{Mark, Notifications};
 use super::sequence::{self, Reservation};
 use super::trial::Script;
 use crate::gateway::Refusal;
@@ -145,6 +146,8 @@ pub(super) struct Transcript {
     shipped: usize,
     /// Changes of the schema among the shipped ones.
     shipped_schema: SchemaChanges,
+    /// What it notifies of, shipped or not.
+    notifications: Notifications,
     savepoints: Vec<Savepoint>,
     /// Savepoints made so far: names them.
     made: u32,
@@ -157,6 +160,7 @@ struct Savepoint {
     mark: UndoMark,
     /// Statements before it, shipped ones included.
     statements: usize,
+    notifications: Mark,
 }
 
 impl Transcript {
@@ -177,12 +181,18 @@ impl Transcript {
         changes
     }
 
+    /// What it notifies of.
+    pub(super) fn take_notifications(&mut self) -> Notifications {
+        std::mem::take(&mut self.notifications)
+    }
+
     /// Whether it changed anything.
     pub(super) fn is_empty(&self) -> bool {
         self.parts == 0 && self.statements.iter().all(|s| is_savepoint(&s.text))
     }
 
     fn push(&mut self, statement: log::Statement) {
+        self.notifications.take(&statement);
         self.bytes += size(&statement);
         self.statements.push(statement);
     }
@@ -437,7 +447,9 @@ impl Loan {
         transcript.made += 1;
         let statements = transcript.shipped + transcript.statements.len();
         transcript.push_bare(format!("SAVEPOINT {inner}"));
-        transcript.savepoints.push(Savepoint { name: name.to_owned(), inner, mark, statements });
+        let notifications = transcript.notifications.mark();
+        let name = name.to_owned();
+        transcript.savepoints.push(Savepoint { name, inner, mark, statements, notifications });
         Ok(())
     }
 
@@ -460,6 +472,7 @@ impl Loan {
         let text = format!("ROLLBACK TO {}", savepoint.inner);
         sqlite.execute_batch(&text).map_err(internal)?;
         sqlite.effect_undo(savepoint.mark);
+        transcript.notifications.undo(savepoint.notifications);
         // The statement that makes the savepoint stays: it can be undone to again.
         let keep = savepoint.statements + 1;
         transcript.savepoints.truncate(at + 1);

@@ -30,6 +30,7 @@ mod job;
 mod journal;
 mod lend;
 mod loan;
+mod notify;
 mod outcome;
 mod queue;
 mod sequence;

@@ -102,6 +102,16 @@ CREATE TABLE towline_comment (
     text TEXT NOT NULL,
     PRIMARY KEY (object, class, number)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE towline_large_object (
+    oid INTEGER PRIMARY KEY,
+    size INTEGER NOT NULL
+) STRICT;
+CREATE TABLE towline_large_object_page (
+    oid INTEGER NOT NULL,
+    page INTEGER NOT NULL,
+    data BLOB NOT NULL,
+    PRIMARY KEY (oid, page)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE towline_outcome (
     slot INTEGER PRIMARY KEY,
     session BLOB NOT NULL,

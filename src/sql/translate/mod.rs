@@ -80,6 +80,8 @@ struct Translator<'a> {
     local: bool,
     /// Whether it calls something that belongs on the leader.
     leader: bool,
+    /// Whether it takes or releases advisory locks.
+    advisory: bool,
     /// Whether rows are to be locked.
     locks: bool,
     /// OVERRIDING SYSTEM VALUE was said: identity columns take what is given.
@@ -232,6 +234,7 @@ impl<'a> Translator<'a> {
             ctes: Vec::new(),
             local: false,
             leader: false,
+            advisory: false,
             locks: false,
             overriding: false,
             domain_not_null: false,
@@ -279,8 +282,11 @@ impl<'a> Translator<'a> {
         }
         translated.notices = self.notices;
         if let Kind::Read { .. } = translated.kind {
-            translated.kind =
-                if self.leader { Kind::Write } else { Kind::Read { for_update: self.locks } };
+            translated.kind = match (self.leader, self.advisory) {
+                (true, _) => Kind::Write,
+                (false, true) => Kind::Advisory,
+                (false, false) => Kind::Read { for_update: self.locks },
+            };
         }
         translated
     }
@@ -333,6 +339,7 @@ impl<'a> Translator<'a> {
         match determinism::function_reads(function) {
             Reads::Frozen => {}
             Reads::Leader => self.leader = true,
+            Reads::Locks => self.advisory = true,
             Reads::Session | Reads::Node => self.local = true,
         }
     }

@@ -54,6 +54,8 @@ pub struct Environment {
     pub last_sequence: Option<String>,
     /// Rows of `pg_stat_replication` and the like.
     pub live: LiveRelations,
+    /// The session's advisory locks.
+    pub advisory: super::AdvisoryLocks,
 }
 
 /// One connection, its cached statements, and its frozen surroundings.
@@ -362,6 +364,11 @@ impl Sqlite {
     /// it over.
     pub fn take_settings(&self) -> Vec<super::SettingMade> {
         self.handle.surroundings().take_settings()
+    }
+
+    /// What `pg_notify` was asked to send since the context was set.
+    pub fn take_notifications(&self) -> Vec<super::NotificationMade> {
+        self.handle.surroundings().take_notifications()
     }
 
     /// Ranges of sequences that this node may draw from: name → (next, last).

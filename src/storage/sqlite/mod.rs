@@ -29,6 +29,9 @@ mod vtab;
 pub use connection::{ConnectionKind, Environment, SequenceRanges, Sqlite, UndoMark, query};
 pub use digest::content_digest;
 pub use error::{SqliteError, SqliteErrorKind};
-pub use functions::SettingMade;
+pub use functions::{
+    AdvisoryCall, AdvisoryKey, AdvisoryLocks, CANCEL, NEEDS_LOCK, NotificationMade, SettingMade,
+    TERMINATE,
+};
 pub use statement::Statement;
 pub use vtab::LiveRelations;

@@ -124,7 +124,7 @@ pub(super) fn needs_catalog(name: &str) -> bool {
 
 /// Whether a function may take long however few rows it is called for.
 pub(super) fn is_slow(name: &str) -> bool {
-    let slow = ["pg_sleep", "pg_sleep_for", "pg_sleep_until", "pg_advisory_lock", "zeroblob"];
+    let slow = ["pg_sleep", "pg_sleep_for", "pg_sleep_until", "zeroblob"];
     slow.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 

@@ -4,6 +4,7 @@ import datetime
 import decimal
 import io
 import math
+import select
 import threading
 import time
 import uuid
@@ -288,6 +289,81 @@ def settings_are_reported(connection):
     equal(connection.info.parameter_status("standard_conforming_strings"), "on", "strings")
     equal(connection.info.parameter_status("integer_datetimes"), "on", "datetimes")
     equal(connection.server_version // 10000, 15, "version")
+
+
+@check
+def large_objects_are_files_in_the_database(connection):
+    connection.set_session(autocommit=False)
+    large = connection.lobject(0, "wb")
+    equal(large.write(b"some " * 4000), 20000, "bytes written")
+    large.seek(19_000)
+    large.write(b"X" * 10_000)
+    equal(large.tell(), 29_000, "position")
+    connection.commit()
+    large = connection.lobject(large.oid, "rwb")
+    equal(large.seek(0, 2), 29_000, "size")
+    large.seek(8190)
+    equal(large.read(5), (b"some " * 4000)[8190:8195], "across pages")
+    large.truncate(10)
+    connection.rollback()
+    large = connection.lobject(large.oid, "rwb")
+    equal(len(large.read()), 29_000, "a truncation that was rolled back")
+    large.truncate(8)
+    large.seek(0)
+    equal(large.read(), b"some som", "after the truncation")
+    oid = large.oid
+    large.unlink()
+    connection.commit()
+    try:
+        connection.lobject(oid)
+    except psycopg2.OperationalError:
+        connection.rollback()
+    else:
+        raise AssertionError("it is still there")
+
+
+@check
+def notifications_come_to_idle_sessions_and_from_oneself(connection):
+    connection.set_session(autocommit=True)
+    cursor = connection.cursor()
+    cursor.execute("listen news")
+    cursor.execute("notify news, 'own'")
+    equal([(n.pid, n.payload) for n in connection.notifies], [(connection.info.backend_pid, "own")])
+    connection.notifies.clear()
+    other = connect()
+    other.set_session(autocommit=True)
+    other.cursor().execute("notify news, 'other'")
+    pid = other.info.backend_pid
+    other.close()
+    select.select([connection], [], [], 30)
+    connection.poll()
+    equal([(n.pid, n.channel, n.payload) for n in connection.notifies], [(pid, "news", "other")])
+    fails(connection, "22023", "select pg_notify('', 'x')")
+    fails(connection, "22023", "select pg_notify('news', repeat('x', 8000))")
+
+
+@check
+def sessions_can_be_cancelled_and_ended_by_others(connection):
+    connection.set_session(autocommit=True)
+    other = connect()
+    other.set_session(autocommit=True)
+    caught = []
+
+    def sleep():
+        try:
+            other.cursor().execute("select pg_sleep(60)")
+        except psycopg2.Error as error:
+            caught.append(error.pgcode)
+
+    sleeper = threading.Thread(target=sleep)
+    sleeper.start()
+    cursor = connection.cursor()
+    while sleeper.is_alive():
+        cursor.execute("select pg_cancel_backend(%s)", (other.info.backend_pid,))
+        sleeper.join(0.1)
+    equal(caught, ["57014"])
+    cursor.execute("select pg_terminate_backend(%s)", (other.info.backend_pid,))
+    fails(other, "57P01", "select 1")
 
 
 if __name__ == "__main__":

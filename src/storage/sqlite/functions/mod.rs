@@ -27,6 +27,7 @@
 //! | `aggregates`  | `array_agg`, `json_agg`, `bool_and`, `stddev`, …                    |
 //! | `system`      | `pg_*`, `current_*`, `has_*`, `towline_reg*`, `towline_text_reg*`   |
 
+mod advisory;
 mod aggregates;
 mod array_text;
 mod arrays;
@@ -50,9 +51,11 @@ mod time_format;
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
+pub use advisory::{AdvisoryCall, AdvisoryKey, AdvisoryLocks, NEEDS_LOCK};
 pub(super) use determinism::CHANGES_NATIVE_MAX;
-pub use surroundings::SettingMade;
+pub use surroundings::{NotificationMade, SettingMade};
 pub(super) use surroundings::{Sequences, Surroundings, fold_name};
+pub use system::{CANCEL, TERMINATE};
 
 /// Flags of a function whose result depends on its arguments alone.
 pub(super) const PURE: FunctionFlags = FunctionFlags::SQLITE_UTF8
@@ -78,5 +81,6 @@ pub(super) fn register_all(
     datetime::register(connection, surroundings)?;
     json::register(connection, surroundings)?;
     regex::register(connection, surroundings)?;
+    advisory::register(connection, surroundings)?;
     system::register(connection, surroundings)
 }

@@ -41,6 +41,16 @@ struct Shared {
     raised: Mutex<Option<Box<SqlError>>>,
     /// What `set_config` was asked to set, for the session to take over.
     settings_made: Mutex<Vec<SettingMade>>,
+    /// What `pg_notify` was asked to send.
+    notifications_made: Mutex<Vec<NotificationMade>>,
+}
+
+/// A call of `pg_notify`.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct NotificationMade {
+    pub pid: i32,
+    pub channel: String,
+    pub payload: String,
 }
 
 /// A call of `set_config`.
@@ -104,6 +114,7 @@ impl Surroundings {
             cancel: Mutex::default(),
             raised: Mutex::default(),
             settings_made: Mutex::default(),
+            notifications_made: Mutex::default(),
         }))
     }
 
@@ -237,6 +248,14 @@ impl Surroundings {
         std::mem::take(&mut *lock(&self.0.settings_made))
     }
 
+    pub(in crate::storage::sqlite) fn make_notification(&self, made: NotificationMade) {
+        lock(&self.0.notifications_made).push(made);
+    }
+
+    pub(in crate::storage::sqlite) fn take_notifications(&self) -> Vec<NotificationMade> {
+        std::mem::take(&mut *lock(&self.0.notifications_made))
+    }
+
     /// Freezes the surroundings for the statements that follow.
     pub(in crate::storage::sqlite) fn set_context(&self, context: &Context) {
         let shared = &self.0;
@@ -246,6 +265,7 @@ impl Surroundings {
         shared.random.store(context.seed, Ordering::Relaxed);
         shared.frozen.store(true, Ordering::Relaxed);
         lock(&shared.settings_made).clear();
+        lock(&shared.notifications_made).clear();
         lock(&shared.context).clone_from(context);
         self.sequences().begin(&context.sequences);
     }

@@ -57,6 +57,11 @@ fn register_session(connection: &Connection, surroundings: &Surroundings) -> rus
             ("session_user", 0, |call| text(environment(call).user.clone())),
             // The session takes the value over when the statement has ended.
             ("set_config", 3, set_config),
+            // Sent when the transaction has been committed.
+            ("pg_notify", 2, notify),
+            ("pg_cancel_backend", 1, |call| order(call, CANCEL)),
+            ("pg_terminate_backend", 1, |call| order(call, TERMINATE)),
+            ("pg_terminate_backend", 2, |call| order(call, TERMINATE)),
         ],
     )
 }
@@ -67,6 +72,45 @@ fn set_config(call: &Call<'_, '_>) -> Answer {
     let name = call.text(0)?.into_owned();
     call.surroundings.make_setting(super::SettingMade { name, value: value.clone(), local });
     text(value.unwrap_or_default())
+}
+
+/// Bytes of a payload, one more than are allowed.
+const PAYLOAD_LIMIT: usize = 8000;
+/// Bytes of a channel's name, one more than are allowed.
+const CHANNEL_LIMIT: usize = 64;
+
+fn notify(call: &Call<'_, '_>) -> Answer {
+    let channel = call.optional_text(0)?.unwrap_or_default().into_owned();
+    let payload = call.optional_text(1)?.unwrap_or_default().into_owned();
+    let refused = |message| SqlError::new(SqlState::INVALID_PARAMETER_VALUE, message);
+    if channel.is_empty() || channel.starts_with('\u{1}') {
+        return Err(refused("channel name cannot be empty"));
+    }
+    if channel.len() >= CHANNEL_LIMIT {
+        return Err(refused("channel name too long"));
+    }
+    if payload.len() >= PAYLOAD_LIMIT {
+        return Err(refused("payload string too long"));
+    }
+    let pid = environment(call).backend_pid;
+    call.surroundings.make_notification(super::NotificationMade { pid, channel, payload });
+    text("")
+}
+
+/// Channels by which sessions are told to stop, wherever they are; the payload is whose.
+/// No client can listen or send to them.
+pub const CANCEL: &str = "\u{1}cancel";
+pub const TERMINATE: &str = "\u{1}terminate";
+
+fn order(call: &Call<'_, '_>, channel: &str) -> Answer {
+    let payload = match call.value(0) {
+        ValueRef::Integer(pid) => pid.to_string(),
+        ValueRef::Null => return Ok(Value::Null),
+        _ => call.text(0)?.into_owned(),
+    };
+    let (pid, channel) = (environment(call).backend_pid, channel.to_owned());
+    call.surroundings.make_notification(super::NotificationMade { pid, channel, payload });
+    boolean(true)
 }
 
 fn environment(call: &Call<'_, '_>) -> std::sync::Arc<crate::storage::sqlite::Environment> {
@@ -697,8 +741,6 @@ fn register_absent(connection: &Connection, surroundings: &Surroundings) -> rusq
                 "has_table_privilege",
                 "has_tablespace_privilege",
                 "has_type_privilege",
-                "pg_advisory_unlock",
-                "pg_advisory_unlock_shared",
                 "pg_collation_is_visible",
                 "pg_conversion_is_visible",
                 "pg_has_role",
@@ -706,10 +748,6 @@ fn register_absent(connection: &Connection, surroundings: &Surroundings) -> rusq
                 "pg_operator_is_visible",
                 "pg_opfamily_is_visible",
                 "pg_statistics_obj_is_visible",
-                "pg_try_advisory_lock",
-                "pg_try_advisory_lock_shared",
-                "pg_try_advisory_xact_lock",
-                "pg_try_advisory_xact_lock_shared",
                 "pg_ts_config_is_visible",
                 "pg_ts_dict_is_visible",
                 "pg_ts_parser_is_visible",
@@ -741,28 +779,8 @@ fn register_absent(connection: &Connection, surroundings: &Surroundings) -> rusq
                 "shobj_description",
             ],
         ),
-        named(
-            nothing,
-            &[
-                "pg_advisory_lock",
-                "pg_advisory_lock_shared",
-                "pg_advisory_unlock_all",
-                "pg_advisory_xact_lock",
-                "pg_advisory_xact_lock_shared",
-                "pg_notify",
-                "pg_tablespace_location",
-                "setseed",
-            ],
-        ),
-        named(
-            fails,
-            &[
-                "pg_cancel_backend",
-                "pg_is_other_temp_schema",
-                "pg_terminate_backend",
-                "row_security_active",
-            ],
-        ),
+        named(nothing, &["pg_tablespace_location", "setseed"]),
+        named(fails, &["pg_is_other_temp_schema", "row_security_active"]),
         named(zero, &["pg_my_temp_schema"]),
     ];
     for group in groups {
