@@ -114,6 +114,11 @@ pub trait ReplySink: Send {
         &'a mut self,
         bytes: &'a mut BytesMut,
     ) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
+
+    /// Tells the receiver that nothing more will come, where it can be told.
+    fn close<'a>(&'a mut self) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 impl Out {
@@ -136,6 +141,12 @@ impl Out {
         }
         self.flushed = true;
         self.sink.send(&mut self.buffer).await
+    }
+
+    /// Sends what is in the buffer as the last there is.
+    pub async fn close(&mut self) -> io::Result<()> {
+        self.flush().await?;
+        self.sink.close().await
     }
 }
 

@@ -77,7 +77,7 @@ pub(super) async fn serve<N: LocalNode>(
     if let Ended::Told(error) = ended {
         Writer(&mut client.out.buffer).error(&error);
         // Whether the client still reads is its own business.
-        let _ = tokio::time::timeout(Duration::from_secs(1), client.out.flush()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), client.out.close()).await;
     }
 }
 
@@ -158,6 +158,11 @@ impl ReplySink for SocketSink {
             }
             sent
         })
+    }
+
+    /// Over TLS too: libpq takes a mere end of the stream for the error.
+    fn close<'a>(&'a mut self) -> Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>> {
+        Box::pin(self.writer.shutdown())
     }
 }
 
@@ -250,6 +255,7 @@ impl<N: LocalNode> Client<N> {
                 self.inbound.reserve(READ_ROOM);
                 let listens = self.is_between_transactions();
                 let mailbox = self.mailbox.as_deref().filter(|_| listens);
+                let idle = self.session.idle_limit();
                 tokio::select! {
                     biased;
                     () = self.cancel.session.terminated() => Err(terminated()),
@@ -259,6 +265,7 @@ impl<N: LocalNode> Client<N> {
                         Ok(_) => Ok(()),
                     },
                     () = stop => Err(terminated()),
+                    error = silence(idle) => Err(error),
                 }
             }
         }
@@ -802,6 +809,17 @@ fn terminated() -> Ended {
         SqlState::ADMIN_SHUTDOWN,
         "terminating connection due to administrator command",
     ))
+}
+
+/// Ends when the client has been silent for too long, if there is such a limit.
+async fn silence(limit: Option<(Duration, SqlError)>) -> Ended {
+    match limit {
+        Some((limit, error)) => {
+            tokio::time::sleep(limit).await;
+            error.into()
+        }
+        None => std::future::pending().await,
+    }
 }
 
 /// Ends when something has arrived in the mailbox, if there is one.

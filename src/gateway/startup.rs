@@ -19,8 +19,9 @@ use crate::net::{ClientReader, ClientStream, ClientTls, ClientWriter};
 use crate::pg::backend::Writer;
 use crate::pg::frontend::RawMessage;
 use crate::pg::scram::{self, Offered, Verifier};
+use crate::pg::settings::check;
 use crate::pg::startup::{Packet, Startup, refuse_early_bytes};
-use crate::pg::{SERVER_VERSION, SqlError, SqlState};
+use crate::pg::{SERVER_VERSION, Severity, SqlError, SqlState};
 
 /// Bytes of a message before the session has begun.
 const MESSAGE_MAX: usize = 65_536;
@@ -242,7 +243,12 @@ async fn introduce(
     }
     let mut settings = BTreeMap::new();
     for (name, value) in startup.settings()? {
-        settings.insert(name.to_ascii_lowercase(), value);
+        let name = name.to_ascii_lowercase();
+        if name != "client_encoding" {
+            check(&name, &value)
+                .map_err(|error| SqlError { severity: Severity::Fatal, ..error })?;
+        }
+        settings.insert(name, value);
     }
     if let Some(encoding) = settings.get("client_encoding") {
         let plain: String = encoding.chars().filter(char::is_ascii_alphanumeric).collect();

@@ -62,6 +62,7 @@ impl SqlState {
     pub const OBJECT_NOT_IN_PREREQUISITE_STATE: Self = Self("55000");
     pub const QUERY_CANCELED: Self = Self("57014");
     pub const ADMIN_SHUTDOWN: Self = Self("57P01");
+    pub const IDLE_SESSION_TIMEOUT: Self = Self("57P05");
     pub const CANNOT_CONNECT_NOW: Self = Self("57P03");
     pub const IO_ERROR: Self = Self("58030");
     pub const INTERNAL_ERROR: Self = Self("XX000");

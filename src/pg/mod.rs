@@ -11,6 +11,7 @@ pub mod copy;
 mod error;
 pub mod frontend;
 pub mod scram;
+pub mod settings;
 pub mod startup;
 pub mod types;
 mod wire;

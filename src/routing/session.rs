@@ -18,6 +18,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
@@ -25,6 +26,7 @@ use super::unit::{Effect, Summary};
 use crate::cluster::Position;
 use crate::log::ClientToken;
 use crate::pg::backend::TransactionStatus;
+use crate::pg::settings::milliseconds;
 use crate::pg::{SqlError, SqlState};
 use crate::sql::Class;
 
@@ -132,6 +134,23 @@ impl Session {
     pub fn read_only(&self) -> bool {
         let on = |value: &String| matches!(value.as_str(), "on" | "true" | "yes" | "1");
         self.settings.get("default_transaction_read_only").is_some_and(on)
+    }
+
+    /// How long the client may be silent now, and what it is told then.
+    pub fn idle_limit(&self) -> Option<(Duration, SqlError)> {
+        let (name, state, what) = match self.status {
+            TransactionStatus::Idle => {
+                ("idle_session_timeout", SqlState::IDLE_SESSION_TIMEOUT, "idle-session")
+            }
+            TransactionStatus::InTransaction | TransactionStatus::Failed => (
+                "idle_in_transaction_session_timeout",
+                SqlState::IDLE_IN_TRANSACTION_SESSION_TIMEOUT,
+                "idle-in-transaction",
+            ),
+        };
+        let limit = milliseconds(self.settings.get(name)?).filter(|ms| *ms > 0)?;
+        let told = format!("terminating connection due to {what} timeout");
+        Some((Duration::from_millis(limit.unsigned_abs()), SqlError::fatal(state, told)))
     }
 
     /// The class of a prepared statement.

@@ -115,12 +115,13 @@ pub enum Kind {
     Declare {
         name: String,
         hold: bool,
+        scroll: bool,
         query: String,
     },
-    /// FETCH or MOVE: count `None` is ALL; negative is backward.
+    /// FETCH, or MOVE, which discards.
     Fetch {
         cursor: String,
-        count: Option<i64>,
+        movement: Movement,
         discard: bool,
     },
     /// CLOSE; `None` is ALL.
@@ -153,6 +154,17 @@ pub enum Kind {
     },
     /// Accepted, does nothing (GRANT, COMMENT, …); the tag says what.
     Nothing,
+}
+
+/// Which rows FETCH wants, from where the cursor stands. NEXT is `Forward(Some(1))`, LAST
+/// is `Absolute(-1)`; a count of `None` is ALL.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Movement {
+    Forward(Option<u64>),
+    Backward(Option<u64>),
+    /// The row with this number, counted from the end where it is negative.
+    Absolute(i64),
+    Relative(i64),
 }
 
 /// How CommandComplete is spelled.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::cursor::Place;
 use super::portal::{Portal, State};
 use super::session::{EngineSession, Prepared, Stop};
 use crate::gateway::Out;
@@ -186,6 +187,7 @@ impl EngineSession {
             tag: None,
             hold: false,
             cursor: false,
+            place: Place::default(),
         };
         self.keep_portal(name, portal)?;
         Writer(&mut out.buffer).bind_complete();

@@ -361,6 +361,7 @@ impl EngineSession {
             limits: &Default::default(),
             now_us: loan.now_us(),
             registers: Default::default(),
+            repeats: None,
         };
         loan.run(&work)?;
         Ok(())

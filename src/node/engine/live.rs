@@ -7,10 +7,36 @@ use crate::log::{Lsn, Value};
 use crate::node::hub::Hub;
 use crate::storage::sqlite::LiveRelations;
 
-/// The relations that the hub can tell of.
-pub(super) fn relations(hub: &Arc<Hub>) -> LiveRelations {
+/// A cursor, for `pg_cursors`.
+#[derive(Clone, Debug)]
+pub(super) struct Cursor {
+    pub(super) name: String,
+    pub(super) statement: Arc<str>,
+    pub(super) hold: bool,
+    pub(super) scroll: bool,
+}
+
+/// The relations that the hub and the session can tell of.
+pub(super) fn relations(hub: &Arc<Hub>, cursors: Vec<Cursor>) -> LiveRelations {
     let hub = Arc::clone(hub);
-    LiveRelations::new(move |name| (name == "pg_stat_replication").then(|| replication(&hub)))
+    LiveRelations::new(move |name| match name {
+        "pg_stat_replication" => Some(replication(&hub)),
+        "pg_cursors" => Some(cursors.iter().map(cursor_row).collect()),
+        _ => None,
+    })
+}
+
+fn cursor_row(cursor: &Cursor) -> Vec<(String, Value)> {
+    [
+        ("name", Value::Text(cursor.name.clone())),
+        ("statement", Value::Text(cursor.statement.to_string())),
+        ("is_holdable", Value::Integer(cursor.hold.into())),
+        ("is_binary", Value::Integer(0)),
+        ("is_scrollable", Value::Integer(cursor.scroll.into())),
+    ]
+    .into_iter()
+    .map(|(column, value)| (column.to_owned(), value))
+    .collect()
 }
 
 /// `pg_stat_replication`: on the leader a row for each follower that is well, by the

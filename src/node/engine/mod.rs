@@ -8,11 +8,12 @@
 //! - `function_call` is the message that calls one function, `large_object` what it is
 //!   used for.
 //! - `transaction` knows when a transaction begins, what it holds, and how it ends.
-//! - `portal` are results that are fetched in pieces.
+//! - `portal` are results that are fetched in pieces, `cursor` those of SQL.
 //! - `advisory` are the locks that clients give names to.
 
 mod advisory;
 mod copy;
+mod cursor;
 mod extended;
 mod function_call;
 mod large_object;

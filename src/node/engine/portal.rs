@@ -7,6 +7,7 @@ use bytes::BytesMut;
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
+use super::cursor::Place;
 use super::session::Stop;
 use crate::gateway::Out;
 use crate::log::Value;
@@ -31,6 +32,7 @@ pub(super) struct Portal {
     pub(super) hold: bool,
     /// Made by DECLARE.
     pub(super) cursor: bool,
+    pub(super) place: Place,
 }
 
 /// How far a portal is.

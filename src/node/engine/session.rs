@@ -14,6 +14,7 @@ use super::Inner;
 use super::advisory::Owner;
 use super::copy::CopyIn;
 use super::large_object::LargeObjects;
+use super::live::Cursor;
 use super::portal::Portal;
 use super::settings::Settings;
 use super::simple::Rest;
@@ -501,9 +502,21 @@ impl EngineSession {
             settings: self.settings.all(in_recovery),
             sequence_values: Arc::clone(&self.sequences),
             last_sequence: self.last_sequence.clone(),
-            live: super::live::relations(hub),
+            live: super::live::relations(hub, self.cursors()),
             advisory: self.locks.calls(),
         })
+    }
+
+    /// The cursors that are open.
+    fn cursors(&self) -> Vec<Cursor> {
+        let named = self.portals.iter().filter(|(_, portal)| portal.cursor);
+        let cursors = named.map(|(name, portal)| Cursor {
+            name: name.clone(),
+            statement: Arc::clone(&portal.plan.text),
+            hold: portal.hold,
+            scroll: portal.place.can_scroll(),
+        });
+        cursors.collect()
     }
 
     pub(super) fn database(&self) -> &str {

@@ -4,9 +4,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use super::cursor::{Declared, Place};
 use super::portal::{Portal, Source, State};
 use super::session::{EngineSession, Stop};
-use super::settings::shown_name;
 use super::settings::{self, isolation_name};
 use crate::cluster::Role;
 use crate::gateway::{Mode, Out};
@@ -16,6 +16,7 @@ use crate::node::plan::Plan;
 use crate::node::rows::RowFormat;
 use crate::node::writer::command_tag;
 use crate::pg::backend::Writer;
+use crate::pg::settings::shown_name;
 use crate::pg::types;
 use crate::pg::{Oid, Severity, SqlError, SqlState};
 use crate::sql::{self, Class, Column, Isolation, Kind, Tag};
@@ -114,6 +115,7 @@ impl EngineSession {
             tag: None,
             hold: false,
             cursor: false,
+            place: Place::default(),
         };
         let run = Run { max: 0, alone, extended: false };
         self.run_described(&mut portal, run, out).await
@@ -194,11 +196,12 @@ impl EngineSession {
 
     /// Sends up to `max` rows of an open portal, and how it stands then.
     async fn pump(&mut self, portal: &mut Portal, max: u64, out: &mut Out) -> Result<(), Stop> {
-        let Portal { plan, params, format, state, tag: _, .. } = portal;
+        let Portal { plan, params, format, state, place, .. } = portal;
         let (count, ended) = match state {
             State::Open(source) => source.pump(plan, params, format, max, out).await?,
             State::Fresh | State::Done => (0, true),
         };
+        place.advance(count);
         if !ended {
             Writer(&mut out.buffer).portal_suspended();
             return Ok(());
@@ -263,14 +266,21 @@ impl EngineSession {
                 return Box::pin(self.execute_statement(name, arguments, format, run, out)).await;
             }
             Kind::Deallocate(name) => self.deallocate(name.as_deref())?,
-            Kind::Declare { name, hold, query } => {
-                let types = &plan.translated.params;
-                self.declare(name, *hold, query, types, params).await?
+            Kind::Declare { name, hold, scroll, query } => {
+                let (hold, scroll, types) = (*hold, *scroll, &plan.translated.params);
+                let declared = Declared { name, hold, scroll, query, types, params };
+                Answer::Tag(self.declare(declared).await?)
             }
-            Kind::Fetch { cursor, count, discard } => {
-                self.fetch(cursor, *count, *discard, format, run, out).await?
+            Kind::Fetch { cursor, movement, discard } => {
+                if !run.extended && !*discard {
+                    let columns = self.columns_of(plan);
+                    if !columns.is_empty() {
+                        Writer(&mut out.buffer).row_description(&format.fields(&columns));
+                    }
+                }
+                Answer::Tag(self.fetch(cursor, *movement, *discard, format, out).await?)
             }
-            Kind::Close(name) => self.close(name.as_deref())?,
+            Kind::Close(name) => Answer::Tag(self.close(name.as_deref())?),
             Kind::CopyIn { columns, options } => {
                 self.begin_copy_in(plan, columns, options, run.extended, out).await?;
                 Answer::CopyIn
@@ -599,6 +609,7 @@ impl EngineSession {
             tag: None,
             hold: false,
             cursor: false,
+            place: Place::default(),
         };
         self.run_described(&mut portal, run, out).await
     }
@@ -629,122 +640,6 @@ impl EngineSession {
                 None => Err(SqlError::new(
                     SqlState::INVALID_SQL_STATEMENT_NAME,
                     format!("prepared statement \"{name}\" does not exist"),
-                )
-                .into()),
-            },
-        }
-    }
-
-    async fn declare(
-        &mut self,
-        name: &str,
-        hold: bool,
-        query: &str,
-        types: &[Oid],
-        params: &[Value],
-    ) -> Result<Answer, Stop> {
-        if !hold && self.open.as_ref().is_none_or(|open| !open.explicit) {
-            return Err(SqlError::new(
-                SqlState::NO_ACTIVE_SQL_TRANSACTION,
-                "DECLARE CURSOR can only be used in transaction blocks",
-            )
-            .into());
-        }
-        if self.portals.contains_key(name) {
-            return Err(SqlError::new(
-                SqlState::DUPLICATE_CURSOR,
-                format!("cursor \"{name}\" already exists"),
-            )
-            .into());
-        }
-        let plan = self.plan(query, types).await?;
-        if !matches!(plan.translated.kind, Kind::Read { .. }) {
-            return Err(SqlError::new(
-                SqlState::SYNTAX_ERROR,
-                "a cursor can only be declared for a query",
-            )
-            .into());
-        }
-        let format = RowFormat { formats: Vec::new(), display: self.settings.display.clone() };
-        if plan.is_write() {
-            self.check_may_write("DECLARE CURSOR")?;
-            self.loan().await?;
-        }
-        let source = self.begin_read(&plan, params, &format).await?;
-        let portal = Portal {
-            plan,
-            params: params.to_vec(),
-            format,
-            state: State::Open(source),
-            tag: None,
-            hold,
-            cursor: true,
-        };
-        self.keep_portal(name.to_owned(), portal)?;
-        Ok("DECLARE CURSOR".into())
-    }
-
-    async fn fetch(
-        &mut self,
-        cursor: &str,
-        count: Option<i64>,
-        discard: bool,
-        format: &RowFormat,
-        run: Run,
-        out: &mut Out,
-    ) -> Result<Answer, Stop> {
-        let Some(portal) = self.portals.get_mut(cursor) else {
-            return Err(SqlError::new(
-                SqlState::INVALID_CURSOR_NAME,
-                format!("cursor \"{cursor}\" does not exist"),
-            )
-            .into());
-        };
-        let max = match count {
-            None => 0,
-            Some(0) => {
-                let verb = if discard { "MOVE 0" } else { "FETCH 0" };
-                return Ok(verb.into());
-            }
-            Some(count) => u64::try_from(count).map_err(|_| {
-                SqlError::new(
-                    SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
-                    "cursor can only scan forward",
-                )
-                .with_hint("Declare it with SCROLL option to enable backward scan.")
-            })?,
-        };
-        if !discard && !run.extended {
-            let fields = format.fields(&portal.plan.translated.columns);
-            Writer(&mut out.buffer).row_description(&fields);
-        }
-        let start = out.buffer.len();
-        let Portal { plan, params, state, .. } = portal;
-        let (count, ended) = match state {
-            State::Open(source) => source.pump(plan, params, format, max, out).await?,
-            State::Fresh | State::Done => (0, true),
-        };
-        if ended {
-            *state = State::Done;
-        }
-        if discard {
-            out.buffer.truncate(start);
-        }
-        let verb = if discard { "MOVE" } else { "FETCH" };
-        Ok(Answer::Tag(format!("{verb} {count}").into()))
-    }
-
-    fn close(&mut self, name: Option<&str>) -> Result<Answer, Stop> {
-        match name {
-            None => {
-                self.portals.retain(|_, portal| !portal.cursor);
-                Ok("CLOSE CURSOR ALL".into())
-            }
-            Some(name) => match self.portals.remove(name) {
-                Some(_) => Ok("CLOSE CURSOR".into()),
-                None => Err(SqlError::new(
-                    SqlState::INVALID_CURSOR_NAME,
-                    format!("cursor \"{name}\" does not exist"),
                 )
                 .into()),
             },

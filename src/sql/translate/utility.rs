@@ -6,7 +6,7 @@ use super::{copy, translated};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::classify::{TransactionModes, transaction_modes};
 use crate::sql::scan::{self, Scanner, Token};
-use crate::sql::translated::{Kind, Tag, TranslateContext, Translated};
+use crate::sql::translated::{Kind, Movement, Tag, TranslateContext, Translated};
 use crate::sql::types;
 
 /// Translates a utility statement; `None` if it is none.
@@ -482,11 +482,11 @@ impl Words<'_> {
 
     fn declare(&mut self) -> Result<Translated, SqlError> {
         let name = self.name()?;
+        let mut scroll = false;
         while self.take("binary")
             || self.take("insensitive")
             || self.take("asensitive")
-            || self.take("scroll")
-            || (self.take("no") && self.take("scroll"))
+            || self.take_scroll(&mut scroll)
         {}
         self.expect("cursor")?;
         let mut hold = false;
@@ -498,55 +498,74 @@ impl Words<'_> {
         }
         self.expect("for")?;
         let query = self.scanner.rest().trim().to_owned();
-        Ok(plain(Kind::Declare { name, hold, query }, "DECLARE CURSOR"))
+        Ok(plain(Kind::Declare { name, hold, scroll, query }, "DECLARE CURSOR"))
+    }
+
+    /// `SCROLL` or `NO SCROLL`.
+    fn take_scroll(&mut self, scroll: &mut bool) -> bool {
+        let no = self.take("no");
+        let said = self.take("scroll");
+        *scroll |= said && !no;
+        said
     }
 
     fn fetch(&mut self, discard: bool) -> Result<Translated, SqlError> {
-        let count = self.fetch_count()?;
+        let movement = self.movement()?;
         let _ = self.take("from") || self.take("in");
         let cursor = self.name()?;
         if self.scanner.peek().is_some() {
             return Err(self.syntax_error());
         }
         let tag = if discard { Tag::Move } else { Tag::Fetch };
-        Ok(translated(Kind::Fetch { cursor, count, discard }, tag, Vec::new(), Vec::new()))
+        Ok(translated(Kind::Fetch { cursor, movement, discard }, tag, Vec::new(), Vec::new()))
     }
 
-    /// How many rows, and which way; `None` is ALL.
-    fn fetch_count(&mut self) -> Result<Option<i64>, SqlError> {
+    fn movement(&mut self) -> Result<Movement, SqlError> {
+        if self.take("first") {
+            return Ok(Movement::Absolute(1));
+        }
+        if self.take("last") {
+            return Ok(Movement::Absolute(-1));
+        }
+        if self.take("absolute") {
+            return Ok(Movement::Absolute(self.whole_number()?));
+        }
+        if self.take("relative") {
+            return Ok(Movement::Relative(self.whole_number()?));
+        }
         if self.take("next") {
-            return Ok(Some(1));
-        }
-        if self.take("prior") {
-            return Ok(Some(-1));
-        }
-        if self.take("all") {
-            return Ok(None);
-        }
-        for word in ["first", "last", "absolute", "relative"] {
-            if self.take(word) {
-                return Err(SqlError::unsupported(format_args!(
-                    "FETCH {}",
-                    word.to_ascii_uppercase()
-                )));
-            }
+            return Ok(Movement::Forward(Some(1)));
         }
         let backward = self.take("backward");
-        let directed = backward || self.take("forward");
-        if directed && self.take("all") {
-            return Ok(if backward { Some(i64::MIN) } else { None });
+        if !backward && self.take("prior") {
+            return Ok(Movement::Backward(Some(1)));
         }
+        if !backward {
+            self.take("forward");
+        }
+        let count = if self.take("all") {
+            None
+        } else if matches!(self.scanner.peek(), Some(Token::Number(_) | Token::Symbol(b'-' | b'+')))
+        {
+            Some(self.whole_number()?)
+        } else {
+            Some(1)
+        };
+        let back = backward != count.is_some_and(|count| count < 0);
+        let count = count.map(i64::unsigned_abs);
+        Ok(if back { Movement::Backward(count) } else { Movement::Forward(count) })
+    }
+
+    fn whole_number(&mut self) -> Result<i64, SqlError> {
         let minus = self.scanner.take_symbol(b'-');
-        match self.scanner.peek() {
-            Some(Token::Number(digits)) => {
-                let error = self.syntax_error();
-                self.next()?;
-                let count: i64 = digits.parse().map_err(|_| error)?;
-                Ok(Some(if minus != backward { -count } else { count }))
-            }
-            _ if minus => Err(self.syntax_error()),
-            _ => Ok(Some(if backward { -1 } else { 1 })),
+        if !minus {
+            self.scanner.take_symbol(b'+');
         }
+        let error = self.syntax_error();
+        let Some(Token::Number(digits)) = self.scanner.peek() else { return Err(error) };
+        self.next()?;
+        let number: i64 = digits.parse().map_err(|_| error)?;
+        Ok(if minus { -number } else { number })
     }
 
     fn vacuum(&mut self) -> Translated {

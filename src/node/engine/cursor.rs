@@ -1,0 +1,313 @@
+//! SQL's cursors: DECLARE, FETCH, MOVE and CLOSE. A cursor is a portal with a name that
+//! the client gave by SQL.
+//!
+//! One that may go back keeps the rows that were fetched, within a bound; any other
+//! only knows how far it is.
+//!
+//! ```text
+//!   position   0 ── 1 ── 2 ── … ── n ── n + 1        rows 1 to n
+//!              before first             after last
+//! ```
+
+use std::borrow::Cow;
+
+use bytes::BytesMut;
+use tokio::task::block_in_place;
+
+use super::portal::{Portal, State};
+use super::session::{EngineSession, Stop};
+use crate::gateway::Out;
+use crate::log::Value;
+use crate::node::plan::Plan;
+use crate::node::rows::RowFormat;
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::{Kind, Movement};
+
+/// Bytes of rows that a cursor keeps to go back to.
+const KEPT_MAX: usize = 64 << 20;
+
+/// What DECLARE says.
+pub(super) struct Declared<'a> {
+    pub(super) name: &'a str,
+    pub(super) hold: bool,
+    pub(super) scroll: bool,
+    pub(super) query: &'a str,
+    pub(super) types: &'a [Oid],
+    pub(super) params: &'a [Value],
+}
+
+/// Where a cursor stands.
+#[derive(Default)]
+pub(super) struct Place {
+    /// From 0; see the module.
+    position: u64,
+    /// Rows taken from the source so far; all there are, once that has ended.
+    taken: u64,
+    /// The rows taken, where it may go back.
+    kept: Option<Kept>,
+}
+
+#[derive(Default)]
+struct Kept {
+    rows: Vec<BytesMut>,
+    bytes: usize,
+}
+
+impl Place {
+    pub(super) fn new(scroll: bool) -> Self {
+        Self { kept: scroll.then(Kept::default), ..Self::default() }
+    }
+
+    /// Rows were given out by Execute.
+    pub(super) fn advance(&mut self, rows: u64) {
+        self.taken += rows;
+        self.position = self.taken;
+    }
+
+    pub(super) fn can_scroll(&self) -> bool {
+        self.kept.is_some()
+    }
+}
+
+impl EngineSession {
+    pub(super) async fn declare(
+        &mut self,
+        declared: Declared<'_>,
+    ) -> Result<Cow<'static, str>, Stop> {
+        let Declared { name, hold, scroll, query, types, params } = declared;
+        if !hold && self.open.as_ref().is_none_or(|open| !open.explicit) {
+            return Err(SqlError::new(
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "DECLARE CURSOR can only be used in transaction blocks",
+            )
+            .into());
+        }
+        if self.portals.contains_key(name) {
+            return Err(SqlError::new(
+                SqlState::DUPLICATE_CURSOR,
+                format!("cursor \"{name}\" already exists"),
+            )
+            .into());
+        }
+        let plan = self.plan(query, types).await?;
+        if !matches!(plan.translated.kind, Kind::Read { .. }) {
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "a cursor can only be declared for a query",
+            )
+            .into());
+        }
+        let format = RowFormat { formats: Vec::new(), display: self.settings.display.clone() };
+        if plan.is_write() {
+            self.check_may_write("DECLARE CURSOR")?;
+            self.loan().await?;
+        }
+        let source = self.begin_read(&plan, params, &format).await?;
+        let portal = Portal {
+            plan,
+            params: params.to_vec(),
+            format,
+            state: State::Open(source),
+            tag: None,
+            hold,
+            cursor: true,
+            place: Place::new(scroll),
+        };
+        self.keep_portal(name.to_owned(), portal)?;
+        Ok("DECLARE CURSOR".into())
+    }
+
+    /// Fetches the rows of a movement, or only moves; the command's tag.
+    pub(super) async fn fetch(
+        &mut self,
+        cursor: &str,
+        movement: Movement,
+        discard: bool,
+        format: &RowFormat,
+        out: &mut Out,
+    ) -> Result<Cow<'static, str>, Stop> {
+        // Out of the map while it runs; back in, whatever comes.
+        let Some(mut portal) = self.portals.remove(cursor) else {
+            return Err(no_cursor(cursor).into());
+        };
+        let fetched = self.fetch_from(&mut portal, movement, discard, format, out).await;
+        self.portals.entry(cursor.to_owned()).or_insert(portal);
+        let verb = if discard { "MOVE" } else { "FETCH" };
+        Ok(format!("{verb} {}", fetched?).into())
+    }
+
+    async fn fetch_from(
+        &mut self,
+        portal: &mut Portal,
+        movement: Movement,
+        discard: bool,
+        format: &RowFormat,
+        out: &mut Out,
+    ) -> Result<u64, Stop> {
+        if matches!(portal.state, State::Fresh) {
+            // A portal that Bind has made and nobody has run yet.
+            if !matches!(portal.plan.translated.kind, Kind::Read { .. }) {
+                return Err(SqlError::new(
+                    SqlState::INVALID_CURSOR_STATE,
+                    "a cursor's portal must be of a query",
+                )
+                .into());
+            }
+            let source = self.begin_read(&portal.plan, &portal.params, &portal.format).await?;
+            portal.state = State::Open(source);
+        }
+        // What a portal of Bind gives has the format that Bind asked for.
+        let format = if portal.cursor { format } else { &portal.format.clone() };
+        let Portal { plan, params, state, place, .. } = portal;
+        let mut rows = Rows { plan, params, format, state, place };
+        if let (Movement::Forward(count), false, None) = (movement, discard, &rows.place.kept)
+            && count != Some(0)
+        {
+            return rows.stream(count, out).await;
+        }
+        rows.go(movement, if discard { None } else { Some(out) }).await
+    }
+
+    pub(super) fn close(&mut self, name: Option<&str>) -> Result<Cow<'static, str>, Stop> {
+        match name {
+            None => {
+                self.portals.retain(|_, portal| !portal.cursor);
+                Ok("CLOSE CURSOR ALL".into())
+            }
+            Some(name) => match self.portals.remove(name) {
+                Some(_) => Ok("CLOSE CURSOR".into()),
+                None => Err(no_cursor(name).into()),
+            },
+        }
+    }
+}
+
+/// The rows of a cursor, and how far it is.
+struct Rows<'a> {
+    plan: &'a Plan,
+    params: &'a [Value],
+    format: &'a RowFormat,
+    state: &'a mut State,
+    place: &'a mut Place,
+}
+
+impl Rows<'_> {
+    /// Sends the next `count` rows (`None`: all) as they come.
+    async fn stream(&mut self, count: Option<u64>, out: &mut Out) -> Result<u64, Stop> {
+        let State::Open(source) = self.state else { return Ok(0) };
+        let max = count.unwrap_or(0);
+        let (sent, ended) = source.pump(self.plan, self.params, self.format, max, out).await?;
+        self.place.taken += sent;
+        self.place.position = self.place.taken + u64::from(ended);
+        if ended {
+            *self.state = State::Done;
+        }
+        Ok(sent)
+    }
+
+    /// Makes a movement row by row; `out` is where rows go, if anywhere.
+    async fn go(&mut self, movement: Movement, mut out: Option<&mut Out>) -> Result<u64, Stop> {
+        let here = self.place.position;
+        match movement {
+            Movement::Forward(Some(0)) | Movement::Backward(Some(0)) | Movement::Relative(0) => {
+                self.give(here, &mut out).await
+            }
+            Movement::Forward(count) => {
+                let mut given = 0;
+                while count.is_none_or(|count| given < count) {
+                    if self.give(self.place.position + 1, &mut out).await? == 0 {
+                        break;
+                    }
+                    given += 1;
+                }
+                Ok(given)
+            }
+            Movement::Backward(count) => {
+                let mut given = 0;
+                while count.is_none_or(|count| given < count) && self.place.position > 0 {
+                    given += self.give(self.place.position - 1, &mut out).await?;
+                }
+                Ok(given)
+            }
+            Movement::Relative(distance) => {
+                let target = here.saturating_add_signed(distance);
+                self.give(target, &mut out).await
+            }
+            Movement::Absolute(number) => {
+                let target = match u64::try_from(number) {
+                    Ok(number) => number,
+                    Err(_) => {
+                        while self.take_row()? {}
+                        (self.place.taken + 1).saturating_sub(number.unsigned_abs())
+                    }
+                };
+                self.give(target, &mut out).await
+            }
+        }
+    }
+
+    /// Goes to a position, and gives out its row; how many that were.
+    async fn give(&mut self, target: u64, out: &mut Option<&mut Out>) -> Result<u64, Stop> {
+        let place = &mut *self.place;
+        let back = target < place.position || (target == place.position && target > 0);
+        if back && !place.can_scroll() {
+            return Err(SqlError::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                "cursor can only scan forward",
+            )
+            .with_hint("Declare it with SCROLL option to enable backward scan.")
+            .into());
+        }
+        let mut last = BytesMut::new();
+        while self.place.taken < target {
+            last.clear();
+            if !self.take_into(&mut last)? {
+                self.place.position = self.place.taken + 1;
+                return Ok(0);
+            }
+        }
+        self.place.position = target;
+        let Some(index) = target.checked_sub(1) else { return Ok(0) };
+        if let Some(out) = out {
+            match &self.place.kept {
+                Some(kept) => out.buffer.extend_from_slice(&kept.rows[index as usize]),
+                None => out.buffer.extend_from_slice(&last),
+            }
+            if out.is_full() {
+                out.flush().await?;
+            }
+        }
+        Ok(1)
+    }
+
+    fn take_row(&mut self) -> Result<bool, Stop> {
+        self.take_into(&mut BytesMut::new())
+    }
+
+    /// Takes the next row from the source, as a message.
+    fn take_into(&mut self, message: &mut BytesMut) -> Result<bool, Stop> {
+        let State::Open(source) = self.state else { return Ok(false) };
+        let next = || source.next_row(self.plan, self.params, self.format, message);
+        if !block_in_place(next)? {
+            *self.state = State::Done;
+            return Ok(false);
+        }
+        self.place.taken += 1;
+        if let Some(kept) = &mut self.place.kept {
+            kept.bytes += message.len();
+            if kept.bytes > KEPT_MAX {
+                return Err(SqlError::new(
+                    SqlState::PROGRAM_LIMIT_EXCEEDED,
+                    "the rows of a scrollable cursor are too large to be kept",
+                )
+                .into());
+            }
+            kept.rows.push(message.clone());
+        }
+        Ok(true)
+    }
+}
+
+fn no_cursor(name: &str) -> SqlError {
+    SqlError::new(SqlState::INVALID_CURSOR_NAME, format!("cursor \"{name}\" does not exist"))
+}

@@ -1,0 +1,342 @@
+//! PostgreSQL's settings: their names, what their values may be, and their defaults. What
+//! a session has set is the session's; this is what it may set.
+
+use super::{SERVER_VERSION, SERVER_VERSION_NUM, SqlError, SqlState};
+
+/// What a setting's value may be.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Bool,
+    /// Within the bounds, both included.
+    Integer(i64, i64),
+    Real,
+    /// Milliseconds, or a number with a unit.
+    Duration,
+    /// One of these.
+    Choice(&'static [&'static str]),
+    Text,
+    /// Nothing, or this and hexadecimal digits.
+    Numbered(&'static str),
+    /// Fixed by the server.
+    ReadOnly,
+}
+
+/// A setting that the node knows.
+pub struct Known {
+    pub name: &'static str,
+    kind: Kind,
+    pub default: &'static str,
+    /// Told to the client whenever it changes (ParameterStatus), by this name.
+    pub reported: Option<&'static str>,
+}
+
+const fn known(name: &'static str, kind: Kind, default: &'static str) -> Known {
+    Known { name, kind, default, reported: None }
+}
+
+const fn reported(
+    name: &'static str,
+    kind: Kind,
+    default: &'static str,
+    as_name: &'static str,
+) -> Known {
+    Known { name, kind, default, reported: Some(as_name) }
+}
+
+const ISOLATIONS: &[&str] =
+    &["serializable", "repeatable read", "read committed", "read uncommitted"];
+const LEVELS: &[&str] = &[
+    "debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "info", "warning", "error",
+    "fatal", "panic",
+];
+const COMMITS: &[&str] =
+    &["off", "local", "remote_write", "on", "remote_apply", "true", "false", "yes", "no", "1", "0"];
+
+/// All settings, in order of name. Those without an effect are kept because clients
+/// set them and read them back.
+#[rustfmt::skip]
+pub const KNOWN: &[Known] = &[
+    reported("application_name", Kind::Text, "", "application_name"),
+    known("array_nulls", Kind::Bool, "on"),
+    known("backend_flush_after", Kind::Text, "0"),
+    known("backslash_quote", Kind::Text, "safe_encoding"),
+    known("bytea_output", Kind::Choice(&["hex", "escape"]), "hex"),
+    known("check_function_bodies", Kind::Bool, "on"),
+    known("client_connection_check_interval", Kind::Text, "0"),
+    reported("client_encoding", Kind::Text, "UTF8", "client_encoding"),
+    known("client_min_messages", Kind::Choice(LEVELS), "notice"),
+    known("commit_delay", Kind::Text, "0"),
+    known("commit_siblings", Kind::Text, "5"),
+    known("compute_query_id", Kind::Text, "auto"),
+    known("constraint_exclusion", Kind::Text, "partition"),
+    known("cpu_index_tuple_cost", Kind::Text, "0.005"),
+    known("cpu_operator_cost", Kind::Text, "0.0025"),
+    known("cpu_tuple_cost", Kind::Text, "0.01"),
+    known("cursor_tuple_fraction", Kind::Text, "0.1"),
+    reported("datestyle", Kind::Text, "ISO, MDY", "DateStyle"),
+    known("deadlock_timeout", Kind::Duration, "1000"),
+    known("default_table_access_method", Kind::Text, "heap"),
+    known("default_tablespace", Kind::Text, ""),
+    known("default_text_search_config", Kind::Text, "pg_catalog.english"),
+    known("default_toast_compression", Kind::Text, "pglz"),
+    known("default_transaction_deferrable", Kind::Bool, "off"),
+    known("default_transaction_isolation", Kind::Choice(ISOLATIONS), "read committed"),
+    reported("default_transaction_read_only", Kind::Bool, "off", "default_transaction_read_only"),
+    known("default_with_oids", Kind::Bool, "off"),
+    known("effective_cache_size", Kind::Text, "4GB"),
+    known("effective_io_concurrency", Kind::Text, "1"),
+    known("enable_async_append", Kind::Text, "on"),
+    known("enable_bitmapscan", Kind::Bool, "on"),
+    known("enable_gathermerge", Kind::Text, "on"),
+    known("enable_hashagg", Kind::Text, "on"),
+    known("enable_hashjoin", Kind::Bool, "on"),
+    known("enable_incremental_sort", Kind::Text, "on"),
+    known("enable_indexonlyscan", Kind::Text, "on"),
+    known("enable_indexscan", Kind::Bool, "on"),
+    known("enable_material", Kind::Text, "on"),
+    known("enable_memoize", Kind::Text, "on"),
+    known("enable_mergejoin", Kind::Bool, "on"),
+    known("enable_nestloop", Kind::Bool, "on"),
+    known("enable_parallel_append", Kind::Text, "on"),
+    known("enable_parallel_hash", Kind::Text, "on"),
+    known("enable_partition_pruning", Kind::Text, "on"),
+    known("enable_partitionwise_aggregate", Kind::Text, "off"),
+    known("enable_partitionwise_join", Kind::Text, "off"),
+    known("enable_seqscan", Kind::Bool, "on"),
+    known("enable_sort", Kind::Text, "on"),
+    known("enable_tidscan", Kind::Text, "on"),
+    known("escape_string_warning", Kind::Bool, "on"),
+    known("exit_on_error", Kind::Text, "off"),
+    known("extra_float_digits", Kind::Integer(-15, 3), "1"),
+    known("force_parallel_mode", Kind::Text, "off"),
+    known("from_collapse_limit", Kind::Text, "8"),
+    known("geqo", Kind::Bool, "on"),
+    known("geqo_effort", Kind::Text, "5"),
+    known("geqo_generations", Kind::Text, "0"),
+    known("geqo_pool_size", Kind::Text, "0"),
+    known("geqo_seed", Kind::Text, "0"),
+    known("geqo_selection_bias", Kind::Text, "2"),
+    known("geqo_threshold", Kind::Text, "12"),
+    known("gin_fuzzy_search_limit", Kind::Text, "0"),
+    known("gin_pending_list_limit", Kind::Text, "4MB"),
+    known("hash_mem_multiplier", Kind::Text, "2"),
+    known("idle_in_transaction_session_timeout", Kind::Duration, "0"),
+    known("idle_session_timeout", Kind::Duration, "0"),
+    known("in_hot_standby", Kind::ReadOnly, "off"),
+    known("integer_datetimes", Kind::ReadOnly, "on"),
+    reported("intervalstyle", Kind::Choice(&["postgres"]), "postgres", "IntervalStyle"),
+    known("jit", Kind::Bool, "off"),
+    known("jit_above_cost", Kind::Text, "100000"),
+    known("jit_inline_above_cost", Kind::Text, "500000"),
+    known("jit_optimize_above_cost", Kind::Text, "500000"),
+    known("join_collapse_limit", Kind::Text, "8"),
+    known("lc_collate", Kind::ReadOnly, "C.UTF-8"),
+    known("lc_ctype", Kind::ReadOnly, "C.UTF-8"),
+    known("lc_messages", Kind::Text, "C"),
+    known("lc_monetary", Kind::Text, "C"),
+    known("lc_numeric", Kind::Text, "C"),
+    known("lc_time", Kind::Text, "C"),
+    known("lo_compat_privileges", Kind::Text, "off"),
+    known("lock_timeout", Kind::Duration, "0"),
+    known("log_duration", Kind::Text, "off"),
+    known("log_min_duration_statement", Kind::Text, "-1"),
+    known("log_min_error_statement", Kind::Text, "error"),
+    known("log_min_messages", Kind::Text, "warning"),
+    known("log_statement", Kind::Text, "none"),
+    known("logical_decoding_work_mem", Kind::Text, "64MB"),
+    known("maintenance_work_mem", Kind::Text, "64MB"),
+    known("max_identifier_length", Kind::ReadOnly, "63"),
+    known("max_index_keys", Kind::ReadOnly, "32"),
+    known("max_parallel_maintenance_workers", Kind::Text, "2"),
+    known("max_parallel_workers", Kind::Text, "8"),
+    known("max_parallel_workers_per_gather", Kind::Integer(0, 1024), "0"),
+    known("max_stack_depth", Kind::Text, "2MB"),
+    known("min_parallel_index_scan_size", Kind::Text, "512kB"),
+    known("min_parallel_table_scan_size", Kind::Text, "8MB"),
+    known("parallel_leader_participation", Kind::Text, "on"),
+    known("parallel_setup_cost", Kind::Text, "1000"),
+    known("parallel_tuple_cost", Kind::Text, "0.1"),
+    known("password_encryption", Kind::Text, "scram-sha-256"),
+    known("plan_cache_mode", Kind::Text, "auto"),
+    known("quote_all_identifiers", Kind::Bool, "off"),
+    known("random_page_cost", Kind::Real, "4"),
+    known("recursive_worktable_factor", Kind::Text, "10"),
+    known("role", Kind::Text, "none"),
+    known("row_security", Kind::Bool, "on"),
+    known("search_path", Kind::Text, "\"$user\", public"),
+    known("seq_page_cost", Kind::Real, "1"),
+    known("server_encoding", Kind::ReadOnly, "UTF8"),
+    known("server_version", Kind::ReadOnly, SERVER_VERSION),
+    known("server_version_num", Kind::ReadOnly, SERVER_VERSION_NUM),
+    known("session_replication_role", Kind::Text, "origin"),
+    known("ssl_renegotiation_limit", Kind::Text, "0"),
+    reported("standard_conforming_strings", Kind::Choice(&["on"]), "on", "standard_conforming_strings"),
+    known("statement_timeout", Kind::Duration, "0"),
+    known("synchronize_seqscans", Kind::Bool, "on"),
+    known("synchronous_commit", Kind::Choice(COMMITS), "on"),
+    known("tcp_keepalives_count", Kind::Text, "0"),
+    known("tcp_keepalives_idle", Kind::Text, "0"),
+    known("tcp_keepalives_interval", Kind::Text, "0"),
+    known("tcp_user_timeout", Kind::Text, "0"),
+    known("temp_buffers", Kind::Text, "8MB"),
+    known("temp_file_limit", Kind::Text, "-1"),
+    known("temp_tablespaces", Kind::Text, ""),
+    reported("timezone", Kind::Text, "UTC", "TimeZone"),
+    known("towline.dialect", Kind::Choice(&["postgresql", "sqlite"]), "postgresql"),
+    known("towline.max_staleness", Kind::Duration, "0"),
+    known("towline.read_level", Kind::Choice(&["strong", "session", "bounded", "eventual"]), "session"),
+    known("towline.temporary_schema", Kind::Numbered("pg_temp_"), ""),
+    known("towline.transactions", Kind::Choice(&["optimistic", "locking"]), "optimistic"),
+    known("track_activities", Kind::Text, "on"),
+    known("track_functions", Kind::Text, "none"),
+    known("track_io_timing", Kind::Text, "off"),
+    known("transaction_deferrable", Kind::Bool, "off"),
+    known("transaction_isolation", Kind::Choice(ISOLATIONS), "read committed"),
+    known("transaction_read_only", Kind::Bool, "off"),
+    known("transform_null_equals", Kind::Text, "off"),
+    known("vacuum_cost_delay", Kind::Text, "0"),
+    known("vacuum_cost_limit", Kind::Text, "200"),
+    known("vacuum_freeze_min_age", Kind::Text, "50000000"),
+    known("vacuum_freeze_table_age", Kind::Text, "150000000"),
+    known("wal_compression", Kind::Text, "off"),
+    known("wal_level", Kind::ReadOnly, "replica"),
+    known("work_mem", Kind::Text, "4MB"),
+    known("xmlbinary", Kind::Text, "base64"),
+    known("xmloption", Kind::Text, "content"),
+];
+
+/// A setting by its name in lower case.
+pub fn find(name: &str) -> Option<&'static Known> {
+    KNOWN.binary_search_by(|known| known.name.cmp(name)).ok().map(|index| &KNOWN[index])
+}
+
+/// The name by which SHOW heads its column.
+pub fn shown_name(name: &str) -> String {
+    find(name).and_then(|known| known.reported).map_or_else(|| name.to_owned(), str::to_owned)
+}
+
+/// No setting has this name.
+pub fn unrecognized(name: &str) -> SqlError {
+    SqlError::new(
+        SqlState::UNDEFINED_OBJECT,
+        format!("unrecognized configuration parameter \"{name}\""),
+    )
+}
+
+/// A value in its canonical spelling, or why it does not hold.
+pub fn check(name: &str, value: &str) -> Result<String, SqlError> {
+    let Some(known) = find(name) else {
+        // Names with a dot belong to whoever uses them.
+        return if name.contains('.') { Ok(value.to_owned()) } else { Err(unrecognized(name)) };
+    };
+    let invalid = || {
+        let message = format!("invalid value for parameter \"{name}\": \"{value}\"");
+        SqlError::new(SqlState::INVALID_PARAMETER_VALUE, message)
+    };
+    match known.kind {
+        Kind::Bool => match value.to_ascii_lowercase().as_str() {
+            "on" | "true" | "yes" | "1" | "t" | "y" => Ok("on".to_owned()),
+            "off" | "false" | "no" | "0" | "f" | "n" => Ok("off".to_owned()),
+            _ => {
+                let message = format!("parameter \"{name}\" requires a Boolean value");
+                Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, message))
+            }
+        },
+        Kind::Integer(min, max) => {
+            let number: i64 = value.trim().parse().map_err(|_| invalid())?;
+            if (min..=max).contains(&number) { Ok(number.to_string()) } else { Err(invalid()) }
+        }
+        Kind::Real => value.trim().parse::<f64>().map(|_| value.to_owned()).map_err(|_| invalid()),
+        Kind::Duration => {
+            milliseconds(value).filter(|ms| *ms >= 0).ok_or_else(invalid)?;
+            Ok(value.trim().to_owned())
+        }
+        Kind::Choice(choices) => {
+            let wanted = value.to_ascii_lowercase();
+            if choices.contains(&wanted.as_str()) { Ok(wanted) } else { Err(invalid()) }
+        }
+        Kind::Numbered(prefix) => {
+            let tail = value.strip_prefix(prefix);
+            let named = tail.is_some_and(|tail| tail.bytes().all(|byte| byte.is_ascii_hexdigit()));
+            if value.is_empty() || named { Ok(value.to_owned()) } else { Err(invalid()) }
+        }
+        Kind::Text => text(name, value, invalid),
+        Kind::ReadOnly => {
+            Err(SqlError::new(SqlState("55P02"), format!("parameter \"{name}\" cannot be changed")))
+        }
+    }
+}
+
+/// Texts that are not simply kept.
+fn text(name: &str, value: &str, invalid: impl Fn() -> SqlError) -> Result<String, SqlError> {
+    match name {
+        "client_encoding" => {
+            let plain = value.trim_matches('\'').to_ascii_uppercase().replace(['-', '_'], "");
+            match plain.as_str() {
+                "UTF8" | "UNICODE" | "DEFAULT" => Ok("UTF8".to_owned()),
+                _ => Err(SqlError::unsupported(format!("client encoding \"{value}\""))),
+            }
+        }
+        "datestyle" => {
+            let plain = value.to_ascii_lowercase();
+            let parts = plain.split(',').map(str::trim);
+            let known =
+                |part: &str| matches!(part, "iso" | "mdy" | "us" | "noneuropean" | "default");
+            if parts.into_iter().all(known) {
+                Ok("ISO, MDY".to_owned())
+            } else {
+                Err(SqlError::unsupported(format!("DateStyle \"{value}\"")))
+            }
+        }
+        "timezone" => {
+            let plain = value.trim().trim_matches('\'');
+            match plain.to_ascii_lowercase().as_str() {
+                "utc" | "gmt" | "z" | "zulu" | "default" | "local" | "etc/utc" => {
+                    Ok("UTC".to_owned())
+                }
+                _ if jiff::tz::TimeZone::get(plain).is_ok() => Ok(plain.to_owned()),
+                _ if plain.parse::<f64>().is_ok_and(|hours| hours.abs() <= 15.0) => {
+                    Ok(offset_name(plain.parse().unwrap_or(0.0)))
+                }
+                _ => Err(invalid()),
+            }
+        }
+        _ => Ok(value.to_owned()),
+    }
+}
+
+/// A numeric time zone in hours east of UTC, as an offset that `jiff` reads.
+fn offset_name(hours: f64) -> String {
+    let minutes = (hours * 60.0).round() as i64;
+    let sign = if minutes < 0 { '-' } else { '+' };
+    format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
+}
+
+/// A duration in milliseconds: a number, with `us`, `ms`, `s`, `min`, `h` or `d` behind it.
+pub fn milliseconds(value: &str) -> Option<i64> {
+    let value = value.trim();
+    let digits = value.find(|c: char| !c.is_ascii_digit() && c != '.' && c != '-');
+    let (number, unit) = value.split_at(digits.unwrap_or(value.len()));
+    let number: f64 = number.parse().ok()?;
+    let factor = match unit.trim() {
+        "us" => 0.001,
+        "" | "ms" => 1.0,
+        "s" => 1000.0,
+        "min" => 60_000.0,
+        "h" => 3_600_000.0,
+        "d" => 86_400_000.0,
+        _ => return None,
+    };
+    let ms = number * factor;
+    (ms.is_finite() && ms.abs() < 2_147_483_648.0).then(|| ms.ceil() as i64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_order() {
+        assert!(KNOWN.is_sorted_by(|a, b| a.name < b.name));
+    }
+}
