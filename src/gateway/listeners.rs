@@ -66,6 +66,13 @@ impl Listeners {
 
     /// Takes what a node tells.
     pub(super) fn hear(&self, notification: Arc<Notification>) {
+        // Orders are in no log: one node tells of them.
+        let session = || notification.payload.parse().unwrap_or_default();
+        match notification.channel.as_str() {
+            CANCEL => return self.sessions.cancel_any(session()),
+            TERMINATE => return self.sessions.terminate(session()),
+            _ => {}
+        }
         let mut state = self.lock();
         let key = (notification.position, notification.number);
         if key <= state.dropped || state.kept.insert(key, Arc::clone(&notification)).is_some() {
@@ -75,12 +82,6 @@ impl Listeners {
             && let Some((oldest, _)) = state.kept.pop_first()
         {
             state.dropped = oldest;
-        }
-        let session = || notification.payload.parse().unwrap_or_default();
-        match notification.channel.as_str() {
-            CANCEL => return self.sessions.cancel_any(session()),
-            TERMINATE => return self.sessions.terminate(session()),
-            _ => {}
         }
         for mailbox in state.mailboxes.values() {
             mailbox.put(&notification);

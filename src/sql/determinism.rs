@@ -5,7 +5,7 @@
 //! | reads                                       | routed to | shipped as |
 //! |---------------------------------------------|-----------|------------|
 //! | arguments, tables, frozen clock, seeded random numbers | any node | its text |
-//! | sequences, notifications, other backends    | leader    | its text (draws are in the context) |
+//! | sequences, notifications                    | leader    | its text (draws are in the context) |
 //! | advisory locks                              | leader's readers | not at all |
 //! | the session: settings, user, backend         | any node | row changes |
 //! | the node: positions, role, activity, sizes   | any node | row changes |
@@ -55,6 +55,7 @@ const SESSION: &[&str] = &[
 const NODE: &[&str] = &[
     "inet_server_addr",
     "inet_server_port",
+    "pg_cancel_backend",
     "pg_conf_load_time",
     "pg_current_wal_flush_lsn",
     "pg_current_wal_insert_lsn",
@@ -70,6 +71,7 @@ const NODE: &[&str] = &[
     "pg_relation_size",
     "pg_sleep",
     "pg_table_size",
+    "pg_terminate_backend",
     "pg_total_relation_size",
     "txid_current",
     "version",
@@ -96,12 +98,7 @@ pub(super) fn must_see_leader(function: &str) -> bool {
     match function.len() {
         6..=9 => LEADER.iter().any(|name| name.eq_ignore_ascii_case(function)),
         16.. => {
-            ["pg_cancel_backend", "pg_terminate_backend"]
-                .iter()
-                .any(|name| name.eq_ignore_ascii_case(function))
-                || function
-                    .get(..12)
-                    .is_some_and(|start| start.eq_ignore_ascii_case("pg_advisory_"))
+            function.get(..12).is_some_and(|start| start.eq_ignore_ascii_case("pg_advisory_"))
                 || function
                     .get(..16)
                     .is_some_and(|start| start.eq_ignore_ascii_case("pg_try_advisory_"))
@@ -144,7 +141,7 @@ mod tests {
             ("nextval", Reads::Leader),
             ("pg_advisory_lock", Reads::Locks),
             ("pg_try_advisory_xact_lock", Reads::Locks),
-            ("pg_terminate_backend", Reads::Leader),
+            ("pg_terminate_backend", Reads::Node),
             ("now", Reads::Frozen),
             ("random", Reads::Frozen),
             ("clock_timestamp", Reads::Frozen),

@@ -33,9 +33,10 @@ use crate::pg::backend::{TransactionStatus, Writer};
 use crate::pg::frontend::RawMessage;
 use crate::pg::types::{self, Format};
 use crate::pg::{Oid, SqlError, SqlState};
+use crate::routing::link::Notification;
 use crate::sql;
 use crate::sql::catalog::Catalog;
-use crate::storage::sqlite::{Environment, Sqlite};
+use crate::storage::sqlite::{Environment, Orders, Sqlite};
 
 /// A session on this node.
 pub(crate) struct EngineSession {
@@ -504,6 +505,23 @@ impl EngineSession {
             last_sequence: self.last_sequence.clone(),
             live: super::live::relations(hub, self.cursors()),
             advisory: self.locks.calls(),
+            orders: self.orders(),
+        })
+    }
+
+    /// How `pg_terminate_backend` and kin reach the gateways of all sessions: each has a
+    /// link to this node.
+    fn orders(&self) -> Orders {
+        let (hub, own) = (Arc::clone(&self.inner.hub), self.params.backend_pid);
+        Orders::new(move |channel, pid| {
+            // No gateway being there is no error.
+            let _ = hub.notifications.send(Arc::new(Notification {
+                position: Position::default(),
+                number: 0,
+                pid: own,
+                channel: channel.to_owned(),
+                payload: pid.to_string(),
+            }));
         })
     }
 

@@ -56,6 +56,8 @@ pub struct Environment {
     pub live: LiveRelations,
     /// The session's advisory locks.
     pub advisory: super::AdvisoryLocks,
+    /// What the session may tell others to do.
+    pub orders: super::Orders,
 }
 
 /// One connection, its cached statements, and its frozen surroundings.

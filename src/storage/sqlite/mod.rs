@@ -30,8 +30,8 @@ pub use connection::{ConnectionKind, Environment, SequenceRanges, Sqlite, UndoMa
 pub use digest::content_digest;
 pub use error::{SqliteError, SqliteErrorKind};
 pub use functions::{
-    AdvisoryCall, AdvisoryKey, AdvisoryLocks, CANCEL, NEEDS_LOCK, NotificationMade, SettingMade,
-    TERMINATE,
+    AdvisoryCall, AdvisoryKey, AdvisoryLocks, CANCEL, NEEDS_LOCK, NotificationMade, Orders,
+    SettingMade, TERMINATE,
 };
 pub use statement::Statement;
 pub use vtab::LiveRelations;

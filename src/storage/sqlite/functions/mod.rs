@@ -55,7 +55,7 @@ pub use advisory::{AdvisoryCall, AdvisoryKey, AdvisoryLocks, NEEDS_LOCK};
 pub(super) use determinism::CHANGES_NATIVE_MAX;
 pub use surroundings::{NotificationMade, SettingMade};
 pub(super) use surroundings::{Sequences, Surroundings, fold_name};
-pub use system::{CANCEL, TERMINATE};
+pub use system::{CANCEL, Orders, TERMINATE};
 
 /// Flags of a function whose result depends on its arguments alone.
 pub(super) const PURE: FunctionFlags = FunctionFlags::SQLITE_UTF8

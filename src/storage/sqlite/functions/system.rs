@@ -3,7 +3,7 @@
 //! There is one database, and one user as far as rights go: whoever is connected owns
 //! everything and may do everything, as in a PostgreSQL of one's own.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use rusqlite::Connection;
@@ -97,20 +97,41 @@ fn notify(call: &Call<'_, '_>) -> Answer {
     text("")
 }
 
-/// Channels by which sessions are told to stop, wherever they are; the payload is whose.
-/// No client can listen or send to them.
+/// Channels by which gateways are told to stop sessions; the payload is whose. No client
+/// can listen or send to them.
 pub const CANCEL: &str = "\u{1}cancel";
 pub const TERMINATE: &str = "\u{1}terminate";
 
-fn order(call: &Call<'_, '_>, channel: &str) -> Answer {
-    let payload = match call.value(0) {
-        ValueRef::Integer(pid) => pid.to_string(),
+/// Tells all gateways, by one of those channels, to stop the session with a number.
+#[derive(Clone, Default)]
+pub struct Orders(Option<Arc<OrderCarrier>>);
+
+type OrderCarrier = dyn Fn(&'static str, i32) + Send + Sync;
+
+impl Orders {
+    pub fn new(carrier: impl Fn(&'static str, i32) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(carrier)))
+    }
+}
+
+impl std::fmt::Debug for Orders {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_tuple("Orders").field(&self.0.is_some()).finish()
+    }
+}
+
+/// At once, not with the transaction. Whether there is such a session is not known here.
+fn order(call: &Call<'_, '_>, channel: &'static str) -> Answer {
+    let pid = match call.value(0) {
+        ValueRef::Integer(pid) => i32::try_from(pid).ok(),
         ValueRef::Null => return Ok(Value::Null),
-        _ => call.text(0)?.into_owned(),
+        _ => call.text(0)?.trim().parse().ok(),
     };
-    let (pid, channel) = (environment(call).backend_pid, channel.to_owned());
-    call.surroundings.make_notification(super::NotificationMade { pid, channel, payload });
-    boolean(true)
+    let environment = environment(call);
+    if let (Some(pid), Some(carrier)) = (pid, &environment.orders.0) {
+        carrier(channel, pid);
+    }
+    boolean(pid.is_some())
 }
 
 fn environment(call: &Call<'_, '_>) -> std::sync::Arc<crate::storage::sqlite::Environment> {
