@@ -94,7 +94,7 @@ async fn followers_forward_writes_and_sessions_read_their_own() {
 }
 
 #[test]
-fn python_drivers_pass_their_scripts() {
+fn drivers_pass_their_scripts() {
     let demo = Demo::start(&[]);
     let python = std::env::var("TOWLINE_TEST_PYTHON")
         .expect("TOWLINE_TEST_PYTHON names the Python that scripts/test made");
@@ -108,4 +108,10 @@ fn python_drivers_pass_their_scripts() {
             assert_success(&script.display().to_string(), &run.expect("python runs"));
         }
     }
+    let modules = std::env::var("TOWLINE_TEST_NODE_MODULES")
+        .expect("TOWLINE_TEST_NODE_MODULES names the packages that scripts/test installed");
+    let script = "tests/clients/node/test_pg.js";
+    let mut node = Command::new("node");
+    node.arg(script).env("NODE_PATH", modules).env("TOWLINE_TEST_DSN", &dsn);
+    assert_success(script, &node.output().expect("node runs"));
 }

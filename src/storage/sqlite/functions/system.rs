@@ -134,7 +134,7 @@ fn order(call: &Call<'_, '_>, channel: &'static str) -> Answer {
     boolean(pid.is_some())
 }
 
-fn environment(call: &Call<'_, '_>) -> std::sync::Arc<crate::storage::sqlite::Environment> {
+fn environment(call: &Call<'_, '_>) -> Arc<crate::storage::sqlite::Environment> {
     call.surroundings.environment()
 }
 
