@@ -339,7 +339,10 @@ impl<'a> Translator<'a> {
         match determinism::function_reads(function) {
             Reads::Frozen => {}
             Reads::Leader => self.leader = true,
-            Reads::Locks => self.advisory = true,
+            Reads::Locks => {
+                self.advisory = true;
+                self.local = true;
+            }
             Reads::Session | Reads::Node => self.local = true,
         }
     }

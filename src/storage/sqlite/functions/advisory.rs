@@ -49,9 +49,9 @@ impl AdvisoryLocks {
         Self(Some(Arc::new(carrier)))
     }
 
-    /// Carries a call out.
+    /// Carries a call out. Where there is no session, nobody else is there to hold it.
     pub fn call(&self, asked: AdvisoryCall) -> bool {
-        self.0.as_ref().is_some_and(|carrier| carrier(asked))
+        self.0.as_ref().is_none_or(|carrier| carrier(asked))
     }
 }
 
