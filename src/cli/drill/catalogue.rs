@@ -103,7 +103,7 @@ const DRILL: Drill = Drill {
     run: |_| Box::pin(async { Ok(()) }),
 };
 
-const KILL: Drill = Drill { family: "kill", expects: &[GONE], ..DRILL };
+const KILL: Drill = Drill { family: "kill", expects: &[GONE, CUT], ..DRILL };
 const PAUSE: Drill = Drill { family: "pause", expects: &[GONE, ENDED], ..DRILL };
 const PARTITION: Drill = Drill {
     family: "partition",
@@ -132,6 +132,9 @@ const GONE: &[&str] = &[
 
 /// Packets are lost while somebody calls.
 const LOST: &[&str] = &["a peer's connection was refused error="];
+
+/// What a dead leader had not shipped is saved and cut when it comes back.
+const CUT: &[&str] = &["the log's diverged end"];
 
 /// A leader was replaced while it lived; what it had not shipped was cut.
 const ENDED: &[&str] =
