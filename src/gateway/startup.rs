@@ -184,13 +184,13 @@ async fn encrypt(
 }
 
 enum Rejection {
-    Told(SqlError),
+    Told(Box<SqlError>),
     Io(io::Error),
 }
 
 impl From<SqlError> for Rejection {
     fn from(error: SqlError) -> Self {
-        Self::Told(error)
+        Self::Told(Box::new(error))
     }
 }
 

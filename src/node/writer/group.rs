@@ -421,6 +421,7 @@ fn run_in_savepoint(
     // A single statement undoes itself when it fails; only a violation found
     // afterwards needs the savepoint.
     let guarded = !alone || unit.script.is_some() || unit.plan.translated.statements.len() > 1;
+    let mut extensions = sequence::Extensions::default();
     loop {
         if guarded {
             batch(sqlite, "SAVEPOINT towline_member")?;
@@ -444,6 +445,9 @@ fn run_in_savepoint(
                     let Failure::Statement(error) = failure else { unreachable!() };
                     return Ok(Err(error));
                 };
+                if let Err(error) = extensions.count(&name) {
+                    return Ok(Err(error));
+                }
                 let before = sqlite.sequence_ranges().get(&name).copied();
                 // Undone above with the rest of the transaction, where the unit is alone.
                 if !guarded {

@@ -319,6 +319,7 @@ impl Loan {
         work: &Work<'_>,
         guarded: bool,
     ) -> Result<Ran, UnitError> {
+        let mut extensions = sequence::Extensions::default();
         loop {
             let mark = sqlite.effect_mark();
             if guarded {
@@ -344,6 +345,7 @@ impl Loan {
                 }
                 Err(Failure::NeedsRange(name)) => {
                     sqlite.effect_undo(mark);
+                    extensions.count(&name)?;
                     self.reserve(sqlite, &name)?;
                 }
             }
@@ -376,6 +378,7 @@ impl Loan {
         work: &Work<'_>,
         rows: usize,
     ) -> Result<Option<log::Statement>, (usize, UnitError)> {
+        let mut extensions = sequence::Extensions::default();
         loop {
             let mark = sqlite.effect_mark();
             sqlite.execute_batch("SAVEPOINT towline_rows").map_err(|e| (0, internal(e)))?;
@@ -399,7 +402,10 @@ impl Loan {
                     return Err((row, error.into()));
                 }
                 Failure::NeedsRange(name) => {
-                    self.reserve(sqlite, &name).map_err(|error| (row, error.into()))?;
+                    let counted = extensions.count(&name);
+                    counted
+                        .and_then(|()| self.reserve(sqlite, &name))
+                        .map_err(|error| (row, error.into()))?;
                 }
             }
         }

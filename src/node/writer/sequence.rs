@@ -17,6 +17,27 @@ const USUAL: i64 = 512;
 /// Values that one reservation takes at most.
 const MOST: i64 = 1 << 20;
 
+/// Extensions for one statement at most. They double, so one that needs more is not
+/// drawing but moving the sequence away from under itself with `setval`.
+const EXTENSIONS_MAX: usize = 100;
+
+/// Counts the extensions for one statement.
+#[derive(Default)]
+pub(super) struct Extensions(usize);
+
+impl Extensions {
+    /// One more, for `name`; an error if it is one too many.
+    pub(super) fn count(&mut self, name: &str) -> Result<(), SqlError> {
+        self.0 += 1;
+        if self.0 <= EXTENSIONS_MAX {
+            return Ok(());
+        }
+        Err(SqlError::unsupported(format_args!(
+            "nextval and setval of sequence \"{name}\" in one statement"
+        )))
+    }
+}
+
 /// A range moved: sequence `name` may hand out values up to `last`.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Reservation {

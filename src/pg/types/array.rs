@@ -41,7 +41,7 @@ impl Array {
                 format!("malformed array literal: \"{text}\""),
             )
             .with_detail(detail),
-            Problem::Other(error) => error,
+            Problem::Other(error) => *error,
         })
     }
 
@@ -198,7 +198,11 @@ fn is_space(c: char) -> bool {
 
 enum Problem {
     Malformed(String),
-    Other(SqlError),
+    Other(Box<SqlError>),
+}
+
+fn other(error: SqlError) -> Problem {
+    Problem::Other(Box::new(error))
 }
 
 fn malformed<T>(detail: &str) -> Result<T, Problem> {
@@ -263,18 +267,18 @@ impl Parser<'_> {
                 return malformed("\"[\" must introduce explicitly-specified array dimensions.");
             };
             if upper < lower {
-                return Err(Problem::Other(SqlError::new(
+                return Err(other(SqlError::new(
                     SqlState("2202E"),
                     "upper bound cannot be less than lower bound",
                 )));
             }
             let length = upper.checked_sub(lower).and_then(|length| length.checked_add(1));
             let Some(length) = length else {
-                return Err(Problem::Other(too_large("array size exceeds the maximum allowed")));
+                return Err(other(too_large("array size exceeds the maximum allowed")));
             };
             bounds.push((length, lower));
             if bounds.len() > DIMENSIONS_MAX {
-                return Err(Problem::Other(too_many_dimensions(bounds.len())));
+                return Err(other(too_many_dimensions(bounds.len())));
             }
         }
         if !bounds.is_empty() {
@@ -289,7 +293,7 @@ impl Parser<'_> {
     /// Reads from `{` to its `}`.
     fn level(&mut self, level: usize) -> Result<(), Problem> {
         if level >= DIMENSIONS_MAX {
-            return Err(Problem::Other(too_many_dimensions(level + 1)));
+            return Err(other(too_many_dimensions(level + 1)));
         }
         self.at += 1;
         // What lies in the first brace of a level fixes it for all.

@@ -75,9 +75,8 @@ impl<'b> Block<'b> {
         }
         let start = scanner.offset();
         let statement = loop {
-            match scanner.next().ok()?? {
-                Token::Symbol(b';') => break body.get(start..scanner.start)?,
-                _ => {}
+            if let Token::Symbol(b';') = scanner.next().ok()?? {
+                break body.get(start..scanner.start)?;
             }
         };
         if guarded {

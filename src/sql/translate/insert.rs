@@ -28,8 +28,7 @@ impl Translator<'_> {
         let relation = self.target(name)?;
         check_table(relation, "insert into")?;
         let alias = insert.table_alias.as_ref().map(|alias| names::fold(&alias.alias));
-        let visible =
-            alias.clone().unwrap_or_else(|| self.context.catalog.bare(&relation.name).to_owned());
+        let visible = alias.unwrap_or_else(|| self.context.catalog.bare(&relation.name).to_owned());
 
         let listed: Vec<&Attribute> = if insert.columns.is_empty() {
             relation.attributes.iter().filter(|attribute| attribute.generated.is_none()).collect()
