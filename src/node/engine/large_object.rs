@@ -142,9 +142,8 @@ impl EngineSession {
     fn create_object(&mut self, wanted: i64) -> Result<i64, Stop> {
         let object = if wanted == 0 {
             let next = self.object_query("SELECT next FROM main.towline_oid", &[])?;
-            let next = match next {
-                Some(Value::Integer(next)) => next,
-                _ => return Err(SqlError::new(SqlState::INTERNAL_ERROR, "no OID is free").into()),
+            let Some(Value::Integer(next)) = next else {
+                return Err(SqlError::new(SqlState::INTERNAL_ERROR, "no OID is free").into());
             };
             self.object_change(
                 "UPDATE main.towline_oid SET next = ?1",
