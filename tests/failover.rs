@@ -3,19 +3,22 @@
 //! Replication is played by the test: frames are copied from log to log.
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpListener;
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use towline::cluster::{NodeId, Policy, Role};
-use towline::config::{Choice, MonitorConfig, NodeConfig, PeerTlsConfig, SqlConfig, Timing};
+use towline::config::{
+    Choice, EtcdConfig, MonitorConfig, NodeConfig, PeerTlsConfig, SqlConfig, Timing,
+};
 use towline::log::{Entry, Lsn, Term, TermStart};
 use towline::monitor::{self, MonitorError};
 use towline::net::{Authority, Hello, HelloReply, PeerListener, PeerTls, Purpose, dial};
@@ -39,8 +42,10 @@ struct Cluster {
     directory: TempDir,
     authority: Authority,
     members: Vec<(NodeId, String)>,
-    monitor_address: String,
-    monitor: Option<(CancellationToken, JoinHandle<Result<(), MonitorError>>)>,
+    /// Of each monitor; of several one acts.
+    monitor_addresses: Vec<String>,
+    monitors: BTreeMap<usize, (CancellationToken, JoinHandle<Result<(), MonitorError>>)>,
+    etcd: Option<Etcd>,
     nodes: BTreeMap<NodeId, Node>,
     /// The logs of the nodes that run, for copying.
     logs: Logs,
@@ -71,6 +76,10 @@ fn id(name: &str) -> NodeId {
 
 impl Cluster {
     async fn start(nodes: usize) -> Self {
+        Self::start_under(nodes, 1, None).await
+    }
+
+    async fn start_under(nodes: usize, monitors: usize, etcd: Option<Etcd>) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         let (authority, issued) = Authority::generate((2020, 1, 1), 100).expect("an authority");
         fs::write(directory.path().join("ca.pem"), issued.certificate).expect("writable");
@@ -80,12 +89,15 @@ impl Cluster {
             directory,
             authority,
             members: members.clone(),
-            monitor_address: free_address(),
-            monitor: None,
+            monitor_addresses: (0..monitors).map(|_| free_address()).collect(),
+            monitors: BTreeMap::new(),
+            etcd,
             nodes: BTreeMap::new(),
             logs: Logs::default(),
         };
-        cluster.start_monitor().await;
+        for monitor in 0..monitors {
+            cluster.start_monitor(monitor).await;
+        }
         for (name, _) in members {
             cluster.start_node(&name).await;
         }
@@ -105,12 +117,12 @@ impl Cluster {
         PeerTlsConfig { ca: self.path("ca.pem"), certificate, key }
     }
 
-    async fn start_monitor(&mut self) {
+    async fn start_monitor(&mut self, monitor: usize) {
         let config = MonitorConfig {
-            name: "monitor".into(),
+            name: format!("monitor{monitor}"),
             cluster: "test".into(),
-            data: self.path("monitor"),
-            peer_listen: self.monitor_address.clone(),
+            data: self.path(&format!("monitor{monitor}")),
+            peer_listen: self.monitor_addresses[monitor].clone(),
             http_listen: None,
             tls: self.tls("monitor"),
             members: self
@@ -126,20 +138,26 @@ impl Cluster {
             lag_bytes_max: 1 << 20,
             drain: Duration::from_secs(1),
             restart_grace: Duration::ZERO,
+            etcd: self.etcd.as_ref().map(|etcd| EtcdConfig {
+                endpoints: vec![etcd.address.clone()],
+                prefix: "/towline/test".into(),
+                ttl: Duration::from_secs(2),
+            }),
         };
         let token = CancellationToken::new();
         let task = tokio::spawn(monitor::run(config, Arc::new(Supervisor::none()), token.clone()));
         let listens = async {
-            while TcpStream::connect(&self.monitor_address).await.is_err() {
+            let address = &self.monitor_addresses[monitor];
+            while tokio::net::TcpStream::connect(address).await.is_err() {
                 tokio::task::yield_now().await;
             }
         };
         tokio::time::timeout(PATIENCE, listens).await.expect("the monitor listens");
-        self.monitor = Some((token, task));
+        self.monitors.insert(monitor, (token, task));
     }
 
     async fn stop_monitor(&mut self) {
-        let (token, task) = self.monitor.take().expect("it runs");
+        let (token, task) = self.monitors.remove(&0).expect("it runs");
         token.cancel();
         task.await.expect("no panic").expect("no error");
     }
@@ -164,7 +182,7 @@ impl Cluster {
             },
             peer_listen: peer.clone(),
             tls: tls_config,
-            monitor: Some(self.monitor_address.clone()),
+            monitors: self.monitor_addresses.clone(),
             members: self.members.clone(),
             policy: Policy::Any(1),
             timing: TIMING,
@@ -250,6 +268,11 @@ impl Cluster {
     }
 
     async fn ask(&self, request: Value) -> Value {
+        self.ask_monitor(0, request).await.expect("the monitor answers")
+    }
+
+    /// `None` if it does not act.
+    async fn ask_monitor(&self, monitor: usize, request: Value) -> Option<Value> {
         let tls = load(&self.tls("tool"));
         let hello = Hello {
             version: 1,
@@ -257,12 +280,103 @@ impl Cluster {
             name: "tool".into(),
             purpose: Purpose::Admin,
         };
-        let (mut stream, _) = dial(&self.monitor_address, &tls, Some("monitor"), &hello, PATIENCE)
-            .await
-            .expect("the monitor answers");
+        let address = &self.monitor_addresses[monitor];
+        let (mut stream, _) = dial(address, &tls, Some("monitor"), &hello, PATIENCE).await.ok()?;
         stream.send(request.to_string().as_bytes()).await.expect("sent");
         let answer = stream.recv().await.expect("an answer").expect("an answer");
-        serde_json::from_slice(&answer).expect("JSON")
+        Some(serde_json::from_slice(&answer).expect("JSON"))
+    }
+
+    /// Waits until a monitor refuses to answer, and says how it does.
+    async fn ask_until_refused(&self, monitor: usize) -> String {
+        let tls = load(&self.tls("tool"));
+        let hello = Hello {
+            version: 1,
+            cluster: "test".into(),
+            name: "tool".into(),
+            purpose: Purpose::Admin,
+        };
+        let began = Instant::now();
+        loop {
+            let address = &self.monitor_addresses[monitor];
+            if let Err(error) = dial(address, &tls, Some("monitor"), &hello, PATIENCE).await {
+                return error.to_string();
+            }
+            assert!(began.elapsed() < PATIENCE, "it still acts");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Waits until one of several monitors acts, other than `except`.
+    async fn wait_for_acting(&self, except: Option<usize>) -> usize {
+        let began = Instant::now();
+        loop {
+            let mut acting = Vec::new();
+            for monitor in self.monitors.keys().filter(|monitor| Some(**monitor) != except) {
+                if self.ask_monitor(*monitor, json!({"request": "status"})).await.is_some() {
+                    acting.push(*monitor);
+                }
+            }
+            if let [one] = acting[..] {
+                return one;
+            }
+            assert!(acting.is_empty(), "{acting:?} act at once");
+            assert!(began.elapsed() < PATIENCE, "no monitor acts");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+/// An etcd server of the test's own.
+struct Etcd {
+    process: Child,
+    address: String,
+    _data: TempDir,
+}
+
+impl Etcd {
+    async fn start() -> Self {
+        let data = tempfile::tempdir().expect("a directory");
+        let (address, peers) = (free_address(), free_address());
+        let (clients, peers) = (format!("http://{address}"), format!("http://{peers}"));
+        let process = Command::new("etcd")
+            .arg("--data-dir")
+            .arg(data.path())
+            .args(["--listen-client-urls", &clients, "--advertise-client-urls", &clients])
+            .args(["--listen-peer-urls", &peers, "--initial-advertise-peer-urls", &peers])
+            .args(["--initial-cluster", &format!("default={peers}")])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("etcd runs (scripts/test installs it)");
+        let etcd = Self { process, address, _data: data };
+        let began = Instant::now();
+        while etcd.ask("/v3/kv/range", &json!({ "key": "AA==" })).is_none() {
+            assert!(began.elapsed() < PATIENCE, "etcd does not answer");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        etcd
+    }
+
+    fn ask(&self, path: &str, request: &Value) -> Option<String> {
+        let mut stream = TcpStream::connect(&self.address).ok()?;
+        let (body, address) = (request.to_string(), &self.address);
+        let length = body.len();
+        write!(
+            stream,
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+        .ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        answer.starts_with("HTTP/1.1 200").then_some(answer)
+    }
+}
+
+impl Drop for Etcd {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
     }
 }
 
@@ -400,9 +514,9 @@ async fn without_the_monitor_members_renew_the_lease_and_it_resumes() {
     // With its state it goes on, without it adopts the leader that it finds.
     for lost in [false, true] {
         if lost {
-            fs::remove_file(cluster.path("monitor").join("monitor.json")).expect("it was there");
+            fs::remove_file(cluster.path("monitor0").join("monitor.json")).expect("it was there");
         }
-        cluster.start_monitor().await;
+        cluster.start_monitor(0).await;
         let began = Instant::now();
         loop {
             assert_eq!(
@@ -509,7 +623,7 @@ async fn strangers_and_nonsense_harm_nobody() {
     ];
     for (certificate, hello, reason) in refusals {
         let tls = load(&cluster.tls(certificate));
-        let refused = dial(&cluster.monitor_address, &tls, None, &hello, PATIENCE).await;
+        let refused = dial(&cluster.monitor_addresses[0], &tls, None, &hello, PATIENCE).await;
         let error = refused.err().expect("refused").to_string();
         assert!(error.contains(reason), "{error}");
     }
@@ -555,10 +669,62 @@ async fn a_damaged_state_file_is_named() {
         lag_bytes_max: 1 << 20,
         drain: Duration::from_secs(1),
         restart_grace: Duration::ZERO,
+        etcd: None,
     };
     let error = monitor::run(config, Arc::new(Supervisor::none()), CancellationToken::new())
         .await
         .expect_err("damaged");
     let error = error.to_string();
     assert!(error.contains("monitor.json") && error.contains("damaged"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_takes_over_from_a_monitor_that_is_gone_and_no_term_is_lost() {
+    let mut cluster = Cluster::start_under(3, 2, Some(Etcd::start().await)).await;
+    let first = cluster.wait_for_acting(None).await;
+    let leader = cluster.wait_for_leader().await;
+    cluster.wait_for_followers(&leader).await;
+    let term = cluster.nodes[&leader].hub.leadership.borrow().term;
+
+    // As kill -9 does: the key stays until its lease has expired.
+    let (_, task) = cluster.monitors.remove(&first).expect("it runs");
+    task.abort();
+    let began = Instant::now();
+    let second = cluster.wait_for_acting(None).await;
+    println!("a standby acts after {} ms", began.elapsed().as_millis());
+    assert_ne!(second, first);
+    cluster
+        .wait("the view of the standby", |cluster| {
+            let view = cluster.nodes[&leader].hub.view.borrow().clone();
+            (view.open && view.leader.as_ref() == Some(&leader)).then_some(())
+        })
+        .await;
+    assert_eq!(cluster.nodes[&leader].hub.leadership.borrow().term, term, "nobody was elected");
+
+    cluster.kill_node(&leader);
+    let next = cluster.wait_for_leader().await;
+    assert_ne!(next, leader);
+    assert!(cluster.nodes[&next].hub.leadership.borrow().term > term);
+    // The first comes back and stands by.
+    cluster.start_monitor(first).await;
+    assert_eq!(cluster.wait_for_acting(None).await, second);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_monitor_whose_key_was_taken_acts_no_more() {
+    let cluster = Cluster::start_under(3, 2, Some(Etcd::start().await)).await;
+    let first = cluster.wait_for_acting(None).await;
+    let leader = cluster.wait_for_leader().await;
+    cluster.wait_for_followers(&leader).await;
+    let term = cluster.nodes[&leader].hub.leadership.borrow().term;
+    // "/towline/test/acting": for a moment both take themselves for the acting one.
+    let key = json!({ "key": "L3Rvd2xpbmUvdGVzdC9hY3Rpbmc=" });
+    let etcd = cluster.etcd.as_ref().expect("it runs");
+    etcd.ask("/v3/kv/deleterange", &key).expect("deleted");
+    let second = cluster.wait_for_acting(Some(first)).await;
+    assert_ne!(second, first);
+    let again = cluster.ask_until_refused(first).await;
+    assert!(again.contains("standing by"), "{again}");
+    assert_eq!(cluster.wait_for_leader().await, leader);
+    assert_eq!(cluster.nodes[&leader].hub.leadership.borrow().term, term, "nobody was elected");
 }

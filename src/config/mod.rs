@@ -12,5 +12,5 @@ mod written;
 
 pub use resolve::{ConfigError, monitor, node, proxy};
 pub use resolved::{
-    Choice, MonitorConfig, NodeConfig, PeerTlsConfig, ProxyConfig, SqlConfig, Timing,
+    Choice, EtcdConfig, MonitorConfig, NodeConfig, PeerTlsConfig, ProxyConfig, SqlConfig, Timing,
 };

@@ -4,7 +4,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::resolved::{
-    Choice, MonitorConfig, NodeConfig, PeerTlsConfig, ProxyConfig, SqlConfig, Timing,
+    Choice, EtcdConfig, MonitorConfig, NodeConfig, PeerTlsConfig, ProxyConfig, SqlConfig, Timing,
 };
 use super::written;
 use crate::cluster::{NodeId, Policy};
@@ -41,7 +41,7 @@ pub fn node(file: &Path, text: &str) -> Result<NodeConfig, ConfigError> {
         sql: check.sql(written.sql)?,
         peer_listen: check.address("peer_listen", written.peer_listen)?,
         tls: check.peer_tls(&written.tls),
-        monitor: check.optional_address("monitor", written.monitor)?,
+        monitors: check.addresses("monitor", written.monitor)?,
         policy: check.policy(written.policy, members.len())?,
         members: members.into_iter().map(|(name, peer, _)| (name, peer)).collect(),
         timing: check.timing(written.timing.unwrap_or_default())?,
@@ -63,7 +63,7 @@ pub fn proxy(file: &Path, text: &str) -> Result<ProxyConfig, ConfigError> {
         sql: check.sql(written.sql)?,
         http_listen: check.optional_address("http_listen", written.http_listen)?,
         tls: check.peer_tls(&written.tls),
-        monitor: check.optional_address("monitor", written.monitor)?,
+        monitors: check.addresses("monitor", written.monitor)?,
         nodes: nodes.into_iter().map(|(name, peer, _)| (name, peer)).collect(),
         leader_wait: written.leader_wait.unwrap_or(Duration::from_secs(30)),
         timing: check.timing(written.timing.unwrap_or_default())?,
@@ -82,6 +82,7 @@ pub fn monitor(file: &Path, text: &str) -> Result<MonitorConfig, ConfigError> {
     check.at_least("failovers_max", failovers_max as usize, 1)?;
     Ok(MonitorConfig {
         name: check.named("name", written.name)?,
+        etcd: check.etcd(written.etcd, &written.cluster)?,
         cluster: check.named("cluster", written.cluster)?,
         data: check.path(&written.data),
         peer_listen: check.address("peer_listen", written.peer_listen)?,
@@ -149,6 +150,27 @@ impl Check<'_> {
         address: Option<String>,
     ) -> Result<Option<String>, ConfigError> {
         address.map(|address| self.address(key, address)).transpose()
+    }
+
+    fn addresses(&self, key: &str, addresses: Vec<String>) -> Result<Vec<String>, ConfigError> {
+        addresses.into_iter().map(|address| self.address(key, address)).collect()
+    }
+
+    fn etcd(
+        &self,
+        written: Option<written::Etcd>,
+        cluster: &str,
+    ) -> Result<Option<EtcdConfig>, ConfigError> {
+        let Some(written) = written else { return Ok(None) };
+        let endpoints = self.addresses("etcd.endpoints", written.endpoints)?;
+        self.at_least("the number of etcd.endpoints", endpoints.len(), 1)?;
+        let ttl = written.ttl.unwrap_or(Duration::from_secs(2));
+        if ttl < Duration::from_secs(2) || ttl.subsec_nanos() > 0 {
+            return Err(self.invalid("etcd.ttl must be whole seconds, two at least"));
+        }
+        let prefix = written.prefix.unwrap_or_else(|| format!("/towline/{cluster}"));
+        let prefix = prefix.trim_end_matches('/').to_owned();
+        Ok(Some(EtcdConfig { endpoints, prefix, ttl }))
     }
 
     fn at_least(&self, key: &str, value: usize, least: usize) -> Result<(), ConfigError> {
@@ -268,6 +290,7 @@ mod tests {
     const NODE: &str = include_str!("../../conf/node.toml");
     const PROXY: &str = include_str!("../../conf/proxy.toml");
     const MONITOR: &str = include_str!("../../conf/monitor.toml");
+    const STANDBY: &str = include_str!("../../conf/monitor-standby.toml");
 
     /// What an operator must write; everything else in `conf/` is a default.
     const REQUIRED: &[&str] = &[
@@ -326,7 +349,8 @@ mod tests {
                         || line.trim_matches(['[', ']']).split('.').next_back() == Some(key)
                 })
             };
-            assert!(shown(NODE) || shown(PROXY) || shown(MONITOR), "conf/ does not show {key}");
+            let files = [NODE, PROXY, MONITOR, STANDBY];
+            assert!(files.into_iter().any(shown), "conf/ does not show {key}");
         }
     }
 
@@ -335,17 +359,29 @@ mod tests {
         let file = Path::new("/etc/towline/x.toml");
         let full = node(file, NODE).expect("conf/node.toml is valid");
         let mut bare = node(file, &without_defaults(NODE)).expect("defaults suffice");
-        bare.monitor.clone_from(&full.monitor);
+        bare.monitors.clone_from(&full.monitors);
         assert_eq!(format!("{full:#?}"), format!("{bare:#?}"));
         let full = proxy(file, PROXY).expect("conf/proxy.toml is valid");
         let mut bare = proxy(file, &without_defaults(PROXY)).expect("defaults suffice");
-        bare.monitor.clone_from(&full.monitor);
+        bare.monitors.clone_from(&full.monitors);
         bare.http_listen.clone_from(&full.http_listen);
         assert_eq!(format!("{full:#?}"), format!("{bare:#?}"));
         let full = monitor(file, MONITOR).expect("conf/monitor.toml is valid");
         let mut bare = monitor(file, &without_defaults(MONITOR)).expect("defaults suffice");
         bare.http_listen.clone_from(&full.http_listen);
         assert_eq!(format!("{full:#?}"), format!("{bare:#?}"));
+    }
+
+    #[test]
+    fn a_standby_needs_only_to_know_etcd() {
+        let file = Path::new("/etc/towline/x.toml");
+        let full = monitor(file, STANDBY).expect("conf/monitor-standby.toml is valid");
+        let bare = STANDBY.replace("prefix = \"/towline/example\"\nttl = \"2s\"\n", "");
+        assert_ne!(bare, STANDBY);
+        let bare = monitor(file, &bare).expect("defaults suffice");
+        assert_eq!(format!("{full:#?}"), format!("{bare:#?}"));
+        let error = monitor(file, &STANDBY.replace("\"2s\"", "\"1s\"")).expect_err("too short");
+        assert!(error.to_string().contains("etcd.ttl"), "{error}");
     }
 
     #[test]

@@ -12,8 +12,9 @@ pub struct NodeConfig {
     pub sql: SqlConfig,
     pub peer_listen: String,
     pub tls: PeerTlsConfig,
-    /// host:port of the monitor's peer listener; `None` for a cluster without one.
-    pub monitor: Option<String>,
+    /// host:port of the monitor's peer listener, or of each of several monitors; empty for a
+    /// cluster without one.
+    pub monitors: Vec<String>,
     /// All members, this one included, as (name, peer address).
     pub members: Vec<(NodeId, String)>,
     pub policy: Policy,
@@ -65,7 +66,7 @@ pub struct ProxyConfig {
     pub sql: SqlConfig,
     pub http_listen: Option<String>,
     pub tls: PeerTlsConfig,
-    pub monitor: Option<String>,
+    pub monitors: Vec<String>,
     /// All nodes as (name, peer address).
     pub nodes: Vec<(NodeId, String)>,
     /// How long a statement that needs a leader waits for one.
@@ -95,6 +96,19 @@ pub struct MonitorConfig {
     pub drain: Duration,
     /// How long a leader whose process ended may take to come back (rule 10).
     pub restart_grace: Duration,
+    /// Where several monitors settle which one acts; `None` for the only one.
+    pub etcd: Option<EtcdConfig>,
+}
+
+/// The etcd cluster of a monitor that has standbys.
+#[derive(Clone, Debug)]
+pub struct EtcdConfig {
+    /// host:port each.
+    pub endpoints: Vec<String>,
+    /// Of the keys, without a slash at the end.
+    pub prefix: String,
+    /// How long the others wait for a monitor that is silent; whole seconds.
+    pub ttl: Duration,
 }
 
 /// Which candidate is appointed.

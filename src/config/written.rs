@@ -17,7 +17,8 @@ pub(super) struct Node {
     pub cluster: String,
     pub data: PathBuf,
     pub peer_listen: String,
-    pub monitor: Option<String>,
+    #[serde(default, deserialize_with = "one_or_more")]
+    pub monitor: Vec<String>,
     pub policy: Option<Policy>,
     pub segment_bytes: Option<u64>,
     pub retain_bytes: Option<u64>,
@@ -33,7 +34,8 @@ pub(super) struct Node {
 pub(super) struct Proxy {
     pub name: String,
     pub cluster: String,
-    pub monitor: Option<String>,
+    #[serde(default, deserialize_with = "one_or_more")]
+    pub monitor: Vec<String>,
     pub http_listen: Option<String>,
     #[serde(default, deserialize_with = "duration")]
     pub leader_wait: Option<Duration>,
@@ -61,9 +63,19 @@ pub(super) struct Monitor {
     pub drain: Option<Duration>,
     #[serde(default, deserialize_with = "duration")]
     pub restart_grace: Option<Duration>,
+    pub etcd: Option<Etcd>,
     pub tls: PeerTls,
     pub members: Vec<Member>,
     pub timing: Option<Timing>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Etcd {
+    pub endpoints: Vec<String>,
+    pub prefix: Option<String>,
+    #[serde(default, deserialize_with = "duration")]
+    pub ttl: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
@@ -119,6 +131,20 @@ pub(super) struct Timing {
     pub lease: Option<Duration>,
     #[serde(default, deserialize_with = "duration")]
     pub drift: Option<Duration>,
+}
+
+/// Reads one text, or a list of them.
+fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum OneOrMore {
+        One(String),
+        More(Vec<String>),
+    }
+    Ok(match OneOrMore::deserialize(deserializer)? {
+        OneOrMore::One(text) => vec![text],
+        OneOrMore::More(texts) => texts,
+    })
 }
 
 /// Reads a duration as people write it: `100ms`, `1s`, `5 minutes`.

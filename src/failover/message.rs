@@ -93,9 +93,11 @@ pub enum ToNode {
         incarnation: u64,
     },
     View(View),
-    /// The lease of `term` runs from `sent`, echoed from the request.
+    /// The lease of `term` runs from `sent`, echoed from the request. Of no worth to a node
+    /// that obeys another incarnation.
     Grant {
         term: Term,
+        incarnation: u64,
         sent: Moment,
     },
     PromiseRequest {

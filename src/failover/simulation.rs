@@ -574,9 +574,12 @@ impl World {
                 }
                 None => Ok(()),
             },
-            ToNode::Grant { term, sent } => {
+            ToNode::Grant { term, incarnation, sent } => {
                 let node = &mut self.nodes[to];
-                let own = node.oath.as_ref().is_some_and(|oath| oath.bound().term == term);
+                let own = node
+                    .oath
+                    .as_ref()
+                    .is_some_and(|oath| oath.bound().term == term && oath.obeyed() == incarnation);
                 if let Some(lease) = node.lease.as_mut().filter(|_| own) {
                     lease.monitor_granted(sent);
                 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::MonitorError;
 use super::events::EventLog;
-use super::state_file::StateFile;
+use super::record::Record;
 use crate::cluster::{NodeId, NodeView, View};
 use crate::config::{Choice as Configured, MonitorConfig};
 use crate::failover::{
@@ -42,7 +42,7 @@ pub(super) struct Outlook {
 pub(super) struct Driver {
     machine: Option<Machine>,
     pending: VecDeque<Command>,
-    state_file: StateFile,
+    record: Record,
     events: Arc<EventLog>,
     outlook: watch::Sender<Outlook>,
     /// The view that nodes were told last.
@@ -58,10 +58,10 @@ impl Driver {
     /// Loads or begins the state; durable when this returns.
     pub(super) async fn new(
         config: &MonitorConfig,
+        mut record: Record,
         events: Arc<EventLog>,
     ) -> Result<(Self, watch::Receiver<Outlook>), MonitorError> {
-        let state_file = StateFile::new(&config.data);
-        let start = match state_file.load()? {
+        let start = match record.load().await? {
             Some(state) => Start::Recorded(state),
             None => Start::Lost { incarnation: wall_clock_us() },
         };
@@ -74,7 +74,7 @@ impl Driver {
         let mut driver = Self {
             machine: Some(machine),
             pending: commands.into(),
-            state_file,
+            record,
             events,
             outlook,
             told: view,
@@ -166,16 +166,26 @@ impl Driver {
         while let Some(command) = self.pending.pop_front() {
             match command {
                 Command::Persist(state) => {
-                    let file = self.state_file.clone();
-                    let mut save = tokio::task::spawn_blocking(move || file.save(&state));
-                    let saved = loop {
+                    let mut record = self.record.clone();
+                    let save = async {
+                        let saved = record.save(state).await;
+                        (record, saved)
+                    };
+                    tokio::pin!(save);
+                    let (record, saved) = loop {
                         match tokio::time::timeout(self.heartbeat, &mut save).await {
                             Ok(saved) => break saved,
                             // A slow disk is no silence: what was told stays true.
-                            Err(_) => self.repeat(),
+                            Err(_) if self.record.holds() => self.repeat(),
+                            Err(_) => {}
                         }
                     };
-                    saved.expect("the blocking pool outlives its users")?;
+                    self.record = record;
+                    saved?;
+                }
+                // Looked at right before: whoever may be superseded says nothing more.
+                Command::Send { .. } if !self.record.holds() => {
+                    return Err(MonitorError::Superseded);
                 }
                 Command::Send { to, message } => self.send(&to, &message),
                 Command::Event(event) => self.events.add(event),
@@ -272,7 +282,7 @@ fn options(config: &MonitorConfig) -> Options {
 }
 
 /// CLOCK_BOOTTIME, which runs during suspend (rule 11).
-fn now() -> Moment {
+pub(super) fn now() -> Moment {
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)
         .expect("CLOCK_BOOTTIME exists on Linux");
     Moment(now.tv_sec() * 1_000_000_000 + now.tv_nsec())

@@ -29,12 +29,13 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Events shown on the page.
 const EVENTS_SHOWN: usize = 50;
 
-/// Serves for as long as the process lives.
+/// Serves the page, if there is to be one, for as long as this is awaited.
 pub(super) async fn serve(
-    listener: TcpListener,
+    listener: Option<&TcpListener>,
     outlook: watch::Receiver<Outlook>,
     events: Arc<EventLog>,
-) {
+) -> Infallible {
+    let Some(listener) = listener else { return std::future::pending().await };
     let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let permit = Arc::clone(&connections).acquire_owned().await.expect("never closed");

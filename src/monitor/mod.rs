@@ -7,18 +7,22 @@
 //!
 //! | path in the data directory | what                                              |
 //! |----------------------------|---------------------------------------------------|
-//! | `monitor.json`             | incarnation, term, last appointment, policy record |
+//! | `monitor.json`             | incarnation, term, last appointment, policy record; unless it lies in etcd |
 //! | `events.jsonl`             | every decision, oldest first; one older file kept |
 mod admin;
 mod driver;
+mod etcd;
 mod events;
 mod http;
 mod peers;
+mod record;
+mod standby;
 mod state_file;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -28,6 +32,11 @@ use crate::net::{NetError, PeerListener, PeerTls, bind_tcp};
 use crate::supervisor::Supervisor;
 use driver::Driver;
 use events::EventLog;
+use record::Record;
+use standby::{Acting, Seat};
+use state_file::StateFile;
+
+pub use etcd::EtcdError;
 
 /// Happenings that wait for the driver.
 const INPUTS_MAX: usize = 256;
@@ -42,6 +51,11 @@ pub enum MonitorError {
     /// Starting without state is safe but slower (rule 32): the operator decides.
     #[error("{path}: damaged: {cause}; move it away to start without state")]
     Damaged { path: PathBuf, cause: String },
+    #[error(transparent)]
+    Etcd(#[from] EtcdError),
+    /// Another monitor acts, or may by now (P26).
+    #[error("another monitor acts")]
+    Superseded,
 }
 
 /// Runs a monitor until `shutdown`, and tells `supervisor` once it listens.
@@ -58,20 +72,108 @@ pub async fn run(
     std::fs::create_dir_all(directory)
         .map_err(|source| MonitorError::Io { path: directory.clone(), source })?;
     let events = Arc::new(EventLog::open(directory)?);
-    let (inputs, queued) = mpsc::channel(INPUTS_MAX);
-    let (driver, outlook) = Driver::new(&config, Arc::clone(&events)).await?;
-    let listener = PeerListener::bind(&config.peer_listen, tls.clone()).await?;
-    tracing::info!(peer = %listener.local_address(), "listening");
-    let page = match &config.http_listen {
-        Some(address) => Some(bind_tcp(address).await?),
-        None => None,
+    let seat = Seat::new(&config);
+    let mut house = House {
+        listener: PeerListener::bind(&config.peer_listen, tls.clone()).await?,
+        page: match &config.http_listen {
+            Some(address) => Some(bind_tcp(address).await?),
+            None => None,
+        },
+        config,
+        events,
+        supervisor,
+        shutdown,
     };
-    let door = peers::Door::new(&config, inputs, outlook.clone(), Arc::clone(&events));
-    let _accepting = AbortOnDropHandle::new(tokio::spawn(door.open(listener)));
+    tracing::info!(peer = %house.listener.local_address(), "listening");
     let _reloading = AbortOnDropHandle::new(tokio::spawn(tls.reload_on_hangup(|| Ok(()))));
-    let _page = page.map(|listener| {
-        AbortOnDropHandle::new(tokio::spawn(http::serve(listener, outlook, events)))
-    });
-    supervisor.ready();
-    driver.run(queued, &supervisor, shutdown).await
+    let Some(seat) = seat else { return house.act(Record::File(house.state_file())).await };
+    house.supervisor.ready();
+    loop {
+        let Some(acting) = house.stand_by(&seat).await else { return Ok(()) };
+        tracing::warn!(rule = "P26", "this monitor acts from here on");
+        let kept = acting.clone();
+        let ended = tokio::select! {
+            ended = house.act(Record::Etcd(acting)) => ended,
+            lost = kept.keep(seat.every()) => Err(lost),
+        };
+        match ended {
+            Ok(()) => {
+                kept.resign().await;
+                return Ok(());
+            }
+            Err(error @ (MonitorError::Superseded | MonitorError::Etcd(_))) => {
+                tracing::warn!(%error, rule = "P26", "this monitor stands by");
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// What a monitor holds whether it acts or not.
+struct House {
+    config: MonitorConfig,
+    listener: PeerListener,
+    page: Option<TcpListener>,
+    events: Arc<EventLog>,
+    supervisor: Arc<Supervisor>,
+    shutdown: CancellationToken,
+}
+
+impl House {
+    fn state_file(&self) -> StateFile {
+        StateFile::new(&self.config.data)
+    }
+
+    /// Watches the nodes, until shutdown or until the state can't be kept.
+    async fn act(&mut self, record: Record) -> Result<(), MonitorError> {
+        let (inputs, queued) = mpsc::channel(INPUTS_MAX);
+        let driver = Driver::new(&self.config, record, Arc::clone(&self.events));
+        let (driver, outlook) = driver.await?;
+        let events = Arc::clone(&self.events);
+        let door = peers::Door::new(&self.config, inputs, outlook.clone(), Arc::clone(&events));
+        let accepting = door.open(&mut self.listener);
+        let page = http::serve(self.page.as_ref(), outlook, events);
+        self.supervisor.ready();
+        tokio::select! {
+            ended = driver.run(queued, &self.supervisor, self.shutdown.clone()) => ended,
+            ended = accepting => Err(ended.into()),
+            never = page => match never {},
+        }
+    }
+
+    /// Waits until this monitor may act; `None` at shutdown. Tells everybody who comes
+    /// that another one acts.
+    async fn stand_by(&mut self, seat: &Seat) -> Option<Acting> {
+        let mut holder = "none yet".to_owned();
+        let mut away = false;
+        loop {
+            self.supervisor.beat();
+            match seat.take().await {
+                Ok(Ok(acting)) => return Some(acting),
+                Ok(Err(acts)) => {
+                    if acts != holder {
+                        tracing::info!(rule = "P26", "standing by: {acts} acts");
+                    }
+                    (holder, away) = (acts, false);
+                }
+                Err(error) if !away => {
+                    tracing::warn!(%error, "standing by: who acts can't be told");
+                    away = true;
+                }
+                Err(_) => {}
+            }
+            let again = tokio::time::sleep(seat.every());
+            tokio::pin!(again);
+            loop {
+                tokio::select! {
+                    () = self.shutdown.cancelled() => return None,
+                    () = &mut again => break,
+                    Ok((stream, ..)) = self.listener.accept() => {
+                        let reason = format!("standing by: monitor {holder} acts");
+                        tokio::spawn(peers::refuse(stream, reason));
+                    }
+                }
+            }
+        }
+    }
 }

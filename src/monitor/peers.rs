@@ -12,7 +12,7 @@ use super::events::EventLog;
 use crate::cluster::NodeId;
 use crate::config::MonitorConfig;
 use crate::failover::{ToMonitor, decode};
-use crate::net::{FrameStream, Hello, HelloReply, PeerListener, Purpose};
+use crate::net::{FrameStream, Hello, HelloReply, NetError, PeerListener, Purpose};
 
 /// Frames queued for a node, and from it.
 const FRAMES_MAX: usize = 64;
@@ -68,14 +68,11 @@ impl Door {
     }
 
     /// Accepts for as long as the listener lives.
-    pub(super) async fn open(mut self, mut listener: PeerListener) {
+    pub(super) async fn open(mut self, listener: &mut PeerListener) -> NetError {
         loop {
             match listener.accept().await {
                 Ok((stream, hello, _)) => self.admit(stream, &hello),
-                Err(error) => {
-                    tracing::error!(%error, "the peer listener ended");
-                    return;
-                }
+                Err(error) => return error,
             }
         }
     }
@@ -163,7 +160,7 @@ impl Door {
     }
 }
 
-async fn refuse(mut stream: FrameStream, reason: String) {
+pub(super) async fn refuse(mut stream: FrameStream, reason: String) {
     answer(&mut stream, &HelloReply::Refused(reason)).await;
 }
 

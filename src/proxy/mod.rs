@@ -71,9 +71,10 @@ pub async fn run(
     });
     let _reloading =
         AbortOnDropHandle::new(tokio::spawn(tls.clone().reload_on_hangup(gateway.reloader())));
-    let _view = config.monitor.map(|monitor| {
+    let monitors = config.monitors;
+    let _view = (!monitors.is_empty()).then(|| {
         AbortOnDropHandle::new(tokio::spawn(async move {
-            let never: Infallible = view::follow(&monitor, &tls, &hello, silence, &tell).await;
+            let never: Infallible = view::follow(&monitors, &tls, &hello, silence, &tell).await;
             match never {}
         }))
     });

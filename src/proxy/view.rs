@@ -10,9 +10,10 @@ const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
-/// Follows the monitor's view, through every loss of the connection.
+/// Follows the view of the monitor, or of the one of several that acts, through every loss
+/// of the connection.
 pub(super) async fn follow(
-    monitor: &str,
+    monitors: &[String],
     tls: &PeerTls,
     hello: &Hello,
     silence: Duration,
@@ -21,7 +22,7 @@ pub(super) async fn follow(
     let mut backoff = BACKOFF_MIN;
     // Said once, not at every attempt.
     let mut away = false;
-    loop {
+    for monitor in monitors.iter().cycle() {
         let ended = receive(monitor, tls, hello, silence, tell, &mut backoff, &mut away).await;
         if let (Err(error), false) = (&ended, away) {
             away = true;
@@ -30,6 +31,7 @@ pub(super) async fn follow(
         tokio::time::sleep(backoff).await;
         backoff = (backoff * 2).min(BACKOFF_MAX);
     }
+    std::future::pending().await
 }
 
 async fn receive(
@@ -112,7 +114,7 @@ mod tests {
         };
         let silence = Duration::from_millis(300);
         let following = tokio::spawn(async move {
-            follow(&address, &proxy, &hello, silence, &tell).await;
+            follow(std::slice::from_ref(&address), &proxy, &hello, silence, &tell).await;
         });
         let mut seen = async |term: u64| {
             let seen = views.wait_for(|view| view.term == Term(term));

@@ -347,7 +347,7 @@ fn show(commands: &[Command]) -> String {
                     it.wait_ns / MS.unsigned_abs()
                 )
             }
-            ToNode::Grant { term, sent } => {
+            ToNode::Grant { term, sent, .. } => {
                 format!("{to} ← lease of {term} from {} ms", sent.0 / MS)
             }
             ToNode::Policy { acks, version, .. } => {

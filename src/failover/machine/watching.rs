@@ -300,7 +300,8 @@ impl Cluster {
         match message {
             ToMonitor::LeaseRequest { term, sent } if self.is_leader(node, *term) => {
                 self.granted = Some(self.granted.map_or(now, |granted| granted.max(now)));
-                let grant = ToNode::Grant { term: *term, sent: *sent };
+                let incarnation = self.state.incarnation;
+                let grant = ToNode::Grant { term: *term, incarnation, sent: *sent };
                 self.send(node, grant, out);
             }
             ToMonitor::Report(report) if self.is_leader(node, report.term) => {

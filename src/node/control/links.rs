@@ -136,8 +136,13 @@ impl Links {
         }
     }
 
-    /// Keeps a connection to `peer`, from now on.
-    pub(super) fn keep_dialled(&mut self, peer: Peer, address: &str, expected: Option<NodeId>) {
+    /// Keeps a connection to `peer`, which is at one of the addresses, from now on.
+    pub(super) fn keep_dialled(
+        &mut self,
+        peer: Peer,
+        addresses: Vec<String>,
+        expected: Option<NodeId>,
+    ) {
         if self.dialling.contains_key(&peer) {
             return;
         }
@@ -145,9 +150,8 @@ impl Links {
         // Each attempt counts on from here.
         let first = self.generation << 32;
         let (dialler, events) = (self.dialler.clone(), self.events.clone());
-        let address = address.to_owned();
         let task =
-            tokio::spawn(keep_dialled(dialler, peer.clone(), address, expected, first, events));
+            tokio::spawn(keep_dialled(dialler, peer.clone(), addresses, expected, first, events));
         self.dialling.insert(peer, AbortOnDropHandle::new(task));
     }
 
@@ -193,7 +197,7 @@ async fn tell_leader(reply: HelloReply, events: &mpsc::Sender<LinkEvent>) {
 async fn keep_dialled(
     dialler: Dialler,
     peer: Peer,
-    address: String,
+    addresses: Vec<String>,
     expected: Option<NodeId>,
     mut generation: u64,
     events: mpsc::Sender<LinkEvent>,
@@ -201,10 +205,10 @@ async fn keep_dialled(
     let shortest = Duration::from_millis(20);
     let mut pause = shortest;
     let mut silent = false;
-    loop {
+    for address in addresses.iter().cycle() {
         let Dialler { tls, hello, timeout } = &dialler;
         let expected = expected.as_ref().map(NodeId::as_str);
-        match dial(&address, tls, expected, hello, *timeout).await {
+        match dial(address, tls, expected, hello, *timeout).await {
             Ok((stream, reply)) => {
                 tell_leader(reply, &events).await;
                 (pause, silent) = (shortest, false);
@@ -213,7 +217,7 @@ async fn keep_dialled(
             }
             Err(error) => {
                 if !silent {
-                    report(&peer, &error);
+                    report(&peer, &error, addresses.len() > 1);
                 }
                 silent = true;
             }
@@ -223,9 +227,13 @@ async fn keep_dialled(
     }
 }
 
-/// A peer that is away is no news; one that refuses needs its operator.
-fn report(peer: &Peer, error: &NetError) {
+/// A peer that is away is no news; one that refuses needs its operator, unless it stands by
+/// for another.
+fn report(peer: &Peer, error: &NetError, has_others: bool) {
     match error {
+        NetError::Refused { .. } if has_others => {
+            tracing::info!(?peer, %error, "trying the others");
+        }
         NetError::Io { .. } | NetError::TimedOut { .. } => {
             tracing::info!(?peer, %error, "not reachable; trying again");
         }

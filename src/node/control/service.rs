@@ -34,8 +34,8 @@ pub(super) struct Service {
     practice: Practice,
     links: Links,
     timing: Timing,
-    /// The monitor's address.
-    monitor: Option<String>,
+    /// Addresses of the monitors; of several one acts.
+    monitors: Vec<String>,
     /// Other members and their addresses.
     others: BTreeMap<NodeId, String>,
     sql: String,
@@ -96,7 +96,7 @@ impl Service {
             practice: Practice::default(),
             links: Links::new(Dialler { tls, hello, timeout }),
             timing: config.timing,
-            monitor: config.monitor.clone(),
+            monitors: config.monitors.clone(),
             others: others.cloned().collect(),
             sql: config.sql.listen.clone(),
             cluster: config.cluster.clone(),
@@ -119,8 +119,8 @@ impl Service {
         let term = self.oath.bound().term;
         self.keep.fence(term).await;
         self.publish(term, Role::Follower, None);
-        if let Some(address) = self.monitor.clone() {
-            self.links.keep_dialled(Peer::Monitor, &address, None);
+        if !self.monitors.is_empty() {
+            self.links.keep_dialled(Peer::Monitor, self.monitors.clone(), None);
         }
         let hub = Arc::clone(&self.hub);
         let mut heartbeat = interval(self.timing.heartbeat);
@@ -349,7 +349,7 @@ impl Service {
         for (member, address) in &self.others {
             let peer = Peer::Dialled(member.clone());
             if wants_members {
-                self.links.keep_dialled(peer.clone(), address, Some(member.clone()));
+                self.links.keep_dialled(peer.clone(), vec![address.clone()], Some(member.clone()));
                 self.links.post(&peer, encode(&ToPeer::LeaseRequest { term, sent }));
             } else {
                 self.links.drop_dialled(&peer);
@@ -414,8 +414,9 @@ impl Service {
                     self.step(OathInput::LeaderKnown { term, leader, source }).await?;
                 }
             }
-            ToNode::Grant { term, sent } => {
+            ToNode::Grant { term, incarnation, sent } => {
                 if term == self.oath.bound().term
+                    && incarnation == self.oath.obeyed()
                     && let Some(lease) = &mut self.lease
                 {
                     lease.monitor_granted(sent);

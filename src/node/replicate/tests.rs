@@ -74,7 +74,7 @@ impl Cluster {
             sql: written,
             peer_listen: String::new(),
             tls: PeerTlsConfig { ca: path("ca"), certificate: path("crt"), key: path("key") },
-            monitor: None,
+            monitors: Vec::new(),
             members: Vec::new(),
             policy: Policy::Any(1),
             timing: Timing {
