@@ -1,0 +1,143 @@
+-- Statements that Towline and PostgreSQL 15 answer alike: one a line. `scripts/differential
+-- record` asks a PostgreSQL server and writes corpus.expected.
+create table item (id int primary key, name varchar(20), price numeric(10,2), tags text[], made date, doc jsonb)
+insert into item values (1, 'apple', 1.50, '{fruit,red}', '2024-01-31', '{"a": 1, "b": [1, 2]}'), (2, 'pear', 2.25, '{fruit}', '2024-02-29', '{"a": 2}'), (3, 'nail', 0.05, null, '2023-12-25', null), (4, 'bolt', 0.05, '{}', null, '[]')
+create table sale (id int primary key, item_id int references item, qty int, at timestamp)
+insert into sale values (1, 1, 10, '2024-03-01 10:00'), (2, 1, 5, '2024-03-02 11:30'), (3, 2, 7, '2024-03-02 12:00'), (4, 3, 100, '2024-03-03 00:00:00.5')
+select 7 / 2, -7 / 2, 7 % 3, -7 % 3, 7.0 / 2, 2 ^ 10, 10 / 3.0, 1e3, .5 + 1
+select 1 / 0
+select 2147483647 + 1
+select 9223372036854775807 + 1
+select 32767::int2 + 1::int2
+select 0.1 + 0.2, 1.10 * 2, 1.0 / 3, 100::numeric / 7, round(2.5), round(-2.5), round(3.14159, 2), trunc(3.999, 1), ceil(1.2), floor(-1.2)
+select 12345678901234567890.123456789 + 1, 1e20::numeric, 'NaN'::numeric, 'infinity'::float8, '-inf'::float4
+select abs(-5), sign(-2.5), mod(11, 4), power(2, 0.5), sqrt(2), exp(1), ln(10), log(100), log(2, 8), cbrt(27), pi(), degrees(pi()), radians(180)
+select greatest(1, 3, 2), least('b', 'a'), coalesce(null, 2), nullif(1, 1), gcd(12, 18), lcm(4, 6), factorial(5), width_bucket(5.35, 0.024, 10.06, 5), div(9, 4)
+select 5 & 3, 5 | 3, 5 # 3, ~5, 1 << 4, 256 >> 2
+select true and null, true or null, not null::bool, true <> false, 't'::bool, 'off'::bool, 1::bool, true::int
+select 'a' || 'b', 'a' || 1, 'x' || null, length('héllo'), char_length('abc'), octet_length('é'), upper('abc'), lower('ABC'), initcap('hello wORLD')
+select substring('hello' from 2 for 3), substring('hello' from '[aeiou]'), substr('hello', 2), left('hello', 2), right('hello', 2), left('hello', -2), position('l' in 'hello'), strpos('hello', 'lo')
+select trim('  x  '), ltrim('xxa', 'x'), rtrim('axx', 'x'), trim(both 'x' from 'xax'), btrim('xyaxy', 'xy'), lpad('7', 3, '0'), rpad('a', 3, 'xy'), repeat('ab', 3), reverse('abc')
+select replace('aXbX', 'X', '-'), translate('12345', '143', 'ax'), split_part('a,b,c', ',', 2), split_part('a,b,c', ',', -1), overlay('Txxxxas' placing 'hom' from 2 for 4), ascii('A'), chr(233), md5('a'), concat('a', null, 1), concat_ws('-', 'a', null, 'b')
+select format('%s is %I and %L', 'x', 'A b', 'it''s'), quote_ident('a b'), quote_literal('it''s'), quote_nullable(null), to_hex(255), encode('abc'::bytea, 'base64'), encode('\x01ff'::bytea, 'hex'), decode('AQ==', 'base64')
+select 'abc' like 'a%', 'abc' not like 'b%', 'ABC' ilike 'abc', 'a_c' like 'a\_c', 'abc' similar to '(a|b)%', 'abc' ~ '^a', 'ABC' ~* 'b', 'abc' !~ 'z'
+select regexp_replace('foobar', 'o+', 'X'), regexp_replace('foobar', 'o', 'X', 'g'), regexp_match('foobar', '(o+)(b)'), regexp_split_to_array('a,b,c', ','), regexp_matches('abcabc', 'b', 'g')
+select starts_with('alphabet', 'alph'), string_to_array('a,b,,c', ','), string_to_array('a,b', null), array_to_string(array[1, null, 3], ',', '*'), unnest(string_to_array('x y', ' '))
+select E'a\tb\n', U&'\0041', 'a''b', $$dollar$$, 'con' 'cat'
+select '2024-02-30'::date
+select date '2024-01-31' + 1, date '2024-03-01' - date '2024-02-01', date '2024-01-31' + interval '1 month', timestamp '2024-01-01 10:00' - timestamp '2023-12-31 09:30', time '10:00' + interval '90 minutes'
+select extract(year from date '2024-02-29'), extract(dow from date '2024-02-29'), extract(doy from date '2024-12-31'), extract(week from date '2024-01-01'), extract(epoch from timestamp '2000-01-01'), date_part('hour', timestamp '2024-01-01 13:45'), extract(isodow from date '2024-03-03'), extract(quarter from date '2024-08-01')
+select date_trunc('month', timestamp '2024-05-17 10:11:12'), date_trunc('week', date '2024-05-17'), date_trunc('hour', interval '1 day 02:03:04'), date_bin('15 minutes', timestamp '2024-01-01 10:07', timestamp '2024-01-01')
+select age(timestamp '2024-03-01', timestamp '2023-01-31'), interval '1 year 2 months 3 days 04:05:06.7', interval '90 minutes' * 2, interval '1 day' / 2, justify_hours(interval '30 hours'), justify_days(interval '40 days'), -interval '1 day 2 hours'
+select make_date(2024, 2, 29), make_time(8, 15, 23.5), make_timestamp(2024, 1, 2, 3, 4, 5.6), make_interval(days => 10, hours => 2), to_timestamp(0) at time zone 'UTC'
+select timestamptz '2024-07-01 12:00+00' at time zone 'America/New_York', timestamp '2024-07-01 12:00' at time zone 'Europe/Berlin' at time zone 'UTC', timezone('Asia/Tokyo', timestamptz '2024-01-01 00:00+00')
+select to_char(timestamp '2024-03-05 14:07:09.123', 'YYYY-MM-DD HH24:MI:SS.MS'), to_char(timestamp '2024-03-05 14:07:09', 'FMDay, FMDDth Month YYYY HH12:MI am'), to_char(date '2024-03-05', 'Dy DD Mon YY Q IW'), to_char(interval '15h 2m 12s', 'HH24:MI:SS')
+select to_char(1234.5, '9,999.99'), to_char(-12, '999'), to_char(0.5, 'FM0.00'), to_char(1234567, 'FM9,999,999'), to_char(12, 'RN'), to_char(5, '000'), to_char(3.14159, '9.99EEEE')
+select to_date('05 Dec 2000', 'DD Mon YYYY'), to_timestamp('2024-01-02 03:04:05', 'YYYY-MM-DD HH24:MI:SS') at time zone 'UTC', to_number('12,454.8-', '99G999D9S')
+select (date '2024-01-01', date '2024-02-01') overlaps (date '2024-01-15', date '2024-03-01'), isfinite(date 'infinity'), date 'infinity' > date '2024-01-01'
+select array[1,2,3], array[[1,2],[3,4]], '{a,"b c",NULL}'::text[], array[1,2] || 3, array[1,2] || array[3], 0 || array[1]
+select (array[10,20,30])[2], (array[10,20,30])[2:3], array_length(array[1,2,3], 1), cardinality(array[[1,2],[3,4]]), array_ndims(array[[1],[2]]), array_upper(array[1,2], 1), array_dims(array[1,2,3])
+select array_append(array[1], 2), array_prepend(0, array[1]), array_cat(array[1], array[2]), array_remove(array[1,2,1], 1), array_replace(array[1,2,1], 1, 9), array_position(array['a','b'], 'b'), array_positions(array[1,2,1], 1)
+select array[1,2] @> array[1], array[1] <@ array[1,2], array[1,2] && array[2,3], 2 = any(array[1,2]), 3 > all(array[1,2]), array[1,2] = array[1,2], array[1,2] < array[1,3]
+select '{"a": {"b": [1, 2, 3]}, "c": null}'::jsonb -> 'a' -> 'b' -> 1, '{"a": {"b": 5}}'::jsonb #>> '{a,b}', '{"a": "x"}'::json ->> 'a', '[1,2]'::jsonb -> -1, '{"a": 1}'::jsonb ? 'a', '{"a": 1, "b": 2}'::jsonb - 'a', '{"a": 1}'::jsonb || '{"b": 2}', '{"a": {"b": 1}}'::jsonb @> '{"a": {}}'
+select jsonb_build_object('a', 1, 'b', array[1,2]), json_build_array(1, 'x', null), to_jsonb('x'::text), to_json(array[1,2]), jsonb_typeof('[]'), jsonb_array_length('[1,2]'), jsonb_set('{"a": 1}', '{a}', '5'), jsonb_insert('{"a": [1]}', '{a,0}', '0'), jsonb_strip_nulls('{"a": null, "b": 1}'), jsonb_pretty('{"a": 1}'), row_to_json(row(1, 'a'))
+select jsonb_object_keys('{"b": 1, "a": 2}'), jsonb_array_elements('[1, 2]')
+select * from json_each_text('{"a": 1, "b": "x"}')
+select * from jsonb_to_recordset('[{"a": 1, "b": "x"}, {"a": 2}]') as t(a int, b text)
+select key, value from jsonb_each('{"a": 1, "b": [2]}') order by key desc
+select row_to_json(t) from (select id, name from item where id = 1) t
+select json_agg(t order by id) from (select id, name from item where id < 3) t
+select json_object_agg(name, price order by id), jsonb_agg(id order by id desc), array_agg(name order by name), string_agg(name, ', ' order by id) from item
+select count(*), count(tags), count(distinct price), sum(price), avg(price), min(name), max(made), bool_and(price > 0), every(id > 0), bit_or(id), stddev(id), variance(id), corr(id, price), stddev_pop(id) from item
+select sum(qty), avg(qty), sum(qty) filter (where qty > 6) from sale
+select item_id, count(*), sum(qty) from sale group by item_id having sum(qty) > 6 order by 1
+select item_id, date_trunc('day', at) d, sum(qty) from sale group by rollup (item_id, d) order by 1 nulls last, 2 nulls last
+select item_id, qty, sum(qty), grouping(item_id), grouping(qty) from sale group by grouping sets ((item_id), (qty), ()) order by 4, 5, 1, 2
+select item_id, qty > 6 as big, count(*) from sale group by cube (item_id, big) order by 1 nulls last, 2 nulls last
+select percentile_cont(0.5) within group (order by qty), percentile_disc(0.5) within group (order by qty), mode() within group (order by item_id) from sale
+select name, price, rank() over (order by price), dense_rank() over (order by price), row_number() over (order by price, id), lag(name) over (order by id), lead(name, 1, 'none') over (order by id), first_value(name) over (order by id), ntile(2) over (order by id), percent_rank() over (order by price), cume_dist() over (order by price) from item order by id
+select id, sum(qty) over (order by id rows between 1 preceding and current row), avg(qty) over w, count(*) over (partition by item_id) from sale window w as (order by id) order by id
+select distinct on (item_id) item_id, qty from sale order by item_id, qty desc
+select i.name, s.qty from item i left join sale s on s.item_id = i.id order by i.id, s.id
+select i.name, l.qty from item i left join lateral (select qty from sale s where s.item_id = i.id order by qty desc limit 1) l on true order by i.id
+select i.name, l.n, l.total from item i cross join lateral (select count(*) n, sum(qty) total from sale s where s.item_id = i.id) l order by i.id
+select i.id, x.v from item i, lateral (values (i.id), (i.id * 10)) x(v) where i.id < 3 order by 1, 2
+select i.name, t.tag, t.n from item i, unnest(i.tags) with ordinality as t(tag, n) order by i.id, t.n
+select * from generate_series(1, 3) as g(n), generate_series(date '2024-01-01', date '2024-01-03', interval '1 day') as d(day) order by 1, 2 limit 4
+select generate_series(1, 3), 'x'
+select 1 union select 2 union all select 2 order by 1
+select qty from (values (1), (1), (2), (3)) v(qty) except all select 1 order by 1
+select * from (values (1), (1), (2)) v intersect all select * from (values (1), (1), (1)) w
+select id from item intersect select item_id from sale order by 1
+with recursive r(n) as (select 1 union all select n + 1 from r where n < 5) select sum(n), max(n) from r
+with a as (select id from item where id < 3), b as (select id * 10 as id from a) select * from a union all select * from b order by 1
+with moved as (delete from sale where id = 4 returning *) select id, qty from moved
+with added as (insert into sale values (4, 3, 100, '2024-03-03 00:00:00.5') returning id, qty) select * from added
+with u as (update sale set qty = qty + 1 where id = 4 returning id, qty) select i.name, u.qty from u join sale s on s.id = u.id join item i on i.id = s.item_id
+update item i set price = price + s.total from (select item_id, sum(qty)::numeric / 100 total from sale group by item_id) s where s.item_id = i.id returning i.id, i.price, s.total
+delete from sale s using item i where i.id = s.item_id and i.name = 'nail' returning s.id, i.name
+insert into item (id, name) values (1, 'dup') on conflict (id) do update set name = excluded.name || '!' where item.id = 1 returning id, name
+insert into item (id, name) values (1, 'dup') on conflict do nothing
+insert into item (id, name) values (1, 'dup')
+insert into item (id, name) values (9, 'a name that is much too long for it')
+insert into sale values (9, 99, 1, null)
+insert into item (id) values (null)
+merge into item t using (values (1, 'one'), (7, 'seven')) s(id, name) on t.id = s.id when matched then update set name = s.name when not matched then insert (id, name) values (s.id, s.name)
+merge into item t using (values (7), (8)) s(id) on t.id = s.id when matched and t.id = 7 then delete when not matched then do nothing
+select id, name from item order by id
+select case when id = 1 then 'one' when id is null then 'none' else 'many' end, case id when 1 then 'x' end from item where id in (1, 2) order by id
+select id from item where (id, name) in ((2, 'pear'), (3, 'x')) order by 1
+select exists (select 1 from item where id = 77), (select max(id) from item), array(select id from item order by id desc)
+select id from item where id between 2 and 3 and name is distinct from 'x' and not (price is null) order by 1
+select id from item where id between symmetric 3 and 2 order by 1
+select 1 where 'a' < 'B' collate "C"
+select * from item where nosuch = 1
+select * from nosuch
+select nosuch(1)
+select 'a' + 1
+select 1 + 'x'
+select from where
+select 1 as a, 2 as a order by a
+select count(*) from item group by
+select id, count(*) from item
+select sum(name) from item
+select 'abc'::int
+select 99999999999::int
+select 'x'::uuid
+select '{1,2'::int[]
+select '{"a":'::json
+select cast('12' as smallint), '1.5'::float4, 3.7::int, -3.5::int, 2.5::int, '  7 '::int, 1.5e3::int8, 'abc'::char(5), 'abcdef'::varchar(3), 'abc'::char(5) = 'abc', length('ab '::char(5))
+select '12.345'::numeric(5,2), 1234.5::numeric(5,2)
+select 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid, '\xdeadbeef'::bytea, 'abc'::bytea, B'101', '12:34'::time, '2024-01-01'::timestamp, 'epoch'::timestamp
+select pg_typeof(1), pg_typeof('a'), pg_typeof(1.5), pg_typeof(now()), pg_typeof(array[1]), pg_typeof(null), pg_typeof(1::int8 + 1), pg_typeof(date '2024-01-01' - 1)
+select pg_typeof(sum(id)), pg_typeof(avg(id)), pg_typeof(count(*)), pg_typeof(max(name)) from item
+select current_schema(), current_database() is not null, version() like 'PostgreSQL 15%', current_setting('server_version_num')::int > 150000
+select num_nulls(1, null), num_nonnulls(1, null), row(1, 2) = row(1, 2), row(1, null) is null, (1, 2) < (1, 3)
+select a.n, b.n from (values (1), (2)) a(n) full join (values (2), (3)) b(n) on a.n = b.n order by 1, 2
+select * from (values (1, 'a'), (2, 'b')) v(x, y) natural join (values (2, 'c')) w(x, z)
+select x, count(*) from (values (1), (2), (2)) v(x) group by x order by count(*) desc fetch first (1) rows only
+select x from (values (1), (2), (2), (3)) v(x) order by x offset 1 fetch next 1 rows with ties
+select x from (values (3), (1), (2)) v(x) order by x desc limit all offset 1
+create table c_t (a char(3), b varchar(3), d timestamp(0), e numeric(4,1), f real)
+insert into c_t values ('x', 'abc', '2024-01-01 10:00:00.6', 12.25, 1.1) returning *
+select a || '|', length(a), a = 'x', f::float8 from c_t
+alter table c_t add column g int default 5 check (g > 0), alter column b type text, drop column d
+select * from c_t
+alter table c_t alter column e set not null, alter column e set default 1.5, rename column f to ff
+alter table c_t alter column g type text using 'n' || g
+insert into c_t (a) values ('y') returning *
+create unique index c_u on c_t (lower(b)) where b is not null
+insert into c_t (a, b) values ('q', 'ABC')
+create view c_v as select a, upper(b) as ub from c_t
+select * from c_v order by 1
+create or replace view c_v as select a, upper(b) as ub, g from c_t
+drop table c_t
+drop table c_t cascade
+create table g_t (id int generated always as identity (start with 10 increment by 5), w int, h int, area int generated always as (w * h) stored)
+insert into g_t (w, h) values (2, 3), (4, 5) returning *
+insert into g_t (id, w) values (1, 1)
+create sequence sq start 5 increment 2
+select nextval('sq'), nextval('sq'), currval('sq'), lastval()
+select setval('sq', 100), nextval('sq')
+truncate item, sale
+select count(*) from item
