@@ -188,6 +188,8 @@ impl Cluster {
             timing: TIMING,
             segment_bytes: 1 << 20,
             retain_bytes: 1 << 20,
+            reserve_bytes: 0,
+            archive: None,
             readers: 1,
         };
         let control_file = ControlFile::open(&data.join("control")).expect("a control file");

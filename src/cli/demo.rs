@@ -58,9 +58,13 @@ pub(super) struct Arguments {
     /// Whether a process that died is started again.
     #[arg(long, value_enum, default_value_t = Restart::Always)]
     restart: Restart,
-    /// When a write counts as committed: async, quorum, or "any N".
+    /// When a write counts as committed: async, quorum, "any N", "any N (names)" or
+    /// "first N (names)".
     #[arg(long, value_name = "POLICY")]
     policy: Option<crate::cluster::Policy>,
+    /// A further key of the nodes' configurations, such as retain_bytes=1000000.
+    #[arg(long, value_name = "KEY=VALUE")]
+    set: Vec<String>,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq, clap::ValueEnum)]
@@ -143,10 +147,13 @@ fn prepare(arguments: &Arguments) -> anyhow::Result<Layout> {
     let layout = Layout::new(&dir, DEMO, &nodes, &["proxy".to_owned()], &place);
     layout.write_certificates(&[])?;
     let default = if arguments.nodes == 1 { "async" } else { "any 1" };
-    let policy = arguments.policy.map_or_else(|| default.to_owned(), |p| p.to_string());
+    let policy = arguments.policy.as_ref().map_or_else(|| default.to_owned(), |p| p.to_string());
     layout.write_configurations(&Choices {
         policy: &policy,
-        lines: &|_| String::new(),
+        lines: &|process| match process.role {
+            Role::Node => arguments.set.iter().map(|line| format!("{line}\n")).collect(),
+            Role::Monitor | Role::Proxy => String::new(),
+        },
         priority: &|_| None,
     })?;
     layout.file.write(&layout.dir)?;

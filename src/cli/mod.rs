@@ -1,14 +1,17 @@
 //! The command line: one file per subcommand. Only here do errors lose their types
 //! (anyhow) and become one sentence on standard error.
 
+mod backup;
 mod certs;
 mod cluster_file;
 mod daemon;
 mod demo;
 mod drill;
 mod layout;
+mod log;
 mod password;
 mod status;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -46,6 +49,14 @@ enum Command {
     Maintenance(status::MaintenanceArguments),
     /// Kill, pause or hand over the leader under load and check what it cost.
     Drill(drill::Arguments),
+    /// Look at a node's log, running or not.
+    Log(log::Arguments),
+    /// Compare all nodes' content at one LSN, while they work.
+    Verify(verify::Arguments),
+    /// Put a snapshot into the archive, or list what it holds.
+    Backup(backup::Arguments),
+    /// Make a node's directory as the databases were at some moment, from the archive.
+    Restore(backup::RestoreArguments),
     /// Make a certificate authority, and certificates for the cluster's processes.
     Certs(certs::Arguments),
     /// Read a password and print the verifier that goes into a configuration.
@@ -67,6 +78,10 @@ pub fn main() -> ExitCode {
         Command::Policy(arguments) => status::policy(&arguments),
         Command::Maintenance(arguments) => status::maintenance(&arguments),
         Command::Drill(arguments) => drill::run(&arguments),
+        Command::Log(arguments) => log::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Backup(arguments) => backup::run(&arguments),
+        Command::Restore(arguments) => backup::restore(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Password => password::run(),
     };

@@ -241,6 +241,12 @@ impl Monitor {
         }
     }
 
+    /// A node of the same cluster, asked in the same way.
+    pub(super) fn node(&self, address: &str) -> Self {
+        let (cluster, tls) = (self.cluster.clone(), self.tls.clone());
+        Self { address: address.to_owned(), cluster, tls }
+    }
+
     async fn exchange(
         &self,
         purpose: Purpose,
@@ -253,7 +259,7 @@ impl Monitor {
             if let Some(request) = request {
                 stream.send(request.to_string().as_bytes()).await?;
             }
-            stream.recv().await?.context("the monitor closed the connection without an answer")
+            stream.recv().await?.context("the connection was closed without an answer")
         };
         tokio::time::timeout(ANSWER_WITHIN, exchange)
             .await
@@ -295,7 +301,7 @@ fn print(view: &View) {
     }
     println!("{table}");
     let leader = view.leader.as_ref().map_or("none".to_owned(), ToString::to_string);
-    let policy = view.policy.map_or("unknown".to_owned(), |policy| policy.to_string());
+    let policy = view.policy.as_ref().map_or("unknown".to_owned(), |policy| policy.to_string());
     let open = if view.open { "open" } else { "not open" };
     let weakened = if view.weakened {
         format!(", weakened: {} follower acknowledgements are sure (rule 20)", view.acks)

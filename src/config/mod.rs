@@ -12,5 +12,6 @@ mod written;
 
 pub use resolve::{ConfigError, monitor, node, proxy};
 pub use resolved::{
-    Choice, EtcdConfig, MonitorConfig, NodeConfig, PeerTlsConfig, ProxyConfig, SqlConfig, Timing,
+    ArchiveConfig, Choice, EtcdConfig, MonitorConfig, NodeConfig, PeerTlsConfig, ProxyConfig,
+    SqlConfig, Timing,
 };

@@ -4,7 +4,8 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use super::resolved::{
-    Choice, EtcdConfig, MonitorConfig, NodeConfig, PeerTlsConfig, ProxyConfig, SqlConfig, Timing,
+    ArchiveConfig, Choice, EtcdConfig, MonitorConfig, NodeConfig, PeerTlsConfig, ProxyConfig,
+    SqlConfig, Timing,
 };
 use super::written;
 use crate::cluster::{NodeId, Policy};
@@ -42,11 +43,17 @@ pub fn node(file: &Path, text: &str) -> Result<NodeConfig, ConfigError> {
         peer_listen: check.address("peer_listen", written.peer_listen)?,
         tls: check.peer_tls(&written.tls),
         monitors: check.addresses("monitor", written.monitor)?,
-        policy: check.policy(written.policy, members.len())?,
+        policy: check.policy(written.policy, &members)?,
         members: members.into_iter().map(|(name, peer, _)| (name, peer)).collect(),
         timing: check.timing(written.timing.unwrap_or_default())?,
         segment_bytes,
         retain_bytes: written.retain_bytes.unwrap_or(1 << 30),
+        reserve_bytes: written.reserve_bytes.unwrap_or(128 << 20),
+        archive: written.archive.map(|archive| ArchiveConfig {
+            url: archive.url,
+            snapshot_every: archive.snapshot_every.unwrap_or(Duration::from_secs(24 * 3600)),
+            tail_every: archive.tail_every.unwrap_or(Duration::from_secs(10)),
+        }),
         readers,
         name: written.name,
     })
@@ -88,7 +95,7 @@ pub fn monitor(file: &Path, text: &str) -> Result<MonitorConfig, ConfigError> {
         peer_listen: check.address("peer_listen", written.peer_listen)?,
         http_listen: check.optional_address("http_listen", written.http_listen)?,
         tls: check.peer_tls(&written.tls),
-        policy: check.policy(written.policy, members.len())?,
+        policy: check.policy(written.policy, &members)?,
         members,
         choose: match written.choose.unwrap_or(written::Choose::Latest) {
             written::Choose::Latest => Choice::Latest,
@@ -198,14 +205,32 @@ impl Check<'_> {
         Ok(members)
     }
 
-    fn policy(&self, policy: Option<Policy>, members: usize) -> Result<Policy, ConfigError> {
+    fn policy(
+        &self,
+        policy: Option<Policy>,
+        members: &[(NodeId, String, u32)],
+    ) -> Result<Policy, ConfigError> {
         let policy = policy.unwrap_or(Policy::Quorum);
-        let followers = members - 1;
-        if policy.acks(members) > followers {
-            return Err(self.invalid(format!(
-                "policy \"{policy}\" wants {} followers' acknowledgements and there are {followers}",
-                policy.acks(members),
-            )));
+        let names = || members.iter().map(|(name, _, _)| name);
+        if let Some(stranger) = policy
+            .names()
+            .unwrap_or_default()
+            .iter()
+            .find(|named| !names().any(|name| name == *named))
+        {
+            return Err(self.invalid(format!("policy \"{policy}\" names {stranger}, no member")));
+        }
+        let acks = policy.acks(members.len());
+        // Whoever may lead must find enough others.
+        for (leader, _, _) in members.iter().filter(|(_, _, priority)| *priority > 0) {
+            let followers = policy.followers(names(), leader).len();
+            if acks > followers {
+                let whose = if policy.names().is_some() { " named" } else { "" };
+                return Err(self.invalid(format!(
+                    "policy \"{policy}\" wants {acks} followers' acknowledgements and there are \
+                     {followers}{whose} while {leader} leads"
+                )));
+            }
         }
         Ok(policy)
     }
@@ -360,6 +385,7 @@ mod tests {
         let full = node(file, NODE).expect("conf/node.toml is valid");
         let mut bare = node(file, &without_defaults(NODE)).expect("defaults suffice");
         bare.monitors.clone_from(&full.monitors);
+        bare.archive.clone_from(&full.archive);
         assert_eq!(format!("{full:#?}"), format!("{bare:#?}"));
         let full = proxy(file, PROXY).expect("conf/proxy.toml is valid");
         let mut bare = proxy(file, &without_defaults(PROXY)).expect("defaults suffice");
@@ -405,6 +431,8 @@ mod tests {
             ("drift = \"100ms\"", "drift = \"1ms\"", "2 %"),
             ("heartbeat = \"100ms\"", "heartbeat = \"soon\"", "is no duration"),
             ("policy = \"quorum\"", "policy = \"any 3\"", "there are 2"),
+            ("policy = \"quorum\"", "policy = \"any 1 (node9)\"", "node9, no member"),
+            ("policy = \"quorum\"", "policy = \"first 1 (node1)\"", "while node1 leads"),
             ("policy = \"quorum\"", "policy = \"most\"", "invalid policy"),
             ("name = \"node1\"", "name = \"node9\"", "does not list this node"),
             ("name = \"node3\"", "name = \"node1\"", "lists node1 twice"),

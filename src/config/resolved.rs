@@ -23,8 +23,21 @@ pub struct NodeConfig {
     pub segment_bytes: u64,
     /// Log kept for followers beyond the applied LSN, bytes.
     pub retain_bytes: u64,
+    /// Writes stop while less of the disk is free, bytes.
+    pub reserve_bytes: u64,
+    pub archive: Option<ArchiveConfig>,
     /// Read connections to SQLite.
     pub readers: usize,
+}
+
+/// Where the log and snapshots are archived.
+#[derive(Clone, Debug)]
+pub struct ArchiveConfig {
+    /// As `storage::archive` takes it.
+    pub url: String,
+    pub snapshot_every: Duration,
+    /// How often the front of the segment that goes on is sent.
+    pub tail_every: Duration,
 }
 
 /// The SQL endpoint of a node or proxy.

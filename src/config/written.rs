@@ -22,6 +22,8 @@ pub(super) struct Node {
     pub policy: Option<Policy>,
     pub segment_bytes: Option<u64>,
     pub retain_bytes: Option<u64>,
+    pub reserve_bytes: Option<u64>,
+    pub archive: Option<Archive>,
     pub readers: Option<usize>,
     pub sql: Sql,
     pub tls: PeerTls,
@@ -76,6 +78,16 @@ pub(super) struct Etcd {
     pub prefix: Option<String>,
     #[serde(default, deserialize_with = "duration")]
     pub ttl: Option<Duration>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Archive {
+    pub url: String,
+    #[serde(default, deserialize_with = "duration")]
+    pub snapshot_every: Option<Duration>,
+    #[serde(default, deserialize_with = "duration")]
+    pub tail_every: Option<Duration>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -25,13 +25,14 @@
 //! | monitor | `poll`             | wants a report now                                      |
 //! | node    | `handover`         | the leader is told to stop and asks for a successor     |
 //! | node    | `stepped_down`     | the leader ended its term itself                        |
+//! | node    | `noticed`          | something that operators should read of, once           |
 //!
 //! Leader and peer (the leader dials): `lease_request` answered by `grant` or `refused`.
 //! Who leads is answered by the connection's hello already.
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::Moment;
+use super::{Moment, Rule};
 use crate::cluster::{NodeId, Role, View};
 use crate::log::{LogEnd, Lsn, Term};
 
@@ -82,6 +83,18 @@ pub enum ToMonitor {
         term: Term,
         reason: String,
     },
+    Noticed(Notice),
+}
+
+/// What a node saw or did by itself: becomes an event.
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Notice {
+    pub rule: Rule,
+    pub term: Term,
+    pub lsn: Option<Lsn>,
+    /// One sentence.
+    pub reason: String,
 }
 
 /// What the monitor tells a node.

@@ -38,8 +38,8 @@ pub use machine::{
     Appointed, Candidate, Command, Input, Machine, MonitorState, Operator, Options, Start, Timing,
 };
 pub use message::{
-    Appointment, FromPeer, MESSAGE_MAX, MessageError, PromiseMade, Report, ToMonitor, ToNode,
-    ToPeer, decode, encode,
+    Appointment, FromPeer, MESSAGE_MAX, MessageError, Notice, PromiseMade, Report, ToMonitor,
+    ToNode, ToPeer, decode, encode,
 };
 pub use moment::Moment;
 pub use oath::{Bound, Oath, OathCommand, OathInput, Office, Source};

@@ -32,6 +32,11 @@ pub enum Rule {
     StateLost,
     Adopted,
     OneMonitor,
+    /// Of nodes: what they saw themselves.
+    Rejoin,
+    Drift,
+    Space,
+    Archive,
 }
 
 /// (rule, number as operators know it, what it says).
@@ -73,6 +78,10 @@ const RULES: &[(Rule, &str, &str)] = &[
         "the leader of the highest term is adopted; else every member must report",
     ),
     (Rule::OneMonitor, "P26", "one live monitor; nodes obey the newest incarnation"),
+    (Rule::Rejoin, "23", "a returning leader saves its diverged tail, cuts, follows"),
+    (Rule::Drift, "drift", "a node whose content differs serves nothing until it is re-seeded"),
+    (Rule::Archive, "archive", "what is committed is archived, without a gap"),
+    (Rule::Space, "space", "writes stop before the disk is full, and go on when it is not"),
 ];
 
 impl Rule {

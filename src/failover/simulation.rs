@@ -26,7 +26,7 @@ const TICK: i64 = 20 * MS;
 const HEARTBEAT: i64 = 100 * MS;
 
 /// The cluster, the faults, and the sentence that is switched off.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Profile {
     members: usize,
     policy: Policy,
@@ -162,7 +162,7 @@ impl World {
             .map(|_| (rng.random_range(-4500..=4500), rng.random_range(0..1_000_000 * MS)))
             .collect();
         let mut world = Self {
-            profile,
+            profile: profile.clone(),
             now: 0,
             sequence: 0,
             queue: BTreeMap::new(),
@@ -193,7 +193,7 @@ impl World {
     }
 
     fn run(seed: u64, profile: Profile) -> Result<Self, (String, Vec<String>)> {
-        let mut world = Self::new(seed, profile);
+        let mut world = Self::new(seed, profile.clone());
         let end = profile.length_ms * MS;
         while let Some(((at, _), happening)) = world.queue.pop_first() {
             if at > end {
@@ -291,7 +291,7 @@ impl World {
                 members: (0..self.profile.members)
                     .map(|node| (name(node), (String::new(), 1)))
                     .collect(),
-                policy: self.profile.policy,
+                policy: self.profile.policy.clone(),
                 choose: Choice::Latest,
                 timing: Timing {
                     heartbeat: ms(100),
@@ -1100,7 +1100,7 @@ const CLUSTERS: &[(usize, Policy)] = &[
 ];
 
 fn profile(cluster: usize) -> Profile {
-    let (members, policy) = CLUSTERS[cluster % CLUSTERS.len()];
+    let (members, policy) = CLUSTERS[cluster % CLUSTERS.len()].clone();
     Profile { members, policy, without: None, fault_ms: 1500, length_ms: 40_000 }
 }
 
@@ -1130,7 +1130,8 @@ fn nothing_is_violated_whatever_happens() {
 fn is_missed(sentence: u8, members: usize, policy: Policy, seeds: std::ops::Range<u64>) {
     let profile =
         Profile { members, policy, without: Some(sentence), fault_ms: 500, length_ms: 40_000 };
-    let found = seeds.clone().find_map(|seed| Some((seed, World::run(seed, profile).err()?.0)));
+    let found =
+        seeds.clone().find_map(|seed| Some((seed, World::run(seed, profile.clone()).err()?.0)));
     let (seed, violation) = found.unwrap_or_else(|| panic!("none of {seeds:?} misses P{sentence}"));
     println!("without P{sentence}, seed {seed}: {violation}");
 }

@@ -18,6 +18,8 @@ pub enum Entry {
     /// The members and policy in force from here on, as JSON of
     /// `cluster::Configuration` (this layer doesn't look inside).
     Configuration(Vec<u8>),
+    /// Changes nothing: where every node may be asked for its content as it is here.
+    Marker { id: u64 },
     /// Sequence `name` may hand out values up to and including `last`.
     SequenceReservation { database: u32, name: String, last: i64 },
 }

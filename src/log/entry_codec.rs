@@ -5,7 +5,7 @@
 //! |----------------------|-------------------------------------------------------------------------|
 //! | transaction          | varint id, varint database, varint function set, u8 flags, [u128 session, varint sequence], [bytes tag, [bytes reply]], u64 effect hash, statements |
 //! | transaction part     | varint id, statements                                                   |
-//! | abort                | varint id                                                               |
+//! | abort, marker        | varint id                                                               |
 //! | term start           | bytes leader, u64 time (µs since 1970-01-01 UTC)                        |
 //! | configuration        | JSON, to the end                                                        |
 //! | sequence reservation | varint database, text name, zigzag last                                 |
@@ -49,6 +49,7 @@ pub fn kind_of(entry: &Entry) -> FrameKind {
         Entry::TermStart(_) => FrameKind::TermStart,
         Entry::Configuration(_) => FrameKind::Configuration,
         Entry::SequenceReservation { .. } => FrameKind::SequenceReservation,
+        Entry::Marker { .. } => FrameKind::Marker,
     }
 }
 
@@ -60,7 +61,7 @@ pub fn encode(entry: &Entry, dictionary: &mut Dictionary, out: &mut BytesMut) {
             put_varint(out, *id);
             encode_statements(statements, dictionary, out);
         }
-        Entry::Abort { id } => put_varint(out, *id),
+        Entry::Abort { id } | Entry::Marker { id } => put_varint(out, *id),
         Entry::TermStart(start) => {
             put_bytes(out, start.leader.as_bytes());
             out.put_u64_le(start.time_us as u64);
@@ -160,6 +161,7 @@ pub fn decode(
             statements: decode_statements(&mut reader, dictionary)?,
         },
         FrameKind::Abort => Entry::Abort { id: reader.varint()? },
+        FrameKind::Marker => Entry::Marker { id: reader.varint()? },
         FrameKind::TermStart => Entry::TermStart(TermStart {
             leader: reader.text()?.to_owned(),
             time_us: reader.u64()? as i64,
@@ -311,6 +313,7 @@ pub(crate) mod strategies {
     pub(crate) fn entry() -> impl Strategy<Value = Entry> {
         prop_oneof![
             4 => transaction().prop_map(Entry::Transaction),
+            1 => any::<u64>().prop_map(|id| Entry::Marker { id }),
             1 => (any::<u64>(), statements())
                 .prop_map(|(id, statements)| Entry::TransactionPart { id, statements }),
             1 => any::<u64>().prop_map(|id| Entry::Abort { id }),
@@ -332,13 +335,14 @@ mod tests {
     use super::strategies::entry;
     use super::*;
 
-    const KINDS: [FrameKind; 6] = [
+    const KINDS: [FrameKind; 7] = [
         FrameKind::Transaction,
         FrameKind::TransactionPart,
         FrameKind::Abort,
         FrameKind::TermStart,
         FrameKind::Configuration,
         FrameKind::SequenceReservation,
+        FrameKind::Marker,
     ];
 
     /// Debug text, in which NaN equals itself.

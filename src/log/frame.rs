@@ -46,6 +46,7 @@ pub enum FrameKind {
     TermStart = 4,
     Configuration = 5,
     SequenceReservation = 6,
+    Marker = 7,
     /// Opens every segment.
     SegmentStart = 64,
     /// Zeros up to the segment's end.
@@ -61,6 +62,7 @@ impl FrameKind {
             4 => Self::TermStart,
             5 => Self::Configuration,
             6 => Self::SequenceReservation,
+            7 => Self::Marker,
             64 => Self::SegmentStart,
             65 => Self::Padding,
             _ => return None,
@@ -76,7 +78,8 @@ impl FrameKind {
             | Self::Abort
             | Self::TermStart
             | Self::Configuration
-            | Self::SequenceReservation => false,
+            | Self::SequenceReservation
+            | Self::Marker => false,
         }
     }
 }

@@ -7,6 +7,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)]
 
 pub mod chain;
+pub mod describe;
 mod dictionary;
 mod entry;
 pub mod entry_codec;

@@ -13,8 +13,8 @@ use super::record::Record;
 use crate::cluster::{NodeId, NodeView, View};
 use crate::config::{Choice as Configured, MonitorConfig};
 use crate::failover::{
-    Choice, Command, Input, Machine, Moment, Operator, Options, Start, Timing, ToMonitor, ToNode,
-    encode,
+    Choice, Command, Event, Input, Machine, Moment, Notice, Operator, Options, Start, Timing,
+    ToMonitor, ToNode, encode,
 };
 use crate::log::Lsn;
 use crate::net::Outbox;
@@ -122,6 +122,10 @@ impl Driver {
             }
             Happening::Message { node, generation, message } => {
                 let current = self.nodes.get(&node).is_some_and(|(held, _)| *held == generation);
+                if let ToMonitor::Noticed(notice) = message {
+                    self.note(&node, notice);
+                    return None;
+                }
                 current.then_some(Input::Message { node, message })
             }
             Happening::Down { node, generation } => {
@@ -143,6 +147,14 @@ impl Driver {
                 Some(Input::Operator { id: self.operator, operator })
             }
         }
+    }
+
+    /// What a node saw by itself: no decision of the machine, an event all the same.
+    fn note(&mut self, node: &NodeId, notice: Notice) {
+        let phase = self.outlook.borrow().phase.to_owned();
+        let Notice { rule, term, lsn, reason } = notice;
+        let reason = format!("{node}: {reason}");
+        self.events.add(Event { rule, reason, term, lsn, before: phase.clone(), after: phase });
     }
 
     fn step(&mut self, input: Input) {
@@ -260,7 +272,7 @@ fn options(config: &MonitorConfig) -> Options {
         |(name, peer, priority): &(NodeId, String, u32)| (name.clone(), (peer.clone(), *priority));
     Options {
         members: config.members.iter().map(member).collect(),
-        policy: config.policy,
+        policy: config.policy.clone(),
         choose: match config.choose {
             Configured::Latest => Choice::Latest,
             Configured::Seniority => Choice::Seniority,

@@ -137,7 +137,7 @@ fn page(outlook: &Outlook, events: &EventLog) -> String {
     ));
     let leader = view.leader.as_ref().map_or_else(|| "none".to_owned(), ToString::to_string);
     let open = if view.open { "open" } else { "not open" };
-    let policy = view.policy.map_or_else(String::new, |policy| policy.to_string());
+    let policy = view.policy.as_ref().map_or_else(String::new, |policy| policy.to_string());
     let _ =
         write!(page, "<p>Term {}, leader {leader} ({open}), policy {policy}, {phase}.", view.term);
     if let Some(blocked) = &view.blocked {

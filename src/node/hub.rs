@@ -1,12 +1,18 @@
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, broadcast, watch};
 
 use super::replicate::Commits;
+use super::verify::Look;
 use crate::cluster::{NodeId, Policy, Role, View};
+use crate::failover::{Notice, Rule};
 use crate::log::{LogEnd, Lsn, Term};
 use crate::routing::link::Notification;
+
+/// Notices kept while the monitor is away; then the oldest go.
+const NOTICES_MAX: usize = 64;
 
 /// A member of the cluster, from the configuration.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -23,6 +29,15 @@ pub struct Leadership {
     pub role: Role,
     /// Whom it follows, or itself; `None` while nobody is known.
     pub leader: Option<NodeId>,
+}
+
+/// Why a node's databases can't be trusted.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Quarantine {
+    /// The frame at this LSN had another effect than on the leader.
+    Differs(Lsn),
+    /// Another program changed the file, which stood at this LSN.
+    Edited(Lsn),
 }
 
 /// What the tasks of a node tell each other. Every field has one writer, named here.
@@ -59,6 +74,8 @@ pub struct Hub {
     /// Sessions that wait for `applied` to move, and what tells the writer of a new one.
     awaiting: AtomicUsize,
     pub(super) awaited: Notify,
+    /// Applied by as many followers as the policy demands. Written by `replicate`.
+    pub visible: watch::Sender<Lsn>,
     /// The newest view heard. Written by `control`.
     pub view: watch::Sender<View>,
     /// Until when (CLOCK_BOOTTIME, ns) this leader may acknowledge. Written by `control`.
@@ -82,10 +99,15 @@ pub struct Hub {
     /// The leader of this term can't go on, and why: `control` ends the term. Written by
     /// the writer and `replicate`.
     pub failed: watch::Sender<Option<(Term, String)>>,
-    /// The frame whose effect here differed from the leader's: this node applies
-    /// nothing and serves no reads until a snapshot replaces its databases. Written
-    /// by the writer, heeded by `replicate`.
-    pub quarantine: watch::Sender<Option<Lsn>>,
+    /// Why this node applies nothing and serves no reads until a snapshot replaces its
+    /// databases. Written by the writer, heeded by `replicate`.
+    pub quarantine: watch::Sender<Option<Quarantine>>,
+    /// Up to where the log is archived, while this node archives it. Written by `archive`.
+    pub archived: watch::Sender<Option<Lsn>>,
+    /// Whether the disk is nearly full: then nothing is appended. Written by `replicate`.
+    pub space_low: watch::Sender<bool>,
+    /// The databases as they were at the newest marker. Written by the writer.
+    pub(super) look: watch::Sender<Option<Arc<Look>>>,
     /// How often, since its start, this node began to replace what it holds by a
     /// snapshot: `control` marks it as unproven. Written by `replicate::follow`.
     pub reseeding: watch::Sender<u64>,
@@ -94,6 +116,9 @@ pub struct Hub {
     /// What NOTIFY sent, each once the frame that it came in is in SQLite. Written by the
     /// writer. Who is slower than [`Hub::NOTIFICATIONS`] misses some, and is told so.
     pub notifications: broadcast::Sender<Arc<Notification>>,
+    /// What operators should read of, oldest first. Pushed by any task, see
+    /// [`Hub::notice`]; `control` passes it on.
+    notices: Mutex<VecDeque<Notice>>,
 }
 
 impl Hub {
@@ -123,6 +148,7 @@ impl Hub {
             applied: watch::Sender::new(applied),
             awaiting: AtomicUsize::new(0),
             awaited: Notify::new(),
+            visible: watch::Sender::new(Lsn(0)),
             view: watch::Sender::new(View::default()),
             lease_until_ns: AtomicI64::new(i64::MIN),
             leader_seen_ns: AtomicI64::new(i64::MIN),
@@ -133,10 +159,30 @@ impl Hub {
             resting: watch::Sender::new(false),
             failed: watch::Sender::new(None),
             quarantine: watch::Sender::new(None),
+            space_low: watch::Sender::new(false),
+            look: watch::Sender::new(None),
+            archived: watch::Sender::new(None),
             reseeding: watch::Sender::new(0),
             reason: watch::Sender::new(String::new()),
             notifications: broadcast::Sender::new(Self::NOTIFICATIONS),
+            notices: Mutex::default(),
         }
+    }
+
+    /// Has `reason`, one sentence, told to operators as an event.
+    pub fn notice(&self, rule: Rule, lsn: Option<Lsn>, reason: String) {
+        let term = self.leadership.borrow().term;
+        tracing::warn!(%rule, %term, reason);
+        let mut notices = self.notices.lock().unwrap_or_else(PoisonError::into_inner);
+        if notices.len() == NOTICES_MAX {
+            notices.pop_front();
+        }
+        notices.push_back(Notice { rule, term, lsn, reason });
+    }
+
+    /// Takes what operators have not been told yet.
+    pub(super) fn take_notices(&self) -> VecDeque<Notice> {
+        std::mem::take(&mut *self.notices.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Up to where a follower may apply now.

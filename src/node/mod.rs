@@ -6,6 +6,7 @@
 //! [`control`] keeps the node's word, [`replicate`] moves the log, and `run` ties them
 //! together.
 
+mod archive;
 pub mod control;
 mod engine;
 mod errors;
@@ -19,7 +20,8 @@ mod rows;
 mod run;
 #[cfg(test)]
 mod tests;
+mod verify;
 mod writer;
 
-pub use hub::{Hub, Leadership, Member, boottime_ns};
+pub use hub::{Hub, Leadership, Member, Quarantine, boottime_ns};
 pub use run::{NodeError, run};

@@ -16,17 +16,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::archive::Wish;
 use super::control::ControlHandle;
 use super::engine::Engine;
 use super::hub::Hub;
 use super::replicate::Replication;
+use super::verify::Look;
 use crate::cluster::{NodeId, Role};
 use crate::gateway::link;
 use crate::log::{LogEnd, Lsn, Term};
 use crate::net::{FrameStream, Hello, HelloReply, NetError, PeerIdentity, PeerListener, Purpose};
+use crate::storage::archive::Manifest;
 
 /// The version of the hello that this node speaks.
 const VERSION: u32 = 1;
@@ -44,19 +48,58 @@ pub(super) struct Peers {
     pub(super) control: ControlHandle,
     pub(super) replication: Arc<Replication>,
     pub(super) engine: Engine,
+    /// To the archiver, if there is one.
+    pub(super) backups: Option<mpsc::Sender<Wish>>,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
 enum Request {
     Status {},
+    /// Put a marker into the log, by which all nodes can be compared.
+    Mark {},
+    /// Put a snapshot into the archive now.
+    Backup {},
+    /// What the databases were at the marker.
+    Digests {
+        id: u64,
+    },
+    /// Rows of a table at the marker, from the `skip`th on.
+    Rows {
+        id: u64,
+        table: String,
+        skip: u64,
+    },
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "lowercase")]
 enum Answer {
-    Ok(Status),
+    Ok(Body),
     Error(String),
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Body {
+    Status(Box<Status>),
+    Marked {
+        id: u64,
+        lsn: Lsn,
+    },
+    /// The marker is not applied yet, or its digests are being made.
+    Pending {
+        applied: Lsn,
+        reason: String,
+    },
+    /// In hexadecimal, by table.
+    Digests {
+        lsn: Lsn,
+        tables: BTreeMap<String, String>,
+    },
+    Backup(Box<Manifest>),
+    /// Key and digest of each.
+    Rows(Vec<(String, String)>),
 }
 
 /// A node's own account of itself.
@@ -200,12 +243,76 @@ impl Peers {
         while let Ok(frame) = tokio::time::timeout(IDLE_MAX, stream.recv()).await {
             let Some(frame) = frame? else { break };
             let answer = match serde_json::from_slice(&frame) {
-                Ok(Request::Status {}) => Answer::Ok(self.status()),
+                Ok(Request::Status {}) => Answer::Ok(Body::Status(Box::new(self.status()))),
+                Ok(Request::Mark {}) => self.mark().await,
+                Ok(Request::Backup {}) => self.back_up().await,
+                Ok(Request::Digests { id }) => self.digests(id),
+                Ok(Request::Rows { id, table, skip }) => self.rows(id, &table, skip),
                 Err(error) => Answer::Error(format!("not a request: {error}")),
             };
             stream.send(&serde_json::to_vec(&answer).expect("a status is plain JSON")).await?;
         }
         Ok(())
+    }
+
+    async fn mark(&self) -> Answer {
+        let id = rand::random::<u64>() >> 1;
+        match tokio::time::timeout(IDLE_MAX, self.engine.writer().mark(id)).await {
+            Ok(Some(lsn)) => Answer::Ok(Body::Marked { id, lsn }),
+            Ok(None) => Answer::Error(format!("{} does not lead", self.hub.me)),
+            Err(_) => Answer::Error("the marker is not committed yet".to_owned()),
+        }
+    }
+
+    async fn back_up(&self) -> Answer {
+        let Some(backups) = &self.backups else {
+            return Answer::Error(format!("{} has no archive configured", self.hub.me));
+        };
+        if self.hub.leadership.borrow().role != Role::Leader {
+            return Answer::Error(format!("{} does not lead", self.hub.me));
+        }
+        let (wish, made) = tokio::sync::oneshot::channel();
+        if backups.try_send(wish).is_err() {
+            return Answer::Error("another snapshot is being made".to_owned());
+        }
+        match made.await {
+            Ok(Ok(manifest)) => Answer::Ok(Body::Backup(Box::new(manifest))),
+            Ok(Err(error)) => Answer::Error(error),
+            Err(_) => Answer::Error("the leadership ended".to_owned()),
+        }
+    }
+
+    fn look(&self, id: u64) -> Option<Arc<Look>> {
+        self.hub.look.borrow().clone().filter(|look| look.id == id)
+    }
+
+    fn digests(&self, id: u64) -> Answer {
+        let look = self.look(id);
+        match look.as_ref().and_then(|look| look.digests().map(|digests| (look.at, digests))) {
+            Some((at, Ok(digests))) => {
+                let tables = digests.iter().map(|(name, hash)| (name.clone(), hex(*hash)));
+                Answer::Ok(Body::Digests { lsn: at.lsn, tables: tables.collect() })
+            }
+            Some((_, Err(error))) => Answer::Error(error.clone()),
+            None => {
+                let (applied, reason) =
+                    (*self.hub.applied.borrow(), self.hub.reason.borrow().clone());
+                Answer::Ok(Body::Pending { applied, reason })
+            }
+        }
+    }
+
+    fn rows(&self, id: u64, table: &str, skip: u64) -> Answer {
+        let Some(look) = self.look(id) else {
+            return Answer::Error("the view of that marker was given up".to_owned());
+        };
+        match tokio::task::block_in_place(|| look.rows(table, skip)) {
+            Ok(rows) => {
+                let rows = rows.into_iter().map(|row| (row.key, hex(row.hash)));
+                Answer::Ok(Body::Rows(rows.collect()))
+            }
+            Err(error) => Answer::Error(error.to_string()),
+        }
     }
 
     fn status(&self) -> Status {
@@ -225,4 +332,8 @@ impl Peers {
             followers: followers.into_iter().map(|(name, at)| (name, at.durable)).collect(),
         }
     }
+}
+
+fn hex(hash: u64) -> String {
+    format!("{hash:016x}")
 }

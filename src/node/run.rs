@@ -23,6 +23,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::archive::Archiver;
 use super::control::{self, KeepError};
 use super::engine::{Engine, EngineOptions};
 use super::hub::{Hub, Member};
@@ -106,7 +107,13 @@ pub async fn run(
     let end = lock(&opened.log).end();
     let members = config.members.iter();
     let members = members.map(|(name, peer)| Member { name: name.clone(), peer: peer.clone() });
-    let hub = Hub::new(config.name.clone(), members.collect(), config.policy, end, opened.applied);
+    let hub = Hub::new(
+        config.name.clone(),
+        members.collect(),
+        config.policy.clone(),
+        end,
+        opened.applied,
+    );
     let hub = Arc::new(hub);
     // Ends last: the writer, and what it depends on.
     let stop = CancellationToken::new();
@@ -149,6 +156,16 @@ pub async fn run(
         tls: tls.clone(),
         leader_wait: LEADER_WAIT,
     };
+    let archiver = {
+        let reader = lock(&opened.log).reader();
+        Archiver::new(&config, Arc::clone(&hub), reader, Arc::clone(&opened.control))
+    };
+    let (archiving, backups) = match archiver {
+        Some((archiver, backups)) => {
+            (Some(tokio::spawn(archiver.run(stop.clone()))), Some(backups))
+        }
+        None => (None, None),
+    };
     let local = Some((config.name.clone(), engine.clone()));
     let gateway = Gateway::bind(gateway_config, local).await?;
     let reload_clients = gateway.reloader();
@@ -172,6 +189,7 @@ pub async fn run(
         control,
         replication,
         engine,
+        backups,
     });
     let listening = tokio::spawn(Arc::clone(&peers).serve(listener, serving.clone()));
     let clients = tokio::spawn(gateway.run(hub.view.subscribe(), serving.clone()));
@@ -198,6 +216,9 @@ pub async fn run(
     checkpointing.abort();
     installing.abort();
     stop.cancel();
+    if let Some(archiving) = archiving {
+        archiving.abort();
+    }
     let _ = tokio::join!(
         async {
             if !keeping.is_finished() {

@@ -1,7 +1,24 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::cluster::NodeId;
 use crate::log::Lsn;
+
+/// What the policy demands of the followers that count.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Demand {
+    /// Any so many of them: the k of the failover protocol.
+    Any(usize),
+    /// The first so many that are connected, in their order.
+    First(usize),
+}
+
+impl Demand {
+    fn acks(self) -> usize {
+        match self {
+            Self::Any(acks) | Self::First(acks) => acks,
+        }
+    }
+}
 
 /// Computes a leader's commit LSN from its own durability and its followers'
 /// acknowledgements, for one term.
@@ -26,8 +43,10 @@ use crate::log::Lsn;
 ///   number of followers that was demanded when it moved is durable at `commit`.
 #[derive(Debug)]
 pub struct CommitTracker {
-    /// Follower acknowledgements demanded: the k of the failover protocol.
-    acks: usize,
+    demand: Demand,
+    /// The followers that count, in the policy's order, and those connected.
+    followers: Vec<NodeId>,
+    connected: BTreeSet<NodeId>,
     /// End of the term-start frame; `None` until it is appended.
     term_start: Option<Lsn>,
     /// The leader's own durable LSN.
@@ -41,13 +60,15 @@ impl CommitTracker {
     /// Starts a term whose leader is durable up to `durable`, of which only the part
     /// up to `commit` is known to be committed. Acks of earlier terms don't count.
     pub fn new(
-        acks: usize,
+        demand: Demand,
         followers: impl IntoIterator<Item = NodeId>,
         durable: Lsn,
         commit: Lsn,
     ) -> Self {
-        let acked = followers.into_iter().map(|follower| (follower, Lsn(0))).collect();
-        Self { acks, term_start: None, durable, acked, commit: commit.min(durable) }
+        let followers: Vec<NodeId> = followers.into_iter().collect();
+        let acked = followers.iter().map(|follower| (follower.clone(), Lsn(0))).collect();
+        let (connected, commit) = (BTreeSet::new(), commit.min(durable));
+        Self { demand, followers, connected, term_start: None, durable, acked, commit }
     }
 
     /// The commit LSN.
@@ -63,13 +84,24 @@ impl CommitTracker {
     /// Demands another number of acknowledgements from here on. What is committed stays so.
     /// Returns the commit LSN if it moved.
     pub fn demand(&mut self, acks: usize) -> Option<Lsn> {
-        self.acks = acks;
+        self.demand = match self.demand {
+            Demand::Any(_) => Demand::Any(acks),
+            Demand::First(_) => Demand::First(acks),
+        };
         self.advance()
     }
 
     /// Up to where as many followers as are demanded hold the log.
     pub fn held(&self) -> Lsn {
-        if self.acks == 0 { self.durable } else { nth_highest(&self.acked, self.acks) }
+        match self.demand {
+            Demand::Any(0) | Demand::First(0) => self.durable,
+            Demand::Any(acks) => nth_highest(self.acked.values().copied().collect(), acks),
+            Demand::First(acks) => {
+                let connected = self.followers.iter().filter(|f| self.connected.contains(f));
+                let first = connected.take(acks).map(|follower| self.acked[follower]);
+                nth_highest(first.collect(), acks)
+            }
+        }
     }
 
     /// Notes where the term-start frame ends. Returns the commit LSN if it moved.
@@ -99,9 +131,17 @@ impl CommitTracker {
     /// what it had acknowledged beyond, which it must have lost.
     pub fn follower_rejoined(&mut self, follower: &NodeId, lsn: Lsn) -> Option<Lsn> {
         let acked = self.acked.get_mut(follower)?;
+        self.connected.insert(follower.clone());
         let lost = (*acked > lsn).then_some(*acked);
         *acked = (*acked).min(lsn);
         lost
+    }
+
+    /// A follower's connection ended: those behind it in the policy's order move up.
+    /// Returns the commit LSN if it moved.
+    pub fn follower_left(&mut self, follower: &NodeId) -> Option<Lsn> {
+        self.connected.remove(follower);
+        self.advance()
     }
 
     fn advance(&mut self) -> Option<Lsn> {
@@ -119,13 +159,13 @@ impl CommitTracker {
         let holders = self.acked.values().filter(|&&lsn| lsn >= self.commit).count();
         assert!(self.commit <= self.durable, "commit beyond the leader's own log");
         assert!(self.term_start <= Some(self.commit), "commit below the term's start");
-        assert!(holders >= self.acks, "{} held by {holders} of {}", self.commit, self.acks);
+        let acks = self.demand.acks();
+        assert!(holders >= acks, "{} held by {holders} of {acks}", self.commit);
     }
 }
 
 /// The highest LSN that at least `n` followers hold; 0 if there are fewer.
-fn nth_highest(acked: &BTreeMap<NodeId, Lsn>, n: usize) -> Lsn {
-    let mut lsns: Vec<Lsn> = acked.values().copied().collect();
+fn nth_highest(mut lsns: Vec<Lsn>, n: usize) -> Lsn {
     lsns.sort_unstable_by(|a, b| b.cmp(a));
     lsns.get(n - 1).copied().unwrap_or_default()
 }
@@ -155,7 +195,9 @@ mod tests {
         /// Starts a term with the given followers.
         Track {
             #[arg(key)]
-            acks: usize,
+            acks: Option<usize>,
+            #[arg(key)]
+            first: Option<usize>,
             #[arg(key)]
             durable: u64,
             #[arg(key)]
@@ -172,6 +214,8 @@ mod tests {
         Demand(usize),
         /// A follower connects with its log equal up to here.
         Rejoin(String, u64),
+        /// A follower's connection ends.
+        Leave(String),
     }
 
     impl goldenscript::Runner for Runner {
@@ -182,10 +226,14 @@ mod tests {
             command: &Command,
             _: &goldenscript::Context,
         ) -> Result<String, Box<dyn Error>> {
-            if let Command::Track { acks, durable, commit, followers } = command {
+            if let Command::Track { acks, first, durable, commit, followers } = command {
+                let demand = match first {
+                    Some(acks) => Demand::First(*acks),
+                    None => Demand::Any(acks.ok_or("acks or first is missing")?),
+                };
                 let followers: Result<Vec<NodeId>, _> =
                     followers.iter().map(|name| name.parse()).collect();
-                let tracker = CommitTracker::new(*acks, followers?, Lsn(*durable), Lsn(*commit));
+                let tracker = CommitTracker::new(demand, followers?, Lsn(*durable), Lsn(*commit));
                 let commit = tracker.commit();
                 self.tracker = Some(tracker);
                 return Ok(format!("commit {}", commit.0));
@@ -197,6 +245,7 @@ mod tests {
                 Command::Demand(acks) => tracker.demand(*acks),
                 Command::Leader(lsn) => tracker.leader_durable(Lsn(*lsn)),
                 Command::Ack(name, lsn) => tracker.follower_durable(&name.parse()?, Lsn(*lsn)),
+                Command::Leave(name) => tracker.follower_left(&name.parse()?),
                 Command::Rejoin(name, lsn) => {
                     let lost = tracker.follower_rejoined(&name.parse()?, Lsn(*lsn));
                     return Ok(lost.map_or("-".into(), |lsn| format!("lost its ack of {}", lsn.0)));

@@ -3,7 +3,7 @@
 //!
 //! | tag | to     | message        | body                                                              |
 //! |-----|--------|----------------|-------------------------------------------------------------------|
-//! | 1   | leader | request        | u64 term, u64 end's term, u64 end's LSN, u64 hash at the end, u64 applied, u8 0 sound / 1 differs / 2 differs and wants a snapshot, u64 frame where it differs, term history |
+//! | 1   | leader | request        | u64 term, u64 end's term, u64 end's LSN, u64 hash at the end, u64 applied, u8 0 sound / 1 differs / 2 differs and wants a snapshot / 3 was edited and wants one, u64 frame where it differs, term history |
 //! | 2   | leader | ack            | u64 term, u64 durable, u64 applied                                |
 //! | 16  | follower | start        | u64 term, u64 at, u64 commit                                      |
 //! | 17  | follower | append       | u64 term, u64 start, u64 commit, bytes of the log to the end      |
@@ -58,7 +58,7 @@ pub struct Request {
     pub applied: Lsn,
     /// Its databases differ from the leader's since this frame.
     pub differs: Option<Lsn>,
-    /// They do, and it wants a snapshot now, whatever its log is like.
+    /// It can't trust them and wants a snapshot now, whatever its log is like.
     pub reseed: bool,
     pub history: TermHistory,
 }
@@ -148,8 +148,12 @@ impl ToLeader {
                 for word in [term.0, end.term.0, end.lsn.0, *hash, applied.0] {
                     out.put_u64_le(word);
                 }
-                assert!(differs.is_some() || !reseed, "a snapshot for sound databases");
-                out.put_u8(u8::from(differs.is_some()) + u8::from(*reseed));
+                out.put_u8(match (differs, reseed) {
+                    (None, false) => 0,
+                    (Some(_), false) => 1,
+                    (Some(_), true) => 2,
+                    (None, true) => 3,
+                });
                 out.put_u64_le(differs.unwrap_or_default().0);
                 history.encode(&mut out);
             }
@@ -187,6 +191,7 @@ fn decode_request(reader: &mut Reader<'_>) -> Result<Request, WireError> {
         (0, 0) => (None, false),
         (1, frame) => (Some(Lsn(frame)), false),
         (2, frame) => (Some(Lsn(frame)), true),
+        (3, 0) => (None, true),
         _ => return Err(WireError::Malformed("request: where it differs")),
     };
     let history = TermHistory::decode(reader)?;
@@ -361,7 +366,6 @@ mod tests {
             (any::<(u64, u64, u64, Option<u64>, bool)>(), end(), history()).prop_map(
                 |((term, hash, applied, differs, reseed), end, history)| {
                     let (term, applied, differs) = (Term(term), Lsn(applied), differs.map(Lsn));
-                    let reseed = reseed && differs.is_some();
                     ToLeader::Request(Request {
                         term,
                         end,

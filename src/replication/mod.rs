@@ -7,5 +7,5 @@ mod commit;
 pub mod message;
 mod rejoin;
 
-pub use commit::CommitTracker;
+pub use commit::{CommitTracker, Demand};
 pub use rejoin::{FollowerLog, LeaderLog, Rejoin, SnapshotReason, rejoin};

@@ -99,20 +99,8 @@ impl ControlFile {
         let held = slots.len().min(usize::try_from(length).unwrap_or(usize::MAX));
         file.read_exact_at(Op::ReadControl, &mut slots[..held], 0).map_err(io)?;
         let (first, second) = slots.split_at(SLOT_LEN);
-        let (number, control) = match (decode_slot(first), decode_slot(second)) {
-            (Ok(one), Ok(other)) => {
-                if one.0 >= other.0 {
-                    one
-                } else {
-                    other
-                }
-            }
-            (Ok(one), Err(_)) | (Err(_), Ok(one)) => one,
-            (Err(first), Err(second)) => {
-                let cause = format!("first slot: {first}; second slot: {second}");
-                return Err(ControlError::Damaged { path: path.to_owned(), cause });
-            }
-        };
+        let (number, control) = decode_slots(first, second)
+            .map_err(|cause| ControlError::Damaged { path: path.to_owned(), cause })?;
         let mut opened = Self { path: path.to_owned(), file, number, control, failed: false };
         if first != second || held < slots.len() {
             opened.write()?;
@@ -131,6 +119,17 @@ impl ControlFile {
         fs.rename(Op::WriteControl, &unfinished, path).map_err(io)?;
         fs.sync_dir(Op::SyncDir, dir).map_err(io)?;
         Ok(created)
+    }
+
+    /// Reads the content without touching the file, which a node may be using.
+    pub fn peek(path: &Path) -> Result<Control, ControlError> {
+        let io = |source| ControlError::Io { path: path.to_owned(), source };
+        let mut slots = std::fs::read(path).map_err(io)?;
+        slots.resize(2 * SLOT_LEN, 0);
+        let (first, second) = slots.split_at(SLOT_LEN);
+        let (_, control) = decode_slots(first, second)
+            .map_err(|cause| ControlError::Damaged { path: path.to_owned(), cause })?;
+        Ok(control)
     }
 
     /// The content.
@@ -180,6 +179,15 @@ fn encode_slot(number: u64, control: &Control) -> Vec<u8> {
     let checksum = crc32c::crc32c(&slot[16..HEADER_LEN + content.len()]);
     slot[12..16].copy_from_slice(&checksum.to_le_bytes());
     slot
+}
+
+/// The newer of two slots that are whole.
+fn decode_slots(first: &[u8], second: &[u8]) -> Result<(u64, Control), String> {
+    match (decode_slot(first), decode_slot(second)) {
+        (Ok(one), Ok(other)) if one.0 < other.0 => Ok(other),
+        (Ok(one), _) | (Err(_), Ok(one)) => Ok(one),
+        (Err(first), Err(second)) => Err(format!("first slot: {first}; second slot: {second}")),
+    }
 }
 
 fn decode_slot(slot: &[u8]) -> Result<(u64, Control), String> {

@@ -1,5 +1,7 @@
-//! What a node keeps: the log's segments, the control file, SQLite's databases.
+//! What a node keeps: the log's segments, the control file, SQLite's databases; and the
+//! archive of them elsewhere.
 
+pub mod archive;
 pub mod control_file;
 pub mod fs;
 pub mod log_store;

@@ -30,12 +30,18 @@ pub(crate) struct Demo {
 impl Demo {
     /// Three nodes, policy `any 1`, and whatever `arguments` add.
     pub(crate) fn start(arguments: &[&str]) -> Self {
+        Self::start_with(arguments, |_| {})
+    }
+
+    /// As [`Demo::start`], once `prepare` has seen to its directory.
+    pub(crate) fn start_with(arguments: &[&str], prepare: impl FnOnce(&Path)) -> Self {
         let mut demo = Self {
             dir: tempfile::tempdir().expect("a temporary directory"),
             port: free_ports(),
             arguments: arguments.iter().map(ToString::to_string).collect(),
             child: None,
         };
+        prepare(demo.dir.path());
         demo.resume();
         demo
     }
@@ -198,6 +204,13 @@ impl Demo {
         let errors = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success() && errors.is_empty(), "sqlite3 on {node}: {errors}");
         String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
+    /// Has the `sqlite3` shell change the node's file.
+    pub(crate) fn edit(&self, node: &str, sql: &str) {
+        let mut command = Command::new("sqlite3");
+        let output = command.arg(self.database(node)).arg(sql).output().expect("sqlite3 runs");
+        assert_success(&format!("sqlite3 on {node}: {sql}"), &output);
     }
 
     /// The node's current SQLite file.

@@ -1,6 +1,6 @@
 //! kill -9 of everything at once, and what is left.
 
-use crate::demo::Demo;
+use crate::demo::{Demo, wait_for};
 use crate::load::Load;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,5 +71,48 @@ fn a_node_whose_directory_was_lost_comes_back_from_a_snapshot() {
     demo.signal(&third, Signal::SIGSTOP);
     demo.psql("INSERT INTO t VALUES (-1, 'with two')");
     demo.signal(&third, Signal::SIGCONT);
+    demo.assert_equal_content();
+}
+
+/// The disk is nearly full while a large file lies on it: that file is the test's.
+#[test]
+fn a_nearly_full_disk_stops_writes_before_harm_and_nothing_else() {
+    use nix::fcntl::{FallocateFlags, fallocate};
+    let probe = tempfile::tempdir().expect("a directory");
+    let told = nix::sys::statvfs::statvfs(probe.path()).expect("the disk's space");
+    let left = told.blocks_available() * told.fragment_size();
+    // Far from both sides: others use the same disk.
+    let ballast = left / 2;
+    let reserve = format!("reserve_bytes={}", left - ballast / 2);
+    let demo = Demo::start(&["--set", &reserve]);
+    demo.psql("CREATE TABLE t (i int PRIMARY KEY)");
+    demo.psql("INSERT INTO t VALUES (1)");
+    let path = demo.dir().join("ballast");
+    let file = std::fs::File::create(&path).expect("created");
+    fallocate(&file, FallocateFlags::empty(), 0, ballast.cast_signed()).expect("allocated");
+    let write = || {
+        let mut psql = demo.client_command("psql", "proxy");
+        let output = psql
+            .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose"])
+            .args(["-c", "INSERT INTO t SELECT max(i) + 1 FROM t"])
+            .output()
+            .expect("psql runs");
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    wait_for("writes to be refused", || {
+        let (done, said) = write();
+        assert!(done || said.contains("53100"), "{said}");
+        (!done).then_some(())
+    });
+    let leader = demo.leader();
+    let rows: u64 = demo.psql("SELECT count(*) FROM t").parse().expect("a count");
+    assert!(rows > 0);
+    let view = demo.view().expect("a view");
+    let reason = &view["nodes"].as_array().expect("nodes")[0]["reason"];
+    assert!(reason.as_str().expect("text").starts_with("disk nearly full"), "{reason}");
+    drop(file);
+    std::fs::remove_file(&path).expect("removed");
+    wait_for("writes to go on", || write().0.then_some(()));
+    assert_eq!(demo.leader(), leader);
     demo.assert_equal_content();
 }

@@ -2,6 +2,7 @@
 //! test starts a demo of its own, in its own directory and on its own ports.
 
 mod acceptance;
+mod archive;
 mod bad_input;
 mod changes;
 mod clients;
@@ -13,3 +14,4 @@ mod load;
 mod notify;
 mod operate;
 mod sql;
+mod visibility;

@@ -133,3 +133,33 @@ fn idle_node_stays_small() {
         assert!(resident <= 64 * 1024, "{node} holds {resident} KiB");
     }
 }
+
+#[test]
+fn the_log_can_be_looked_at_while_its_node_runs_and_when_it_is_dead() {
+    let mut demo = Demo::start(&[]);
+    demo.psql("CREATE TABLE t (i int PRIMARY KEY, x text)");
+    demo.psql("INSERT INTO t VALUES (7, 'it''s')");
+    let data = demo.dir().join("node1");
+    let log = |arguments: &[&str]| {
+        let mut command = Command::new(TOWLINE);
+        let output = command.arg("log").args(arguments).arg(&data).output().expect("runs");
+        let text = [&output.stdout[..], &output.stderr[..]].concat();
+        (output.status.success(), String::from_utf8(text).expect("UTF-8"))
+    };
+    demo.wait_until_equal();
+    let (ok, listed) = log(&["ls"]);
+    assert!(ok && listed.contains("0000000000000000.seg") && listed.contains("term "), "{listed}");
+    let (ok, dumped) = log(&["dump"]);
+    assert!(ok && dumped.contains("began to lead at 20") && dumped.contains("INSERT"), "{dumped}");
+    let (ok, verified) = log(&["verify"]);
+    assert!(ok && verified.starts_with("sound: "), "{verified}");
+    let (ok, diverged) = log(&["diverged"]);
+    assert!(ok && diverged.contains("TRANSACTIONS"), "{diverged}");
+    demo.stop();
+    let path = data.join("log/0000000000000000.seg");
+    let mut bytes = std::fs::read(&path).expect("readable");
+    bytes[300] ^= 1;
+    std::fs::write(&path, bytes).expect("writable");
+    let (ok, verified) = log(&["verify"]);
+    assert!(!ok && verified.contains("0000000000000000.seg: damaged at byte"), "{verified}");
+}

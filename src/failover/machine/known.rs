@@ -97,6 +97,7 @@ impl Cluster {
             | ToMonitor::Handover { term }
             | ToMonitor::SteppedDown { term, .. } => (*term, 0),
             ToMonitor::Promised(promise) => (promise.term, promise.incarnation),
+            ToMonitor::Noticed(_) => (Term(0), 0),
         };
         self.heard = self.heard.max(heard);
         if obeyed <= self.state.incarnation {

@@ -406,7 +406,7 @@ impl Machine {
             term: state.term,
             leader: state.leader().cloned(),
             open: self.cluster.opened && !self.cluster.leader_is_gone(now),
-            policy: Some(options.policy),
+            policy: Some(options.policy.clone()),
             acks: state.acks,
             policy_version: state.policy_version,
             weakened: state.weakened,

@@ -439,7 +439,8 @@ fn walk(
 ) {
     let mut rng = StdRng::seed_from_u64(seed);
     let nodes = rng.random_range(1..=4);
-    let policy = *[Policy::Async, Policy::Any(1), Policy::Quorum].choose(&mut rng).expect("some");
+    let policies = [Policy::Async, Policy::Any(1), Policy::Quorum];
+    let policy = policies.choose(&mut rng).expect("some").clone();
     let names: Vec<NodeId> = (1..=nodes + 1).map(|node| id(&format!("n{node}"))).collect();
     let mut now = Moment(0);
     let mut out = Vec::new();

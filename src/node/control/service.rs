@@ -185,6 +185,7 @@ impl Service {
         self.links.give_up_silent(&Peer::Monitor, self.timing.lease * 2);
         self.maybe_restored();
         self.report();
+        self.pass_notices_on();
         self.ask_for_lease();
         if self.oath.leader().is_none() && !self.links.is_up(&Peer::Monitor) {
             self.ask_who_leads();
@@ -331,6 +332,14 @@ impl Service {
             reason: hub.reason.borrow().clone(),
         };
         self.tell(&ToMonitor::Report(report));
+    }
+
+    fn pass_notices_on(&mut self) {
+        if self.links.is_up(&Peer::Monitor) {
+            for notice in self.hub.take_notices() {
+                self.tell(&ToMonitor::Noticed(notice));
+            }
+        }
     }
 
     /// P3: of the monitor, and of the members when its grants stay out.

@@ -58,6 +58,13 @@ pub(super) struct Engine {
     inner: Arc<Inner>,
 }
 
+impl Engine {
+    /// The writer behind the sessions.
+    pub(super) fn writer(&self) -> &WriterHandle {
+        &self.inner.writer
+    }
+}
+
 pub(super) struct Inner {
     hub: Arc<Hub>,
     readers: Readers,

@@ -23,14 +23,13 @@
 //! | –      | yes  | runs on the loan                           | the loan's             |
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
 use tokio::sync::oneshot;
 
 use super::session::{EngineSession, Stop, unless_cancelled};
 use super::settings::Settings;
-use super::write::wait_for_writer;
+use super::write::{wait_for_writer, wait_given_up};
 use crate::cluster::Position;
 use crate::gateway::Refusal;
 use crate::log::{Lsn, Outcome, Value};
@@ -38,7 +37,7 @@ use crate::node::execute::{Ran, wall_clock_us};
 use crate::node::plan::Plan;
 use crate::node::readers::Reader;
 use crate::node::rows::RowFormat;
-use crate::node::writer::{Borrow, Loan, Script, Statement, Trial, Tried, UnitError};
+use crate::node::writer::{Borrow, Claim, Loan, Script, Statement, Trial, Tried, UnitError};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::{Isolation, Kind};
 
@@ -237,7 +236,7 @@ impl EngineSession {
         self.leading_term()?;
         let limits = self.limits();
         let lock_deadline = self.settings.lock_timeout().map(|timeout| Instant::now() + timeout);
-        let claim = Arc::new(AtomicBool::new(false));
+        let claim = Arc::new(Claim::default());
         let (reply, answer) = oneshot::channel();
         let trial = Trial {
             script,
@@ -404,7 +403,21 @@ impl EngineSession {
                     tag: tag.unwrap_or_default().to_owned(),
                     reply: tag.map(|_| Vec::new()),
                 });
-                loan.commit(self.token, outcome, self.settings.durability()).await
+                let limits = self.limits();
+                let committing = loan.commit(self.token, outcome, self.settings.durability());
+                let bounded = async {
+                    match limits.deadline {
+                        Some(deadline) => {
+                            tokio::time::timeout_at(deadline.into(), committing).await.ok()
+                        }
+                        None => Some(committing.await),
+                    }
+                };
+                match unless_cancelled(&self.cancel, bounded).await {
+                    Some(Some(done)) => done,
+                    // From here on nobody can stop it.
+                    _ => Err(wait_given_up().into()),
+                }
             }
             (None, _) => {
                 self.settings.commit();

@@ -2,8 +2,8 @@
 //! the writer's queue, any other runs as its transaction does.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -14,10 +14,13 @@ use crate::log::Value;
 use crate::node::execute::Limits;
 use crate::node::plan::Plan;
 use crate::node::rows::RowFormat;
-use crate::node::writer::{Done, Script, Unit, command_tag};
+use crate::node::writer::{Claim, Done, Script, Unit, command_tag};
 use crate::pg::SqlError;
 use crate::pg::SqlState;
 use crate::sql::Tag;
+
+/// How often a session that gave up looks whether its unit has been logged.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
 
 /// What a write has to tell.
 pub(super) struct Written {
@@ -68,7 +71,7 @@ impl EngineSession {
     ) -> Result<Done, Stop> {
         let limits = self.limits();
         let lock_deadline = self.settings.lock_timeout().map(|timeout| Instant::now() + timeout);
-        let claim = Arc::new(AtomicBool::new(false));
+        let claim = Arc::new(Claim::default());
         let (reply, answer) = oneshot::channel();
         let unit = Unit {
             script,
@@ -108,12 +111,11 @@ impl EngineSession {
     }
 }
 
-/// Waits for the answer to a job, or until it may give up: cancelled, or out of time,
-/// before the writer has claimed the job.
+/// Waits for the answer to a job, or until it may give up: cancelled, or out of time.
 pub(super) async fn wait_for_writer<T>(
     cancel: &Cancel,
     running: impl Future<Output = T>,
-    claim: &AtomicBool,
+    claim: &Claim,
     lock_deadline: Option<Instant>,
     limits: &Limits,
 ) -> Result<T, SqlError> {
@@ -128,14 +130,33 @@ pub(super) async fn wait_for_writer<T>(
     match unless_cancelled(cancel, bounded).await {
         Some(Some(answer)) => Ok(answer),
         // Not begun yet: it never will be.
-        gave_up if !claim.swap(true, Ordering::AcqRel) => {
+        gave_up if !claim.taken.swap(true, Ordering::AcqRel) => {
             let lock = gave_up.is_some() && limits.check().is_ok();
             Err(if lock { lock_timeout() } else { limits.interrupted() })
         }
-        // The writer has it, and heeds cancel and timeout itself while it runs;
-        // once it is logged there is nothing to take back.
-        _ => Ok(running.await),
+        // The writer has it, and heeds cancel and timeout itself while it runs; once it
+        // is logged nothing can be taken back: the wait ends, not the write.
+        _ => loop {
+            tokio::select! {
+                answer = &mut running => return Ok(answer),
+                () = tokio::time::sleep(LOOK_EVERY) => {
+                    let gave_up = cancel.flag.load(Ordering::Relaxed) || limits.check().is_err();
+                    if gave_up && claim.logged.load(Ordering::Acquire) {
+                        return Err(wait_given_up());
+                    }
+                }
+            }
+        },
     }
+}
+
+/// Whoever gives up the wait for followers is not told what came of the write (rule 21).
+pub(super) fn wait_given_up() -> SqlError {
+    SqlError::new(
+        SqlState::TRANSACTION_RESOLUTION_UNKNOWN,
+        "canceling the wait for synchronous replication: the transaction is logged, and its \
+         outcome is unknown",
+    )
 }
 
 fn lock_timeout() -> SqlError {

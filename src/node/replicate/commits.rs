@@ -1,8 +1,8 @@
 use super::{Replication, lock, publish};
-use crate::cluster::{NodeId, Role};
+use crate::cluster::{NodeId, Policy, Role};
 use crate::log::{Lsn, Term};
 use crate::node::Hub;
-use crate::replication::CommitTracker;
+use crate::replication::{CommitTracker, Demand};
 
 /// The commit accounting of the current leadership; made anew for each.
 #[derive(Default)]
@@ -17,6 +17,8 @@ pub enum FollowerNews<'a> {
     Durable(Term, &'a NodeId, Lsn),
     /// It connected, and its durable log equals the leader's up to this LSN.
     Rejoined(Term, &'a NodeId, Lsn),
+    /// Its connection ended.
+    Left(Term, &'a NodeId),
 }
 
 impl Hub {
@@ -42,10 +44,15 @@ impl Hub {
         }
         let (durable, acks) = (*self.durable.borrow(), self.acks());
         let tracker = commits.tracker.get_or_insert_with(|| {
-            let members = &self.members;
-            let followers =
-                members.iter().map(|member| &member.name).filter(|name| **name != self.me);
-            CommitTracker::new(acks, followers.cloned(), durable, *self.commit.borrow())
+            let demand = match self.policy {
+                Policy::First(..) => Demand::First(acks),
+                Policy::Async | Policy::Any(_) | Policy::AnyOf(..) | Policy::Quorum => {
+                    Demand::Any(acks)
+                }
+            };
+            let members = self.members.iter().map(|member| &member.name);
+            let followers = self.policy.followers(members, &self.me).into_iter().cloned();
+            CommitTracker::new(demand, followers, durable, *self.commit.borrow())
         });
         tracker.demand(acks);
         let (started, term_start) = *self.term_start.borrow();
@@ -62,6 +69,9 @@ impl Hub {
                     tracing::warn!(%term, %follower, %lost, now = %lsn, rule = "16a",
                         "a follower came back with less than it had acknowledged");
                 }
+            }
+            Some(FollowerNews::Left(said_in, follower)) if said_in == term => {
+                tracker.follower_left(follower);
             }
             Some(_) | None => {}
         }

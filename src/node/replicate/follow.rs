@@ -10,7 +10,7 @@ use crate::cluster::{NodeId, Role};
 use crate::log::frame::{FrameError, Header};
 use crate::log::{Lsn, Term};
 use crate::net::{FrameReader, FrameStream, FrameWriter, dial};
-use crate::node::{Leadership, boottime_ns};
+use crate::node::{Leadership, Quarantine, boottime_ns};
 use crate::replication::message::{Ack, Request, ToFollower, ToLeader};
 use crate::storage::log_store::{LogError, LogSync};
 
@@ -130,7 +130,8 @@ impl Replication {
         let member = member
             .ok_or_else(|| StreamError::Refused(format!("{leader}, which leads, is no member")))?;
         let mut request = self.request(term)?;
-        request.reseed = request.differs.is_some() && Instant::now() >= reseed_after;
+        let quarantined = self.hub.quarantine.borrow().is_some();
+        request.reseed = quarantined && Instant::now() >= reseed_after;
         let hello = self.hello();
         let patience = self.silence_max();
         let (mut stream, _) =
@@ -173,7 +174,11 @@ impl Replication {
             end: log.end(),
             hash: log.hash(),
             applied,
-            differs: *self.hub.quarantine.borrow(),
+            differs: match *self.hub.quarantine.borrow() {
+                Some(Quarantine::Differs(frame)) => Some(frame),
+                // This node's own fault: nobody's word stands against another's.
+                Some(Quarantine::Edited(_)) | None => None,
+            },
             reseed: false,
             history: log.history().clone(),
         })
@@ -229,11 +234,18 @@ impl Replication {
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let silence_max = self.silence_max();
         let mut heard = Instant::now();
+        let mut space_low = self.hub.space_low.subscribe();
         stream.settle().await?;
         loop {
+            // A disk that is nearly full takes nothing more: the leader waits for acks.
+            let full = *space_low.borrow_and_update();
+            if full {
+                heard = Instant::now();
+            }
             tokio::select! {
                 biased;
-                frame = stream.appends.recv() => {
+                _ = space_low.changed() => {}
+                frame = stream.appends.recv(), if !full => {
                     let frame = frame?.ok_or(StreamError::Closed)?;
                     heard = Instant::now();
                     self.hub.saw_leader(boottime_ns());

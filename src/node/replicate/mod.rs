@@ -25,6 +25,7 @@ mod follow;
 mod retain;
 mod serve;
 mod snapshot;
+mod space;
 #[cfg(test)]
 mod tests;
 
@@ -86,6 +87,7 @@ pub struct Replication {
     database: String,
     segment_bytes: u64,
     retain_bytes: u64,
+    reserve_bytes: u64,
     /// Each with the number of its connection.
     followers: Mutex<BTreeMap<NodeId, (u64, Progress)>>,
     connections: AtomicU64,
@@ -155,6 +157,7 @@ impl Replication {
             database: config.sql.database.clone(),
             segment_bytes: config.segment_bytes,
             retain_bytes: config.retain_bytes,
+            reserve_bytes: config.reserve_bytes,
             followers: Mutex::default(),
             connections: AtomicU64::new(0),
             differing: Mutex::default(),
@@ -163,6 +166,7 @@ impl Replication {
             seeding: tokio::sync::Semaphore::new(1),
             installed,
         };
+        replication.count_visible(&BTreeMap::new());
         (Arc::new(replication), installs)
     }
 
@@ -180,6 +184,7 @@ impl Replication {
             () = shutdown.cancelled() => Ok(()),
             () = self.count_commits() => Ok(()),
             () = self.retain() => Ok(()),
+            () = self.watch_space() => Ok(()),
             Some(error) = breaks.recv() => Err(error),
         };
         stop.cancel();
@@ -218,6 +223,26 @@ impl Replication {
     pub fn followers(&self) -> BTreeMap<NodeId, Progress> {
         let followers = lock(&self.followers);
         followers.iter().map(|(name, (_, progress))| (name.clone(), *progress)).collect()
+    }
+
+    /// Publishes up to where what is committed is visible on as many followers as the
+    /// policy demands (`remote_apply`).
+    fn count_visible(&self, followers: &BTreeMap<NodeId, (u64, Progress)>) {
+        let hub = &self.hub;
+        let acks = hub.acks();
+        let members = hub.members.iter().map(|member| &member.name);
+        let counted = hub.policy.followers(members, &hub.me);
+        let visible = counted.into_iter().filter_map(|follower| {
+            let (_, progress) = followers.get(follower)?;
+            (!progress.seeding).then_some(progress.applied)
+        });
+        let mut visible: Vec<Lsn> = visible.collect();
+        visible.sort_unstable_by(|a, b| b.cmp(a));
+        let lsn = match acks {
+            0 => Lsn(u64::MAX),
+            acks => visible.get(acks - 1).copied().unwrap_or_default(),
+        };
+        publish(&hub.visible, lsn);
     }
 
     /// Another member by its name.

@@ -31,12 +31,14 @@ impl Replication {
     }
 
     /// Up to where the log may go: what is applied here, less what is retained for
-    /// followers to come, and less what connected ones still need.
+    /// followers to come, and less what connected ones, and the archive, still need.
     fn releasable(&self) -> Lsn {
         let applied = self.hub.applied.borrow().0;
         let wished = applied.saturating_sub(self.retain_bytes);
         let limit = applied.saturating_sub(self.retain_bytes.saturating_mul(LAGGING_KEEPS));
-        let needed = lock(&self.followers).values().map(|(_, progress)| progress.durable.0).min();
+        let connected = lock(&self.followers).values().map(|(_, p)| p.durable.0).min();
+        let archived = self.hub.archived.borrow().map(|archived| archived.0);
+        let needed = connected.into_iter().chain(archived).min();
         Lsn(wished.min(needed.unwrap_or(wished).max(limit)))
     }
 

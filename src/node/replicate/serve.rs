@@ -25,20 +25,29 @@ pub(super) struct Listed<'a> {
     follower: &'a NodeId,
     /// Tells this connection's entry from that of a later one.
     number: u64,
+    /// In which it is served.
+    term: Term,
 }
 
 impl<'a> Listed<'a> {
-    pub(super) fn new(replication: &'a Replication, follower: &'a NodeId, at: Progress) -> Self {
+    pub(super) fn new(
+        replication: &'a Replication,
+        follower: &'a NodeId,
+        term: Term,
+        at: Progress,
+    ) -> Self {
         let number = replication.connections.fetch_add(1, Ordering::Relaxed);
         lock(&replication.followers).insert(follower.clone(), (number, at));
-        Self { replication, follower, number }
+        Self { replication, follower, number, term }
     }
 
     pub(super) fn update(&self, change: impl FnOnce(&mut Progress)) {
-        match lock(&self.replication.followers).get_mut(self.follower) {
+        let mut followers = lock(&self.replication.followers);
+        match followers.get_mut(self.follower) {
             Some((number, progress)) if *number == self.number => change(progress),
-            _ => {}
+            _ => return,
         }
+        self.replication.count_visible(&followers);
     }
 }
 
@@ -47,6 +56,9 @@ impl Drop for Listed<'_> {
         let mut followers = lock(&self.replication.followers);
         if followers.get(self.follower).is_some_and(|(number, _)| *number == self.number) {
             followers.remove(self.follower);
+            self.replication.count_visible(&followers);
+            drop(followers);
+            self.replication.hub.count(Some(FollowerNews::Left(self.term, self.follower)));
         }
     }
 }
@@ -93,7 +105,7 @@ impl Replication {
         let held = at.min(request.end.lsn);
         let progress =
             Progress { sent: at, durable: held, applied: request.applied, seeding: false };
-        let listed = Listed::new(self, follower, progress);
+        let listed = Listed::new(self, follower, term, progress);
         self.hub.count(Some(FollowerNews::Rejoined(term, follower, held)));
         let commit = *self.hub.commit.borrow();
         stream.send(&ToFollower::Start { term, at, commit }.encode()).await?;

@@ -115,7 +115,7 @@ impl Replication {
         // Keeps the log from being released below what the copy will stand at.
         let at = *self.hub.applied.borrow();
         let progress = Progress { sent: at, durable: at, applied: at, seeding: true };
-        let _listed = Listed::new(self, follower, progress);
+        let _listed = Listed::new(self, follower, term, progress);
         let copy = tokio::task::block_in_place(|| self.copy(follower))?;
         let position = copy.position;
         let segment = self.reader.segment_start(position.lsn)?;

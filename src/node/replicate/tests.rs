@@ -13,6 +13,7 @@ use crate::cluster::{Policy, Role};
 use crate::config::{PeerTlsConfig, SqlConfig};
 use crate::log::{Context, Entry, Statement, Term, TermStart, Transaction, Value};
 use crate::net::{Authority, HelloReply, PeerListener};
+use crate::node::Quarantine;
 use crate::node::{Leadership, Member};
 use crate::storage::log_store::LogOptions;
 use crate::storage::sqlite::{ConnectionKind, Sqlite};
@@ -85,6 +86,8 @@ impl Cluster {
             },
             segment_bytes: 8192,
             retain_bytes: 0,
+            reserve_bytes: 0,
+            archive: None,
             readers: 1,
         }
     }
@@ -425,7 +428,7 @@ async fn a_quarantined_follower_gets_new_databases_and_keeps_its_log() {
     a.apply(1, early);
     let end = a.write(1, 2).await;
     b.until_bound(end).await;
-    b.hub.quarantine.send_replace(Some(early));
+    b.hub.quarantine.send_replace(Some(Quarantine::Differs(early)));
     b.until(&b.hub.quarantine, Option::is_none).await;
     assert_eq!(*b.hub.applied.borrow(), early);
     assert_eq!(b.hub.end.borrow().lsn, end);
@@ -444,7 +447,7 @@ async fn where_most_followers_disagree_nobody_is_re_seeded_and_all_go_on() {
     let early = a.append(1, &[insert(1)]);
     a.sync();
     for node in [&b, &c] {
-        node.hub.quarantine.send_replace(Some(early));
+        node.hub.quarantine.send_replace(Some(Quarantine::Differs(early)));
         node.follow(1, "a");
     }
     let patience = async {
@@ -457,7 +460,7 @@ async fn where_most_followers_disagree_nobody_is_re_seeded_and_all_go_on() {
         a.write(1, n).await;
     }
     for node in [&b, &c] {
-        assert_eq!(*node.hub.quarantine.borrow(), Some(early));
+        assert_eq!(*node.hub.quarantine.borrow(), Some(Quarantine::Differs(early)));
         assert_eq!(lock(&node.control).get().generation, 0);
     }
     for node in [a, b, c] {

@@ -133,7 +133,7 @@ async fn another_effect_than_the_leaders_quarantines_the_node() {
     let mut quarantine = follower.hub().quarantine.subscribe();
     let told = quarantine.wait_for(Option::is_some);
     let frame = *tokio::time::timeout(super::PATIENCE, told).await.expect("in time").expect("told");
-    assert_eq!(frame, Some(before));
+    assert_eq!(frame, Some(crate::node::Quarantine::Differs(before)));
     // The frame before it was applied, nothing behind it.
     assert_eq!(*follower.hub().applied.borrow(), before);
     assert!(before > good);

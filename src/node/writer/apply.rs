@@ -8,6 +8,7 @@
 //! final frame, so a transaction of any size costs the memory of one frame.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::ddl::SchemaChanges;
 use super::group::{DATABASE, FUNCTIONS};
@@ -17,8 +18,11 @@ use super::outcome;
 use super::sequence::{self, Reservation};
 use super::{Ordering, Writer};
 use crate::cluster::Position;
-use crate::log::{Entry, FrameSpan, Lsn, Statement, Term, Transaction};
+use crate::failover::Rule;
+use crate::log::{Entry, FrameSpan, LogEnd, Lsn, Statement, Term, Transaction};
 use crate::node::execute::{FOREIGN_KEYS_OFF, FOREIGN_KEYS_ON};
+use crate::node::hub::Quarantine;
+use crate::node::verify::Look;
 use crate::storage::log_store::LogError;
 use crate::storage::sqlite::{Sqlite, SqliteError, SqliteErrorKind, UndoMark};
 
@@ -127,11 +131,18 @@ impl Writer {
         let (mut scanned, mut term, mut open) = (start, self.applier.term, self.applier.open);
         let mut differs = None;
         let mut notifications = Vec::new();
+        self.begin()?;
         let sqlite = self.sqlite.as_mut().expect("not on loan");
-        sqlite.execute_batch("BEGIN IMMEDIATE")?;
         let mut frames = 0;
+        let mut marked = None;
         while frames < FRAMES_MAX && scanned.0 - start.0 < BYTES_MAX {
             let Some((span, entry)) = self.reader.entry_within(scanned, bound)? else { break };
+            if let Entry::Marker { id } = entry {
+                // The batch ends here, so that the databases can be looked at.
+                marked = Some(id);
+                (scanned, term) = (span.end, span.term);
+                break;
+            }
             sqlite.execute_batch("SAVEPOINT towline_frame")?;
             sqlite.effect_reset();
             let applied = apply_frame(sqlite, &self.reader, span, entry, &mut open);
@@ -165,6 +176,9 @@ impl Writer {
         self.applier = Applier { scanned, applied, term, open };
         self.hub.applied.send_if_modified(|known| std::mem::replace(known, applied) != applied);
         self.send_notifications(notifications);
+        if let Some(id) = marked {
+            self.look(id, LogEnd { term, lsn: scanned });
+        }
         match differs {
             None => Ok(()),
             Some((span, cause)) => {
@@ -174,15 +188,52 @@ impl Writer {
         }
     }
 
+    /// Begins a transaction, unless the databases can't be trusted.
+    pub(super) fn begin(&mut self) -> Result<(), ApplyError> {
+        if self.shared.quarantined.load(Ordering::Relaxed) {
+            return Err(ApplyError::Quarantined);
+        }
+        let sqlite = self.sqlite();
+        sqlite.execute_batch("BEGIN IMMEDIATE")?;
+        // Looked at under the lock: from here on nobody else can write.
+        if !sqlite.changed_from_outside()? {
+            return Ok(());
+        }
+        sqlite.execute_batch("ROLLBACK")?;
+        let at = *self.hub.applied.borrow();
+        let reason = format!(
+            "another program changed the database file, which stood at {at}: quarantined until \
+             it is seeded anew"
+        );
+        self.hub.notice(Rule::Drift, Some(at), reason);
+        self.shared.quarantined.store(true, Ordering::SeqCst);
+        let reason = "quarantined: another program changed the database file";
+        self.hub.reason.send_replace(reason.to_owned());
+        self.hub.quarantine.send_replace(Some(Quarantine::Edited(at)));
+        Err(ApplyError::Quarantined)
+    }
+
+    /// Keeps a view of the databases as they are at a marker.
+    pub(super) fn look(&self, id: u64, at: LogEnd) {
+        match Look::take(&self.options.path, id, at) {
+            Ok(look) => look.keep(Arc::clone(&self.hub)),
+            Err(error) => tracing::warn!(%error, id, "no view of the databases at a marker"),
+        }
+    }
+
     /// Stops applying and serving: what is here is not what the leader has.
     fn quarantine(&mut self, span: FrameSpan, cause: &str) {
-        tracing::error!(frame = %span.start, term = %span.term, cause,
-            "this node's content differs from the leader's: quarantined until it is seeded anew");
+        let reason = format!(
+            "frame {} of term {} had another effect here ({cause}): quarantined until it is \
+             seeded anew",
+            span.start, span.term
+        );
+        self.hub.notice(Rule::Drift, Some(span.start), reason);
         self.shared.quarantined.store(true, Ordering::SeqCst);
         self.hub
             .reason
             .send_replace(format!("quarantined: frame {} had another effect here", span.start));
-        self.hub.quarantine.send_replace(Some(span.start));
+        self.hub.quarantine.send_replace(Some(Quarantine::Differs(span.start)));
     }
 }
 
@@ -216,7 +267,8 @@ fn apply_frame(
             }
         }
         Entry::Abort { .. } | Entry::TermStart(_) => *open = None,
-        Entry::Configuration(_) => {}
+        // A marker ends its batch before it comes here.
+        Entry::Configuration(_) | Entry::Marker { .. } => {}
         Entry::SequenceReservation { name, last, .. } => {
             sequence::apply(sqlite, &Reservation { name, last })?;
         }

@@ -12,8 +12,9 @@
 //! included: a duplicate key may come from a row that is not yet safe. Weaker
 //! durability hastens a reply only where all replies before it are as weak.
 
+use super::apply::ApplyError;
 use super::ddl::SchemaChanges;
-use super::job::{Done, Durability, Job, Unit, UnitError};
+use super::job::{Done, Durability, Job, Mark, Unit, UnitError};
 use super::journal::Ended;
 use super::notify::Notifications;
 use super::outcome::{self, Recorded};
@@ -22,7 +23,7 @@ use super::trial::Trial;
 use super::{Ordering, Writer};
 use crate::cluster::Position;
 use crate::gateway::Refusal;
-use crate::log::{Entry, Lsn, Outcome, Term, Transaction};
+use crate::log::{Entry, LogEnd, Lsn, Outcome, Term, Transaction};
 use crate::node::execute::{self, Failure, Ran, Work};
 use crate::node::rows::RowBuffer;
 use crate::pg::{SqlError, SqlState};
@@ -89,7 +90,7 @@ impl Writer {
                     units.push(*unit);
                 }
                 Job::Trial(trial) => trials.push(*trial),
-                Job::Borrow(_) => {
+                Job::Borrow(_) | Job::Mark(_) => {
                     self.next = Some(job);
                     break;
                 }
@@ -105,12 +106,10 @@ impl Writer {
     fn run_units(&mut self, term: Term, units: Vec<Unit>) -> Result<Group, Vec<Unit>> {
         let alone = units.len() == 1;
         let before = *self.hub.applied.borrow();
-        let sqlite = self.sqlite();
-        if let Err(error) = sqlite.execute_batch("BEGIN IMMEDIATE") {
-            tracing::error!(%error, "a transaction could not be begun");
-            let told = SqlError::new(SqlState::IO_ERROR, "the database can't be written now");
+        if let Err(error) = self.begin() {
+            let told = self.not_begun(term, &error);
             for unit in units {
-                let _ = unit.reply.send(Err(told.clone().into()));
+                let _ = unit.reply.send(Err(told.clone()));
             }
             return Err(Vec::new());
         }
@@ -155,6 +154,9 @@ impl Writer {
         }
         let mut members: Vec<Member> = members.collect();
 
+        for member in &members {
+            member.unit.claim.logged.store(true, Ordering::Release);
+        }
         let spans = match self.journal.append(term, &entries) {
             Ok(spans) => spans,
             Err(ended) => return self.lose(members, ended),
@@ -188,7 +190,12 @@ impl Writer {
         self.send_notifications(notifications);
         let lease = self.journal.wait_lease(term);
         for member in members {
-            self.tell(member, lease);
+            if member.unit.durability == Durability::Applied && lease.is_ok() && member.changed {
+                let Member { unit, result, .. } = member;
+                self.journal.tell_visible(term, end, unit.reply, result);
+            } else {
+                self.tell(member, lease);
+            }
         }
         lease
     }
@@ -200,8 +207,13 @@ impl Writer {
             return members;
         }
         let lease = self.journal.wait_lease(term);
+        // What is not safe yet is seen by nobody, nor waited for by its own session.
+        let seen = *self.hub.applied.borrow();
         let mut members = members.into_iter();
-        for member in members.by_ref().take(weak) {
+        for mut member in members.by_ref().take(weak) {
+            if let Ok(done) = &mut member.result {
+                done.position.lsn = done.position.lsn.min(seen);
+            }
             self.tell(member, lease);
         }
         members.collect()
@@ -224,6 +236,37 @@ impl Writer {
             let _ = member.unit.reply.send(Err(refusal.into()));
         }
         Err(ended)
+    }
+
+    /// What is told where no transaction could be begun. A leader whose databases can't
+    /// be trusted ends its term; another runs what was asked.
+    pub(super) fn not_begun(&self, term: Term, error: &ApplyError) -> UnitError {
+        tracing::error!(%error, "a transaction could not be begun");
+        if matches!(error, ApplyError::Quarantined) {
+            self.journal.fail(term, error);
+            return self.not_leading().into();
+        }
+        SqlError::new(SqlState::IO_ERROR, "the database can't be written now").into()
+    }
+
+    /// Writes a marker, in a transaction of its own, and looks at the databases there.
+    pub(super) fn mark(&mut self, term: Term, mark: Mark) -> Result<(), Ended> {
+        if let Err(error) = self.begin() {
+            // Its asker hears that nothing came of it.
+            drop((self.not_begun(term, &error), mark));
+            return Ok(());
+        }
+        let Mark { id, reply } = mark;
+        let entries = [Entry::Marker { id }];
+        let spans = self.journal.append(term, &entries)?;
+        self.journal.sync(term)?;
+        let at = spans[0].end;
+        self.journal.wait_commit(term, at)?;
+        self.commit(term, at, &entries)?;
+        self.look(id, LogEnd { term, lsn: at });
+        // Whoever asked may have left.
+        let _ = reply.send(at);
+        Ok(())
     }
 
     fn end_empty(&mut self) {
@@ -320,7 +363,7 @@ fn run_member(
 
 /// What became of a unit while it waited in the queue.
 fn check_waiting(unit: &mut Unit) -> Result<(), SqlError> {
-    if !unit.begun && unit.claim.swap(true, Ordering::AcqRel) {
+    if !unit.begun && unit.claim.taken.swap(true, Ordering::AcqRel) {
         return Err(SqlError::new(SqlState::QUERY_CANCELED, "the session has given up"));
     }
     unit.begun = true;

@@ -10,7 +10,7 @@ use super::loan::Loan;
 use super::trial::{Script, Trial};
 use crate::cluster::Position;
 use crate::gateway::Refusal;
-use crate::log::{ClientToken, Value};
+use crate::log::{ClientToken, Lsn, Value};
 use crate::node::execute::{Drawn, Limits, Registers};
 use crate::node::plan::Plan;
 use crate::node::rows::{RowBuffer, RowFormat};
@@ -27,7 +27,7 @@ pub(crate) enum Durability {
     /// `remote_write`, `on`: committed under the policy.
     #[default]
     Committed,
-    /// `remote_apply`: committed, and visible on every healthy follower.
+    /// `remote_apply`: committed, and visible on as many followers as the policy demands.
     Applied,
 }
 
@@ -39,7 +39,19 @@ pub(crate) enum Job {
     Trial(Box<Trial>),
     /// A transaction that its session runs itself.
     Borrow(Box<Borrow>),
+    /// A marker in the log.
+    Mark(Mark),
 }
+
+/// A wish for a marker.
+pub(crate) struct Mark {
+    pub id: u64,
+    /// Told its end, once it is committed.
+    pub reply: oneshot::Sender<Lsn>,
+}
+
+/// Where a write's result is told.
+pub(crate) type Reply = oneshot::Sender<Result<Done, UnitError>>;
 
 /// One autocommit write, or the COMMIT of a transaction that holds nothing.
 pub(crate) struct Unit {
@@ -57,12 +69,20 @@ pub(crate) struct Unit {
     pub lock_deadline: Option<Instant>,
     pub environment: Arc<Environment>,
     pub registers: Registers,
-    /// Set by whoever comes first: the writer when it begins the unit, the session
-    /// when it gives up waiting.
-    pub claim: Arc<AtomicBool>,
+    pub claim: Arc<Claim>,
     /// The writer has begun it, perhaps more than once.
     pub begun: bool,
-    pub reply: oneshot::Sender<Result<Done, UnitError>>,
+    pub reply: Reply,
+}
+
+/// How far a unit has come, as both its session and the writer see it.
+#[derive(Debug, Default)]
+pub(crate) struct Claim {
+    /// Set by whoever comes first: the writer when it begins the unit, the session
+    /// when it gives up waiting.
+    pub taken: AtomicBool,
+    /// It is about to be in the log: what comes of it is no longer this node's alone.
+    pub logged: AtomicBool,
 }
 
 /// A wish for the writer's connection.

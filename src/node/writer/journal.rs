@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use super::job::{Done, Reply, UnitError};
 use crate::cluster::Role;
+use crate::gateway::Refusal;
 use crate::log::{Entry, FrameSpan, Lsn, Term};
 use crate::node::hub::Hub;
 use crate::storage::log_store::{LogError, LogStore, LogSync};
@@ -120,6 +122,33 @@ impl Journal {
             std::thread::sleep(Self::LEASE_POLL);
         }
         Err(Ended::Unknown)
+    }
+
+    /// Tells a committed write's result once it is visible on as many followers as the
+    /// policy demands, or the leadership ends: the writer goes on meanwhile.
+    pub(super) fn tell_visible(
+        &self,
+        term: Term,
+        lsn: Lsn,
+        mut reply: Reply,
+        result: Result<Done, UnitError>,
+    ) {
+        let journal = self.clone();
+        self.handle.spawn(async move {
+            let mut visible = journal.hub.visible.subscribe();
+            let mut leadership = journal.hub.leadership.subscribe();
+            tokio::select! {
+                _ = visible.wait_for(|visible| *visible >= lsn) => {}
+                _ = leadership.wait_for(|l| l.term != term || l.role == Role::Follower) => {}
+                // The session has given up.
+                () = reply.closed() => return,
+            }
+            while journal.leads(term) && !journal.hub.check_lease(term) {
+                tokio::time::sleep(Self::LEASE_POLL).await;
+            }
+            let unknown = || Err(Refusal::Unknown.into());
+            let _ = reply.send(if journal.leads(term) { result } else { unknown() });
+        });
     }
 
     /// Reports that the term can't go on, so that `control` ends it.

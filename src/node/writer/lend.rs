@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::group::{DATABASE, FUNCTIONS};
-use super::job::{Borrow, Done, Durability};
+use super::job::{Borrow, Done, Durability, Reply, UnitError};
 use super::journal::Ended;
 use super::loan::{Commit, End, Left, Lender, Loan, Look, Revoked};
 use super::outcome::{self, Recorded};
@@ -46,10 +46,8 @@ impl Writer {
             let _ = borrow.reply.send(Err(told.into()));
             return Ok(());
         }
-        if let Err(error) = self.sqlite().execute_batch("BEGIN IMMEDIATE") {
-            tracing::error!(%error, "a transaction could not be begun");
-            let told = SqlError::new(SqlState::IO_ERROR, "the database can't be written now");
-            let _ = borrow.reply.send(Err(told.into()));
+        if let Err(error) = self.begin() {
+            let _ = borrow.reply.send(Err(self.not_begun(term, &error)));
             return Ok(());
         }
         self.sqlite().effect_reset();
@@ -152,31 +150,28 @@ impl Writer {
             return lease;
         }
         let mut reply = Some(reply);
-        let mut tell = |answer| {
-            if let Some(reply) = reply.take() {
-                let _ = reply.send(answer);
-            }
-        };
         let spans = match self.journal.append(term, &entries) {
             Ok(spans) => spans,
             Err(Ended::Before) => {
                 // Cut off before it was logged whole: it can't come to be committed.
-                tell(Err(Revoked::Ended.error().into()));
+                tell(&mut reply, Err(Revoked::Ended.error().into()));
                 return Err(Ended::Before);
             }
             Err(ended) => {
-                tell(Err(Refusal::Unknown.into()));
+                tell(&mut reply, Err(Refusal::Unknown.into()));
                 return Err(ended);
             }
         };
         let end = spans.last().expect("a span an entry").end;
         let position = Position { term, lsn: end };
+        // What is not safe yet is seen by nobody, nor waited for by its own session.
+        let early = Position { term, lsn: *self.hub.applied.borrow() };
         if durability == Durability::Appended && self.journal.wait_lease(term).is_ok() {
-            tell(Ok(done(position)));
+            tell(&mut reply, Ok(done(early)));
         }
         let safe = self.journal.sync(term).and_then(|()| {
             if durability == Durability::Local && self.journal.wait_lease(term).is_ok() {
-                tell(Ok(done(position)));
+                tell(&mut reply, Ok(done(early)));
             }
             self.journal.wait_commit(term, end)
         });
@@ -185,8 +180,13 @@ impl Writer {
             .inspect(|()| self.send_notifications(notifications.placed(position)))
             .and_then(|()| self.journal.wait_lease(term));
         match committed {
-            Ok(()) => tell(Ok(done(position))),
-            Err(_) => tell(Err(Refusal::Unknown.into())),
+            Ok(()) if durability == Durability::Applied => {
+                if let Some(reply) = reply.take() {
+                    self.journal.tell_visible(term, end, reply, Ok(done(position)));
+                }
+            }
+            Ok(()) => tell(&mut reply, Ok(done(position))),
+            Err(_) => tell(&mut reply, Err(Refusal::Unknown.into())),
         }
         committed
     }
@@ -228,6 +228,14 @@ impl Writer {
         self.journal.sync(term)?;
         self.journal.wait_commit(term, end)?;
         self.commit(term, end, &entries)
+    }
+}
+
+/// Answers, unless that was done before.
+fn tell(reply: &mut Option<Reply>, answer: Result<Done, UnitError>) {
+    if let Some(reply) = reply.take() {
+        // The session may be gone.
+        let _ = reply.send(answer);
     }
 }
 

@@ -46,7 +46,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub(super) use group::command_tag;
-pub(super) use job::{Borrow, Done, Durability, Job, Unit, UnitError};
+pub(super) use job::{Borrow, Claim, Done, Durability, Job, Mark, Unit, UnitError};
 pub(super) use journal::lock;
 pub(super) use loan::Loan;
 pub(super) use queue::WriterHandle;
@@ -60,6 +60,7 @@ use super::readers::Readers;
 use crate::cluster::Role;
 use crate::gateway::Refusal;
 use crate::log::{Entry, Lsn, Term, TermStart};
+use crate::pg::{SqlError, SqlState};
 use crate::storage::log_store::{LogReader, LogStore};
 use crate::storage::sqlite::{ConnectionKind, Sqlite, SqliteError};
 
@@ -250,6 +251,10 @@ impl Writer {
 
     /// Opening: the term-start frame first; what was inherited once that is committed.
     fn open(&mut self, term: Term) {
+        if self.shared.quarantined.load(Ordering::Relaxed) {
+            self.journal.fail(term, &apply::ApplyError::Quarantined);
+            return self.pause(Role::Opening, term);
+        }
         let known = *self.hub.term_start.borrow();
         let end = if known.0 == term {
             known.1
@@ -309,10 +314,12 @@ impl Writer {
                     },
                 },
             };
+            let Some(job) = self.unless_full(job) else { continue };
             self.shared.busy.store(true, Ordering::Relaxed);
             let lost = match job {
                 Job::Unit(_) | Job::Trial(_) => self.run_group(term, job),
                 Job::Borrow(borrow) => self.lend(term, *borrow),
+                Job::Mark(mark) => self.mark(term, mark),
             };
             self.shared.busy.store(self.next.is_some(), Ordering::Relaxed);
             if lost.is_err() {
@@ -325,6 +332,22 @@ impl Writer {
 
     fn take_queued(&mut self) -> Option<Job> {
         self.queue.try_recv().ok()
+    }
+
+    /// The job, unless it may write and the disk is nearly full: then it is answered.
+    fn unless_full(&self, job: Job) -> Option<Job> {
+        let full = || SqlError::new(SqlState::DISK_FULL, "the leader's disk is nearly full");
+        if !*self.hub.space_low.borrow() {
+            return Some(job);
+        }
+        match job {
+            Job::Unit(unit) if unit.lookup => return Some(Job::Unit(unit)),
+            Job::Unit(unit) => drop(unit.reply.send(Err(full().into()))),
+            Job::Trial(trial) => drop(trial.reply.send(Tried::Failed(full().into()))),
+            Job::Borrow(borrow) => drop(borrow.reply.send(Err(full().into()))),
+            Job::Mark(mark) => return Some(Job::Mark(mark)),
+        }
+        None
     }
 
     /// Frozen for a hand-over: begins nothing, and says that nothing is unfinished.
@@ -463,10 +486,12 @@ fn refuse(job: Job, refusal: &Refusal) {
         Job::Borrow(borrow) => {
             let _ = borrow.reply.send(Err(refusal.clone().into()));
         }
+        // Dropped: its asker hears that nothing came of it.
+        Job::Mark(_) => {}
     }
 }
 
 /// What ends a session that was idle in its transaction for too long.
-pub(super) fn idle_too_long() -> crate::pg::SqlError {
+pub(super) fn idle_too_long() -> SqlError {
     loan::Revoked::Idle.error()
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Borrow, Done, Job, Loan, Reopen, Shared, Trial, Tried, Unit, UnitError};
+use super::{Borrow, Done, Job, Loan, Mark, Reopen, Shared, Trial, Tried, Unit, UnitError};
 use crate::gateway::Refusal;
 use crate::log::Lsn;
 use crate::storage::sqlite::SqliteError;
@@ -83,6 +83,14 @@ impl WriterHandle {
             return Err(stopping().into());
         }
         answer.await.unwrap_or(Err(stopping().into()))
+    }
+
+    /// Puts a marker into the log; returns its end once it is committed, `None` where
+    /// this node does not lead.
+    pub(crate) async fn mark(&self, id: u64) -> Option<Lsn> {
+        let (reply, answer) = oneshot::channel();
+        self.jobs.send(Job::Mark(Mark { id, reply })).await.ok()?;
+        answer.await.ok()
     }
 
     /// Goes on with the database file at `path`; returns the LSN that it stands at.

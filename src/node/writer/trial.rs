@@ -30,12 +30,12 @@
 //! [`loan`](super::loan), whose session runs the script on it once more, first.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use tokio::sync::oneshot;
 
 use super::Writer;
-use super::job::UnitError;
+use super::job::{Claim, UnitError};
 use crate::cluster::Position;
 use crate::gateway::Refusal;
 use crate::log::{self, Context, Term, Value};
@@ -212,7 +212,7 @@ pub(crate) struct Trial {
     pub now_us: i64,
     pub limits: Limits,
     /// As in [`Unit`](super::Unit).
-    pub claim: Arc<AtomicBool>,
+    pub claim: Arc<Claim>,
     pub reply: oneshot::Sender<Tried>,
 }
 
@@ -266,7 +266,7 @@ fn try_out(
     position: Position,
 ) -> (oneshot::Sender<Tried>, Tried) {
     let Trial { mut script, statement, now_us, limits, claim, reply } = trial;
-    if claim.swap(true, Ordering::AcqRel) {
+    if claim.taken.swap(true, Ordering::AcqRel) {
         let told = SqlError::new(SqlState::QUERY_CANCELED, "the session has given up");
         return (reply, Tried::Failed(told.into()));
     }

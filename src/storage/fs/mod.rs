@@ -13,7 +13,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-pub use real::RealFs;
+pub use real::{RealFs, space_left};
 
 /// What an operation is for: the label by which a test fails it and an error names it.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]

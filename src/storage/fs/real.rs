@@ -11,6 +11,12 @@ use super::{File, Fs, Op};
 /// The operating system's file system.
 pub struct RealFs;
 
+/// Bytes that may still be written to the file system that `dir` lies in.
+pub fn space_left(dir: &Path) -> io::Result<u64> {
+    let told = nix::sys::statvfs::statvfs(dir)?;
+    Ok(told.blocks_available().saturating_mul(told.fragment_size()))
+}
+
 impl Fs for RealFs {
     fn list(&self, _: Op, dir: &Path) -> io::Result<Vec<String>> {
         let entries = match fs::read_dir(dir) {

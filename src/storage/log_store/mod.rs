@@ -20,6 +20,7 @@
 //! A segment is synced before the next gets its first byte, hence the first row. The
 //! end that remains must not lie below the floor (else [`LogError::TooShort`]).
 
+mod inspect;
 mod reader;
 mod recovery;
 mod tail;
@@ -38,6 +39,7 @@ use crate::log::chain::Chain;
 use crate::log::frame::{FRAME_MAX, FrameError, FrameKind, HEADER_LEN};
 use crate::log::{Dictionary, Entry, FrameSpan, LogEnd, Lsn, Term, TermHistory, entry_codec};
 
+pub use self::inspect::{FrameSeen, LogSeen, SegmentSeen, inspect};
 pub use self::reader::LogReader;
 pub use self::recovery::adopt_segment;
 

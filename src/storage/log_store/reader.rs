@@ -67,6 +67,20 @@ impl LogReader {
         Ok(self.shared.state().segment_at(last_byte)?.start)
     }
 
+    /// The end of the segment that starts at `start`, once it is sealed.
+    pub fn segment_end(&self, start: Lsn) -> Option<Lsn> {
+        let state = self.shared.state();
+        let end = state.segments.get(&start)?.end();
+        (end <= state.end.lsn).then_some(end)
+    }
+
+    /// Running hash of the log before the segment that starts at `start`.
+    pub fn hash_before(&self, start: Lsn) -> Result<u64, LogError> {
+        let bytes = self.read(start, HEADER_LEN)?;
+        let before = Chain::before_segment(&bytes).map_err(|error| self.damaged(start, &error))?;
+        Ok(before.hash)
+    }
+
     /// Whether reading from `from` needs no file.
     pub fn is_recent(&self, from: Lsn) -> bool {
         let state = self.shared.state();

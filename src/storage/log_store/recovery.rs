@@ -197,13 +197,18 @@ pub(super) fn discard(fs: &dyn Fs, dir: &Path) -> Result<(), LogError> {
 /// Start LSNs of the segment files in `dir`, in order.
 fn segment_starts(fs: &dyn Fs, dir: &Path) -> Result<Vec<Lsn>, LogError> {
     let names = fs.list(Op::ListLog, dir).map_err(io(dir, Op::ListLog))?;
-    let start = |name: &String| {
+    Ok(starts(names.into_iter()))
+}
+
+/// The start LSNs that file names say, in order; other names say nothing.
+pub(super) fn starts(names: impl Iterator<Item = String>) -> Vec<Lsn> {
+    let start = |name: String| {
         let digits = name.strip_suffix(".seg").filter(|digits| digits.len() == 16)?;
         u64::from_str_radix(digits, 16).ok().map(Lsn)
     };
-    let mut starts: Vec<Lsn> = names.iter().filter_map(start).collect();
+    let mut starts: Vec<Lsn> = names.filter_map(start).collect();
     starts.sort_unstable();
-    Ok(starts)
+    starts
 }
 
 /// Whether the segment's first frame is there.
@@ -242,18 +247,22 @@ impl Note {
             return Ok(None);
         }
         let file = fs.open(Op::NoteDurable, &path).map_err(io(&path, Op::NoteDurable))?;
-        let read = |place: usize| {
-            let mut note = [0; NOTE_LEN];
-            let offset = (place * NOTE_STRIDE) as u64;
-            match file.read_exact_at(Op::NoteDurable, &mut note, offset) {
-                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-                read => read.map_err(io(&path, Op::NoteDurable))?,
-            }
+        let length = file.length(Op::NoteDurable).map_err(io(&path, Op::NoteDurable))?;
+        let mut bytes = vec![0; length.min((NOTE_STRIDE + NOTE_LEN) as u64) as usize];
+        let read = file.read_exact_at(Op::NoteDurable, &mut bytes, 0);
+        read.map_err(io(&path, Op::NoteDurable))?;
+        Ok(Self::parse(&bytes))
+    }
+
+    /// What the file's bytes say.
+    pub(super) fn parse(bytes: &[u8]) -> Option<Lsn> {
+        let place = |place: usize| {
+            let note = bytes.get(place * NOTE_STRIDE..)?.get(..NOTE_LEN)?;
             let (lsn, sum) = note.split_at(8);
             let sound = crc32c::crc32c(lsn).to_le_bytes() == sum;
-            Ok(sound.then(|| Lsn(lsn.iter().rev().fold(0, |n, &byte| n << 8 | u64::from(byte)))))
+            sound.then(|| Lsn(lsn.iter().rev().fold(0, |n, &byte| n << 8 | u64::from(byte))))
         };
-        Ok(read(0)?.max(read(1)?))
+        place(0).max(place(1))
     }
 
     /// Before the log grows: brings a note that said too much down to `end`.
@@ -291,7 +300,7 @@ impl Note {
     }
 }
 
-fn is_zero(bytes: &[u8]) -> bool {
+pub(super) fn is_zero(bytes: &[u8]) -> bool {
     const ZEROS: [u8; 4096] = [0; 4096];
     bytes.chunks(ZEROS.len()).all(|chunk| chunk == &ZEROS[..chunk.len()])
 }

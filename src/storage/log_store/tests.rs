@@ -431,3 +431,81 @@ proptest! {
         prop_assert!(found.len() >= synced);
     }
 }
+
+mod from_outside {
+    use super::*;
+    use crate::storage::log_store::inspect;
+
+    /// A log of several segments in a real directory.
+    fn build(dir: &Path) -> (LogStore, Vec<FrameSpan>) {
+        let options = LogOptions { segment_bytes: 512, floor: Lsn(0) };
+        let mut log = LogStore::open(dir, options).expect("opens");
+        let mut spans = log.append(Term(1), &[start("a")]).expect("appended");
+        for n in 0..20 {
+            spans.extend(log.append(Term(1), &[insert(n)]).expect("appended"));
+        }
+        log.syncer().sync().expect("synced");
+        (log, spans)
+    }
+
+    fn look(dir: &Path, from: Lsn) -> Result<(LogSeen, Vec<FrameSpan>), LogError> {
+        let mut spans = Vec::new();
+        let seen = inspect(dir, from, &mut |frame| {
+            spans.push(frame.span);
+            Ok(())
+        })?;
+        Ok((seen, spans))
+    }
+
+    #[test]
+    fn a_log_in_use_is_seen_whole() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (log, spans) = build(dir.path());
+        let (seen, found) = look(dir.path(), Lsn(0)).expect("sound");
+        assert_eq!(found, spans);
+        assert_eq!((seen.end, seen.durable), (log.end().lsn, Some(log.durable())));
+        assert_eq!(seen.segments.last().map(|s| s.hash), Some(log.hash()));
+        assert_eq!(&seen.history, log.history());
+        let sealed = seen.segments.iter().filter(|segment| segment.is_sealed()).count();
+        assert!(sealed > 2 && sealed + 1 >= seen.segments.len());
+        let (_, found) = look(dir.path(), spans[15].start).expect("sound");
+        assert!(found.len() < spans.len() && found.ends_with(&spans[15..]));
+    }
+
+    #[test]
+    fn every_flipped_bit_is_reported_by_file_and_offset() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (log, _) = build(dir.path());
+        let end = log.end().lsn;
+        drop(log);
+        let (seen, _) = look(dir.path(), Lsn(0)).expect("sound");
+        for segment in &seen.segments {
+            let sound = std::fs::read(&segment.path).expect("readable");
+            for at in (0..sound.len()).step_by(7) {
+                let mut bad = sound.clone();
+                bad[at] ^= 2;
+                std::fs::write(&segment.path, &bad).expect("writable");
+                let looked = look(dir.path(), Lsn(0));
+                if segment.start.0 + at as u64 >= end.0 {
+                    assert!(looked.expect("an unfinished frame").0.torn > 0);
+                    continue;
+                }
+                let Err(LogError::Damaged { path, offset, .. }) = looked else {
+                    panic!("byte {at} of {} is not missed", segment.path.display());
+                };
+                assert!(path == segment.path && offset <= at as u64, "{path:?} {offset} {at}");
+            }
+            std::fs::write(&segment.path, &sound).expect("writable");
+        }
+    }
+
+    #[test]
+    fn a_missing_segment_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        drop(build(dir.path()));
+        let (seen, _) = look(dir.path(), Lsn(0)).expect("sound");
+        std::fs::remove_file(&seen.segments[1].path).expect("removed");
+        let error = look(dir.path(), Lsn(0)).expect_err("a gap").to_string();
+        assert!(error.contains("a segment is missing"), "{error}");
+    }
+}

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
@@ -79,6 +79,8 @@ pub(super) struct Handle {
     /// The open transaction changed the schema or catalog: others learn at its end.
     changed: AtomicBool,
     catalog: Mutex<CachedCatalog>,
+    /// SQLite's count of other connections' changes, as seen last.
+    data_version: AtomicI64,
     database: Arc<Database>,
 }
 
@@ -152,6 +154,7 @@ impl Sqlite {
             generations: generations(path),
             changed: AtomicBool::new(false),
             catalog: Mutex::default(),
+            data_version: AtomicI64::new(0),
             database,
         };
         let mut sqlite = Self { handle: Arc::new(handle) };
@@ -162,6 +165,7 @@ impl Sqlite {
         })?;
         if writer {
             sqlite.adopt()?;
+            sqlite.changed_from_outside()?;
         } else {
             sqlite.execute_batch("PRAGMA query_only = ON")?;
         }
@@ -523,6 +527,31 @@ impl Sqlite {
         statement.bind(2, ValueRef::Integer(lsn.0.cast_signed()))?;
         statement.step()?;
         Ok(())
+    }
+
+    /// Whether another connection has changed the file since this was asked last, or
+    /// since the connection was opened. Inside a transaction of its own, the answer
+    /// holds until that ends.
+    pub fn changed_from_outside(&mut self) -> Result<bool, SqliteError> {
+        let version = self.trusted(|sqlite| sqlite.query_integer("PRAGMA main.data_version"))?;
+        let before = self.handle.data_version.swap(version, Ordering::Relaxed);
+        Ok(before != 0 && before != version)
+    }
+
+    /// What SQLite finds wrong with the file; nothing if it is sound.
+    pub fn integrity_check(&mut self) -> Result<Vec<String>, SqliteError> {
+        self.trusted(|sqlite| {
+            let mut found = Vec::new();
+            let mut statement = sqlite.prepare_once("PRAGMA main.integrity_check(10)")?;
+            while statement.step()? {
+                match statement.column(0) {
+                    ValueRef::Text("ok") => {}
+                    ValueRef::Text(text) => found.push(text.to_owned()),
+                    _ => {}
+                }
+            }
+            Ok(found)
+        })
     }
 
     /// A passive checkpoint of the WAL; returns pages still in it.

@@ -9,6 +9,7 @@ use xxhash_rust::xxh3::Xxh3;
 use super::effect::EffectHash;
 use super::{Sqlite, SqliteError};
 use crate::log::ValueRef;
+use crate::log::describe::literal;
 use crate::sql::catalog::Catalog;
 
 /// The key under which [`content_digest`] gives the schema's digest.
@@ -44,45 +45,97 @@ pub(super) fn schema(sqlite: &mut Sqlite) -> Result<u64, SqliteError> {
     rows(sqlite, "SELECT type, name, tbl_name, sql FROM main.sqlite_schema ORDER BY type, name")
 }
 
+/// A row's key, as people read it, and a hash of the row.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct RowDigest {
+    pub key: String,
+    pub hash: u64,
+}
+
+/// At most `limit` rows of a table, in the order of its key, from the `skip`th on.
+pub fn row_digests(
+    sqlite: &mut Sqlite,
+    name: &str,
+    skip: u64,
+    limit: u64,
+) -> Result<Vec<RowDigest>, SqliteError> {
+    let Some(shape) = Shape::of(sqlite, name)? else { return Ok(Vec::new()) };
+    let sql = format!("{} LIMIT {limit} OFFSET {skip}", shape.query(name));
+    let keys = shape.order.clone();
+    let mut rows = Vec::new();
+    let mut statement = sqlite.prepare_once(&sql)?;
+    while statement.step()? {
+        let mut digest = EffectHash::default();
+        digest.add_row((0..statement.column_count()).map(|index| statement.raw_column(index)));
+        let parts = keys.iter().map(|key| {
+            let place = shape.wanted.iter().position(|column| column == key);
+            let value = place.map_or(ValueRef::Null, |place| statement.column(place));
+            format!("{key} = {}", literal(&value.to_owned()))
+        });
+        let key = parts.collect::<Vec<_>>().join(", ");
+        rows.push(RowDigest { key, hash: digest.hash() });
+    }
+    Ok(rows)
+}
+
 /// The digest of a table's rows, `None` where there is no such table.
 pub(super) fn table(sqlite: &mut Sqlite, name: &str) -> Result<Option<u64>, SqliteError> {
-    let mut columns = Vec::new();
-    let mut key = Vec::new();
-    let mut statement = sqlite.prepare(
-        "SELECT x.name, x.pk, t.wr FROM pragma_table_list AS t, pragma_table_xinfo(t.name) AS x
+    match Shape::of(sqlite, name)? {
+        Some(shape) => rows(sqlite, &shape.query(name)).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// What to read of a table, and in which order: all as SQL.
+struct Shape {
+    wanted: Vec<String>,
+    order: Vec<String>,
+}
+
+impl Shape {
+    fn of(sqlite: &mut Sqlite, name: &str) -> Result<Option<Self>, SqliteError> {
+        let mut columns = Vec::new();
+        let mut key = Vec::new();
+        let mut statement = sqlite.prepare(
+            "SELECT x.name, x.pk, t.wr FROM pragma_table_list AS t, pragma_table_xinfo(t.name) AS x
          WHERE t.schema = 'main' AND t.type IN ('table', 'shadow') AND t.name = ?1
            AND x.schema = 'main'",
-    )?;
-    statement.bind(1, ValueRef::Text(name))?;
-    let mut without_rowid = false;
-    while statement.step()? {
-        let ValueRef::Text(column) = statement.column(0) else { continue };
-        if let ValueRef::Integer(position @ 1..) = statement.column(1) {
-            key.push((position, quote(column)));
+        )?;
+        statement.bind(1, ValueRef::Text(name))?;
+        let mut without_rowid = false;
+        while statement.step()? {
+            let ValueRef::Text(column) = statement.column(0) else { continue };
+            if let ValueRef::Integer(position @ 1..) = statement.column(1) {
+                key.push((position, quote(column)));
+            }
+            without_rowid = statement.column(2) == ValueRef::Integer(1);
+            columns.push(column.to_owned());
         }
-        without_rowid = statement.column(2) == ValueRef::Integer(1);
-        columns.push(column.to_owned());
+        drop(statement);
+        if columns.is_empty() {
+            return Ok(None);
+        }
+        let hidden = ["rowid", "_rowid_", "oid"];
+        let rowid = hidden.iter().find(|rowid| {
+            !without_rowid && !columns.iter().any(|column| column.eq_ignore_ascii_case(rowid))
+        });
+        let mut wanted: Vec<String> = rowid.map(|rowid| (*rowid).to_owned()).into_iter().collect();
+        wanted.extend(columns.iter().map(|column| quote(column)));
+        key.sort_unstable();
+        let order: Vec<_> = match rowid {
+            Some(rowid) => vec![(*rowid).to_owned()],
+            None => key.into_iter().map(|(_, column)| column).collect(),
+        };
+        Ok(Some(Self { wanted, order }))
     }
-    drop(statement);
-    if columns.is_empty() {
-        return Ok(None);
+
+    fn query(&self, name: &str) -> String {
+        let mut sql = format!("SELECT {} FROM main.{}", self.wanted.join(", "), quote(name));
+        if !self.order.is_empty() {
+            let _ = write!(sql, " ORDER BY {}", self.order.join(", "));
+        }
+        sql
     }
-    let hidden = ["rowid", "_rowid_", "oid"];
-    let rowid = hidden.iter().find(|rowid| {
-        !without_rowid && !columns.iter().any(|column| column.eq_ignore_ascii_case(rowid))
-    });
-    let mut wanted: Vec<String> = rowid.map(|rowid| (*rowid).to_owned()).into_iter().collect();
-    wanted.extend(columns.iter().map(|column| quote(column)));
-    key.sort_unstable();
-    let order: Vec<_> = match rowid {
-        Some(rowid) => vec![(*rowid).to_owned()],
-        None => key.into_iter().map(|(_, column)| column).collect(),
-    };
-    let mut sql = format!("SELECT {} FROM main.{}", wanted.join(", "), quote(name));
-    if !order.is_empty() {
-        let _ = write!(sql, " ORDER BY {}", order.join(", "));
-    }
-    rows(sqlite, &sql).map(Some)
 }
 
 /// The digest of a query's rows, in order.

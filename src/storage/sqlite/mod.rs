@@ -27,7 +27,7 @@ mod tests;
 mod vtab;
 
 pub use connection::{ConnectionKind, Environment, SequenceRanges, Sqlite, UndoMark, query};
-pub use digest::content_digest;
+pub use digest::{RowDigest, content_digest, row_digests};
 pub use error::{SqliteError, SqliteErrorKind};
 pub use functions::{
     AdvisoryCall, AdvisoryKey, AdvisoryLocks, CANCEL, NEEDS_LOCK, NotificationMade, Orders,
