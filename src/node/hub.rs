@@ -114,7 +114,7 @@ pub struct Hub {
     /// Why this node does not serve or follow, for `status`; empty when all is well.
     pub reason: watch::Sender<String>,
     /// What NOTIFY sent, each once the frame that it came in is in SQLite. Written by the
-    /// writer. Who is slower than [`Hub::NOTIFICATIONS`] misses some, and is told so.
+    /// writer. Who is slower than `NOTIFICATIONS` misses some, and is told so.
     pub notifications: broadcast::Sender<Arc<Notification>>,
     /// What operators should read of, oldest first. Pushed by any task, see
     /// [`Hub::notice`]; `control` passes it on.
