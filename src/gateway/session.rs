@@ -353,8 +353,10 @@ impl<N: LocalNode> Client<N> {
         if summary.discards {
             self.session.locks_at = None;
         }
-        let leader = self.shared.nodes.leader()?;
-        if leader == at && self.seats[at].as_ref().is_some_and(|placed| !placed.seat.is_dead()) {
+        // The node that held them is gone, also while nobody leads; or another one leads.
+        let lives = self.seats[at].as_ref().is_some_and(|placed| !placed.seat.is_dead());
+        let replaced = self.shared.nodes.leader().is_some_and(|leader| leader != at);
+        if lives && !replaced {
             return None;
         }
         self.session.locks_at = None;
