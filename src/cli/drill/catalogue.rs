@@ -134,14 +134,18 @@ const GONE: &[&str] = &[
 const LOST: &[&str] = &["a peer's connection was refused error="];
 
 /// What a dead leader had not shipped is saved and cut when it comes back.
-const CUT: &[&str] = &["the log's diverged end"];
+const CUT: &[&str] = &["saved in diverged/"];
 
 /// A leader was replaced while it lived; what it had not shipped was cut.
 const ENDED: &[&str] =
-    &["this leader ends its term", "the log's diverged end", "the leadership can't go on"];
+    &["this leader ends its term", "saved in diverged/", "the leadership can't go on"];
 
 /// A node got a copy of another's databases.
 const SEEDED: &[&str] = &["seeded", "snapshot"];
+
+/// A disk without space, and one that has some again.
+const FULL: &[&str] =
+    &["no space left", "No space left", "disk is full", "disk nearly full", "bytes left again"];
 
 pub(super) const CATALOGUE: &[Drill] = &[
     Drill {
@@ -398,9 +402,9 @@ pub(super) const CATALOGUE: &[Drill] = &[
         name: "disk-full",
         what: "the disk is full: on a follower, on the monitor, on the leader",
         needs: &[Need::Tmpfs],
-        shape: Shape { disk_mb: Some(160), ..PLAIN },
+        shape: Shape { disk_mb: Some(320), ..PLAIN },
         run: |stage| Box::pin(disk::full(stage)),
-        expects: &[GONE, ENDED, SEEDED, &["no space left", "No space left", "disk is full"]],
+        expects: &[GONE, ENDED, SEEDED, FULL],
         ..DISK
     },
     Drill {

@@ -82,9 +82,17 @@ pub(super) async fn full(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     let view = stage.well().await?;
     let leader = view.leader.context("a leader")?.to_string();
     fill(stage, &leader)?;
-    stage.writes_go_on().await?;
+    // It stops taking writes in time, or ends its term because one met the end of the disk.
+    stage
+        .wait("the leader stops for want of space", |view| {
+            let leads = view.leader.as_ref().is_some_and(|name| name.as_str() == leader);
+            let node = view.nodes.iter().find(|node| node.name.as_str() == leader);
+            !leads || node.is_some_and(|node| node.reason.starts_with("disk nearly full"))
+        })
+        .await?;
     sleep(3 * LEASE).await;
     empty(stage, &leader).await?;
+    stage.writes_go_on().await?;
     stage.well().await.map(drop)
 }
 

@@ -41,8 +41,8 @@ impl Replication {
         let file = path.file_name().unwrap_or_default().display();
         let end = end.lsn;
         let reason = format!(
-            "the log from {at} to {end} is not the cluster's: {transactions} transactions saved \
-             in diverged/{file} and cut; `towline log diverged` shows them"
+            "the log from {at} to {end} is not the cluster's: saved in diverged/{file} \
+             ({transactions} transactions), then cut; `towline log diverged` shows them"
         );
         self.hub.notice(Rule::Rejoin, Some(at), reason);
         Ok(())

@@ -199,8 +199,6 @@ impl Replication {
             self.hub.commit.send_if_modified(|held| lower(held, at));
             log.cut(at)?;
             self.publish_log(&log);
-            tracing::warn!(term = %request.term, from = %at, to = %request.end, rule = "23",
-                "the log's diverged end was saved and cut");
         }
         self.check_follows(request.term)?;
         publish(&self.hub.verified, at);
