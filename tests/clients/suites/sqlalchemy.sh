@@ -31,6 +31,8 @@ awk -v suite='test/dialect/test_suite.py::' '
             id = substr(id, 1, at - 1)
         }
         gsub(" ", "_", id)
+        # Which driver and server it was run with.
+        sub("_postgresql[+]psycopg2_[0-9_]+", "", id)
         print passed ? "pass" : "fail", id, cause
     }' "$directory/output" >"$results"
 # 1: some tests failed.
