@@ -760,6 +760,7 @@ impl<N: LocalNode> Client<N> {
             }
         }
         self.session.lost = in_transaction;
+        self.session.unheard = in_transaction && !work.executes;
         self.session.status =
             if in_transaction { TransactionStatus::Failed } else { TransactionStatus::Idle };
         let simple = self.unit.take().is_some_and(|unit| unit.simple);
@@ -786,10 +787,12 @@ impl<N: LocalNode> Client<N> {
         let session = &self.session;
         let answered = lost::answer(
             part,
+            session.unheard,
             &mut |text: &str| -> Class { classify(text) },
             &|name| session.class_of(name),
             &mut self.out.buffer,
         );
+        self.session.unheard &= !answered.heard && !answered.ended;
         if answered.ended {
             self.session.lost = false;
             self.session.status = TransactionStatus::Idle;
@@ -837,6 +840,8 @@ struct Work {
     need: Need,
     writes: bool,
     commits: bool,
+    /// A client looks at how it ends.
+    executes: bool,
     complete: bool,
     in_transaction: bool,
     /// Where it must go, as long as that is possible.
@@ -866,6 +871,7 @@ impl Work {
             need,
             writes: summary.writes || unit.is_some_and(|unit| unit.writes),
             commits: summary.commits,
+            executes: summary.executes,
             complete,
             in_transaction,
             stays_at: unit.map(|unit| unit.node).or(client.session.home).or(settled_at),

@@ -10,8 +10,13 @@ use crate::sql::Class;
 
 /// Answers the messages of a part. Gives whether the transaction has ended with it,
 /// and whether what is left of the unit is to be skipped.
+///
+/// `unheard`: no statement has been told that the transaction is lost. (A driver that
+/// closes a prepared statement does not look at the answer.) Then COMMIT is an error:
+/// the tag ROLLBACK passes for success with those who don't read it.
 pub fn answer(
     part: &Bytes,
+    unheard: bool,
     classify: &mut dyn FnMut(&str) -> Class,
     class_of: &dyn Fn(&[u8]) -> Option<Class>,
     out: &mut BytesMut,
@@ -25,15 +30,19 @@ pub fn answer(
         at += length;
         let mut writer = Writer(out);
         let ends = |class| matches!(class, Some(Class::Commit | Class::Rollback));
+        let deceives = |class| unheard && class == Some(Class::Commit);
         if answered.skipping && !matches!(tag, b'S' | b'Q') {
             continue;
         }
         match tag {
             b'Q' => {
                 let class = text(body, 0).map(&mut *classify);
-                if ends(class) {
+                answered.heard = true;
+                answered.ended = ends(class);
+                if deceives(class) {
+                    writer.error(&lost());
+                } else if answered.ended {
                     writer.command_complete("ROLLBACK");
-                    answered.ended = true;
                 } else {
                     writer.error(&refusal());
                 }
@@ -62,6 +71,7 @@ pub fn answer(
                 } else {
                     writer.error(&refusal());
                     answered.skipping = true;
+                    answered.heard = true;
                 }
             }
             b'D' if body.first() == Some(&b'S') => {
@@ -70,8 +80,13 @@ pub fn answer(
             }
             b'D' => writer.no_data(),
             b'E' => {
-                writer.command_complete("ROLLBACK");
                 answered.ended = true;
+                if deceives(class) {
+                    writer.error(&lost());
+                    answered.skipping = true;
+                } else {
+                    writer.command_complete("ROLLBACK");
+                }
             }
             b'C' => writer.close_complete(),
             _ => {}
@@ -84,6 +99,8 @@ pub fn answer(
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Answered {
     pub ended: bool,
+    /// A statement was told that the transaction has failed.
+    pub heard: bool,
     pub skipping: bool,
 }
 
@@ -99,9 +116,54 @@ fn text(body: &[u8], n: usize) -> Option<&str> {
     std::str::from_utf8(string).ok()
 }
 
+/// What became of the transaction.
+pub fn lost() -> SqlError {
+    SqlError::new(
+        SqlState::SERIALIZATION_FAILURE,
+        "the transaction was lost with the node that it ran on",
+    )
+    .with_hint("The transaction might succeed if retried.")
+}
+
 fn refusal() -> SqlError {
     SqlError::new(
         SqlState::IN_FAILED_SQL_TRANSACTION,
         "current transaction is aborted, commands ignored until end of transaction block",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a simple query is answered, and whether that ends the transaction.
+    fn said(query: &str, unheard: bool) -> (Vec<u8>, Answered) {
+        let mut part = BytesMut::new();
+        part.extend_from_slice(b"Q");
+        part.extend_from_slice(&u32::to_be_bytes(query.len() as u32 + 5));
+        part.extend_from_slice(query.as_bytes());
+        part.extend_from_slice(b"\0");
+        let mut classify = |text: &str| match text {
+            "COMMIT" => Class::Commit,
+            "ROLLBACK" => Class::Rollback,
+            _ => Class::Write,
+        };
+        let mut out = BytesMut::new();
+        let answered = answer(&part.freeze(), unheard, &mut classify, &|_| None, &mut out);
+        (out.to_vec(), answered)
+    }
+
+    #[test]
+    fn a_commit_passes_for_none_before_the_loss_was_told() {
+        let (out, answered) = said("COMMIT", true);
+        assert!(out.starts_with(b"E") && out.windows(5).any(|bytes| bytes == b"40001"));
+        assert!(answered.ended);
+        // As PostgreSQL answers who knows already, or wanted nothing else.
+        for (query, unheard) in [("COMMIT", false), ("ROLLBACK", true)] {
+            let (out, answered) = said(query, unheard);
+            assert!(out.starts_with(b"C") && answered.ended, "{query}");
+        }
+        let (out, answered) = said("INSERT", true);
+        assert!(out.starts_with(b"E") && answered.heard && !answered.ended);
+    }
 }

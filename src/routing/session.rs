@@ -42,6 +42,8 @@ pub struct Session {
     pub status: TransactionStatus,
     /// The open transaction went down with its node; it only waits for ROLLBACK.
     pub lost: bool,
+    /// No statement has been told so yet.
+    pub unheard: bool,
     /// The node that has the session's open transaction, by its number.
     pub home: Option<usize>,
     /// The open transaction was begun to read only.
@@ -100,6 +102,7 @@ impl Session {
         Self {
             status: TransactionStatus::Idle,
             lost: false,
+            unheard: false,
             home: None,
             read_only_transaction: false,
             settled_at: None,
