@@ -64,8 +64,9 @@ pub(super) struct RestoreArguments {
     /// The database's name, as the node's configuration has it.
     #[arg(long, value_name = "NAME")]
     database: String,
-    /// The id of the new cluster that the node is the first of. Without it the node
-    /// belongs to the old cluster, and counts for nothing there until it has caught up.
+    /// The id of the new cluster that the node belongs to: the first leader is chosen
+    /// once all its members have answered. Without it the node belongs to the old cluster,
+    /// and counts for nothing there until it has caught up.
     #[arg(long, value_name = "ID")]
     cluster: Option<String>,
     /// The data directory to make.
@@ -169,8 +170,7 @@ async fn show(list: &List) -> anyhow::Result<()> {
 pub(super) fn restore(arguments: &RestoreArguments) -> anyhow::Result<()> {
     block_on(async {
         let data = &arguments.data;
-        let empty = fs::read_dir(data).map_or(true, |mut entries| entries.next().is_none());
-        ensure!(empty, "{} is not empty: restore into a new directory", data.display());
+        check_new(data)?;
         let archive = Archive::open(&arguments.source.from, &arguments.source.of)?;
         let window = choose(windows(&archive).await?, arguments.to)?;
         let directory = |name: &str| {
@@ -184,24 +184,39 @@ pub(super) fn restore(arguments: &RestoreArguments) -> anyhow::Result<()> {
         let log = directory("log")?;
         lay_log(&archive, &window, arguments.to, &log).await?;
         let end = cut_log(&log, &window.snapshot, arguments.to)?;
-        let control = data.join("control");
-        // Made last: a directory without it is not taken for a node's.
-        let partial = data.join("restored");
-        fs::create_dir_all(&partial)?;
-        let mut file = ControlFile::open(&partial.join("control"))?;
-        file.update(|control| {
-            let old = &arguments.source.of;
-            control.cluster = arguments.cluster.clone().unwrap_or_else(|| old.clone());
-            control.term = end.0;
-            control.commit = end.1;
-            control.unproven = arguments.cluster.is_none();
-        })?;
-        fs::rename(partial.join("control"), &control)?;
-        fs::remove_dir(&partial)?;
-        fs::File::open(data)?.sync_all()?;
+        let old = &arguments.source.of;
+        let cluster = arguments.cluster.as_ref().unwrap_or(old);
+        make_control(data, cluster, end)?;
         println!("restored up to {} of term {} into {}", end.1, end.0, data.display());
         Ok(())
     })
+}
+
+/// Refuses a directory in which something lies.
+pub(super) fn check_new(data: &Path) -> anyhow::Result<()> {
+    let empty = fs::read_dir(data).map_or(true, |mut entries| entries.next().is_none());
+    ensure!(empty, "{} is not empty: a new directory is needed", data.display());
+    Ok(())
+}
+
+/// Makes the control file of a node's directory that holds databases and a log up to
+/// `end`. The node counts for nothing until it has caught up with a leader, or until all
+/// members of a new cluster are such (rule 16a).
+pub(super) fn make_control(data: &Path, cluster: &str, end: (Term, Lsn)) -> anyhow::Result<()> {
+    // Made last: a directory without it is not taken for a node's.
+    let partial = data.join("partial");
+    fs::create_dir_all(&partial)?;
+    let mut file = ControlFile::open(&partial.join("control"))?;
+    file.update(|control| {
+        cluster.clone_into(&mut control.cluster);
+        control.term = end.0;
+        control.commit = end.1;
+        control.unproven = true;
+    })?;
+    fs::rename(partial.join("control"), data.join("control"))?;
+    fs::remove_dir(&partial)?;
+    fs::File::open(data)?.sync_all()?;
+    Ok(())
 }
 
 /// The newest snapshot from which the target can be reached.

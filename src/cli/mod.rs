@@ -7,6 +7,7 @@ mod cluster_file;
 mod daemon;
 mod demo;
 mod drill;
+mod init;
 mod layout;
 mod log;
 mod password;
@@ -57,6 +58,8 @@ enum Command {
     Backup(backup::Arguments),
     /// Make a node's directory as the databases were at some moment, from the archive.
     Restore(backup::RestoreArguments),
+    /// Make the first node's directory of a new cluster from an existing SQLite file.
+    Init(init::Arguments),
     /// Make a certificate authority, and certificates for the cluster's processes.
     Certs(certs::Arguments),
     /// Read a password and print the verifier that goes into a configuration.
@@ -82,6 +85,7 @@ pub fn main() -> ExitCode {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Backup(arguments) => backup::run(&arguments),
         Command::Restore(arguments) => backup::restore(&arguments),
+        Command::Init(arguments) => init::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Password => password::run(),
     };

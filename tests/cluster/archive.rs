@@ -11,25 +11,27 @@ fn towline(arguments: &[&str]) -> std::process::Output {
     Command::new(TOWLINE).args(arguments).output().expect("towline runs")
 }
 
-/// Restores into a directory of a new one-node cluster, and starts that.
-fn restored(url: &str, to: &str) -> Demo {
-    Demo::start_with(&["--nodes", "1"], |dir| {
-        let data = dir.join("node1").display().to_string();
-        let output = towline(&[
-            "restore",
-            "--from",
-            url,
-            "--of",
-            "demo",
-            "--cluster",
-            "demo",
-            "--database",
-            "demo",
-            "--to",
-            to,
-            &data,
-        ]);
-        assert_success(&format!("restore to {to}"), &output);
+/// Restores these nodes of a new cluster, and starts that.
+fn restored(url: &str, to: &str, cluster: &[&str], nodes: &[&str]) -> Demo {
+    Demo::start_with(cluster, |dir| {
+        for node in nodes {
+            let data = dir.join(node).display().to_string();
+            let output = towline(&[
+                "restore",
+                "--from",
+                url,
+                "--of",
+                "demo",
+                "--cluster",
+                "demo",
+                "--database",
+                "demo",
+                "--to",
+                to,
+                &data,
+            ]);
+            assert_success(&format!("restore to {to}"), &output);
+        }
     })
 }
 
@@ -80,11 +82,13 @@ fn what_is_archived_is_restored_as_it_was_at_any_moment() {
     });
     let rows = demo.psql("SELECT count(*), md5(string_agg(x, '' ORDER BY i)) FROM t");
     demo.stop();
-    let latest = restored(&url, "latest");
+    // Two nodes from the archive, the third from them.
+    let latest = restored(&url, "latest", &[], &["node1", "node3"]);
+    latest.assert_equal_content();
     assert_eq!(latest.psql("SELECT count(*), md5(string_agg(x, '' ORDER BY i)) FROM t"), rows);
     drop(latest);
     for moment in [&lsn, &time] {
-        let earlier = restored(&url, moment);
+        let earlier = restored(&url, moment, &["--nodes", "1"], &["node1"]);
         assert_eq!(earlier.psql("SELECT count(*), max(i) FROM t"), "400|399", "at {moment}");
         earlier.psql("INSERT INTO t VALUES (-1, 'goes on')");
     }

@@ -2,6 +2,7 @@
 //! test starts a demo of its own, in its own directory and on its own ports.
 
 mod acceptance;
+mod adopt;
 mod archive;
 mod bad_input;
 mod changes;

@@ -189,6 +189,23 @@ impl LogStore {
         })
     }
 
+    /// Makes the log of a cluster whose databases did not begin empty, in a directory
+    /// without one: it begins at `at`, beyond 0, so that nobody takes an empty log for its
+    /// beginning, and followers get what lies before as a snapshot.
+    pub fn found(dir: &Path, segment_bytes: u64, at: Lsn) -> Result<Self, LogError> {
+        let mut log = Self::open(dir, LogOptions { segment_bytes, floor: Lsn(0) })?;
+        if log.end() != LogEnd::default() {
+            return Err(log.does_not_continue(at, "there is a log already"));
+        }
+        log.chain = Chain { lsn: at, segment_start: at, segment_end: at, ..Chain::default() };
+        {
+            let mut state = log.shared.state();
+            state.end = log.chain.end();
+            state.durable = at;
+        }
+        Ok(log)
+    }
+
     /// Deletes a log that cannot be used any more, so that opening makes a new one.
     pub fn discard(dir: &Path) -> Result<(), LogError> {
         recovery::discard(&RealFs, dir)

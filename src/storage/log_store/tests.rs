@@ -249,6 +249,26 @@ fn a_log_is_replaced_by_one_segment_whatever_the_point_of_the_crash() {
 }
 
 #[test]
+fn a_log_that_was_founded_beyond_zero_begins_there() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut log = LogStore::found(dir.path(), 1024, Lsn(0x1000)).expect("founded");
+    let spans = log.append(Term(1), &[start("a")]).expect("appended");
+    log.syncer().sync().expect("synced");
+    drop(log);
+    let options = LogOptions { segment_bytes: 1024, floor: spans[0].end };
+    let mut log = LogStore::open(dir.path(), options).expect("opens");
+    assert_eq!((log.first(), log.end().lsn), (Lsn(0x1000), spans[0].end));
+    assert_eq!(log.history().starts(), [(Term(1), Lsn(0x1000))]);
+    // An empty log is not its beginning.
+    let empty = TermHistory::default();
+    assert_eq!(log.history().divergence(log.end().lsn, &empty, Lsn(0)), None);
+    log.append(Term(2), &[start("b"), insert(1)]).expect("appended");
+    assert_eq!(bare(entries(&log.reader())), [start("a"), start("b"), insert(1)]);
+    let again = LogStore::found(dir.path(), 1024, Lsn(0x1000)).err().expect("refused");
+    assert!(matches!(again, LogError::DoesNotContinue { .. }), "{again}");
+}
+
+#[test]
 fn a_log_below_its_floor_is_too_short() {
     let fs = SimulatedFs::new(1);
     let mut log = opened(&fs);

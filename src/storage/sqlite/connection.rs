@@ -331,7 +331,7 @@ impl Sqlite {
     }
 
     /// Runs work of the connection's own, which may do what clients may not.
-    fn trusted<T>(
+    pub(super) fn trusted<T>(
         &mut self,
         work: impl FnOnce(&mut Self) -> Result<T, SqliteError>,
     ) -> Result<T, SqliteError> {
@@ -576,13 +576,23 @@ impl Sqlite {
             self.execute_batch("COMMIT")?;
         }
         let applied = copied?;
-        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        for entry in [path, parent.unwrap_or(Path::new("."))] {
-            File::open(entry).and_then(|file| file.sync_all()).map_err(|error| {
-                SqliteError::new(codes::SQLITE_IOERR_FSYNC, error.to_string(), None, None)
-            })?;
-        }
+        sync_copy(path)?;
         Ok(applied)
+    }
+
+    /// Copies the pages of a file that Towline did not make to a new file, as of one
+    /// snapshot, fsynced with its directory entry.
+    pub(super) fn copy_pages_to(&mut self, path: &Path) -> Result<(), SqliteError> {
+        self.handle.database.back_up(path)?;
+        sync_copy(path)
+    }
+
+    /// SQLite's VACUUM, which renumbers rows without a declared key: only for a file that
+    /// is not in use yet.
+    pub(super) fn rebuild(&mut self) -> Result<(), SqliteError> {
+        self.trusted(|sqlite| sqlite.execute_batch("VACUUM main"))?;
+        self.effect_reset();
+        Ok(())
     }
 
     /// Gives up to `pages` free pages back to the file system, in a transaction of
@@ -601,6 +611,17 @@ impl Sqlite {
     pub fn cache_bytes(&self) -> Result<u64, SqliteError> {
         self.handle.database.cache_bytes()
     }
+}
+
+/// Syncs a file just made, and its directory entry.
+fn sync_copy(path: &Path) -> Result<(), SqliteError> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    for entry in [path, parent.unwrap_or(Path::new("."))] {
+        File::open(entry).and_then(|file| file.sync_all()).map_err(|error| {
+            SqliteError::new(codes::SQLITE_IOERR_FSYNC, error.to_string(), None, None)
+        })?;
+    }
+    Ok(())
 }
 
 /// The sequence ranges of a connection, while they are looked at or changed.

@@ -19,6 +19,7 @@ mod error;
 mod ffi;
 mod functions;
 mod hooks;
+mod import;
 mod point;
 mod refusals;
 mod statement;
@@ -33,5 +34,6 @@ pub use functions::{
     AdvisoryCall, AdvisoryKey, AdvisoryLocks, CANCEL, NEEDS_LOCK, NotificationMade, Orders,
     SettingMade, TERMINATE,
 };
+pub use import::{ImportError, Imported, import};
 pub use statement::Statement;
 pub use vtab::LiveRelations;
