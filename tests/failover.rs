@@ -276,12 +276,7 @@ impl Cluster {
     /// `None` if it does not act.
     async fn ask_monitor(&self, monitor: usize, request: Value) -> Option<Value> {
         let tls = load(&self.tls("tool"));
-        let hello = Hello {
-            version: 1,
-            cluster: "test".into(),
-            name: "tool".into(),
-            purpose: Purpose::Admin,
-        };
+        let hello = hello("test", "tool", Purpose::Admin);
         let address = &self.monitor_addresses[monitor];
         let (mut stream, _) = dial(address, &tls, Some("monitor"), &hello, PATIENCE).await.ok()?;
         stream.send(request.to_string().as_bytes()).await.expect("sent");
@@ -292,12 +287,7 @@ impl Cluster {
     /// Waits until a monitor refuses to answer, and says how it does.
     async fn ask_until_refused(&self, monitor: usize) -> String {
         let tls = load(&self.tls("tool"));
-        let hello = Hello {
-            version: 1,
-            cluster: "test".into(),
-            name: "tool".into(),
-            purpose: Purpose::Admin,
-        };
+        let hello = hello("test", "tool", Purpose::Admin);
         let began = Instant::now();
         loop {
             let address = &self.monitor_addresses[monitor];
@@ -606,16 +596,14 @@ async fn when_it_cannot_be_safe_the_monitor_says_who_is_missing() {
     cluster.wait_for_leader().await;
 }
 
+fn hello(cluster: &str, name: &str, purpose: Purpose) -> Hello {
+    Hello { version: 1, cluster: cluster.into(), name: name.into(), purpose, instance: 0 }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn strangers_and_nonsense_harm_nobody() {
     let cluster = Cluster::start(3).await;
     let leader = cluster.wait_for_leader().await;
-    let hello = |cluster: &str, name: &str, purpose| Hello {
-        version: 1,
-        cluster: cluster.into(),
-        name: name.into(),
-        purpose,
-    };
     let refusals = [
         ("n1", hello("other", "n1", Purpose::Control), "cluster"),
         ("n9", hello("test", "n9", Purpose::Control), "no member"),

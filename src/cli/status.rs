@@ -228,7 +228,13 @@ impl Monitor {
     }
 
     fn hello(&self, purpose: Purpose) -> Hello {
-        Hello { version: 1, cluster: self.cluster.clone(), name: "admin".into(), purpose }
+        Hello {
+            version: 1,
+            cluster: self.cluster.clone(),
+            name: "admin".into(),
+            purpose,
+            instance: 0,
+        }
     }
 
     /// One request, one answer. An answer with an `error` is an error.

@@ -100,6 +100,7 @@ impl<N: LocalNode> Nodes<N> {
             cluster: cluster.to_owned(),
             name: name.to_owned(),
             purpose: Purpose::Link,
+            instance: 0,
         };
         let mut links = Vec::new();
         for number in 0..standing.names.len() {

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::cancel::CancelEntry;
+use super::link::Patience;
 use super::listeners::{Mailbox, Overrun};
 use super::nodes::Seat;
 use super::serve::Shared;
@@ -49,6 +50,14 @@ const READ_ROOM: usize = 16 * 1024;
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 /// How long a leader that was superseded may still answer.
 const SUPERSEDED_GRACE: Duration = Duration::from_millis(200);
+
+/// What ends the wait for a node's reply, apart from its link's end.
+#[derive(Clone, Copy)]
+struct Minding {
+    /// That another node leads.
+    leader: bool,
+    patience: Patience,
+}
 
 /// Why a session ends.
 enum Ended {
@@ -376,7 +385,7 @@ impl<N: LocalNode> Client<N> {
             let Some((node, see)) = self.place(&mut work).await? else {
                 return Ok(());
             };
-            if let Err(refusal) = self.prepare(node, see, summary).await? {
+            if let Err(refusal) = self.prepare(node, see, summary, work.minding()).await? {
                 if !self.refused(node, refusal, &mut work).await? {
                     return Ok(());
                 }
@@ -396,11 +405,11 @@ impl<N: LocalNode> Client<N> {
             if scans {
                 *self.socket.scan() = Some(ReplyScan::behind(start));
             }
-            let leads = work.need == Need::Leader;
+            let minding = work.minding();
             if work.token.is_some() && !work.looks_up {
                 work.sent_in = self.shared.nodes.term();
             }
-            let result = self.run_at(node, request, leads).await?;
+            let result = self.run_at(node, request, minding).await?;
             let scan = if scans { self.socket.scan().take() } else { None };
             match result {
                 Ok(reply) => {
@@ -502,12 +511,18 @@ impl<N: LocalNode> Client<N> {
         node: usize,
         see: Position,
         summary: &Summary,
+        minding: Minding,
     ) -> Result<Result<(), Refusal>, Ended> {
+        // Nothing was done for the client: that a node fell silent leaves nothing unknown.
+        let undone = |refusal| match refusal {
+            Refusal::Unknown => Refusal::Unavailable("the node can't be reached".to_owned()),
+            refusal => refusal,
+        };
         let placed = self.seats[node].as_ref().expect("the session sits there");
         if let Some(messages) = self.session.remake(&placed.presence, &summary.uses) {
             let request = Request { messages, see, token: None, mode: Mode::Silent };
-            if let Err(refusal) = self.run_at(node, request, false).await? {
-                return Ok(Err(refusal));
+            if let Err(refusal) = self.run_at(node, request, minding).await? {
+                return Ok(Err(undone(refusal)));
             }
         }
         let placed = self.seats[node].as_mut().expect("the session sits there");
@@ -520,8 +535,8 @@ impl<N: LocalNode> Client<N> {
             }
             let request =
                 Request { messages: messages.freeze(), see, token: None, mode: Mode::Silent };
-            if let Err(refusal) = self.run_at(node, request, false).await? {
-                return Ok(Err(refusal));
+            if let Err(refusal) = self.run_at(node, request, minding).await? {
+                return Ok(Err(undone(refusal)));
             }
             let left =
                 std::mem::replace(&mut self.unit.as_mut().expect("it was there before").node, node);
@@ -535,7 +550,7 @@ impl<N: LocalNode> Client<N> {
         &mut self,
         node: usize,
         request: Request,
-        leads: bool,
+        minding: Minding,
     ) -> Result<Result<Reply, Refusal>, Ended> {
         let Self { seats, out, reader, inbound, shared, changes, .. } = self;
         let placed = seats[node].as_mut().expect("the session sits there");
@@ -548,9 +563,9 @@ impl<N: LocalNode> Client<N> {
             },
             Seat::Remote(session) => tokio::select! {
                 biased;
-                result = session.run(request, out) => Some(result),
+                result = session.run(request, out, minding.patience) => Some(result),
                 () = vanished(reader, inbound) => return Err(Ended::Gone),
-                () = superseded(shared, changes, node), if leads => None,
+                () = superseded(shared, changes, node), if minding.leader => None,
             },
         };
         drop(outstanding);
@@ -880,6 +895,18 @@ impl Work {
             sent_in: Term(0),
             refused: 0,
             deadline: None,
+        }
+    }
+
+    /// What ends the wait for a node's reply before the link does.
+    fn minding(&self) -> Minding {
+        let anywhere = self.need != Need::Leader
+            && !self.writes
+            && !self.in_transaction
+            && self.stays_at.is_none();
+        Minding {
+            leader: self.need == Need::Leader,
+            patience: if anywhere { Patience::Short } else { Patience::Long },
         }
     }
 

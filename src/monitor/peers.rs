@@ -38,6 +38,8 @@ pub(super) struct Door {
 /// The connection of one member.
 #[derive(Default)]
 struct Line {
+    /// Of the process at its other end.
+    instance: u64,
     /// When it was last heard; `None` once it is closed.
     heard: Option<watch::Receiver<Instant>>,
 }
@@ -92,7 +94,8 @@ impl Door {
                 let node: NodeId = hello.name.parse().expect("admitted as a member");
                 self.generation += 1;
                 let (heard, seen) = watch::channel(Instant::now());
-                self.members.insert(node.clone(), Line { heard: Some(seen) });
+                self.members
+                    .insert(node.clone(), Line { instance: hello.instance, heard: Some(seen) });
                 let happenings = self.happenings.clone();
                 let carry = carry(stream, welcome, node, self.generation, heard, happenings);
                 tokio::spawn(carry);
@@ -144,7 +147,9 @@ impl Door {
                     // A closed channel: its connection has ended.
                     heard.has_changed().is_ok() && heard.borrow().elapsed() < self.suspicion
                 });
-                if alive {
+                // A process that dials again knows better than its old connection.
+                let same = hello.instance != 0 && hello.instance == line.instance;
+                if alive && !same {
                     Err(format!("a node named {node} is connected already"))
                 } else {
                     Ok(())

@@ -13,6 +13,10 @@ pub struct Hello {
     /// Who calls: a node's or monitor's or proxy's name.
     pub name: String,
     pub purpose: Purpose,
+    /// A node's running process, drawn at its start: a name that comes twice with one
+    /// number is one process that dialled again. 0: nobody looks at it.
+    #[serde(default)]
+    pub instance: u64,
 }
 
 /// What the connection is for.

@@ -44,7 +44,7 @@ impl Certificates {
 }
 
 fn hello(name: &str, purpose: Purpose) -> Hello {
-    Hello { version: 1, cluster: "c".to_owned(), name: name.to_owned(), purpose }
+    Hello { version: 1, cluster: "c".to_owned(), name: name.to_owned(), purpose, instance: 0 }
 }
 
 /// Answers every hello with a welcome, and every frame with itself.

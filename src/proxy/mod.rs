@@ -49,6 +49,7 @@ pub async fn run(
         cluster: config.cluster.clone(),
         name: config.name.clone(),
         purpose: Purpose::View,
+        instance: 0,
     };
     let (tell, views) = watch::channel(View::default());
     let silence = (config.timing.heartbeat * 10).max(SILENCE_MIN);

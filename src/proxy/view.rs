@@ -111,6 +111,7 @@ mod tests {
             cluster: "test".into(),
             name: "proxy".into(),
             purpose: Purpose::View,
+            instance: 0,
         };
         let silence = Duration::from_millis(300);
         let following = tokio::spawn(async move {

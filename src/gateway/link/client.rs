@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::super::{Canceller, Out, Refusal, Reply, Request, SessionParams};
 use super::outgoing::Outgoing;
-use super::{PAYLOAD_MAX, PING_EVERY, SILENCE_MAX, WINDOW, to_wire};
+use super::{PAYLOAD_MAX, PING_EVERY, QUIET_MAX, SILENCE_MAX, WINDOW, to_wire};
 use crate::cluster::NodeId;
 use crate::log::Term;
 use crate::net::{FrameReader, FrameStream, FrameWriter, HelloReply, NetError};
@@ -53,7 +53,18 @@ struct Connection {
     sessions: Mutex<HashMap<SessionNumber, Arc<Inbox>>>,
     outgoing: Outgoing,
     next_session: AtomicU32,
+    /// Nothing has been heard for [`QUIET_MAX`].
+    quiet: AtomicBool,
     dead: AtomicBool,
+}
+
+/// How long a reply is waited for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Patience {
+    /// While the link lives: only this node can answer.
+    Long,
+    /// While the node is heard: another one can answer as well.
+    Short,
 }
 
 /// What has arrived for one session.
@@ -116,6 +127,14 @@ impl Connection {
         self.sessions.lock().expect("nobody panics while holding it")
     }
 
+    /// Nothing is heard any more: whoever can go elsewhere looks again.
+    fn fall_quiet(&self) {
+        self.quiet.store(true, Ordering::SeqCst);
+        for inbox in self.lock().values() {
+            inbox.update(|_| {});
+        }
+    }
+
     /// Ends every session on it.
     fn die(&self) {
         self.dead.store(true, Ordering::SeqCst);
@@ -136,14 +155,15 @@ impl Inbox {
         }
     }
 
-    /// The next frame; `None` once the connection is dead.
-    async fn next(&self) -> Option<Down> {
+    /// The next frame; `None` once the connection is dead, or quiet where that is enough.
+    async fn next(&self, connection: &Connection, patience: Patience) -> Option<Down> {
         poll_fn(|context| {
             let mut arrived = self.0.lock().expect("nobody panics while holding it");
             if let Some(frame) = arrived.frames.pop_front() {
                 return Poll::Ready(Some(frame));
             }
-            if arrived.dead {
+            let quiet = patience == Patience::Short && connection.quiet.load(Ordering::SeqCst);
+            if arrived.dead || quiet {
                 return Poll::Ready(None);
             }
             arrived.waker = Some(context.waker().clone());
@@ -154,15 +174,22 @@ impl Inbox {
 }
 
 impl LinkSession {
-    /// As [`super::super::NodeSession::run`]. After `Unknown` the session is dead.
-    pub async fn run(&mut self, request: Request, out: &mut Out) -> Result<Reply, Refusal> {
+    /// As [`super::super::NodeSession::run`]. After `Unknown` the session is of no use.
+    pub async fn run(
+        &mut self,
+        request: Request,
+        out: &mut Out,
+        patience: Patience,
+    ) -> Result<Reply, Refusal> {
         if self.is_dead() {
             return Err(Refusal::Unavailable("the node can't be reached".to_owned()));
         }
         let start = out.buffer.len();
         self.send(&request);
         loop {
-            match self.inbox.next().await {
+            // What was begun here can't be had elsewhere.
+            let patience = if out.flushed { Patience::Long } else { patience };
+            match self.inbox.next(&self.connection, patience).await {
                 Some(Down::Data(bytes)) => self.take(&bytes, out).await,
                 Some(Down::Ready { head, data }) => {
                     out.buffer.extend_from_slice(&data);
@@ -278,6 +305,7 @@ async fn keep(
                     sessions: Mutex::default(),
                     outgoing: Outgoing::new(),
                     next_session: AtomicU32::new(1),
+                    quiet: AtomicBool::new(false),
                     dead: AtomicBool::new(false),
                 });
                 // However this ends (cancelled, too), the sessions learn of it.
@@ -324,15 +352,24 @@ async fn receive(
     mut reader: FrameReader,
     event: &(impl Fn(LinkEvent) + Send + Sync),
 ) -> Result<(), NetError> {
-    let silence = tokio::time::sleep(SILENCE_MAX);
+    let silence = tokio::time::sleep(QUIET_MAX);
     tokio::pin!(silence);
     loop {
         let frame = tokio::select! {
             biased;
             frame = reader.recv() => frame?,
-            () = &mut silence => return Err(NetError::TimedOut { peer: "the link".to_owned() }),
+            () = &mut silence => {
+                if connection.quiet.load(Ordering::SeqCst) {
+                    return Err(NetError::TimedOut { peer: "the link".to_owned() });
+                }
+                connection.fall_quiet();
+                let left = SILENCE_MAX.saturating_sub(QUIET_MAX);
+                silence.as_mut().reset(tokio::time::Instant::now() + left);
+                continue;
+            }
         };
-        silence.as_mut().reset(tokio::time::Instant::now() + SILENCE_MAX);
+        connection.quiet.store(false, Ordering::SeqCst);
+        silence.as_mut().reset(tokio::time::Instant::now() + QUIET_MAX);
         let Some(mut next) = frame else { return Ok(()) };
         // All that has come in one read is handed out before anybody is waited for.
         loop {

@@ -10,7 +10,7 @@ mod client;
 mod outgoing;
 mod server;
 
-pub use client::{Link, LinkEvent, LinkSession, Opener};
+pub use client::{Link, LinkEvent, LinkSession, Opener, Patience};
 pub use server::serve;
 
 use std::time::Duration;
@@ -22,9 +22,11 @@ use super::Mode;
 /// Reply bytes that a node may send ahead of the router's client.
 const WINDOW: usize = 256 * 1024;
 /// The router asks for a sign of life this often.
-const PING_EVERY: Duration = Duration::from_millis(500);
+const PING_EVERY: Duration = Duration::from_millis(250);
+/// On a link without one for this long nobody waits who can be served elsewhere.
+const QUIET_MAX: Duration = Duration::from_millis(750);
 /// A link without one for this long is dead.
-const SILENCE_MAX: Duration = Duration::from_secs(3);
+pub(super) const SILENCE_MAX: Duration = Duration::from_secs(3);
 /// Payload of one frame at most.
 const PAYLOAD_MAX: usize = 4 << 20;
 

@@ -30,7 +30,7 @@ struct Bench {
     nodes: Vec<FakeNode>,
     addresses: Vec<(NodeId, String)>,
     /// Ends a node's listener and links.
-    deaths: Vec<CancellationToken>,
+    fates: Vec<Fate>,
     views: watch::Sender<View>,
     address: std::net::SocketAddr,
     shutdown: CancellationToken,
@@ -70,16 +70,16 @@ impl Bench {
         let (authority, ca) = Authority::generate((2026, 1, 1), 100).expect("an authority");
         std::fs::write(directory.path().join("ca.crt"), ca.certificate).expect("written");
         let cluster = Arc::new(FakeCluster::default());
-        let (mut nodes, mut addresses, mut deaths) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut nodes, mut addresses, mut fates) = (Vec::new(), Vec::new(), Vec::new());
         for name in names {
             let node = FakeNode::new(name, &cluster);
             let tls = certificate(&directory, &authority, name);
             let listener = PeerListener::bind("127.0.0.1:0", tls).await.expect("a free port");
             addresses.push((node.name.clone(), listener.local_address().to_string()));
-            let death = CancellationToken::new();
-            tokio::spawn(node_process(listener, node.clone(), death.clone()));
+            let fate = Fate::default();
+            tokio::spawn(node_process(listener, node.clone(), fate.clone()));
             nodes.push(node);
-            deaths.push(death);
+            fates.push(fate);
         }
         let (views, seen) = watch::channel(View::default());
         let config = GatewayConfig {
@@ -99,7 +99,7 @@ impl Bench {
             cluster,
             nodes,
             addresses,
-            deaths,
+            fates,
             views,
             address,
             shutdown,
@@ -150,14 +150,23 @@ impl Bench {
     }
 }
 
-async fn node_process(mut listener: PeerListener, node: FakeNode, death: CancellationToken) {
+/// What may befall a node.
+#[derive(Clone, Default)]
+struct Fate {
+    death: CancellationToken,
+    /// It neither reads nor answers, and its connections stay.
+    silence: CancellationToken,
+}
+
+async fn node_process(mut listener: PeerListener, node: FakeNode, fate: Fate) {
+    let Fate { death, silence } = fate;
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = death.cancelled() => return,
         };
         let Ok((mut stream, _, _)) = accepted else { return };
-        let (node, death) = (node.clone(), death.clone());
+        let (node, death, silence) = (node.clone(), death.clone(), silence.clone());
         tokio::spawn(async move {
             let (term, leader) = {
                 let state = node.cluster.state.lock().expect("whole");
@@ -166,9 +175,13 @@ async fn node_process(mut listener: PeerListener, node: FakeNode, death: Cancell
             let name = node.name.to_string();
             let welcome = HelloReply::Welcome { name, term, leader };
             if stream.answer(&welcome).await.is_ok() {
+                let serving = link::serve(stream, node, CancellationToken::new());
+                tokio::pin!(serving);
                 tokio::select! {
-                    _ = link::serve(stream, node, CancellationToken::new()) => {}
+                    biased;
                     () = death.cancelled() => {}
+                    () = silence.cancelled() => death.cancelled().await,
+                    _ = &mut serving => {}
                 }
             }
         });
@@ -308,6 +321,17 @@ async fn writes_wait_while_there_is_no_leader_and_reads_go_on() {
 }
 
 #[tokio::test]
+async fn a_read_leaves_a_silent_node_before_its_link_is_dead() {
+    let bench = Bench::new(&["a", "b"]).await;
+    let client = bench.client().await;
+    assert_eq!(ask(&client, "select node").await, "a");
+    bench.fates[0].silence.cancel();
+    let asked = tokio::time::Instant::now();
+    assert_eq!(ask(&client, "select node").await, "b");
+    assert!(asked.elapsed() < link::SILENCE_MAX, "answered after {:?}", asked.elapsed());
+}
+
+#[tokio::test]
 async fn a_write_whose_reply_was_lost_is_looked_up_and_never_repeated() {
     let bench = Bench::new(&["a", "b"]).await;
     let client = bench.client().await;
@@ -344,7 +368,7 @@ async fn a_transaction_cut_open_is_told_40001_and_waits_for_rollback() {
     let client = bench.client().await;
     client.batch_execute("begin").await.expect("begun");
     client.batch_execute("insert lost").await.expect("written");
-    bench.deaths[0].cancel();
+    bench.fates[0].death.cancel();
     bench.appoint("b");
     assert_eq!(code(&client, "insert more").await, "40001");
     assert_eq!(code(&client, "select 1").await, "25P02");
@@ -542,8 +566,8 @@ async fn temporary_tables_keep_a_session_where_they_are() {
     for _ in 0..5 {
         assert_eq!(ask(&client, "select node").await, "a");
     }
-    bench.deaths[0].cancel();
-    until(|| bench.deaths[0].is_cancelled()).await;
+    bench.fates[0].death.cancel();
+    until(|| bench.fates[0].death.is_cancelled()).await;
     bench.appoint("b");
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
@@ -567,7 +591,7 @@ async fn rows_that_went_out_before_a_node_died_are_not_sent_twice() {
     // Some rows have come; the window holds back the rest.
     let mut first = vec![0; 100_000];
     raw.stream.read_exact(&mut first).await.expect("rows");
-    bench.deaths[0].cancel();
+    bench.fates[0].death.cancel();
     let mut rest = Vec::new();
     let deadline = tokio::time::Instant::now() + PATIENCE;
     let ready = b"Z\0\0\0\x05I";

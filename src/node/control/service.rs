@@ -85,6 +85,7 @@ impl Service {
             cluster: config.cluster.clone(),
             name: config.name.to_string(),
             purpose: Purpose::Control,
+            instance: rand::random::<u64>() | 1,
         };
         let timeout = config.timing.suspicion.max(Duration::from_millis(100));
         let keep = Keep { control, log };

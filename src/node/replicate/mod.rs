@@ -257,6 +257,7 @@ impl Replication {
             cluster: self.cluster.clone(),
             name: self.hub.me.to_string(),
             purpose: Purpose::Replication,
+            instance: 0,
         }
     }
 
