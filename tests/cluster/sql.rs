@@ -115,3 +115,31 @@ fn drivers_pass_their_scripts() {
     node.arg(script).env("NODE_PATH", modules).env("TOWLINE_TEST_DSN", &dsn);
     assert_success(script, &node.output().expect("node runs"));
 }
+
+#[test]
+fn what_pg_dump_writes_loads_and_goes_on() {
+    let demo = Demo::start(&[]);
+    let load = demo
+        .client_command("psql", "proxy")
+        .args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f", "tests/data/pg_dump.sql"])
+        .output();
+    assert_success("psql -f", &load.expect("psql runs"));
+    assert_eq!(
+        demo.psql("SELECT name, m, n, p, arr, j, b, u, d, iv FROM a WHERE id = 1"),
+        "n1|sad|1.50|3|{1,2,NULL}|{\"k\": [1, 2.5, null]}|\\x00ff|\
+         a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11|2024-02-29|1 day 02:03:04"
+    );
+    assert_eq!(
+        demo.psql("SELECT * FROM other.t ORDER BY x"),
+        "ab   |c|1.5|NaN\ncd   |d|-Infinity|1e+300"
+    );
+    assert_eq!(demo.psql("SELECT * FROM v WHERE name = 'n1'"), "n1|1");
+    assert_eq!(demo.psql("SELECT count(*) FROM mv"), "2");
+    // Sequences go on behind the rows.
+    assert_eq!(demo.psql("INSERT INTO b (t) VALUES ('four') RETURNING id"), "4");
+    assert_eq!(demo.psql("INSERT INTO a (name, m) VALUES ('n3', 'ok') RETURNING id"), "3");
+    assert_eq!(demo.psql("SELECT nextval('s1')"), "7");
+    let bench = demo.client_command("pgbench", "proxy").args(["-n", "-t", "5", "-S"]).output();
+    assert_success("pgbench", &bench.expect("pgbench runs"));
+    demo.assert_equal_content();
+}

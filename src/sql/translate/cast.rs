@@ -95,6 +95,19 @@ impl Translator<'_> {
         format!(", {}", names::quote_literal(zone))
     }
 
+    /// Each element of an array, or of an array's text, cast from `from`.
+    fn array_cast(&self, typed: &Typed, from: Oid, to: Oid) -> Typed {
+        let element = types::element_of(to).unwrap_or(Oid::TEXT);
+        let name = |oid| names::quote_literal(&types::internal_name(oid));
+        let zoned = |oid| matches!(oid, Oid::TIMESTAMPTZ | Oid::TIMETZ);
+        let zone = if zoned(from) || zoned(element) {
+            format!(", {}{}", name(from), self.zone_argument())
+        } else {
+            String::new()
+        };
+        Typed::plain(format!("towline_cast_array({}, {}{zone})", typed.sql, name(element)), to)
+    }
+
     /// A string literal read as a type's text form.
     fn literal(&mut self, text: &str, oid: Oid) -> Result<Typed, SqlError> {
         let quoted = || Typed {
@@ -203,7 +216,7 @@ impl Translator<'_> {
             }
             (_, Family::String) if how >= How::Assignment => self.text_of(typed, to),
             (Family::String, _) if explicit => match target {
-                Family::Array => array_cast(&typed, to),
+                Family::Array => Ok(self.array_cast(&typed, Oid::TEXT, to)),
                 Family::Other | Family::Void => same(typed),
                 Family::Reference => call(&format!("towline_{name}")),
                 Family::DateTime if matches!(to, Oid::TIMESTAMPTZ | Oid::TIMETZ) => {
@@ -290,7 +303,7 @@ impl Translator<'_> {
                 if how < How::Assignment && types::common(a, b) != Some(b) {
                     return refused();
                 }
-                array_cast(&typed, to)
+                Ok(self.array_cast(&typed, a, to))
             }
             (Family::Other, Family::Other | Family::Number) if explicit => same(typed),
             _ => refused(),
@@ -429,18 +442,6 @@ fn sized_literal(text: &str, ty: Type, how: How) -> Result<Typed, SqlError> {
         sized.extend(std::iter::repeat_n(' ', length - count));
     }
     Ok(Typed { form: Form::Text(sized.clone()), ..Typed::of(names::quote_literal(&sized), ty) })
-}
-
-fn array_cast(typed: &Typed, to: Oid) -> Result<Typed, SqlError> {
-    let element = types::element_of(to).unwrap_or(Oid::TEXT);
-    Ok(Typed::plain(
-        format!(
-            "towline_cast_array({}, {})",
-            typed.sql,
-            names::quote_literal(&types::internal_name(element))
-        ),
-        to,
-    ))
 }
 
 /// How a value goes into an array's text: most as they are stored, those whose

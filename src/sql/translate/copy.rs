@@ -88,7 +88,7 @@ pub(super) fn translate(
         super::translated(
             Kind::CopyOut { options },
             Tag::Copy,
-            described(relation, &attributes),
+            described(&translator, relation, &attributes),
             vec![sql],
         )
     };
@@ -106,7 +106,7 @@ fn copy_in(
     let mut values = Vec::with_capacity(attributes.len());
     for (at, (_, attribute)) in attributes.iter().enumerate() {
         let parameter = translator.parameter(at + 1)?;
-        translator.type_parameter(at + 1, attribute.oid);
+        translator.type_parameter(at + 1, translator.base_of(type_of(attribute)).oid);
         let value = translator.assign(parameter, type_of(attribute), &attribute.name)?;
         values.push(translator.never_null(value, attribute, relation));
     }
@@ -129,7 +129,7 @@ fn copy_in(
         values.join(", ")
     );
     Ok(super::translated(
-        Kind::CopyIn { columns: described(relation, attributes), options },
+        Kind::CopyIn { columns: described(translator, relation, attributes), options },
         Tag::Copy,
         Vec::new(),
         vec![sql],
@@ -155,15 +155,23 @@ fn copied_columns<'r>(
         .collect()
 }
 
-fn described(relation: &Relation, attributes: &[(usize, &Attribute)]) -> Vec<Column> {
+/// Its columns, of the types that their values have: a domain's is its base.
+fn described(
+    translator: &Translator<'_>,
+    relation: &Relation,
+    attributes: &[(usize, &Attribute)],
+) -> Vec<Column> {
     attributes
         .iter()
-        .map(|(at, attribute)| Column {
-            name: attribute.name.clone(),
-            oid: attribute.oid,
-            typmod: attribute.typmod,
-            table: relation.oid,
-            number: i16::try_from(at + 1).unwrap_or(0),
+        .map(|(at, attribute)| {
+            let ty = translator.base_of(type_of(attribute));
+            Column {
+                name: attribute.name.clone(),
+                oid: ty.oid,
+                typmod: ty.typmod,
+                table: relation.oid,
+                number: i16::try_from(at + 1).unwrap_or(0),
+            }
         })
         .collect()
 }

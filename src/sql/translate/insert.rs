@@ -161,7 +161,7 @@ impl Translator<'_> {
             let mut fields = Vec::with_capacity(width + 1);
             for (expr, attribute) in row.content.iter().zip(listed) {
                 if !is_default(expr) {
-                    check_given(attribute, self.overriding)?;
+                    check_given(attribute, self.clauses.overriding)?;
                     let typed = self.expression(expr)?;
                     let typed = self.assign(typed, type_of(attribute), &attribute.name)?;
                     fields.push(self.never_null(typed, attribute, relation));
@@ -196,7 +196,7 @@ impl Translator<'_> {
             self.query(query, Wish { types: Some(&wanted), inner: true, ..Wish::default() })?;
         let listed = fitting(listed, selected.columns.len(), named)?;
         for attribute in listed {
-            check_given(attribute, self.overriding)?;
+            check_given(attribute, self.clauses.overriding)?;
         }
         let extra = self.unlisted(relation, listed);
         let mut columns: Vec<String> =

@@ -11,6 +11,7 @@
 
 mod anonymous;
 mod cast;
+mod clauses;
 mod copy;
 mod ddl;
 mod delete;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 
 use sqlparser::ast::{Ident, ObjectName, Statement};
 
+use self::clauses::Clauses;
 use self::scope::{Scope, SourceColumn};
 use super::determinism::{self, Reads};
 use super::translated::{Column, Kind, Ship, SqliteStatement, Tag, TranslateContext, Translated};
@@ -51,17 +53,14 @@ pub fn translate(statement: &str, context: &TranslateContext<'_>) -> Result<Tran
         return Ok(syntax::pass_through(statement));
     }
     limits::check(statement)?;
-    let overriding = syntax::without_overriding(statement)?;
-    let domain = syntax::without_nullability(statement);
-    let plain = overriding.as_deref().or(domain.as_ref().map(|(plain, _)| plain.as_str()));
-    let parsed = match syntax::parse(plain.unwrap_or(statement)) {
+    let (plain, clauses) = clauses::take_out(statement)?;
+    let parsed = match syntax::parse(plain.as_deref().unwrap_or(statement)) {
         Ok(parsed) => parsed,
         // SQL that only SQLite knows still runs: SQLite judges it.
         Err(error) => return syntax::only_sqlite_knows(statement).ok_or(error),
     };
     let mut translator = Translator::new(statement, context);
-    translator.overriding = overriding.is_some();
-    translator.domain_not_null = domain.is_some_and(|(_, not_null)| not_null);
+    translator.clauses = clauses;
     let translated = translator.statement(&parsed)?;
     Ok(translator.finish(translated))
 }
@@ -84,10 +83,8 @@ struct Translator<'a> {
     advisory: bool,
     /// Whether rows are to be locked.
     locks: bool,
-    /// OVERRIDING SYSTEM VALUE was said: identity columns take what is given.
-    overriding: bool,
-    /// CREATE DOMAIN said NOT NULL.
-    domain_not_null: bool,
+    /// What the clauses said that the parser doesn't know.
+    clauses: Clauses,
     /// A definition is being read, not the client's text.
     defining: bool,
     /// How deep the walk is.
@@ -236,8 +233,7 @@ impl<'a> Translator<'a> {
             leader: false,
             advisory: false,
             locks: false,
-            overriding: false,
-            domain_not_null: false,
+            clauses: Clauses::default(),
             defining: false,
             depth: 0,
             fresh: 0,

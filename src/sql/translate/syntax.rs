@@ -10,7 +10,7 @@ use sqlparser::tokenizer::Token;
 
 use super::limits;
 use crate::pg::{SqlError, SqlState};
-use crate::sql::scan::{self, Scanner};
+use crate::sql::scan::Scanner;
 use crate::sql::translated::{Kind, Ship, SqliteStatement, Tag, Translated};
 use crate::sql::{Class, classify};
 
@@ -31,64 +31,6 @@ pub(super) fn parse(text: &str) -> Result<Statement, SqlError> {
         }
         Ok(statement)
     })
-}
-
-/// The text with `OVERRIDING SYSTEM VALUE`, which the parser doesn't know, blanked out;
-/// `None` where it isn't said.
-pub(super) fn without_overriding(text: &str) -> Result<Option<String>, SqlError> {
-    let mut scanner = Scanner::new(text);
-    let insert =
-        matches!(scanner.next(), Ok(Some(token)) if token.is("insert") || token.is("with"));
-    if !insert {
-        return Ok(None);
-    }
-    while let Ok(Some(token)) = scanner.next() {
-        // It stands in front of the first VALUES or SELECT.
-        if token.is("values") || token.is("select") {
-            return Ok(None);
-        }
-        if token.is("overriding") {
-            let begin = scanner.start;
-            if scanner.take_word("user") {
-                return Err(SqlError::unsupported("OVERRIDING USER VALUE"));
-            }
-            if scanner.take_word("system") && scanner.take_word("value") {
-                let blank = " ".repeat(scanner.offset() - begin);
-                return Ok(Some(format!("{}{blank}{}", &text[..begin], scanner.rest())));
-            }
-            return Ok(None);
-        }
-    }
-    Ok(None)
-}
-
-/// CREATE DOMAIN without its NOT NULL or NULL, which `sqlparser` does not know, and
-/// whether it said NOT NULL; `None` for any other statement.
-pub(super) fn without_nullability(text: &str) -> Option<(String, bool)> {
-    let mut scanner = Scanner::new(text);
-    if !scanner.take_word("create") || !scanner.take_word("domain") {
-        return None;
-    }
-    let (mut plain, mut not_null, mut depth) = (text.to_owned(), false, 0_usize);
-    let mut before_default = false;
-    while let Ok(Some(token)) = scanner.next() {
-        match token {
-            scan::Token::Symbol(b'(') => depth += 1,
-            scan::Token::Symbol(b')') => depth = depth.saturating_sub(1),
-            _ if depth > 0 => {}
-            token if token.is("not") || (token.is("null") && !before_default) => {
-                let begin = scanner.start;
-                not_null |= token.is("not");
-                if token.is("not") && !scanner.take_word("null") {
-                    return None;
-                }
-                plain.replace_range(begin..scanner.offset(), &" ".repeat(scanner.offset() - begin));
-            }
-            _ => {}
-        }
-        before_default = token.is("default");
-    }
-    Some((plain, not_null))
 }
 
 /// Parses one expression, as kept in the catalog (defaults, checks).

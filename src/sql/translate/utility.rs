@@ -100,6 +100,9 @@ pub(super) fn translate(
         "create" if words.take("sequence") => {
             return super::ddl::create_sequence(text, words.scanner, context).map(Some);
         }
+        "alter" if ineffective_alter(words.scanner).is_some() => {
+            plain(Kind::Nothing, ineffective_alter(words.scanner).unwrap_or_default())
+        }
         "alter" if words.take("sequence") => {
             return super::ddl::alter_sequence(text, words.scanner, context).map(Some);
         }
@@ -132,13 +135,47 @@ fn plain(kind: Kind, tag: &'static str) -> Translated {
     translated(kind, Tag::Fixed(tag), Vec::new(), Vec::new())
 }
 
+/// The tag of an ALTER that has no effect here, standing behind its first word: of the
+/// owner of something that has none, and of privileges to come.
+fn ineffective_alter(mut scanner: Scanner<'_>) -> Option<&'static str> {
+    const OWNED: &[(&[&str], &str)] = &[
+        (&["schema"], "ALTER SCHEMA"),
+        (&["type"], "ALTER TYPE"),
+        (&["domain"], "ALTER DOMAIN"),
+        (&["view"], "ALTER VIEW"),
+        (&["materialized", "view"], "ALTER MATERIALIZED VIEW"),
+    ];
+    if scanner.take_word("default") {
+        return scanner.take_word("privileges").then_some("ALTER DEFAULT PRIVILEGES");
+    }
+    let (_, tag) =
+        OWNED.iter().find(|(words, _)| words.iter().all(|word| scanner.take_word(word)))?;
+    if scanner.take_word("if") && !scanner.take_word("exists") {
+        return None;
+    }
+    loop {
+        scan::identifier(scanner.next().ok()??)?;
+        if !scanner.take_symbol(b'.') {
+            break;
+        }
+    }
+    (scanner.take_word("owner") && scanner.take_word("to")).then_some(tag)
+}
+
 /// EXPLAIN: SQLite's plan of the inner statement, in PostgreSQL's one text column.
 fn explain(
     text: &str,
     mut scanner: Scanner<'_>,
     context: &TranslateContext<'_>,
 ) -> Result<Option<Translated>, SqlError> {
-    if scanner.take_symbol(b'(') {
+    // A parenthesis opens the options, or the query itself.
+    let mut ahead = scanner;
+    let query = ahead.take_symbol(b'(')
+        && ahead.peek().is_some_and(|token| {
+            matches!(token, Token::Symbol(b'('))
+                || ["select", "values", "with", "table"].iter().any(|word| token.is(word))
+        });
+    if !query && scanner.take_symbol(b'(') {
         let mut depth = 1_usize;
         while depth > 0 {
             match scanner.next().map_err(|error| error.into_error(text))? {

@@ -82,7 +82,7 @@ impl Translator<'_> {
         }
         let mut oids = Oids::default();
         let mut statements = if change.rebuild {
-            self.rebuild(relation, &change.draft.relation, &change.fills, &[])?
+            self.rebuild(relation, &change.draft, &change.fills, &[])?
         } else {
             change.native
         };
@@ -510,10 +510,10 @@ impl Translator<'_> {
                 attribute.typmod = ty.typmod;
                 self.check_default(&before, change.draft.relation.attributes[at].clone())?;
             }
-            AlterColumnOperation::AddGenerated { generated_as, sequence_options } => {
+            AlterColumnOperation::AddGenerated { generated_as, .. } => {
                 let oid = change.draft.relation.attributes[at].oid;
-                let options = sequence_options.as_deref().unwrap_or_default();
-                self.draft_sequence(&mut change.draft, &name, oid, options)?;
+                let options = self.clauses.identities.pop_front().unwrap_or_default();
+                self.draft_sequence(&mut change.draft, &name, oid, &options)?;
                 change.draft.relation.attributes[at].identity = Some(match generated_as {
                     Some(GeneratedAs::ByDefault) => Identity::ByDefault,
                     _ => Identity::Always,
@@ -562,7 +562,8 @@ impl Translator<'_> {
         let fills: Vec<Fill> =
             new.attributes.iter().map(|attribute| Fill::Old(attribute.name.clone())).collect();
         let mut oids = Oids::default();
-        let mut statements = self.rebuild(old, new, &fills, gone)?;
+        let unchanged = Draft { relation: new.clone(), sequences: Vec::new() };
+        let mut statements = self.rebuild(old, &unchanged, &fills, gone)?;
         statements.extend(redescribed(new, &mut oids));
         statements.extend(oids.taken());
         Ok(statements)
@@ -572,10 +573,11 @@ impl Translator<'_> {
     fn rebuild(
         &mut self,
         old: &Relation,
-        new: &Relation,
+        draft: &Draft,
         fills: &[Fill],
         gone: &[String],
     ) -> Result<Vec<String>, SqlError> {
+        let Draft { relation: new, sequences } = draft;
         const UNDER_WAY: &str = "towline_rebuilt";
         let mut statements = Vec::new();
         // Renaming looks through every view; one that reads a missing table fails it.
@@ -588,7 +590,7 @@ impl Translator<'_> {
         for view in views.iter().rev() {
             statements.push(format!("DROP VIEW {}", names::quote(&view.name)));
         }
-        statements.push(self.table_sql(new, UNDER_WAY)?);
+        statements.push(self.table_sql(new, sequences, UNDER_WAY)?);
         let mut columns = Vec::new();
         let mut sources = Vec::new();
         for (attribute, fill) in new.attributes.iter().zip(fills) {

@@ -5,7 +5,7 @@ use sqlparser::ast::{
     CheckConstraint, ColumnDef, ColumnOption, ConstraintCharacteristics, CreateTable,
     CreateTableLikeKind, CreateTableOptions, DataType, DeferrableInitial, Expr,
     ForeignKeyConstraint, GeneratedAs, GeneratedExpressionMode, Ident, IndexColumn, OnCommit,
-    Query, ReferentialAction, Select, SelectInto, SequenceOptions, SetExpr, TableConstraint, Value,
+    Query, ReferentialAction, Select, SelectInto, SetExpr, TableConstraint, Value,
 };
 
 use super::rows::{self, Oids};
@@ -110,7 +110,7 @@ impl Translator<'_> {
             self.draft_constraint(&mut draft, constraint)?;
         }
         let mut statements = self.schema_for(&draft.relation.name);
-        statements.push(self.table_sql(&draft.relation, &draft.relation.name)?);
+        statements.push(self.table_sql(&draft.relation, &draft.sequences, &draft.relation.name)?);
         statements.extend(described(&draft));
         statements.extend(on_commit.map(|letter| rows::on_commit(&draft.relation.name, letter)));
         Ok(translated(
@@ -146,7 +146,7 @@ impl Translator<'_> {
             generated: None,
         };
         if is_serial(&column.data_type) {
-            let sequence = self.draft_sequence(draft, &name, ty.oid, &[])?;
+            let sequence = self.draft_sequence(draft, &name, ty.oid, "")?;
             attribute.not_null = true;
             attribute.default = Some(format!(
                 "nextval('{}'::regclass)",
@@ -182,7 +182,6 @@ impl Translator<'_> {
                 }
                 ColumnOption::Generated {
                     generated_as,
-                    sequence_options,
                     generation_expr,
                     generation_expr_mode,
                     ..
@@ -194,8 +193,8 @@ impl Translator<'_> {
                         draft.relation.attributes[at].generated = Some(expr.to_string());
                     }
                     (kind, _) => {
-                        let options = sequence_options.as_deref().unwrap_or_default();
-                        self.draft_sequence(draft, &name, ty.oid, options)?;
+                        let options = self.clauses.identities.pop_front().unwrap_or_default();
+                        self.draft_sequence(draft, &name, ty.oid, &options)?;
                         let attribute = &mut draft.relation.attributes[at];
                         attribute.not_null = true;
                         attribute.identity = Some(match kind {
@@ -221,7 +220,7 @@ impl Translator<'_> {
         draft: &mut Draft,
         column: &str,
         oid: Oid,
-        options: &[SequenceOptions],
+        options: &str,
     ) -> Result<String, SqlError> {
         if !types::is_integer(oid) {
             return Err(SqlError::new(
@@ -230,11 +229,19 @@ impl Translator<'_> {
             ));
         }
         let table = draft.relation.name.clone();
+        let said = super::sequence::said(options)?;
         let taken = |name: &str| {
             self.is_taken(name) || draft.sequences.iter().any(|sequence| sequence.name == name)
         };
-        let name = self.chosen_beside(&table, column, "seq", taken);
-        let mut sequence = super::sequence::described(&name, Some(oid), options)?;
+        let name = match said.name() {
+            Some(parts) => {
+                let name = self.new_name_in(self.qualified_parts(parts.to_vec())?)?;
+                self.check_free(&name)?;
+                name
+            }
+            None => self.chosen_beside(&table, column, "seq", taken),
+        };
+        let mut sequence = said.of_column(&name, oid)?;
         sequence.owner = Some((table, column.to_owned()));
         draft.sequences.push(sequence);
         Ok(name)
@@ -456,6 +463,7 @@ impl Translator<'_> {
     pub(super) fn table_sql(
         &mut self,
         relation: &Relation,
+        drafted: &[Sequence],
         as_name: &str,
     ) -> Result<String, SqlError> {
         let mut parts = Vec::new();
@@ -488,7 +496,7 @@ impl Translator<'_> {
             {
                 let default = match (&attribute.default, attribute.identity) {
                     (None, Some(_)) => {
-                        let sequence = self.sequence_of(relation, &attribute.name);
+                        let sequence = self.sequence_of(relation, drafted, &attribute.name);
                         format!("nextval({})", names::quote_literal(&sequence))
                     }
                     _ => self.default_value(attribute, relation)?,
@@ -534,11 +542,11 @@ impl Translator<'_> {
     }
 
     /// The name of the sequence behind an identity column: it may not exist yet.
-    fn sequence_of(&self, relation: &Relation, column: &str) -> String {
-        self.context
-            .catalog
-            .sequences
-            .values()
+    fn sequence_of(&self, relation: &Relation, drafted: &[Sequence], column: &str) -> String {
+        let known = self.context.catalog.sequences.values();
+        drafted
+            .iter()
+            .chain(known)
             .find(|sequence| {
                 sequence
                     .owner
@@ -636,8 +644,17 @@ impl Translator<'_> {
             sequences: Vec::new(),
         };
         let mut statements = self.schema_for(name);
-        statements.push(self.table_sql(&draft.relation, name)?);
+        statements.push(self.table_sql(&draft.relation, &[], name)?);
         statements.extend(described(&draft));
+        if self.clauses.no_data {
+            let tag = if draft.relation.kind == RelationKind::Table {
+                "CREATE TABLE AS"
+            } else {
+                "CREATE MATERIALIZED VIEW"
+            };
+            let kind = Kind::Ddl { rebuild: false };
+            return Ok(translated(kind, Tag::Fixed(tag), Vec::new(), statements));
+        }
         statements.push(format!("INSERT INTO {} {}", names::quote(name), selected.sql));
         Ok(translated(Kind::Ddl { rebuild: false }, Tag::SelectInto, Vec::new(), statements))
     }

@@ -1,7 +1,5 @@
-//! CREATE SEQUENCE and ALTER SEQUENCE, read word by word: their options come in any
+//! CREATE SEQUENCE, ALTER SEQUENCE and the options of identity columns, read word by word: their options come in any
 //! order, which `sqlparser` does not accept.
-
-use sqlparser::ast::{Expr, SequenceOptions, UnaryOperator, Value};
 
 use super::nothing;
 use super::rows::{self, Oids};
@@ -14,7 +12,9 @@ use crate::sql::types;
 
 /// What the options of a sequence say; `None` is not said.
 #[derive(Default)]
-struct Said {
+pub(super) struct Said {
+    /// SEQUENCE NAME of an identity column.
+    name: Option<Vec<String>>,
     oid: Option<Oid>,
     increment: Option<i64>,
     /// The inner `None` is NO MINVALUE.
@@ -159,6 +159,16 @@ fn owning_column(
 }
 
 impl Said {
+    /// The parts of the name that an identity column's sequence shall have.
+    pub(super) fn name(&self) -> Option<&[String]> {
+        self.name.as_deref()
+    }
+
+    /// The sequence of a column of this type.
+    pub(super) fn of_column(self, name: &str, oid: Oid) -> Result<Sequence, SqlError> {
+        Self { oid: Some(self.oid.unwrap_or(oid)), ..self }.make(name)
+    }
+
     fn make(&self, name: &str) -> Result<Sequence, SqlError> {
         let bounds = match self.oid {
             Some(Oid::INT2) => (i64::from(i16::MIN), i64::from(i16::MAX)),
@@ -205,44 +215,9 @@ fn invalid(message: impl Into<String>) -> SqlError {
     SqlError::new(SqlState::INVALID_PARAMETER_VALUE, message)
 }
 
-/// The sequence of a column, by the options of its identity clause.
-pub(super) fn described(
-    name: &str,
-    oid: Option<Oid>,
-    options: &[SequenceOptions],
-) -> Result<Sequence, SqlError> {
-    let mut said = Said { oid, ..Said::default() };
-    for option in options {
-        match option {
-            SequenceOptions::IncrementBy(value, _) => said.increment = Some(literal(value)?),
-            SequenceOptions::MinValue(value) => {
-                said.min = Some(value.as_ref().map(literal).transpose()?);
-            }
-            SequenceOptions::MaxValue(value) => {
-                said.max = Some(value.as_ref().map(literal).transpose()?);
-            }
-            SequenceOptions::StartWith(value, _) => said.start = Some(literal(value)?),
-            // Values are reserved in ranges anyway.
-            SequenceOptions::Cache(_) => {}
-            SequenceOptions::Cycle(no) => said.cycle = Some(!no),
-        }
-    }
-    said.make(name)
-}
-
-fn literal(expr: &Expr) -> Result<i64, SqlError> {
-    let number = |expr: &Expr, sign: &str| match expr {
-        Expr::Value(value) => match &value.value {
-            Value::Number(text, _) => format!("{sign}{text}").parse().ok(),
-            _ => None,
-        },
-        _ => None,
-    };
-    let parsed = match expr {
-        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => number(expr, "-"),
-        expr => number(expr, ""),
-    };
-    parsed.ok_or_else(|| syntax::syntax_error(&expr.to_string(), None))
+/// What the options of an identity column say.
+pub(super) fn said(options: &str) -> Result<Said, SqlError> {
+    Reader { text: options, scanner: Scanner::new(options) }.options()
 }
 
 /// The statement being read.
@@ -335,6 +310,8 @@ impl Reader<'_> {
                 } else {
                     return Err(self.syntax_error());
                 }
+            } else if self.take("sequence") && self.take("name") {
+                said.name = Some(self.relation()?);
             } else if self.take("owned") && self.take("by") {
                 said.owner = Some(self.owner()?);
             } else if self.take("rename") && self.take("to") {

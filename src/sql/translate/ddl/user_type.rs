@@ -76,7 +76,7 @@ impl Translator<'_> {
             };
             checks.push((name, check.expr.to_string()));
         }
-        let not_null = std::mem::take(&mut self.domain_not_null);
+        let not_null = std::mem::take(&mut self.clauses.domain_not_null);
         let default = create.default.as_ref().and_then(super::create_table::default_text);
         let checks = rows::pairs(&checks);
         let default =

@@ -7,7 +7,7 @@
 //! | `towline_date`, `towline_time`, `towline_timestamp`, … `(value [, zone])` | moments from other moments |
 //! | `towline_text_<type>(value [, zone])` | the type's text form, where it isn't how it is stored |
 //! | `towline_varchar`, `towline_bpchar`, `towline_pad`, `towline_numeric_scale`, `towline_time_precision` | a type's modifier, enforced |
-//! | `towline_cast_array(array, element)` | an array's elements cast to another type |
+//! | `towline_cast_array(array, element [, from, zone])` | an array's elements cast to another type |
 //! | `towline_record(field, …)` | a row's text |
 //! | `towline_required(value, table, column)` | refuses NULL for the column by which SQLite numbers rows |
 
@@ -73,7 +73,11 @@ pub(super) fn register(
     register_texts(connection, surroundings)?;
     register_modifiers(connection, surroundings)?;
     strict(connection, surroundings, "towline_cast_array", 2, |arguments| {
-        cast_array(&arguments.text(0)?, &arguments.text(1)?)
+        cast_array(&arguments.text(0)?, &arguments.text(1)?, None)
+    })?;
+    strict(connection, surroundings, "towline_cast_array", 4, |arguments| {
+        let zone = (&*arguments.text(2)?, &*arguments.text(3)?);
+        cast_array(&arguments.text(0)?, &arguments.text(1)?, Some(zone))
     })?;
     register_user_types(connection, surroundings)?;
     connection.create_scalar_function("towline_record", -1, PURE, |context| {
@@ -518,11 +522,19 @@ fn sized(text: &str, length: i64, name: &str, pad: bool) -> Result<String, SqlEr
     Ok(kept)
 }
 
-/// Casts each element by way of its text.
-fn cast_array(text: &str, element: &str) -> Result<Value, SqlError> {
+/// Casts each element by way of its text; in a time zone, where their type before (the
+/// first of the pair) or behind the cast has one.
+fn cast_array(text: &str, element: &str, zoned: Option<(&str, &str)>) -> Result<Value, SqlError> {
     let oid = type_by_name(element).unwrap_or(Oid::TEXT);
+    let zone = zoned.map_or(String::new(), |(_, zone)| zone.to_owned());
+    let from = zoned.and_then(|(from, _)| type_by_name(from));
+    let local = Display { time_zone: zone, ..Display::default() };
+    let stored = Display::default();
     let mut array = Array::parse(text)?;
     for item in array.elements.iter_mut().flatten() {
+        if let Some(from @ (Oid::TIMESTAMPTZ | Oid::TIMETZ)) = from {
+            *item = printed_as(item, from, &stored, &local)?;
+        }
         // A decimal among integers rounds; anything else must read as the type.
         let rounded = match oid {
             Oid::INT2 | Oid::INT4 | Oid::INT8 if item.contains('.') => {
@@ -530,13 +542,17 @@ fn cast_array(text: &str, element: &str) -> Result<Value, SqlError> {
             }
             _ => None,
         };
-        let source = rounded.as_deref().unwrap_or(item);
-        let value = decode(source.as_bytes(), oid, Format::Text, &Display::default())?;
-        let mut out = BytesMut::new();
-        encode_text(value.as_ref(), oid, -1, &Display::default(), &mut out)?;
-        *item = String::from_utf8_lossy(&out).into_owned();
+        *item = printed_as(rounded.as_deref().unwrap_or(item), oid, &local, &stored)?;
     }
     let mut printed = String::new();
     array.print(&mut printed);
     Ok(Value::Text(printed))
+}
+
+/// A value's text, read in one display and printed in another.
+fn printed_as(text: &str, oid: Oid, read: &Display, print: &Display) -> Result<String, SqlError> {
+    let value = decode(text.as_bytes(), oid, Format::Text, read)?;
+    let mut out = BytesMut::new();
+    encode_text(value.as_ref(), oid, -1, print, &mut out)?;
+    Ok(String::from_utf8_lossy(&out).into_owned())
 }

@@ -1,0 +1,117 @@
+//! Clauses that `sqlparser` doesn't know. They are blanked out of the text before it is
+//! parsed, so that positions stay what they were, and what they said is kept beside it.
+
+use std::collections::VecDeque;
+
+use crate::pg::SqlError;
+use crate::sql::scan::{Scanner, Token};
+
+/// What the clauses said.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Clauses {
+    /// OVERRIDING SYSTEM VALUE: identity columns take what is given.
+    pub overriding: bool,
+    /// CREATE DOMAIN … NOT NULL.
+    pub domain_not_null: bool,
+    /// CREATE TABLE AS or MATERIALIZED VIEW … WITH NO DATA.
+    pub no_data: bool,
+    /// The options of each GENERATED … AS IDENTITY that is still to be read, as text.
+    pub identities: VecDeque<String>,
+}
+
+/// The text without those clauses, if it has any, and what they said.
+pub(super) fn take_out(text: &str) -> Result<(Option<String>, Clauses), SqlError> {
+    let mut scanner = Scanner::new(text);
+    let Ok(Some(first)) = scanner.next() else { return Ok((None, Clauses::default())) };
+    if first.is("insert") || first.is("with") {
+        overriding(text, scanner)
+    } else if first.is("create") && scanner.take_word("domain") {
+        Ok(nullability(text, scanner))
+    } else if first.is("create") || first.is("alter") {
+        Ok(table(text, scanner))
+    } else {
+        Ok((None, Clauses::default()))
+    }
+}
+
+fn blanked(text: &str, begin: usize, end: usize) -> String {
+    format!("{}{}{}", &text[..begin], " ".repeat(end - begin), &text[end..])
+}
+
+fn overriding(text: &str, mut scanner: Scanner<'_>) -> Result<(Option<String>, Clauses), SqlError> {
+    while let Ok(Some(token)) = scanner.next() {
+        // It stands in front of the first VALUES or SELECT.
+        if token.is("values") || token.is("select") {
+            break;
+        }
+        if token.is("overriding") {
+            let begin = scanner.start;
+            if scanner.take_word("user") {
+                return Err(SqlError::unsupported("OVERRIDING USER VALUE"));
+            }
+            if scanner.take_word("system") && scanner.take_word("value") {
+                let clauses = Clauses { overriding: true, ..Clauses::default() };
+                return Ok((Some(blanked(text, begin, scanner.offset())), clauses));
+            }
+            break;
+        }
+    }
+    Ok((None, Clauses::default()))
+}
+
+fn nullability(text: &str, mut scanner: Scanner<'_>) -> (Option<String>, Clauses) {
+    let (mut plain, mut clauses, mut depth) = (text.to_owned(), Clauses::default(), 0_usize);
+    let mut before_default = false;
+    while let Ok(Some(token)) = scanner.next() {
+        match token {
+            Token::Symbol(b'(') => depth += 1,
+            Token::Symbol(b')') => depth = depth.saturating_sub(1),
+            _ if depth > 0 => {}
+            token if token.is("not") || (token.is("null") && !before_default) => {
+                let begin = scanner.start;
+                clauses.domain_not_null |= token.is("not");
+                if token.is("not") && !scanner.take_word("null") {
+                    return (None, Clauses::default());
+                }
+                plain = blanked(&plain, begin, scanner.offset());
+            }
+            _ => {}
+        }
+        before_default = token.is("default");
+    }
+    (Some(plain), clauses)
+}
+
+/// `WITH [NO] DATA` at the very end, and what stands in parentheses behind each
+/// `AS IDENTITY`: its options come in any order, and name the sequence.
+fn table(text: &str, mut scanner: Scanner<'_>) -> (Option<String>, Clauses) {
+    let (mut plain, mut clauses) = (None, Clauses::default());
+    let mut behind_as = false;
+    while let Ok(Some(token)) = scanner.next() {
+        let begin = scanner.start;
+        if token.is("with") {
+            let mut ahead = scanner;
+            let no_data = ahead.take_word("no");
+            if ahead.take_word("data") && ahead.peek().is_none() {
+                clauses.no_data = no_data;
+                plain = Some(blanked(plain.as_deref().unwrap_or(text), begin, ahead.offset()));
+            }
+        } else if token.is("identity") && behind_as {
+            let begin = scanner.offset();
+            if scanner.take_symbol(b'(') {
+                let inside = scanner.offset();
+                while let Ok(Some(token)) = scanner.next() {
+                    if matches!(token, Token::Symbol(b')')) {
+                        break;
+                    }
+                }
+                clauses.identities.push_back(text[inside..scanner.start].to_owned());
+                plain = Some(blanked(plain.as_deref().unwrap_or(text), begin, scanner.offset()));
+            } else {
+                clauses.identities.push_back(String::new());
+            }
+        }
+        behind_as = token.is("as");
+    }
+    (plain, clauses)
+}
