@@ -13,7 +13,10 @@ use crate::sql::types::{self, Type};
 impl Translator<'_> {
     /// Translates an expression; untyped literals and parameters stay untyped.
     pub(super) fn expression(&mut self, expr: &Expr) -> Result<Typed, SqlError> {
-        self.deeper(|this| this.expression_here(expr))
+        self.deeper(|this| match &this.grouping_set {
+            None => this.expression_here(expr),
+            Some(_) => this.expression_of_set(expr),
+        })
     }
 
     /// As [`Self::expression`], of type boolean, as WHERE and its kin want it.
@@ -54,7 +57,7 @@ impl Translator<'_> {
         }
     }
 
-    fn expression_here(&mut self, expr: &Expr) -> Result<Typed, SqlError> {
+    pub(super) fn expression_here(&mut self, expr: &Expr) -> Result<Typed, SqlError> {
         match expr {
             Expr::Identifier(ident) => self.column(ident),
             Expr::CompoundIdentifier(idents) => self.qualified_column(idents),
@@ -216,7 +219,7 @@ impl Translator<'_> {
             Expr::Array(array) => self.array(&array.elem),
             Expr::CompoundFieldAccess { root, access_chain } => self.access(root, access_chain),
             Expr::GroupingSets(_) | Expr::Cube(_) | Expr::Rollup(_) => {
-                Err(SqlError::unsupported("GROUPING SETS"))
+                Err(super::syntax::syntax_error("GROUPING", None))
             }
             other => Err(SqlError::unsupported(format_args!("the expression {other}"))),
         }

@@ -217,7 +217,7 @@ const FUNCTIONS: &[Known] = &[
     aggregate("min", "", Returns::Argument(0), Takes::Text),
     known("min_scale", "", of(Oid::INT4), Takes::Float),
     known("mod", "", Returns::Common, Takes::Int),
-    aggregate("mode", "", Returns::Argument(0), Takes::Any),
+    aggregate("mode", "towline_mode", Returns::Argument(0), Takes::Any),
     known("nextval", "", of(Oid::INT8), Takes::Text),
     known("now", "", of(Oid::TIMESTAMPTZ), Takes::Any),
     known("nth_value", "", Returns::Argument(0), Takes::Any),
@@ -228,6 +228,8 @@ const FUNCTIONS: &[Known] = &[
     known("octet_length", "", of(Oid::INT4), Takes::Text),
     known("overlay", "", of(Oid::TEXT), Takes::Any),
     known("percent_rank", "", of(Oid::FLOAT8), Takes::Any),
+    aggregate("percentile_cont", "towline_percentile_cont", of(Oid::FLOAT8), Takes::Any),
+    aggregate("percentile_disc", "towline_percentile_disc", Returns::Argument(0), Takes::Any),
     known("pg_advisory_lock", "", of(Oid::VOID), Takes::Int),
     known("pg_advisory_lock_shared", "", of(Oid::VOID), Takes::Int),
     known("pg_advisory_unlock", "", of(Oid::BOOL), Takes::Int),
@@ -429,6 +431,11 @@ pub(super) fn is_aggregate(name: &str) -> bool {
     lookup(name).is_some_and(|known| known.aggregate)
 }
 
+/// Aggregates over the order of WITHIN GROUP.
+fn is_ordered_set(name: &str) -> bool {
+    matches!(name, "mode" | "percentile_cont" | "percentile_disc")
+}
+
 /// `timezone(zone, moment)`: AT TIME ZONE.
 pub(super) fn timezone(zone: Typed, moment: Typed) -> Result<Typed, SqlError> {
     let oid = match moment.oid() {
@@ -474,11 +481,16 @@ impl Translator<'_> {
         let star = list.is_some_and(|list| {
             matches!(list.args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)])
         });
+        let aggregate =
+            is_aggregate(&name) || call.over.is_some() || !call.within_group.is_empty();
+        // What an aggregate is given are the rows' own values, whatever they are grouped by.
+        let set = if aggregate { self.grouping_set.take() } else { None };
         let arguments = if star { Vec::new() } else { self.arguments(list)? };
         self.set_returning_allowed = outer;
-        let aggregate = is_aggregate(&name) || call.over.is_some();
         let typed = if aggregate {
-            self.aggregate(&name, arguments, star, list, call)?
+            let typed = self.aggregate(&name, arguments, star, list, call)?;
+            self.grouping_set = set;
+            typed
         } else {
             if call.filter.is_some() || list.is_some_and(|list| list.duplicate_treatment.is_some())
             {
@@ -741,8 +753,8 @@ impl Translator<'_> {
         list: Option<&FunctionArgumentList>,
         call: &Function,
     ) -> Result<Typed, SqlError> {
-        if !call.within_group.is_empty() {
-            return Err(SqlError::unsupported(format_args!("WITHIN GROUP for {name}")));
+        if !call.within_group.is_empty() || is_ordered_set(name) {
+            return self.ordered_set(name, arguments, call);
         }
         self.note_function(name);
         let Some(known) = lookup(name) else {
@@ -816,6 +828,67 @@ impl Translator<'_> {
             }
         }
         Ok(Typed::of(sql, ty))
+    }
+
+    /// `percentile_cont(f) WITHIN GROUP (ORDER BY x)` and its kin: aggregates of the
+    /// value they order by.
+    fn ordered_set(
+        &mut self,
+        name: &str,
+        arguments: Vec<Typed>,
+        call: &Function,
+    ) -> Result<Typed, SqlError> {
+        let [order] = call.within_group.as_slice() else {
+            if call.within_group.is_empty() {
+                return Err(SqlError::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("WITHIN GROUP is required for ordered-set aggregate {name}"),
+                ));
+            }
+            return Err(SqlError::unsupported(format_args!("WITHIN GROUP for {name}")));
+        };
+        if !is_ordered_set(name) {
+            return Err(SqlError::unsupported(format_args!("WITHIN GROUP for {name}")));
+        }
+        if call.over.is_some() {
+            return Err(SqlError::unsupported(format_args!(
+                "OVER for ordered-set aggregate {name}"
+            )));
+        }
+        let mut value = self.settled(&order.expr)?;
+        if name == "percentile_cont" {
+            if family(value.oid()) != Family::Number {
+                return Err(SqlError::unsupported(format_args!(
+                    "percentile_cont of type {}",
+                    types::display_name(value.oid())
+                )));
+            }
+            value = self.cast(value, Type::plain(Oid::FLOAT8))?;
+        }
+        let terms = super::query::order_item(&value, order)?;
+        let fraction = match (name, arguments.len()) {
+            ("mode", 0) => String::new(),
+            ("percentile_cont" | "percentile_disc", 1) => {
+                let [fraction] = <[Typed; 1]>::try_from(arguments).expect("its length is 1");
+                if types::element_of(fraction.oid()).is_some() {
+                    return Err(SqlError::unsupported(format_args!("{name} of several fractions")));
+                }
+                let fraction = self.coerce(fraction, Type::plain(Oid::FLOAT8))?;
+                format!(", {}", fraction.sql)
+            }
+            _ => {
+                return Err(SqlError::new(
+                    SqlState::UNDEFINED_FUNCTION,
+                    format!("function {name} does not exist"),
+                ));
+            }
+        };
+        let mut sql = format!("towline_{name}({}{fraction} ORDER BY {terms})", value.sql);
+        if let Some(filter) = &call.filter {
+            let condition = self.condition(filter, "FILTER")?;
+            sql.push_str(&format!(" FILTER (WHERE {condition})"));
+        }
+        Ok(Typed::of(sql, value.ty))
     }
 
     /// A window's definition, without parentheses.
@@ -907,6 +980,7 @@ impl Translator<'_> {
                 let arguments = self.arguments(list)?;
                 super::expression::row(arguments)
             }
+            "grouping" => self.grouping_call(list)?,
             "current_timestamp" => Typed::plain("now()", Oid::TIMESTAMPTZ),
             "current_date" => {
                 let now = Typed::plain("now()", Oid::TIMESTAMPTZ);

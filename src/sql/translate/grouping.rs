@@ -66,7 +66,7 @@ impl Translator<'_> {
     }
 
     /// A key as it is meant: a position or an output name stands for an item.
-    fn meant<'q>(&self, key: &'q Expr, select: &'q Select) -> &'q Expr {
+    pub(super) fn meant<'q>(&self, key: &'q Expr, select: &'q Select) -> &'q Expr {
         let item = match key {
             Expr::Value(value) => match &value.value {
                 Value::Number(text, _) => text
@@ -91,7 +91,7 @@ impl Translator<'_> {
     }
 
     /// The column of this query's own FROM that an expression is.
-    fn own_column(&self, expr: &Expr) -> Option<(String, String)> {
+    pub(super) fn own_column(&self, expr: &Expr) -> Option<(String, String)> {
         let idents: &[Ident] = match expr {
             Expr::Identifier(ident) => std::slice::from_ref(ident),
             Expr::CompoundIdentifier(idents) => idents,
@@ -187,7 +187,7 @@ impl Translator<'_> {
 }
 
 /// Equal but for parentheses.
-fn same(left: &Expr, right: &Expr) -> bool {
+pub(super) fn same(left: &Expr, right: &Expr) -> bool {
     match (left, right) {
         (Expr::Nested(left), right) => same(left, right),
         (left, Expr::Nested(right)) => same(left, right),
@@ -226,7 +226,7 @@ fn is_output(expr: &Expr, select: &Select) -> bool {
 }
 
 /// The expressions right inside one; a subquery is a world of its own.
-fn children(expr: &Expr) -> Vec<&Expr> {
+pub(super) fn children(expr: &Expr) -> Vec<&Expr> {
     match expr {
         Expr::Nested(inner)
         | Expr::UnaryOp { expr: inner, .. }

@@ -18,6 +18,7 @@ mod delete;
 mod expression;
 mod function;
 mod grouping;
+mod grouping_sets;
 mod insert;
 mod limits;
 pub(in crate::sql) mod names;
@@ -95,6 +96,8 @@ struct Translator<'a> {
     set_returning: Vec<SetReturning>,
     /// Whether a set-returning function may stand here.
     set_returning_allowed: bool,
+    /// The grouping set whose select list is being translated.
+    grouping_set: Option<grouping_sets::GroupingSet>,
     /// What the client should be told besides.
     notices: Vec<SqlError>,
 }
@@ -239,6 +242,7 @@ impl<'a> Translator<'a> {
             fresh: 0,
             set_returning: Vec::new(),
             set_returning_allowed: false,
+            grouping_set: None,
             notices: Vec::new(),
         }
     }

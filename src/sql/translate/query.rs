@@ -9,6 +9,7 @@ use sqlparser::ast::{
     With,
 };
 
+use super::grouping_sets::{self, GroupingSet};
 use super::scope::{Scope, SourceColumn};
 use super::{CommonTable, Form, OutputColumn, SetReturning, Translator, Typed, names};
 use crate::pg::{Oid, SqlError, SqlState};
@@ -36,8 +37,8 @@ pub(super) struct Wish<'w> {
 
 /// ORDER BY, LIMIT and OFFSET around a query's body.
 #[derive(Clone, Copy)]
-struct Tail<'q> {
-    query: &'q Query,
+pub(super) struct Tail<'q> {
+    pub query: &'q Query,
 }
 
 impl Tail<'_> {
@@ -289,9 +290,26 @@ impl Translator<'_> {
                 error.with_detail(format!("{into} is not allowed here"))
             });
         }
+        if grouping_sets::are_in(&select.group_by) {
+            return self.select_by_sets(select, tail, wish);
+        }
+        self.select_of_set(select, tail, wish, None)
+    }
+
+    /// A SELECT, grouped by `set` where its GROUP BY has several.
+    pub(super) fn select_of_set(
+        &mut self,
+        select: &Select,
+        tail: Tail<'_>,
+        wish: Wish<'_>,
+        set: Option<&GroupingSet>,
+    ) -> Result<Selected, SqlError> {
+        // A subquery in the select list of a grouping set has groups of its own.
+        let outer = self.grouping_set.take();
         self.scopes.push(Scope::default());
-        let result = self.select_in_scope(select, tail, wish);
+        let result = self.select_in_scope(select, tail, wish, set);
         self.scopes.pop();
+        self.grouping_set = outer;
         result
     }
 
@@ -300,10 +318,16 @@ impl Translator<'_> {
         select: &Select,
         tail: Tail<'_>,
         wish: Wish<'_>,
+        set: Option<&GroupingSet>,
     ) -> Result<Selected, SqlError> {
         let mut from = self.from(&select.from)?;
-        let mut items = self.projection(&select.projection, wish)?;
-        self.check_grouping(select, tail.query)?;
+        self.grouping_set = set.cloned();
+        let items = self.projection(&select.projection, wish);
+        self.grouping_set = None;
+        let mut items = items?;
+        if set.is_none() {
+            self.check_grouping(select, tail.query)?;
+        }
         let functions = std::mem::take(&mut self.set_returning);
         if !functions.is_empty() {
             if !from.is_empty() {
@@ -320,7 +344,10 @@ impl Translator<'_> {
         }
         sql.push_str(&self.group_by(&select.group_by, &items, select.projection.len())?);
         if let Some(condition) = &select.having {
-            sql.push_str(&format!(" HAVING {}", self.condition(condition, "HAVING")?));
+            self.grouping_set = set.cloned();
+            let condition = self.condition(condition, "HAVING");
+            self.grouping_set = None;
+            sql.push_str(&format!(" HAVING {}", condition?));
         }
         if !select.named_window.is_empty() {
             let mut windows = Vec::new();
@@ -533,7 +560,7 @@ impl Translator<'_> {
     }
 
     /// The terms of ORDER BY over a select list.
-    fn order_by(
+    pub(super) fn order_by(
         &mut self,
         order_by: Option<&OrderBy>,
         items: &[Item],
@@ -576,7 +603,7 @@ impl Translator<'_> {
     }
 
     /// ` LIMIT … OFFSET …`.
-    fn limit(&mut self, query: &Query) -> Result<String, SqlError> {
+    pub(super) fn limit(&mut self, query: &Query) -> Result<String, SqlError> {
         let (limit, offset) = match (&query.limit_clause, &query.fetch) {
             (None, None) => return Ok(String::new()),
             (_, Some(fetch)) if fetch.with_ties || fetch.percent => {
@@ -633,7 +660,7 @@ impl Translator<'_> {
     }
 
     /// ORDER BY and LIMIT behind something that isn't a plain SELECT.
-    fn with_tail(&mut self, selected: Selected, tail: Tail<'_>) -> Result<Selected, SqlError> {
+    pub(super) fn with_tail(&mut self, selected: Selected, tail: Tail<'_>) -> Result<Selected, SqlError> {
         if tail.is_empty() {
             return Ok(selected);
         }
@@ -822,15 +849,10 @@ impl Translator<'_> {
         let SetExpr::SetOperation { op, set_quantifier, left, right } = body else {
             return Err(SqlError::unsupported("this kind of query"));
         };
+        let numbered = *set_quantifier == SetQuantifier::All && *op != SetOperator::Union;
         let word = match (op, set_quantifier) {
             (SetOperator::Union, SetQuantifier::All) => "UNION ALL",
             (SetOperator::Union, _) => "UNION",
-            (SetOperator::Intersect, SetQuantifier::All) => {
-                return Err(SqlError::unsupported("INTERSECT ALL"));
-            }
-            (SetOperator::Except, SetQuantifier::All) => {
-                return Err(SqlError::unsupported("EXCEPT ALL"));
-            }
             (SetOperator::Intersect, _) => "INTERSECT",
             (SetOperator::Except | SetOperator::Minus, _) => "EXCEPT",
         };
@@ -882,6 +904,25 @@ impl Translator<'_> {
                 field: false,
             })
             .collect();
+        if numbered {
+            // Equal rows are told apart by their number among them: (x, 1), (x, 2), ….
+            let mut names: Vec<String> = (1..=wanted.len()).map(|at| format!("c{at}")).collect();
+            let list = names.join(", ");
+            let mut sides = Vec::with_capacity(2);
+            for side in [first, second] {
+                let rows = self.with_column_types(side, &wanted)?;
+                let alias = self.fresh_name("rows");
+                sides.push(format!(
+                    "SELECT * FROM (WITH {alias}({list}) AS ({rows}) SELECT {list}, row_number() \
+                     OVER (PARTITION BY {list}) AS towline_number FROM {alias})"
+                ));
+            }
+            for (name, column) in names.iter_mut().zip(&columns) {
+                name.push_str(&format!(" AS {}", names::quote(&column.name)));
+            }
+            let sql = format!("SELECT {} FROM ({})", names.join(", "), sides.join(&format!(" {word} ")));
+            return Ok(Selected { sql, columns });
+        }
         let tight = matches!(**left, SetExpr::Select(_) | SetExpr::SetOperation { .. });
         let left_sql = match self.with_column_types(first, &wanted)? {
             sql if tight || sql.starts_with("VALUES ") => sql,
@@ -1090,7 +1131,7 @@ pub(super) fn order_item(typed: &Typed, item: &OrderByExpr) -> Result<String, Sq
 }
 
 /// A select-list position, if the expression is an integer literal.
-fn position_of(expr: &Expr) -> Option<u64> {
+pub(super) fn position_of(expr: &Expr) -> Option<u64> {
     match expr {
         Expr::Value(value) => match &value.value {
             Value::Number(text, _) => text.parse().ok(),

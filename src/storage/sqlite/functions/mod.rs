@@ -25,6 +25,7 @@
 //! | `math`        | mathematics; `towline_round` and others that SQLite has otherwise   |
 //! | `datetime`    | `date_trunc`, `to_char`, …; `towline_extract`                       |
 //! | `aggregates`  | `array_agg`, `json_agg`, `bool_and`, `stddev`, …                    |
+//! | `packing`     | `towline_pack`, `towline_unpack`: rows as one value                   |
 //! | `system`      | `pg_*`, `current_*`, `has_*`, `towline_reg*`, `towline_text_reg*`   |
 
 mod advisory;
@@ -42,6 +43,7 @@ mod moment;
 mod number_format;
 mod numeric;
 mod operators;
+mod packing;
 mod regex;
 mod surroundings;
 mod system;
@@ -82,5 +84,6 @@ pub(super) fn register_all(
     json::register(connection, surroundings)?;
     regex::register(connection, surroundings)?;
     advisory::register(connection, surroundings)?;
+    packing::register(connection, surroundings)?;
     system::register(connection, surroundings)
 }

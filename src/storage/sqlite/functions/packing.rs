@@ -1,0 +1,140 @@
+//! Rows as one text each, for where SQLite carries a single value: what one statement
+//! hands to the next, and LATERAL, which becomes `json_each` over packed rows.
+//!
+//! | in the text | is |
+//! |---|---|
+//! | `n` | NULL |
+//! | `i` decimal digits `;` | an integer |
+//! | `r` 16 hexadecimal digits | a float, by its bits |
+//! | `t` length `:` bytes | text, its length in bytes |
+//! | `b` length `:` digits | a blob, two hexadecimal digits a byte |
+//!
+//! Fields follow each other without anything between them. JSON would lose blobs, the
+//! last bit of floats, and the difference between 1 and 1.0.
+
+use rusqlite::Connection;
+
+use super::call::{Answer, Call, LONGEST_RESULT, define, text, too_long};
+use super::{PURE, Surroundings};
+use crate::log::{Value, ValueRef};
+use crate::pg::{SqlError, SqlState};
+
+pub(super) fn register(
+    connection: &Connection,
+    surroundings: &Surroundings,
+) -> rusqlite::Result<()> {
+    define(
+        connection,
+        surroundings,
+        PURE,
+        &[("towline_pack", -1, pack), ("towline_unpack", 2, unpack), ("towline_once", 2, once)],
+    )
+}
+
+fn pack(call: &Call<'_, '_>) -> Answer {
+    use std::fmt::Write;
+    let mut out = String::new();
+    for at in 0..call.len() {
+        // Writing to a String does not fail.
+        let _ = match call.value(at) {
+            ValueRef::Null => write!(out, "n"),
+            ValueRef::Integer(value) => write!(out, "i{value};"),
+            ValueRef::Real(value) => write!(out, "r{:016x}", value.to_bits()),
+            ValueRef::Text(text) => write!(out, "t{}:{text}", text.len()),
+            ValueRef::Blob(bytes) => {
+                let _ = write!(out, "b{}:", bytes.len() * 2);
+                bytes.iter().try_for_each(|byte| write!(out, "{byte:02x}"))
+            }
+        };
+        if out.len() > LONGEST_RESULT {
+            return Err(too_long());
+        }
+    }
+    text(out)
+}
+
+/// `towline_unpack(row, n)`: field `n`, from 0, of a packed row; NULL of NULL.
+fn unpack(call: &Call<'_, '_>) -> Answer {
+    if call.is_null(0) {
+        return Ok(Value::Null);
+    }
+    let row = call.text(0)?;
+    let number = call.integer(1)?;
+    let mut rest = &*row;
+    for _ in 0..number {
+        rest = field(rest).ok_or_else(broken)?.1;
+    }
+    Ok(field(rest).ok_or_else(broken)?.0)
+}
+
+/// `towline_once(value, count)`: the value; more than one row that gives it is an error,
+/// as in PostgreSQL's MERGE.
+fn once(call: &Call<'_, '_>) -> Answer {
+    if call.integer(1)? > 1 {
+        return Err(SqlError::new(
+            SqlState("21000"),
+            "MERGE command cannot affect row a second time",
+        )
+        .with_hint("Ensure that not more than one source row matches any one target row."));
+    }
+    match call.value(0) {
+        ValueRef::Integer(value) => Ok(Value::Integer(value)),
+        _ => Ok(Value::Null),
+    }
+}
+
+fn broken() -> SqlError {
+    SqlError::new(SqlState::INTERNAL_ERROR, "a packed row is damaged")
+}
+
+/// The first field of a packed row, and what follows it.
+fn field(row: &str) -> Option<(Value, &str)> {
+    let mut chars = row.chars();
+    let kind = chars.next()?;
+    let rest = chars.as_str();
+    match kind {
+        'n' => Some((Value::Null, rest)),
+        'i' => {
+            let (digits, rest) = rest.split_once(';')?;
+            Some((Value::Integer(digits.parse().ok()?), rest))
+        }
+        'r' => {
+            let bits = u64::from_str_radix(rest.get(..16)?, 16).ok()?;
+            Some((Value::Real(f64::from_bits(bits)), &rest[16..]))
+        }
+        't' | 'b' => {
+            let (length, rest) = rest.split_once(':')?;
+            let length: usize = length.parse().ok()?;
+            let (body, rest) = (rest.get(..length)?, &rest[length..]);
+            if kind == 't' {
+                return Some((Value::Text(body.to_owned()), rest));
+            }
+            let bytes = (0..length / 2)
+                .map(|at| u8::from_str_radix(body.get(2 * at..2 * at + 2)?, 16).ok())
+                .collect::<Option<Vec<u8>>>()?;
+            Some((Value::Blob(bytes), rest))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::call::tests::check;
+
+    #[test]
+    fn fields_come_back_as_they_were() {
+        let packed = "towline_pack(NULL, -5, 1.0, 'ä;:1', x'00ff', 0.1)";
+        let cases: Vec<(String, &str)> = ["NULL", "-5", "1.0", "'ä;:1'", "x'00ff'", "0.1"]
+            .iter()
+            .enumerate()
+            .map(|(at, value)| {
+                (format!("towline_unpack({packed}, {at}) IS {value}"), "1")
+            })
+            .chain([(format!("typeof(towline_unpack({packed}, 2))"), "real")])
+            .collect();
+        let cases: Vec<(&str, &str)> =
+            cases.iter().map(|(call, answer)| (call.as_str(), *answer)).collect();
+        check(&cases);
+    }
+}
