@@ -12,7 +12,7 @@ use goldenscript::{Argument, Command, Context};
 use proptest::prelude::*;
 use tempfile::TempDir;
 use test_each_file::test_each_path;
-use towline::log::{Context as Frozen, ValueRef};
+use towline::log::{Context as Frozen, Value, ValueRef};
 use towline::pg::types::type_info;
 use towline::pg::{Oid, SqlError};
 use towline::sql::catalog::Catalog;
@@ -81,6 +81,7 @@ impl Session {
 
     fn run_statements(&mut self, translated: &Translated) -> Result<Vec<Vec<String>>, SqliteError> {
         let mut rows = Vec::new();
+        let mut kept = Vec::new();
         for statement in &translated.statements {
             rows.clear();
             self.sqlite.set_context(&Frozen {
@@ -98,6 +99,18 @@ impl Session {
                     .or_insert((sequence.start, sequence.start + 1000));
             }
             let mut prepared = self.sqlite.prepare(&statement.text)?;
+            prepared.bind_all(&kept)?;
+            if let Some(at) = statement.keeps {
+                let mut texts = Vec::new();
+                while prepared.step()? {
+                    if let ValueRef::Text(row) = prepared.column(0) {
+                        texts.push(row.to_owned());
+                    }
+                }
+                assert_eq!(at, kept.len(), "kept in order, behind no parameters");
+                kept.push(Value::Text(serde_json::Value::from(texts).to_string()));
+                continue;
+            }
             while prepared.step()? {
                 let row = (0..prepared.column_count()).map(|at| show(prepared.column(at)));
                 rows.push(row.collect());
@@ -131,7 +144,8 @@ impl Session {
                 Ship::Rows => "as rows: ",
                 Ship::Nothing => "not shipped: ",
             };
-            out.push_str(&format!("{ship}{}\n", statement.text));
+            let keeps = statement.keeps.map_or(String::new(), |at| format!("?{} is: ", at + 1));
+            out.push_str(&format!("{ship}{keeps}{}\n", statement.text));
         }
         if kept > 0 {
             out.push_str(&format!("and {kept} statements on the catalog\n"));

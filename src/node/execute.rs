@@ -10,6 +10,7 @@
 //! - [`FOREIGN_KEYS_OFF`] and [`FOREIGN_KEYS_ON`] as texts switch enforcement, which
 //!   SQLite's own pragma can't inside a transaction.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -17,9 +18,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::plan::Plan;
 use super::rows::{RowBuffer, RowFormat};
-use crate::log::{self, Context, Value};
+use crate::log::{self, Context, Value, ValueRef};
 use crate::pg::{SqlError, SqlState};
-use crate::sql::{Kind, Ship};
+use crate::sql::{Counts, Kind, Ship};
 use crate::storage::sqlite::{
     Environment, NotificationMade, SettingMade, Sqlite, SqliteError, SqliteErrorKind,
 };
@@ -156,6 +157,8 @@ fn run_statements(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> 
     let is_ddl = matches!(translated.kind, Kind::Ddl { .. });
     let mut ran = Ran { registers: work.registers, ..Ran::default() };
     let last = translated.statements.len().saturating_sub(1);
+    // What statements keep for later ones stands behind the client's parameters.
+    let mut params = Cow::Borrowed(work.params);
     for (index, step) in translated.statements.iter().enumerate() {
         let context = match work.repeats.and_then(|contexts| contexts.get(index)) {
             Some(context) => Context {
@@ -167,11 +170,27 @@ fn run_statements(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> 
         };
         sqlite.set_context(&context);
         let effect = sqlite.effect();
-        let rows = (index == last).then_some(&mut ran.rows);
-        let used = run_one(sqlite, work, &step.text, rows)?;
-        ran.count = sqlite.changes();
-        ran.registers =
-            Registers { last_insert_rowid: sqlite.last_insert_rowid(), changes: ran.count };
+        let mut kept = Kept::default();
+        let rows = match (step.keeps, index == last) {
+            (Some(_), _) => Rows::Keep(&mut kept),
+            (None, true) => Rows::Answer(&mut ran.rows),
+            (None, false) => Rows::Drop,
+        };
+        let used = run_one(sqlite, &Work { params: &params, ..*work }, &step.text, rows)?;
+        if let Some(at) = step.keeps {
+            let params = params.to_mut();
+            params.resize(at.max(params.len()), Value::Null);
+            params.insert(at, Value::Text(kept.into_json()));
+        }
+        match step.counts {
+            Counts::Changes => ran.count = sqlite.changes(),
+            Counts::AddsChanges => ran.count += sqlite.changes(),
+            Counts::Nothing => {}
+        }
+        ran.registers = Registers {
+            last_insert_rowid: sqlite.last_insert_rowid(),
+            changes: sqlite.changes(),
+        };
         if work.plan.needs_environment {
             ran.settings.append(&mut sqlite.take_settings());
         }
@@ -184,7 +203,7 @@ fn run_statements(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> 
         match step.ship {
             Ship::Statement if changed => ran.statements.push(log::Statement {
                 text: Arc::clone(&step.text),
-                params: work.params[..used.min(work.params.len())].to_vec(),
+                params: params[..used.min(params.len())].to_vec(),
                 context: drawn,
             }),
             Ship::Rows if changed => {
@@ -215,18 +234,20 @@ fn notify(made: NotificationMade) -> log::Statement {
 }
 
 /// Runs the one statement of a plan for each of `rows` rows of its parameters, in one
-/// context. `Err` has the row at fault.
+/// context; what is to be logged, and how many rows that changed. `Err` has the row at
+/// fault.
 pub(super) fn run_rows(
     sqlite: &mut Sqlite,
     work: &Work<'_>,
     rows: usize,
-) -> Result<Option<log::Statement>, (usize, Failure)> {
-    let Some(step) = work.plan.translated.statements.first() else { return Ok(None) };
+) -> Result<(Option<log::Statement>, u64), (usize, Failure)> {
+    let Some(step) = work.plan.translated.statements.first() else { return Ok((None, 0)) };
     sqlite.set_context(&fresh_context(work.now_us, work.registers));
     let effect = sqlite.effect();
     let prepared = sqlite.prepare(&step.text);
     let mut statement = prepared.map_err(|error| (0, failure(sqlite, work, error)))?;
     let width = statement.parameter_count();
+    let mut count = 0;
     for row in 0..rows {
         let params = work.params.get(row * width..(row + 1) * width).unwrap_or_default();
         let stepped = (|| {
@@ -240,14 +261,50 @@ pub(super) fn run_rows(
             let work = Work { params, ..*work };
             return Err((row, failure(sqlite, &work, error)));
         }
+        // COPY … WHERE leaves rows out.
+        count += u64::try_from(sqlite.changes()).unwrap_or(0);
     }
     drop(statement);
     let changed = sqlite.effect() != effect && step.ship == Ship::Statement;
-    Ok(changed.then(|| log::Statement {
+    let logged = changed.then(|| log::Statement {
         text: Arc::clone(&step.text),
         params: work.params.to_vec(),
         context: sqlite.drawn_context(),
-    }))
+    });
+    Ok((logged, count))
+}
+
+/// What becomes of a statement's rows.
+enum Rows<'a> {
+    Drop,
+    Answer(&'a mut RowBuffer),
+    Keep(&'a mut Kept),
+}
+
+/// Packed rows, as a JSON array of their texts.
+#[derive(Default)]
+struct Kept(String);
+
+/// Longest text of kept rows: it is a parameter of the statements that read them.
+const KEPT_MAX: usize = 64 << 20;
+
+impl Kept {
+    fn push(&mut self, row: &str) -> Result<(), SqlError> {
+        self.0.push(if self.0.is_empty() { '[' } else { ',' });
+        self.0.push_str(&serde_json::Value::from(row).to_string());
+        if self.0.len() > KEPT_MAX {
+            return Err(SqlError::new(
+                SqlState::PROGRAM_LIMIT_EXCEEDED,
+                "the rows that one part of the statement hands to another are too large",
+            ));
+        }
+        Ok(())
+    }
+
+    fn into_json(mut self) -> String {
+        self.0.push_str(if self.0.is_empty() { "[]" } else { "]" });
+        self.0
+    }
 }
 
 /// Runs one statement; returns how many parameters its text has.
@@ -255,7 +312,7 @@ fn run_one(
     sqlite: &mut Sqlite,
     work: &Work<'_>,
     text: &str,
-    rows: Option<&mut RowBuffer>,
+    rows: Rows<'_>,
 ) -> Result<usize, Failure> {
     let mut statement = sqlite.prepare(text).map_err(|error| failure(sqlite, work, error))?;
     let used = statement.parameter_count();
@@ -277,14 +334,21 @@ enum StepError {
 fn step_all(
     statement: &mut crate::storage::sqlite::Statement,
     work: &Work<'_>,
-    rows: Option<&mut RowBuffer>,
+    rows: Rows<'_>,
 ) -> Result<(), StepError> {
     statement.bind_all(work.params).map_err(StepError::Sqlite)?;
     let columns = &work.plan.translated.columns;
     match rows {
-        Some(rows) if !columns.is_empty() => {
+        Rows::Answer(rows) if !columns.is_empty() => {
             while statement.step().map_err(StepError::Sqlite)? {
                 rows.push(statement, columns, work.format).map_err(StepError::Encode)?;
+            }
+        }
+        Rows::Keep(kept) => {
+            while statement.step().map_err(StepError::Sqlite)? {
+                if let ValueRef::Text(row) = statement.column(0) {
+                    kept.push(row).map_err(StepError::Encode)?;
+                }
             }
         }
         _ => while statement.step().map_err(StepError::Sqlite)? {},

@@ -40,6 +40,20 @@ pub struct Column {
 pub struct SqliteStatement {
     pub text: Arc<str>,
     pub ship: Ship,
+    /// Its rows, packed into one text each, are a parameter (from 0) of the statements
+    /// behind it, as a JSON array.
+    pub keeps: Option<usize>,
+    pub counts: Counts,
+}
+
+/// What a statement's changes are to the count that the client is told.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum Counts {
+    /// Its changes alone: the rule.
+    #[default]
+    Changes,
+    AddsChanges,
+    Nothing,
 }
 
 /// How a write reaches followers.
@@ -135,8 +149,12 @@ pub enum Kind {
     CopyOut {
         options: CopyOptions,
     },
-    /// EXPLAIN of the inner statement.
-    Explain,
+    /// EXPLAIN of the inner statement; `json` as one JSON document, with what running it
+    /// took where `analyze` says so.
+    Explain {
+        json: bool,
+        analyze: bool,
+    },
     /// A query that takes or releases advisory locks: for the leader's readers.
     Advisory,
     /// LISTEN, NOTIFY, UNLISTEN, with the channel.
@@ -178,6 +196,7 @@ pub enum Tag {
     Insert,
     Update,
     Delete,
+    Merge,
     /// `COPY n`.
     Copy,
     Fetch,

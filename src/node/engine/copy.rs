@@ -185,8 +185,8 @@ impl EngineSession {
         copy.batch_rows = 0;
         copy.batch_bytes = 0;
         match result {
-            Ok(()) => {
-                copy.count += rows as u64;
+            Ok(count) => {
+                copy.count += count;
                 Ok(())
             }
             Err((_, error)) => Err(error.into()),

@@ -14,6 +14,7 @@
 mod advisory;
 mod copy;
 mod cursor;
+mod explain;
 mod extended;
 mod function_call;
 mod large_object;

@@ -5,12 +5,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 
 use super::cursor::{Declared, Place};
+use super::explain;
 use super::portal::{Portal, Source, State};
 use super::session::{EngineSession, Stop};
 use super::settings::{self, isolation_name};
 use crate::cluster::Role;
 use crate::gateway::{Mode, Out};
-use crate::log::{Value, ValueRef};
+use crate::log::Value;
 use crate::node::errors;
 use crate::node::plan::Plan;
 use crate::node::rows::RowFormat;
@@ -84,7 +85,6 @@ impl EngineSession {
                 Cow::Owned(["name", "setting", "description"].map(text_column).to_vec())
             }
             Kind::Show(name) => Cow::Owned(vec![text_column(&shown_name(name))]),
-            Kind::Explain => Cow::Owned(vec![text_column("QUERY PLAN")]),
             Kind::Execute { name, .. } => match self.statements.get(name) {
                 Some(prepared) => Cow::Borrowed(&prepared.plan.translated.columns),
                 None => Cow::Borrowed(&[]),
@@ -289,7 +289,9 @@ impl EngineSession {
                 let count = self.copy_out(plan, options, out).await?;
                 Answer::Tag(format!("COPY {count}").into())
             }
-            Kind::Explain => self.explain(plan, params, run, out).await?,
+            Kind::Explain { json, analyze } => {
+                self.explain(plan, params, (*json, *analyze), run, out).await?
+            }
             Kind::Listen(channel) => {
                 self.listen(channel.clone())?;
                 "LISTEN".into()
@@ -651,36 +653,33 @@ impl EngineSession {
         &mut self,
         plan: &Arc<Plan>,
         params: &[Value],
+        (json, analyze): (bool, bool),
         run: Run,
         out: &mut Out,
     ) -> Result<Answer, Stop> {
-        let told = |error| Stop::Sql(errors::translate(&error, plan, params));
-        let Some(step) = plan.translated.statements.last() else {
+        let [step, explained] = plan.translated.statements.as_slice() else {
             return Err(SqlError::unsupported("EXPLAIN of this statement").into());
         };
-        let mut lines = Vec::new();
-        {
+        let told = |error| Stop::Sql(errors::translate(&error, plan, params));
+        let analyzed = analyze.then_some(&*explained.text);
+        // What the transaction has made is seen on the writer alone.
+        let loan = self.open.as_mut().and_then(|open| open.loan.as_mut());
+        let described = if let Some(loan) = loan {
+            let mut taken = loan.take().map_err(|revoked| revoked.error())?;
+            explain::describe(&mut taken, &step.text, analyzed, params)
+        } else {
             let mut reader = self.reader().await?;
             self.surround(&mut reader, plan);
-            let mut statement = reader.prepare(&step.text).map_err(told)?;
-            statement.bind_all(params).map_err(told)?;
-            let mut depths = vec![(0, 0usize)];
-            while statement.step().map_err(told)? {
-                let integer = |index| match statement.column(index) {
-                    ValueRef::Integer(value) => value,
-                    _ => 0,
-                };
-                let (id, parent) = (integer(0), integer(1));
-                let depth = depths.iter().find(|(known, _)| *known == parent).map_or(0, |d| d.1);
-                depths.push((id, depth + 1));
-                if let ValueRef::Text(detail) = statement.column(3) {
-                    lines.push(format!("{}{detail}", "  ".repeat(depth)));
-                }
+            explain::describe(&mut reader, &step.text, analyzed, params)
+        };
+        let described = described.map_err(told)?;
+        describe(&plan.translated.columns, run, out);
+        if json {
+            text_row(out, &[&described.as_json(&explained.text)]);
+        } else {
+            for line in described.lines() {
+                text_row(out, &[&line]);
             }
-        }
-        describe(&[text_column("QUERY PLAN")], run, out);
-        for line in &lines {
-            text_row(out, &[line]);
         }
         Ok("EXPLAIN".into())
     }

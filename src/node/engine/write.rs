@@ -169,6 +169,7 @@ fn verb(tag: &Tag) -> &'static str {
         Tag::Insert => "INSERT",
         Tag::Update => "UPDATE",
         Tag::Delete => "DELETE",
+        Tag::Merge => "MERGE",
         Tag::Copy => "COPY FROM",
         Tag::SelectInto => "CREATE TABLE AS",
         Tag::Fixed(text) => text,

@@ -535,6 +535,7 @@ pub(crate) fn command_tag(tag: &Tag, changes: i64, rows: u64) -> String {
         Tag::Insert => format!("INSERT 0 {changes}"),
         Tag::Update => format!("UPDATE {changes}"),
         Tag::Delete => format!("DELETE {changes}"),
+        Tag::Merge => format!("MERGE {changes}"),
         Tag::Copy => format!("COPY {changes}"),
         Tag::Fetch => format!("FETCH {rows}"),
         Tag::Move => format!("MOVE {rows}"),

@@ -354,22 +354,23 @@ impl Loan {
 
     /// Runs a one-statement plan once for each row of `params` (as many as the text has
     /// parameters make a row), all in one context, and notes it down as one statement.
-    /// `Err` names the row at fault, from 0.
+    /// How many rows that changed; `Err` names the row at fault, from 0.
     pub(crate) fn run_rows(
         &mut self,
         work: &Work<'_>,
         rows: usize,
-    ) -> Result<(), (usize, UnitError)> {
+    ) -> Result<u64, (usize, UnitError)> {
         let mut taken = self.take().map_err(|revoked| (0, revoked.error().into()))?;
         work.limits.set(&mut taken);
         let ran = self.run_rows_taken(&mut taken, work, rows);
         taken.set_cancel(None, None);
         drop(taken);
-        if let Some(statement) = ran? {
+        let (statement, count) = ran?;
+        if let Some(statement) = statement {
             self.transcript.push(statement);
             self.maybe_ship().map_err(|error| (0, error))?;
         }
-        Ok(())
+        Ok(count)
     }
 
     fn run_rows_taken(
@@ -377,7 +378,7 @@ impl Loan {
         sqlite: &mut Sqlite,
         work: &Work<'_>,
         rows: usize,
-    ) -> Result<Option<log::Statement>, (usize, UnitError)> {
+    ) -> Result<(Option<log::Statement>, u64), (usize, UnitError)> {
         let mut extensions = sequence::Extensions::default();
         loop {
             let mark = sqlite.effect_mark();

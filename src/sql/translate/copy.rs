@@ -1,5 +1,6 @@
 //! COPY, old and new syntax.
 
+use super::scope::Scope;
 use super::{Translator, names};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::{Attribute, Relation, RelationKind};
@@ -21,6 +22,8 @@ struct Said {
     force_quote: Option<Vec<String>>,
     force_not_null: Vec<String>,
     force_null: Vec<String>,
+    /// What stands behind WHERE.
+    condition: Option<String>,
 }
 
 /// Translates what stands behind the word COPY.
@@ -38,6 +41,9 @@ pub(super) fn translate(
         }
         copy.end_point()?;
         let said = copy.options()?;
+        if said.condition.is_some() {
+            return Err(super::syntax::syntax_error("WHERE", None));
+        }
         let mut inner = super::translate(&query, context)?;
         match inner.kind {
             Kind::Read { .. } => {}
@@ -69,12 +75,16 @@ pub(super) fn translate(
         return Err(copy.syntax_error());
     }
     copy.end_point()?;
-    let said = copy.options()?;
+    let mut said = copy.options()?;
+    let condition = said.condition.take();
+    if condition.is_some() && !from {
+        return Err(super::syntax::syntax_error("WHERE", None));
+    }
     let columns: Vec<String> =
         attributes.iter().map(|(_, attribute)| attribute.name.clone()).collect();
     let options = said.resolve(&columns)?;
     let translated = if from {
-        copy_in(&mut translator, relation, &attributes, options)?
+        copy_in(&mut translator, relation, &attributes, options, condition.as_deref())?
     } else {
         if relation.kind == RelationKind::View {
             return Err(SqlError::new(
@@ -101,6 +111,7 @@ fn copy_in(
     relation: &Relation,
     attributes: &[(usize, &Attribute)],
     options: CopyOptions,
+    condition: Option<&str>,
 ) -> Result<Translated, SqlError> {
     super::returning::check_table(relation, "copy to")?;
     let mut values = Vec::with_capacity(attributes.len());
@@ -122,11 +133,18 @@ fn copy_in(
         values.push(translator.default_value(attribute, relation)?);
         columns.push(attribute.name.clone());
     }
+    let rows = match condition {
+        None => format!("VALUES ({})", values.join(", ")),
+        Some(condition) => {
+            let condition = super::syntax::parse_whole_expression(condition)?;
+            let condition = copied_rows(translator, relation, &columns, &values, &condition)?;
+            format!("SELECT {} WHERE {condition}", values.join(", "))
+        }
+    };
     let sql = format!(
-        "INSERT INTO {} ({}) VALUES ({})",
+        "INSERT INTO {} ({}) {rows}",
         names::quote(&relation.name),
         names::quote_all(&columns),
-        values.join(", ")
     );
     Ok(super::translated(
         Kind::CopyIn { columns: described(translator, relation, attributes), options },
@@ -134,6 +152,33 @@ fn copy_in(
         Vec::new(),
         vec![sql],
     ))
+}
+
+/// The condition of COPY … WHERE, over the values of one row.
+fn copied_rows(
+    translator: &mut Translator<'_>,
+    relation: &Relation,
+    columns: &[String],
+    values: &[String],
+    condition: &sqlparser::ast::Expr,
+) -> Result<String, SqlError> {
+    let catalog = translator.context.catalog;
+    let mut source =
+        super::returning::target_source(catalog, relation, catalog.bare(&relation.name));
+    for (column, attribute) in source.columns.iter_mut().zip(&relation.attributes) {
+        let given = columns.iter().position(|name| *name == column.name);
+        column.sql = Some(match given.and_then(|at| values.get(at)) {
+            Some(value) => format!("({value})"),
+            None if attribute.generated.is_some() => {
+                return Err(SqlError::unsupported("COPY … WHERE beside generated columns"));
+            }
+            None => format!("({})", translator.default_value(attribute, relation)?),
+        });
+    }
+    translator.scopes.push(Scope { sources: vec![source] });
+    let condition = translator.condition(condition, "WHERE");
+    translator.scopes.pop();
+    condition
 }
 
 /// The columns of a COPY: those listed, or all that aren't generated.
@@ -332,7 +377,8 @@ impl Copy<'_> {
             self.old_options(&mut said)?;
         }
         if self.scanner.take_word("where") {
-            return Err(SqlError::unsupported("COPY … WHERE"));
+            said.condition = Some(self.scanner.rest().to_owned());
+            return Ok(said);
         }
         if self.scanner.peek().is_some() {
             return Err(self.syntax_error());

@@ -3,11 +3,13 @@
 use sqlparser::ast::{Delete, FromTable, TableFactor};
 
 use super::returning::{check_table, target_source, target_text};
+use super::query::Wish;
 use super::scope::Scope;
+use super::source::unpacked;
 use super::{Translator, names};
 use crate::pg::SqlError;
 use crate::sql::catalog::Relation;
-use crate::sql::translated::{Kind, Tag, Translated};
+use crate::sql::translated::{Counts, Kind, Tag, Translated};
 
 impl Translator<'_> {
     /// `with` stands in front of it.
@@ -55,7 +57,13 @@ impl Translator<'_> {
             Some(condition) => format!(" WHERE {}", self.condition(condition, "WHERE")?),
             None => String::new(),
         };
-        let returned = self.returning(delete.returning.as_deref(), relation, visible)?;
+        let returning = delete.returning.as_deref();
+        let Some(returned) =
+            self.returning_alone(returning, relation, visible, using.is_some())?
+        else {
+            let using = using.unwrap_or_default();
+            return self.delete_returning_others(delete, relation, visible, with, &using, &condition);
+        };
         let sql = match using {
             None => format!("{with}DELETE FROM {target}{condition}{}", returned.sql),
             Some(using) => format!(
@@ -71,5 +79,62 @@ impl Translator<'_> {
             super::result_columns(&returned.columns),
             vec![sql],
         ))
+    }
+
+    /// RETURNING of other tables' columns, which SQLite's doesn't see: what is returned
+    /// is kept, then the rows go.
+    fn delete_returning_others(
+        &mut self,
+        delete: &Delete,
+        relation: &Relation,
+        visible: &str,
+        with: &str,
+        using: &str,
+        condition: &str,
+    ) -> Result<Translated, SqlError> {
+        let outer = std::mem::replace(&mut self.packing, false);
+        let items = self.projection(delete.returning.as_deref().unwrap_or_default(), Wish::default());
+        self.packing = outer;
+        let mut items = items?;
+        let row = format!("{}.rowid", names::quote(visible));
+        let mut texts = vec![row.clone()];
+        for item in &mut items {
+            item.typed = self.settle(item.typed.clone())?;
+            item.column.ty = item.typed.ty;
+            texts.push(item.typed.sql.clone());
+        }
+        let kept = self.keep()?;
+        let rows = self.fresh_name("joined");
+        let read = format!("json_each({}) AS {rows}", kept.parameter());
+        let mut fields: Vec<String> = items
+            .iter()
+            .enumerate()
+            .map(|(at, item)| unpacked(&rows, at + 1, item.column.ty))
+            .collect();
+        if self.packing {
+            fields = vec![format!("towline_pack({})", fields.join(", "))];
+        }
+        let columns: Vec<_> = items.into_iter().map(|item| item.column).collect();
+        let mut translated = super::translated(
+            Kind::Write,
+            Tag::Delete,
+            super::result_columns(&columns),
+            vec![
+                format!(
+                    "DELETE FROM {} WHERE rowid IN (SELECT towline_unpack({rows}.value, 0) FROM {read})",
+                    names::quote(&relation.name)
+                ),
+                format!("SELECT {} FROM {read}", fields.join(", ")),
+            ],
+        );
+        translated.statements[1].counts = Counts::Nothing;
+        // A row that several match goes once.
+        let joined = format!(
+            "{with}SELECT towline_pack({}) FROM {}, {using}{condition} GROUP BY {row}",
+            texts.join(", "),
+            target_text(relation, visible),
+        );
+        translated.statements.insert(0, kept.of(joined));
+        Ok(translated)
     }
 }

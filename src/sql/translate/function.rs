@@ -865,7 +865,7 @@ impl Translator<'_> {
             }
             value = self.cast(value, Type::plain(Oid::FLOAT8))?;
         }
-        let terms = super::query::order_item(&value, order)?;
+        let terms = super::order::order_item(&value, order)?;
         let fraction = match (name, arguments.len()) {
             ("mode", 0) => String::new(),
             ("percentile_cont" | "percentile_disc", 1) => {
@@ -1087,7 +1087,7 @@ impl Translator<'_> {
         let mut texts = Vec::with_capacity(order.len());
         for item in order {
             let typed = self.settled(&item.expr)?;
-            texts.push(super::query::order_item(&typed, item)?);
+            texts.push(super::order::order_item(&typed, item)?);
         }
         Ok(texts.join(", "))
     }

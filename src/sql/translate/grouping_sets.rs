@@ -9,7 +9,8 @@ use sqlparser::ast::{
 };
 
 use super::grouping::{children, same};
-use super::query::{Item, Selected, Tail, Wish, plain_query, position_of};
+use super::order::position_of;
+use super::query::{Item, Selected, Tail, Wish, plain_query};
 use super::scope::Scope;
 use super::{Form, OutputColumn, Translator, Typed, names};
 use crate::pg::{Oid, SqlError, SqlState};

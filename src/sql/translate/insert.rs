@@ -140,7 +140,7 @@ impl Translator<'_> {
         }
     }
 
-    fn value_rows(
+    pub(super) fn value_rows(
         &mut self,
         values: &Values,
         listed: &[&Attribute],

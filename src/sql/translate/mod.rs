@@ -21,13 +21,16 @@ mod grouping;
 mod grouping_sets;
 mod insert;
 mod limits;
+mod merge;
 pub(in crate::sql) mod names;
 mod operator;
+mod order;
 mod query;
 mod returning;
 mod schema;
 mod scope;
 mod source;
+mod steps;
 mod syntax;
 mod update;
 mod user_type;
@@ -40,7 +43,7 @@ use sqlparser::ast::{Ident, ObjectName, Statement};
 use self::clauses::Clauses;
 use self::scope::{Scope, SourceColumn};
 use super::determinism::{self, Reads};
-use super::translated::{Column, Kind, Ship, SqliteStatement, Tag, TranslateContext, Translated};
+use super::translated::{Column, Counts, Kind, Ship, SqliteStatement, Tag, TranslateContext, Translated};
 use super::types::{self, Type};
 use crate::pg::{Oid, Severity, SqlError, SqlState};
 use crate::sql::catalog::Relation;
@@ -55,7 +58,7 @@ pub fn translate(statement: &str, context: &TranslateContext<'_>) -> Result<Tran
     }
     limits::check(statement)?;
     let (plain, clauses) = clauses::take_out(statement)?;
-    let parsed = match syntax::parse(plain.as_deref().unwrap_or(statement)) {
+    let parsed = match syntax::parse(plain.as_deref().or_else(|| syntax::bare_select(statement)).unwrap_or(statement)) {
         Ok(parsed) => parsed,
         // SQL that only SQLite knows still runs: SQLite judges it.
         Err(error) => return syntax::only_sqlite_knows(statement).ok_or(error),
@@ -98,6 +101,10 @@ struct Translator<'a> {
     set_returning_allowed: bool,
     /// The grouping set whose select list is being translated.
     grouping_set: Option<grouping_sets::GroupingSet>,
+    /// How many statements keep rows for those behind them.
+    kept: usize,
+    /// Whether rows of RETURNING are packed, for a statement behind this one.
+    packing: bool,
     /// What the client should be told besides.
     notices: Vec<SqlError>,
 }
@@ -243,6 +250,8 @@ impl<'a> Translator<'a> {
             set_returning: Vec::new(),
             set_returning_allowed: false,
             grouping_set: None,
+            kept: 0,
+            packing: false,
             notices: Vec::new(),
         }
     }
@@ -253,7 +262,7 @@ impl<'a> Translator<'a> {
             Statement::Insert(insert) => self.insert(insert, ""),
             Statement::Update(update) => self.update(update, ""),
             Statement::Delete(delete) => self.delete(delete, ""),
-            Statement::Merge(_) => Err(SqlError::unsupported("MERGE")),
+            Statement::Merge(merge) => self.merge(merge),
             other => self.ddl(other),
         }
     }
@@ -262,6 +271,7 @@ impl<'a> Translator<'a> {
     fn finish(self, mut translated: Translated) -> Translated {
         let given = self.context.param_types;
         let count = self.params.len().max(given.len());
+        self.place_kept(&mut translated.statements, count);
         translated.params = (0..count)
             .map(|at| {
                 let given = given.get(at).copied().unwrap_or_default();
@@ -410,7 +420,12 @@ fn translated(kind: Kind, tag: Tag, columns: Vec<Column>, statements: Vec<String
 
 /// A statement that followers run too.
 fn shipped(text: String) -> SqliteStatement {
-    SqliteStatement { text: Arc::from(text), ship: Ship::Statement }
+    SqliteStatement {
+        text: Arc::from(text),
+        ship: Ship::Statement,
+        keeps: None,
+        counts: Counts::Changes,
+    }
 }
 
 /// The columns that the client sees.

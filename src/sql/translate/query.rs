@@ -1,12 +1,10 @@
-//! SELECT, VALUES, set operations, WITH, ORDER BY and LIMIT.
+//! SELECT, VALUES, set operations and WITH.
 
 use std::collections::BTreeSet;
 
 use sqlparser::ast::{
-    Cte, CteAsMaterialized, Distinct, Expr, GroupByExpr, Ident, LimitClause, NamedWindowExpr,
-    OrderBy, OrderByExpr, OrderByKind, OrderBySort, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Statement, Value, Values,
-    With,
+    Cte, CteAsMaterialized, Distinct, Expr, Ident, NamedWindowExpr, Query, Select, SelectItem,
+    SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Statement, Values, With,
 };
 
 use super::grouping_sets::{self, GroupingSet};
@@ -42,7 +40,7 @@ pub(super) struct Tail<'q> {
 }
 
 impl Tail<'_> {
-    fn is_empty(self) -> bool {
+    pub(super) fn is_empty(self) -> bool {
         self.query.order_by.is_none()
             && self.query.limit_clause.is_none()
             && self.query.fetch.is_none()
@@ -56,6 +54,9 @@ impl Translator<'_> {
             && let Some(into) = &select.into
         {
             return self.select_into(query, select, into);
+        }
+        if let Some(with) = query.with.as_ref().filter(|with| super::steps::is_writable(with)) {
+            return self.writable_with(query, with);
         }
         // WITH … INSERT, UPDATE, DELETE.
         if let SetExpr::Insert(statement)
@@ -176,7 +177,7 @@ impl Translator<'_> {
         Ok(format!("WITH {recursive}{} ", texts.join(", ")))
     }
 
-    fn common_table(&mut self, cte: &Cte, recursive: bool) -> Result<String, SqlError> {
+    pub(super) fn common_table(&mut self, cte: &Cte, recursive: bool) -> Result<String, SqlError> {
         let name = names::fold(&cte.alias.name);
         let renamed: Vec<String> =
             cte.alias.columns.iter().map(|column| names::fold(&column.name)).collect();
@@ -363,6 +364,9 @@ impl Translator<'_> {
         if let Some(Distinct::On(keys)) = &select.distinct {
             return self.distinct_on(keys, items, &sql, tail, wish);
         }
+        if select.distinct.is_none() && tail.query.fetch.as_ref().is_some_and(|f| f.with_ties) {
+            return self.with_ties(items, &sql, tail, wish);
+        }
         let order = self.order_by(tail.query.order_by.as_ref(), &items)?;
         if !order.is_empty() {
             sql.push_str(&format!(" ORDER BY {}", order.join(", ")));
@@ -407,7 +411,7 @@ impl Translator<'_> {
     /// Types what the select list leaves untyped: by wish, else as text. A branch of
     /// a set operation or a subquery keeps its NULLs untyped, for their type may come
     /// from outside.
-    fn settle_items(&mut self, items: &mut [Item], wish: Wish<'_>) -> Result<(), SqlError> {
+    pub(super) fn settle_items(&mut self, items: &mut [Item], wish: Wish<'_>) -> Result<(), SqlError> {
         for (at, item) in items.iter_mut().enumerate() {
             if let Form::Row(fields) = &item.typed.form {
                 item.typed.sql = super::cast::record_text(fields);
@@ -513,246 +517,6 @@ impl Translator<'_> {
         let typed = self.expression(expr);
         self.set_returning_allowed = outer;
         typed
-    }
-
-    fn group_by(
-        &mut self,
-        group_by: &GroupByExpr,
-        items: &[Item],
-        written: usize,
-    ) -> Result<String, SqlError> {
-        let GroupByExpr::Expressions(exprs, modifiers) = group_by else {
-            return Err(SqlError::unsupported("GROUP BY ALL"));
-        };
-        if !modifiers.is_empty() {
-            return Err(SqlError::unsupported("GROUP BY with a modifier"));
-        }
-        if exprs.is_empty() {
-            return Ok(String::new());
-        }
-        let mut texts = Vec::with_capacity(exprs.len());
-        for expr in exprs {
-            if let Some(position) = position_of(expr) {
-                texts.push(checked_position(position, items.len().max(written), "GROUP BY")?);
-                continue;
-            }
-            let typed = match (expr, self.settled(expr)) {
-                (_, Ok(typed)) => typed,
-                // A name that is no input column may be an output column.
-                (Expr::Identifier(ident), Err(error)) => match output_position(ident, items) {
-                    Some(at) => {
-                        texts.push((at + 1).to_string());
-                        continue;
-                    }
-                    None => return Err(error),
-                },
-                (_, Err(error)) => return Err(error),
-            };
-            if matches!(typed.form, Form::Number(_) | Form::Text(_)) {
-                continue;
-            }
-            texts.push(typed.sql);
-        }
-        if texts.is_empty() {
-            return Ok(" GROUP BY NULL".to_owned());
-        }
-        Ok(format!(" GROUP BY {}", texts.join(", ")))
-    }
-
-    /// The terms of ORDER BY over a select list.
-    pub(super) fn order_by(
-        &mut self,
-        order_by: Option<&OrderBy>,
-        items: &[Item],
-    ) -> Result<Vec<String>, SqlError> {
-        let Some(order_by) = order_by else { return Ok(Vec::new()) };
-        let OrderByKind::Expressions(exprs) = &order_by.kind else {
-            return Err(SqlError::unsupported("ORDER BY ALL"));
-        };
-        let mut terms = Vec::with_capacity(exprs.len());
-        for item in exprs {
-            let at = match (&item.expr, position_of(&item.expr)) {
-                (_, Some(position)) => {
-                    checked_position(position, items.len(), "ORDER BY")?;
-                    Some(position as usize - 1)
-                }
-                (Expr::Identifier(ident), None) => output_position(ident, items),
-                _ => None,
-            };
-            let typed = match at {
-                Some(at) => {
-                    let item = &items[at];
-                    // A column sorts under its own name, so that its index serves.
-                    match item.typed.form {
-                        Form::Column { .. } => item.typed.clone(),
-                        _ => {
-                            Typed { sql: (at + 1).to_string(), atomic: true, ..item.typed.clone() }
-                        }
-                    }
-                }
-                None => self.settled(&item.expr)?,
-            };
-            let typed = match at {
-                // By number alone it can't be ranked.
-                Some(at) if self.is_enum(typed.oid()) => self.ranked(items[at].typed.clone()),
-                _ => self.ranked(typed),
-            };
-            terms.push(order_item(&typed, item)?);
-        }
-        Ok(terms)
-    }
-
-    /// ` LIMIT … OFFSET …`.
-    pub(super) fn limit(&mut self, query: &Query) -> Result<String, SqlError> {
-        let (limit, offset) = match (&query.limit_clause, &query.fetch) {
-            (None, None) => return Ok(String::new()),
-            (_, Some(fetch)) if fetch.with_ties || fetch.percent => {
-                return Err(SqlError::unsupported("FETCH … WITH TIES"));
-            }
-            (Some(LimitClause::LimitOffset { limit, offset, limit_by }), fetch) => {
-                if !limit_by.is_empty() {
-                    return Err(SqlError::unsupported("LIMIT BY"));
-                }
-                let fetch = fetch.as_ref().map(|fetch| &fetch.quantity);
-                (
-                    limit.as_ref().or_else(|| fetch?.as_ref()),
-                    offset.as_ref().map(|offset| &offset.value),
-                )
-            }
-            (Some(LimitClause::OffsetCommaLimit { offset, limit }), _) => {
-                (Some(limit), Some(offset))
-            }
-            (None, Some(fetch)) => (fetch.quantity.as_ref(), None),
-        };
-        let one_row = query.fetch.as_ref().is_some_and(|fetch| fetch.quantity.is_none());
-        let mut bound = |expr: Option<&Expr>, all: &str| -> Result<Option<String>, SqlError> {
-            let Some(expr) = expr else { return Ok(None) };
-            let typed = self.expression(expr)?;
-            let typed =
-                self.convert(typed, Type::plain(Oid::INT8), super::cast::How::Assignment)?;
-            Ok(match &typed.form {
-                Form::Null => None,
-                Form::Number(text) if text.starts_with('-') => {
-                    let (state, word) =
-                        if all == "-1" { ("2201W", "LIMIT") } else { ("2201X", "OFFSET") };
-                    return Err(SqlError::new(
-                        SqlState(state),
-                        format!("{word} must not be negative"),
-                    ));
-                }
-                Form::Number(text) => Some(text.clone()),
-                // NULL means none.
-                _ => Some(format!("coalesce({}, {all})", typed.sql)),
-            })
-        };
-        let limit = match bound(limit, "-1")? {
-            None if one_row => Some("1".to_owned()),
-            limit => limit,
-        };
-        let offset = bound(offset, "0")?;
-        Ok(match (limit, offset) {
-            (None, None) => String::new(),
-            (Some(limit), None) => format!(" LIMIT {limit}"),
-            (limit, Some(offset)) => {
-                format!(" LIMIT {} OFFSET {offset}", limit.as_deref().unwrap_or("-1"))
-            }
-        })
-    }
-
-    /// ORDER BY and LIMIT behind something that isn't a plain SELECT.
-    pub(super) fn with_tail(&mut self, selected: Selected, tail: Tail<'_>) -> Result<Selected, SqlError> {
-        if tail.is_empty() {
-            return Ok(selected);
-        }
-        let items: Vec<Item> = selected
-            .columns
-            .iter()
-            .map(|column| {
-                let typed = Typed::of(names::quote(&column.name), column.ty);
-                Item { typed, column: column.clone(), sql_name: column.name.clone() }
-            })
-            .collect();
-        // Names of the result are in sight, and only they.
-        self.scopes.push(Scope::default());
-        let order = self.order_by(tail.query.order_by.as_ref(), &items);
-        self.scopes.pop();
-        let mut sql = selected.sql;
-        let order = order?;
-        if !order.is_empty() {
-            sql.push_str(&format!(" ORDER BY {}", order.join(", ")));
-        }
-        sql.push_str(&self.limit(tail.query)?);
-        Ok(Selected { sql, ..selected })
-    }
-
-    /// DISTINCT ON: the first row of each group, in the query's order.
-    fn distinct_on(
-        &mut self,
-        keys: &[Expr],
-        mut items: Vec<Item>,
-        rest: &str,
-        tail: Tail<'_>,
-        wish: Wish<'_>,
-    ) -> Result<Selected, SqlError> {
-        let mut partition = Vec::with_capacity(keys.len());
-        for key in keys {
-            let at = position_of(key).map(|position| position as usize - 1).or_else(|| match key {
-                Expr::Identifier(ident) => output_position(ident, &items),
-                _ => None,
-            });
-            partition.push(match at.and_then(|at| items.get(at)) {
-                Some(item) => item.typed.sql.clone(),
-                None => self.settled(key)?.sql,
-            });
-        }
-        // Inside a window an output column has no number: its expression stands.
-        let mut order = Vec::new();
-        let mut keys_outside = Vec::new();
-        let mut sorted = Vec::new();
-        if let Some(OrderBy { kind: OrderByKind::Expressions(exprs), .. }) = &tail.query.order_by {
-            for item in exprs {
-                let at =
-                    position_of(&item.expr).map(|position| position as usize - 1).or_else(|| {
-                        match &item.expr {
-                            Expr::Identifier(ident) => output_position(ident, &items),
-                            _ => None,
-                        }
-                    });
-                let typed = match at.and_then(|at| items.get(at)) {
-                    Some(item) => item.typed.clone(),
-                    None => self.settled(&item.expr)?,
-                };
-                order.push(order_item(&typed, item)?);
-                let key = format!("towline_key{}", sorted.len() + 1);
-                keys_outside.push(order_item(
-                    &Typed { sql: key.clone(), form: Form::Plain, ..typed.clone() },
-                    item,
-                )?);
-                sorted.push(format!("{} AS {key}", typed.sql));
-            }
-        }
-        self.settle_items(&mut items, wish)?;
-        let window_order = if order.is_empty() {
-            String::new()
-        } else {
-            format!(" ORDER BY {}", order.join(", "))
-        };
-        let mut inside = item_list(&items, Wish { inner: true, ..wish });
-        for key in sorted {
-            inside.push_str(&format!(", {key}"));
-        }
-        let outside: Vec<String> = items.iter().map(|item| names::quote(&item.sql_name)).collect();
-        let mut sql = format!(
-            "SELECT {} FROM (SELECT {inside}, row_number() OVER (PARTITION BY {}{window_order}) AS \
-             towline_row{rest}) WHERE towline_row = 1",
-            outside.join(", "),
-            partition.join(", "),
-        );
-        if !keys_outside.is_empty() {
-            sql.push_str(&format!(" ORDER BY {}", keys_outside.join(", ")));
-        }
-        sql.push_str(&self.limit(tail.query)?);
-        Ok(Selected { sql, columns: items.into_iter().map(|item| item.column).collect() })
     }
 
     fn values(&mut self, values: &Values, wish: Wish<'_>) -> Result<Selected, SqlError> {
@@ -1097,63 +861,6 @@ fn printed_reference(typed: Typed) -> Typed {
     }
     let name = types::internal_name(typed.oid());
     Typed { sql: format!("towline_text_{name}({})", typed.sql), ..typed }
-}
-
-/// A term of ORDER BY. PostgreSQL sorts NULL as larger than everything, SQLite as
-/// smaller: said only where there can be NULLs, so that indexes serve.
-pub(super) fn order_item(typed: &Typed, item: &OrderByExpr) -> Result<String, SqlError> {
-    let mut sql = match family(typed.oid()) {
-        Family::Interval => format!("towline_interval_us({})", typed.sql),
-        _ => typed.operand(),
-    };
-    if typed.oid() == Oid::NUMERIC && !matches!(typed.form, Form::Column { .. }) {
-        sql.push_str(" COLLATE numeric");
-    }
-    let descending = match &item.options.sort {
-        None | Some(OrderBySort::Asc) => false,
-        Some(OrderBySort::Desc) => true,
-        Some(OrderBySort::Using(operator)) => match names::last(operator).as_deref() {
-            Some("<") => false,
-            Some(">") => true,
-            _ => return Err(SqlError::unsupported("ORDER BY USING this operator")),
-        },
-    };
-    if descending {
-        sql.push_str(" DESC");
-    }
-    let never_null = matches!(typed.form, Form::Column { not_null: true });
-    match item.options.nulls_first {
-        Some(first) => sql.push_str(if first { " NULLS FIRST" } else { " NULLS LAST" }),
-        None if never_null => {}
-        None => sql.push_str(if descending { " NULLS FIRST" } else { " NULLS LAST" }),
-    }
-    Ok(sql)
-}
-
-/// A select-list position, if the expression is an integer literal.
-pub(super) fn position_of(expr: &Expr) -> Option<u64> {
-    match expr {
-        Expr::Value(value) => match &value.value {
-            Value::Number(text, _) => text.parse().ok(),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn checked_position(position: u64, count: usize, clause: &str) -> Result<String, SqlError> {
-    if position == 0 || position > count as u64 {
-        return Err(SqlError::new(
-            SqlState("42P10"),
-            format!("{clause} position {position} is not in select list"),
-        ));
-    }
-    Ok(position.to_string())
-}
-
-fn output_position(ident: &Ident, items: &[Item]) -> Option<usize> {
-    let name = names::fold(ident);
-    items.iter().position(|item| item.column.name == name)
 }
 
 /// A bare query over a body.

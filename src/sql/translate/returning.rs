@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{Assignment, AssignmentTarget, Expr, ObjectName, SelectItem};
 
-use super::query::{Wish, item_list};
+use super::query::{Item, Wish, item_list};
 use super::scope::{Scope, Source};
 use super::{OutputColumn, Translator, names, source};
 use crate::pg::{SqlError, SqlState};
@@ -81,9 +81,60 @@ impl Translator<'_> {
             item.column.ty = item.typed.ty;
         }
         Ok(Returned {
-            sql: format!(" RETURNING {}", item_list(&items, Wish::default())),
+            sql: format!(" RETURNING {}", self.returned_list(&items)),
             columns: items.into_iter().map(|item| item.column).collect(),
         })
+    }
+
+    /// The texts of RETURNING, as they are or packed into one.
+    fn returned_list(&self, items: &[Item]) -> String {
+        if !self.packing {
+            return item_list(items, Wish::default());
+        }
+        let texts: Vec<&str> = items.iter().map(|item| item.typed.sql.as_str()).collect();
+        format!("towline_pack({})", texts.join(", "))
+    }
+
+    /// RETURNING over everything in scope, as the select list of a query.
+    pub(super) fn returned_query(
+        &mut self,
+        returning: &[SelectItem],
+    ) -> Result<Returned, SqlError> {
+        let mut items = self.projection(returning, Wish::default())?;
+        for item in &mut items {
+            item.typed = self.settle(item.typed.clone())?;
+            item.column.ty = item.typed.ty;
+        }
+        Ok(Returned {
+            sql: self.returned_list(&items),
+            columns: items.into_iter().map(|item| item.column).collect(),
+        })
+    }
+
+    /// As [`Self::returning`], if RETURNING asks for the target's columns alone. `None`
+    /// where it may ask for those of other tables.
+    pub(super) fn returning_alone(
+        &mut self,
+        returning: Option<&[SelectItem]>,
+        relation: &Relation,
+        alias: &str,
+        others: bool,
+    ) -> Result<Option<Returned>, SqlError> {
+        let all = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_));
+        if others && returning.is_some_and(|items| items.iter().any(all)) {
+            return Ok(None);
+        }
+        match self.returning(returning, relation, alias) {
+            Ok(returned) => Ok(Some(returned)),
+            Err(error)
+                if others
+                    && (error.state == SqlState::UNDEFINED_COLUMN
+                        || error.state == SqlState::UNDEFINED_TABLE) =>
+            {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
     }
 
     /// `SET a = …, (b, c) = …`.
@@ -233,6 +284,20 @@ fn assigned_column<'r>(
         .iter()
         .find(|attribute| attribute.name == column)
         .ok_or_else(|| undefined_column(relation, &column))
+}
+
+/// The type of a result's column.
+pub(super) fn type_of_column(column: &crate::sql::translated::Column) -> Type {
+    Type { oid: column.oid, typmod: column.typmod }
+}
+
+/// Whether the column is assigned by which SQLite numbers rows.
+pub(super) fn assigns_rowid(assignments: &[Assignment], relation: &Relation) -> bool {
+    let is = |name: &ObjectName| names::last(name).is_some_and(|name| is_rowid(relation, &name));
+    assignments.iter().any(|assignment| match &assignment.target {
+        AssignmentTarget::ColumnName(name) => is(name),
+        AssignmentTarget::Tuple(targets) => targets.iter().any(is),
+    })
 }
 
 /// Whether an expression is the word DEFAULT.

@@ -106,7 +106,7 @@ impl Translator<'_> {
             }
             JoinConstraint::Using(columns) => {
                 let columns: Vec<String> = columns.iter().filter_map(names::last).collect();
-                self.merge(&columns, first, middle, word)?;
+                self.merge_columns(&columns, first, middle, word)?;
                 format!(" USING ({})", names::quote_all(&columns))
             }
             JoinConstraint::Natural => {
@@ -114,7 +114,7 @@ impl Translator<'_> {
                 if columns.is_empty() {
                     String::new()
                 } else {
-                    self.merge(&columns, first, middle, word)?;
+                    self.merge_columns(&columns, first, middle, word)?;
                     format!(" USING ({})", names::quote_all(&columns))
                 }
             }
@@ -122,8 +122,11 @@ impl Translator<'_> {
         // A source that was written out in place of its columns leaves no text.
         if right.is_empty() {
             let trivial = matches!(constraint_sql.as_str(), "" | " ON TRUE");
-            if !trivial {
+            if !trivial && word != "JOIN" {
                 return Err(SqlError::unsupported("a condition on a LATERAL subquery"));
+            }
+            if !trivial {
+                sql.push_str(&format!(" JOIN (SELECT 1){constraint_sql}"));
             }
         } else if sql.is_empty() {
             sql.push_str(&right);
@@ -152,7 +155,7 @@ impl Translator<'_> {
     }
 
     /// Makes one column of each pair of namesakes on the two sides of a join.
-    fn merge(
+    fn merge_columns(
         &mut self,
         columns: &[String],
         first: usize,
@@ -465,33 +468,19 @@ impl Translator<'_> {
     }
 
     /// A LATERAL subquery that reads its neighbours, which SQLite doesn't have. One of
-    /// exactly one row is written out: each column becomes an expression.
+    /// exactly one row is written out: each column becomes an expression. For any other
+    /// its rows become elements of an array, which `json_each` takes apart again: a
+    /// table-valued function does see its neighbours.
     fn lateral(
         &mut self,
         subquery: &Query,
         visible: &str,
         wish: Wish<'_>,
     ) -> Result<String, SqlError> {
-        let unsupported = || SqlError::unsupported("LATERAL over more than one row");
-        let SetExpr::Select(select) = &*subquery.body else { return Err(unsupported()) };
-        if subquery.limit_clause.is_some() || subquery.with.is_some() || subquery.fetch.is_some() {
-            return Err(unsupported());
-        }
-        let ungrouped = matches!(&select.group_by, GroupByExpr::Expressions(exprs, _) if exprs.is_empty())
-            && select.having.is_none();
-        let row = select.from.is_empty() && select.selection.is_none() && ungrouped;
         self.scopes.push(Scope::default());
-        let result = if row {
-            self.projection(&select.projection, wish).map(|items| {
-                items.into_iter().map(|item| (item.typed.operand(), item.column)).collect()
-            })
-        } else if ungrouped && every_item_aggregates(select) {
-            self.aggregated_row(subquery, wish)
-        } else {
-            Err(unsupported())
-        };
+        let result = self.lateral_columns(subquery, visible, wish);
         self.scopes.pop();
-        let columns: Vec<(String, super::OutputColumn)> = result?;
+        let (text, columns) = result?;
         let columns = columns
             .into_iter()
             .map(|(sql, column)| SourceColumn {
@@ -503,7 +492,47 @@ impl Translator<'_> {
             })
             .collect();
         self.add_source(Source::new(visible, columns))?;
-        Ok(String::new())
+        Ok(text)
+    }
+
+    /// What stands in FROM, and the columns as expressions.
+    fn lateral_columns(
+        &mut self,
+        subquery: &Query,
+        visible: &str,
+        wish: Wish<'_>,
+    ) -> Result<(String, Vec<(String, super::OutputColumn)>), SqlError> {
+        if let SetExpr::Select(select) = &*subquery.body
+            && subquery.limit_clause.is_none()
+            && subquery.with.is_none()
+            && subquery.fetch.is_none()
+        {
+            let ungrouped = matches!(&select.group_by, GroupByExpr::Expressions(exprs, _) if exprs.is_empty())
+                && select.having.is_none();
+            if select.from.is_empty() && select.selection.is_none() && ungrouped {
+                let items = self.projection(&select.projection, wish)?;
+                let columns = items
+                    .into_iter()
+                    .map(|item| (collated(item.typed.operand(), item.typed.ty), item.column));
+                return Ok((String::new(), columns.collect()));
+            }
+            if ungrouped && every_item_aggregates(select) {
+                return Ok((String::new(), self.aggregated_row(subquery, wish)?));
+            }
+        }
+        let selected = self.query(subquery, wish)?;
+        let list: Vec<String> = (1..=selected.columns.len()).map(|at| format!("c{at}")).collect();
+        let list = list.join(", ");
+        let alias = self.fresh_name("lateral");
+        let source = names::quote(visible);
+        let text = format!(
+            "json_each((WITH {alias}({list}) AS ({}) SELECT json_group_array(towline_pack({list})) \
+             FROM {alias})) AS {source}",
+            selected.sql
+        );
+        let columns = selected.columns.into_iter().enumerate();
+        let columns = columns.map(|(at, column)| (unpacked(&source, at, column.ty), column));
+        Ok((text, columns.collect()))
     }
 
     /// Each column of a one-row aggregate query as a subquery of its own.
@@ -527,10 +556,20 @@ impl Translator<'_> {
                     selected.sql,
                     names[at]
                 );
-                (sql, column)
+                (collated(sql, column.ty), column)
             })
             .collect())
     }
+}
+
+/// Field `at` of a packed row that `source`, a `json_each`, gives.
+pub(super) fn unpacked(source: &str, at: usize, ty: Type) -> String {
+    collated(format!("towline_unpack({source}.value, {at})"), ty)
+}
+
+/// An expression that is to compare as a column of its type does.
+fn collated(sql: String, ty: Type) -> String {
+    if ty.oid == Oid::NUMERIC { format!("({sql} COLLATE numeric)") } else { sql }
 }
 
 fn every_item_aggregates(select: &Select) -> bool {

@@ -1,8 +1,6 @@
 //! Parsing with `sqlparser`, its errors put into PostgreSQL's words, and what to do
 //! with SQL that only SQLite knows.
 
-use std::sync::Arc;
-
 use sqlparser::ast::Statement;
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
@@ -11,7 +9,7 @@ use sqlparser::tokenizer::Token;
 use super::limits;
 use crate::pg::{SqlError, SqlState};
 use crate::sql::scan::Scanner;
-use crate::sql::translated::{Kind, Ship, SqliteStatement, Tag, Translated};
+use crate::sql::translated::{Kind, Tag, Translated};
 use crate::sql::{Class, classify};
 
 /// Parses exactly one statement.
@@ -33,6 +31,13 @@ pub(super) fn parse(text: &str) -> Result<Statement, SqlError> {
     })
 }
 
+/// `SELECT` alone, which `sqlparser` does not know: one row without columns.
+pub(super) fn bare_select(text: &str) -> Option<&'static str> {
+    let mut scanner = Scanner::new(text);
+    (scanner.take_word("select") && matches!(scanner.next(), Ok(None)))
+        .then_some("SELECT FROM (VALUES (1)) AS one_row")
+}
+
 /// Parses one expression, as kept in the catalog (defaults, checks).
 pub(super) fn parse_expression(text: &str) -> Result<sqlparser::ast::Expr, SqlError> {
     limits::check(text)?;
@@ -43,6 +48,23 @@ pub(super) fn parse_expression(text: &str) -> Result<sqlparser::ast::Expr, SqlEr
             .try_with_sql(text)
             .and_then(|mut parser| parser.parse_expr())
             .map_err(|error| into_error(&error, text))
+    })
+}
+
+/// Parses text that is one expression and nothing else.
+pub(super) fn parse_whole_expression(text: &str) -> Result<sqlparser::ast::Expr, SqlError> {
+    limits::check(text)?;
+    limits::with_stack(|| {
+        let dialect = PostgreSqlDialect {};
+        let mut parser = Parser::new(&dialect)
+            .with_recursion_limit(limits::PARSER_DEPTH)
+            .try_with_sql(text)
+            .map_err(|error| into_error(&error, text))?;
+        let expr = parser.parse_expr().map_err(|error| into_error(&error, text))?;
+        match parser.peek_token().token {
+            Token::EOF => Ok(expr),
+            token => Err(syntax_error(&token.to_string(), None)),
+        }
     })
 }
 
@@ -125,7 +147,7 @@ pub(super) fn pass_through(text: &str) -> Translated {
         tag,
         params: Vec::new(),
         columns: Vec::new(),
-        statements: vec![SqliteStatement { text: Arc::from(text), ship: Ship::Statement }],
+        statements: vec![super::shipped(text.to_owned())],
         notices: Vec::new(),
     }
 }

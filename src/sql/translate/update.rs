@@ -2,11 +2,12 @@
 
 use sqlparser::ast::{TableFactor, Update, UpdateTableFromKind};
 
-use super::returning::{check_table, target_source, target_text};
+use super::returning::{assigns_rowid, check_table, target_source, target_text};
 use super::scope::Scope;
+use super::steps::kept_columns;
 use super::{Translator, names};
 use crate::pg::SqlError;
-use crate::sql::translated::{Kind, Tag, Translated};
+use crate::sql::translated::{Counts, Kind, Tag, Translated};
 
 impl Translator<'_> {
     /// `with` stands in front of it.
@@ -48,8 +49,12 @@ impl Translator<'_> {
             Some(condition) => format!(" WHERE {}", self.condition(condition, "WHERE")?),
             None => String::new(),
         };
-        let returned = self.returning(update.returning.as_deref(), relation, visible)?;
         let target = target_text(relation, visible);
+        let others = !from.is_empty();
+        let returning = update.returning.as_deref();
+        let Some(returned) = self.returning_alone(returning, relation, visible, others)? else {
+            return self.update_returning_others(update, relation, visible, with, &from, &condition);
+        };
         let sql = format!("{with}UPDATE {target} SET {set}{from}{condition}{}", returned.sql);
         Ok(super::translated(
             Kind::Write,
@@ -57,5 +62,52 @@ impl Translator<'_> {
             super::result_columns(&returned.columns),
             vec![sql],
         ))
+    }
+
+    /// RETURNING of other tables' columns, which SQLite's doesn't see: the joined rows
+    /// are kept, the target is updated from them, and they are joined to what it became.
+    fn update_returning_others(
+        &mut self,
+        update: &Update,
+        relation: &crate::sql::catalog::Relation,
+        visible: &str,
+        with: &str,
+        from: &str,
+        condition: &str,
+    ) -> Result<Translated, SqlError> {
+        if assigns_rowid(&update.assignments, relation) {
+            return Err(SqlError::unsupported(
+                "RETURNING of another table's columns where the primary key changes",
+            ));
+        }
+        let target = target_text(relation, visible);
+        let row = format!("{}.rowid", names::quote(visible));
+        let rows = self.fresh_name("joined");
+        let kept = self.keep()?;
+        let scope = self.scopes.last_mut().expect("the scope of the statement");
+        let columns = kept_columns(&mut scope.sources[1..], &rows, 1);
+        // A row that several match is updated once.
+        let joined = format!(
+            "{with}SELECT towline_pack({}) FROM {target},{}{condition} GROUP BY {row}",
+            std::iter::once(row.clone()).chain(columns).collect::<Vec<_>>().join(", "),
+            from.strip_prefix(" FROM").unwrap_or(from),
+        );
+        let set = self.assignments(&update.assignments, relation)?;
+        let read = format!("json_each({}) AS {rows}", kept.parameter());
+        let same = format!("{row} = towline_unpack({rows}.value, 0)");
+        let returned = self.returned_query(update.returning.as_deref().unwrap_or_default())?;
+        let columns = super::result_columns(&returned.columns);
+        let mut translated = super::translated(
+            Kind::Write,
+            Tag::Update,
+            columns,
+            vec![
+                format!("{with}UPDATE {target} SET {set} FROM {read} WHERE {same}"),
+                format!("SELECT {} FROM {read} JOIN {target} ON {same}", returned.sql),
+            ],
+        );
+        translated.statements[1].counts = Counts::Nothing;
+        translated.statements.insert(0, kept.of(joined));
+        Ok(translated)
     }
 }

@@ -168,29 +168,34 @@ fn explain(
     mut scanner: Scanner<'_>,
     context: &TranslateContext<'_>,
 ) -> Result<Option<Translated>, SqlError> {
-    // A parenthesis opens the options, or the query itself.
+    let (mut json, mut analyze) = (false, false);
+    // What a query in parentheses begins with is no option.
     let mut ahead = scanner;
-    let query = ahead.take_symbol(b'(')
-        && ahead.peek().is_some_and(|token| {
-            matches!(token, Token::Symbol(b'('))
-                || ["select", "values", "with", "table"].iter().any(|word| token.is(word))
-        });
-    if !query && scanner.take_symbol(b'(') {
-        let mut depth = 1_usize;
-        while depth > 0 {
+    let options = ahead.take_symbol(b'(')
+        && !["select", "with", "values", "table"].iter().any(|word| ahead.take_word(word))
+        && !ahead.take_symbol(b'(');
+    if options && scanner.take_symbol(b'(') {
+        loop {
+            if scanner.take_word("format") {
+                json = scanner.take_word("json");
+                if !json && !scanner.take_word("text") {
+                    return Err(SqlError::unsupported("this FORMAT of EXPLAIN"));
+                }
+            } else if scanner.take_word("analyze") || scanner.take_word("analyse") {
+                analyze = !scanner.take_word("false") && !scanner.take_word("off");
+            }
             match scanner.next().map_err(|error| error.into_error(text))? {
-                Some(Token::Symbol(b'(')) => depth += 1,
-                Some(Token::Symbol(b')')) => depth -= 1,
+                Some(Token::Symbol(b')')) => break,
                 Some(_) => {}
                 None => return Err(super::syntax::syntax_error("", None)),
             }
         }
     }
-    while scanner.take_word("analyze")
-        || scanner.take_word("analyse")
-        || scanner.take_word("verbose")
+    while scanner.take_word("verbose")
         || scanner.take_word("query")
         || scanner.take_word("plan")
+        || scanner.take_word("analyze")
+        || scanner.take_word("analyse")
     {}
     let inner = super::translate(scanner.rest(), context)?;
     match inner.kind {
@@ -203,12 +208,15 @@ fn explain(
     let plan = format!("EXPLAIN QUERY PLAN {}", last.text);
     let column = crate::sql::translated::Column {
         name: "QUERY PLAN".to_owned(),
-        oid: Oid::TEXT,
+        oid: if json { Oid::JSON } else { Oid::TEXT },
         typmod: -1,
         table: Oid(0),
         number: 0,
     };
-    let mut explained = translated(Kind::Explain, Tag::Fixed("EXPLAIN"), vec![column], vec![plan]);
+    let kind = Kind::Explain { json, analyze: analyze && matches!(inner.kind, Kind::Read { .. }) };
+    let mut explained = translated(kind, Tag::Fixed("EXPLAIN"), vec![column], vec![plan]);
+    // What is explained, for ANALYZE and for the command's name.
+    explained.statements.push(last.clone());
     explained.params = inner.params;
     Ok(Some(explained))
 }

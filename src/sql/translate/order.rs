@@ -1,0 +1,373 @@
+//! GROUP BY, ORDER BY, LIMIT and FETCH, and what SQLite needs a numbering of the rows for:
+//! DISTINCT ON and WITH TIES.
+
+use sqlparser::ast::{
+    Expr, GroupByExpr, Ident, LimitClause, OrderBy, OrderByExpr, OrderByKind, OrderBySort, Query,
+    Value,
+};
+
+use super::query::{Item, Selected, Tail, Wish, item_list};
+use super::scope::Scope;
+use super::{Form, Translator, Typed, names};
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::types::{Family, Type, family};
+
+impl Translator<'_> {
+    pub(super) fn group_by(
+        &mut self,
+        group_by: &GroupByExpr,
+        items: &[Item],
+        written: usize,
+    ) -> Result<String, SqlError> {
+        let GroupByExpr::Expressions(exprs, modifiers) = group_by else {
+            return Err(SqlError::unsupported("GROUP BY ALL"));
+        };
+        if !modifiers.is_empty() {
+            return Err(SqlError::unsupported("GROUP BY with a modifier"));
+        }
+        if exprs.is_empty() {
+            return Ok(String::new());
+        }
+        let mut texts = Vec::with_capacity(exprs.len());
+        for expr in exprs {
+            if let Some(position) = position_of(expr) {
+                texts.push(checked_position(position, items.len().max(written), "GROUP BY")?);
+                continue;
+            }
+            let typed = match (expr, self.settled(expr)) {
+                (_, Ok(typed)) => typed,
+                // A name that is no input column may be an output column.
+                (Expr::Identifier(ident), Err(error)) => match output_position(ident, items) {
+                    Some(at) => {
+                        texts.push((at + 1).to_string());
+                        continue;
+                    }
+                    None => return Err(error),
+                },
+                (_, Err(error)) => return Err(error),
+            };
+            if matches!(typed.form, Form::Number(_) | Form::Text(_)) {
+                continue;
+            }
+            texts.push(typed.sql);
+        }
+        if texts.is_empty() {
+            return Ok(" GROUP BY NULL".to_owned());
+        }
+        Ok(format!(" GROUP BY {}", texts.join(", ")))
+    }
+
+    /// The terms of ORDER BY over a select list.
+    pub(super) fn order_by(
+        &mut self,
+        order_by: Option<&OrderBy>,
+        items: &[Item],
+    ) -> Result<Vec<String>, SqlError> {
+        let Some(order_by) = order_by else { return Ok(Vec::new()) };
+        let OrderByKind::Expressions(exprs) = &order_by.kind else {
+            return Err(SqlError::unsupported("ORDER BY ALL"));
+        };
+        let mut terms = Vec::with_capacity(exprs.len());
+        for item in exprs {
+            let at = match (&item.expr, position_of(&item.expr)) {
+                (_, Some(position)) => {
+                    checked_position(position, items.len(), "ORDER BY")?;
+                    Some(position as usize - 1)
+                }
+                (Expr::Identifier(ident), None) => output_position(ident, items),
+                _ => None,
+            };
+            let typed = match at {
+                Some(at) => {
+                    let item = &items[at];
+                    // A column sorts under its own name, so that its index serves.
+                    match item.typed.form {
+                        Form::Column { .. } => item.typed.clone(),
+                        _ => {
+                            Typed { sql: (at + 1).to_string(), atomic: true, ..item.typed.clone() }
+                        }
+                    }
+                }
+                None => self.settled(&item.expr)?,
+            };
+            let typed = match at {
+                // By number alone it can't be ranked.
+                Some(at) if self.is_enum(typed.oid()) => self.ranked(items[at].typed.clone()),
+                _ => self.ranked(typed),
+            };
+            terms.push(order_item(&typed, item)?);
+        }
+        Ok(terms)
+    }
+
+    /// ` LIMIT … OFFSET …`.
+    pub(super) fn limit(&mut self, query: &Query) -> Result<String, SqlError> {
+        if query.fetch.as_ref().is_some_and(|fetch| fetch.with_ties) {
+            return Err(SqlError::unsupported("FETCH … WITH TIES of this kind of query"));
+        }
+        let (limit, offset) = self.bounds(query)?;
+        Ok(match (limit, offset) {
+            (None, None) => String::new(),
+            (Some(limit), None) => format!(" LIMIT {limit}"),
+            (limit, Some(offset)) => {
+                format!(" LIMIT {} OFFSET {offset}", limit.as_deref().unwrap_or("-1"))
+            }
+        })
+    }
+
+    /// How many rows, and behind how many.
+    fn bounds(&mut self, query: &Query) -> Result<(Option<String>, Option<String>), SqlError> {
+        let (limit, offset) = match (&query.limit_clause, &query.fetch) {
+            (None, None) => return Ok((None, None)),
+            (_, Some(fetch)) if fetch.percent => {
+                return Err(SqlError::unsupported("FETCH … PERCENT"));
+            }
+            (Some(LimitClause::LimitOffset { limit, offset, limit_by }), fetch) => {
+                if !limit_by.is_empty() {
+                    return Err(SqlError::unsupported("LIMIT BY"));
+                }
+                let fetch = fetch.as_ref().map(|fetch| &fetch.quantity);
+                (
+                    limit.as_ref().or_else(|| fetch?.as_ref()),
+                    offset.as_ref().map(|offset| &offset.value),
+                )
+            }
+            (Some(LimitClause::OffsetCommaLimit { offset, limit }), _) => {
+                (Some(limit), Some(offset))
+            }
+            (None, Some(fetch)) => (fetch.quantity.as_ref(), None),
+        };
+        let one_row = query.fetch.as_ref().is_some_and(|fetch| fetch.quantity.is_none());
+        let mut bound = |expr: Option<&Expr>, all: &str| -> Result<Option<String>, SqlError> {
+            let Some(expr) = expr else { return Ok(None) };
+            let typed = self.expression(expr)?;
+            let typed =
+                self.convert(typed, Type::plain(Oid::INT8), super::cast::How::Assignment)?;
+            Ok(match &typed.form {
+                Form::Null => None,
+                Form::Number(text) if text.starts_with('-') => {
+                    let (state, word) =
+                        if all == "-1" { ("2201W", "LIMIT") } else { ("2201X", "OFFSET") };
+                    return Err(SqlError::new(
+                        SqlState(state),
+                        format!("{word} must not be negative"),
+                    ));
+                }
+                Form::Number(text) => Some(text.clone()),
+                // NULL means none.
+                _ => Some(format!("coalesce({}, {all})", typed.sql)),
+            })
+        };
+        let limit = match bound(limit, "-1")? {
+            None if one_row => Some("1".to_owned()),
+            limit => limit,
+        };
+        Ok((limit, bound(offset, "0")?))
+    }
+
+    /// ORDER BY and LIMIT behind something that isn't a plain SELECT.
+    pub(super) fn with_tail(&mut self, selected: Selected, tail: Tail<'_>) -> Result<Selected, SqlError> {
+        if tail.is_empty() {
+            return Ok(selected);
+        }
+        let items: Vec<Item> = selected
+            .columns
+            .iter()
+            .map(|column| {
+                let typed = Typed::of(names::quote(&column.name), column.ty);
+                Item { typed, column: column.clone(), sql_name: column.name.clone() }
+            })
+            .collect();
+        // Names of the result are in sight, and only they.
+        self.scopes.push(Scope::default());
+        let order = self.order_by(tail.query.order_by.as_ref(), &items);
+        self.scopes.pop();
+        let mut sql = selected.sql;
+        let order = order?;
+        if !order.is_empty() {
+            sql.push_str(&format!(" ORDER BY {}", order.join(", ")));
+        }
+        sql.push_str(&self.limit(tail.query)?);
+        Ok(Selected { sql, ..selected })
+    }
+
+    /// DISTINCT ON: the first row of each group, in the query's order.
+    pub(super) fn distinct_on(
+        &mut self,
+        keys: &[Expr],
+        items: Vec<Item>,
+        rest: &str,
+        tail: Tail<'_>,
+        wish: Wish<'_>,
+    ) -> Result<Selected, SqlError> {
+        let mut partition = Vec::with_capacity(keys.len());
+        for key in keys {
+            partition.push(match output_item(key, &items) {
+                Some(item) => item.typed.sql.clone(),
+                None => self.settled(key)?.sql,
+            });
+        }
+        let limit = self.limit(tail.query)?;
+        let partition = partition.join(", ");
+        self.numbered(items, rest, tail, wish, |order| {
+            let number = format!(
+                "row_number() OVER (PARTITION BY {partition}{order}) AS towline_row"
+            );
+            (number, "towline_row = 1".to_owned(), limit)
+        })
+    }
+
+    /// FETCH FIRST … WITH TIES: also the rows that are no further behind than the last.
+    pub(super) fn with_ties(
+        &mut self,
+        items: Vec<Item>,
+        rest: &str,
+        tail: Tail<'_>,
+        wish: Wish<'_>,
+    ) -> Result<Selected, SqlError> {
+        if tail.query.order_by.is_none() {
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "WITH TIES cannot be specified without ORDER BY clause",
+            ));
+        }
+        let (limit, offset) = self.bounds(tail.query)?;
+        let limit = limit.ok_or_else(|| {
+            SqlError::new(
+                SqlState("2201W"),
+                "row count cannot be null in FETCH FIRST ... WITH TIES clause",
+            )
+        })?;
+        let offset = offset.unwrap_or_else(|| "0".to_owned());
+        self.numbered(items, rest, tail, wish, |order| {
+            let order = order.trim_start();
+            let numbers = format!(
+                "rank() OVER ({order}) AS towline_rank, row_number() OVER ({order}) AS towline_row"
+            );
+            let wanted = format!(
+                "towline_rank <= {limit} + {offset} AND towline_row > {offset}"
+            );
+            (numbers, wanted, String::new())
+        })
+    }
+
+    /// A query whose rows are numbered in its order by window functions, some of them
+    /// picked by their numbers. `pick` is given the windows' ORDER BY, and says the
+    /// numbers, the condition on them, and the limit.
+    fn numbered(
+        &mut self,
+        mut items: Vec<Item>,
+        rest: &str,
+        tail: Tail<'_>,
+        wish: Wish<'_>,
+        pick: impl FnOnce(&str) -> (String, String, String),
+    ) -> Result<Selected, SqlError> {
+        // Inside a window an output column has no number: its expression stands.
+        let mut order = Vec::new();
+        let mut keys_outside = Vec::new();
+        let mut sorted = Vec::new();
+        if let Some(OrderBy { kind: OrderByKind::Expressions(exprs), .. }) = &tail.query.order_by {
+            for item in exprs {
+                let typed = match output_item(&item.expr, &items) {
+                    Some(item) => item.typed.clone(),
+                    None => self.settled(&item.expr)?,
+                };
+                let typed = self.ranked(typed);
+                order.push(order_item(&typed, item)?);
+                let key = format!("towline_key{}", sorted.len() + 1);
+                keys_outside.push(order_item(
+                    &Typed { sql: key.clone(), form: Form::Plain, ..typed.clone() },
+                    item,
+                )?);
+                sorted.push(format!("{} AS {key}", typed.sql));
+            }
+        }
+        self.settle_items(&mut items, wish)?;
+        let window_order = if order.is_empty() {
+            String::new()
+        } else {
+            format!(" ORDER BY {}", order.join(", "))
+        };
+        let mut inside = item_list(&items, Wish { inner: true, ..wish });
+        for key in sorted {
+            inside.push_str(&format!(", {key}"));
+        }
+        let outside: Vec<String> = items.iter().map(|item| names::quote(&item.sql_name)).collect();
+        let (numbers, wanted, limit) = pick(&window_order);
+        let mut sql = format!(
+            "SELECT {} FROM (SELECT {inside}, {numbers}{rest}) WHERE {wanted}",
+            outside.join(", "),
+        );
+        if !keys_outside.is_empty() {
+            sql.push_str(&format!(" ORDER BY {}", keys_outside.join(", ")));
+        }
+        sql.push_str(&limit);
+        Ok(Selected { sql, columns: items.into_iter().map(|item| item.column).collect() })
+    }
+}
+
+/// The output column that an expression names, or gives the position of.
+fn output_item<'i>(expr: &Expr, items: &'i [Item]) -> Option<&'i Item> {
+    let at = position_of(expr).map(|position| position as usize - 1).or_else(|| match expr {
+        Expr::Identifier(ident) => output_position(ident, items),
+        _ => None,
+    });
+    items.get(at?)
+}
+
+/// A term of ORDER BY. PostgreSQL sorts NULL as larger than everything, SQLite as
+/// smaller: said only where there can be NULLs, so that indexes serve.
+pub(super) fn order_item(typed: &Typed, item: &OrderByExpr) -> Result<String, SqlError> {
+    let mut sql = match family(typed.oid()) {
+        Family::Interval => format!("towline_interval_us({})", typed.sql),
+        _ => typed.operand(),
+    };
+    if typed.oid() == Oid::NUMERIC && !matches!(typed.form, Form::Column { .. }) {
+        sql.push_str(" COLLATE numeric");
+    }
+    let descending = match &item.options.sort {
+        None | Some(OrderBySort::Asc) => false,
+        Some(OrderBySort::Desc) => true,
+        Some(OrderBySort::Using(operator)) => match names::last(operator).as_deref() {
+            Some("<") => false,
+            Some(">") => true,
+            _ => return Err(SqlError::unsupported("ORDER BY USING this operator")),
+        },
+    };
+    if descending {
+        sql.push_str(" DESC");
+    }
+    let never_null = matches!(typed.form, Form::Column { not_null: true });
+    match item.options.nulls_first {
+        Some(first) => sql.push_str(if first { " NULLS FIRST" } else { " NULLS LAST" }),
+        None if never_null => {}
+        None => sql.push_str(if descending { " NULLS FIRST" } else { " NULLS LAST" }),
+    }
+    Ok(sql)
+}
+
+/// A select-list position, if the expression is an integer literal.
+pub(super) fn position_of(expr: &Expr) -> Option<u64> {
+    match expr {
+        Expr::Value(value) => match &value.value {
+            Value::Number(text, _) => text.parse().ok(),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn checked_position(position: u64, count: usize, clause: &str) -> Result<String, SqlError> {
+    if position == 0 || position > count as u64 {
+        return Err(SqlError::new(
+            SqlState("42P10"),
+            format!("{clause} position {position} is not in select list"),
+        ));
+    }
+    Ok(position.to_string())
+}
+
+fn output_position(ident: &Ident, items: &[Item]) -> Option<usize> {
+    let name = names::fold(ident);
+    items.iter().position(|item| item.column.name == name)
+}
