@@ -84,9 +84,10 @@ pub(super) fn encode_row(
             (value, Format::Text) => row.field(|out| {
                 types::encode_text(value, column.oid, column.typmod, &format.display, out)
             })?,
-            (value, Format::Binary) => {
-                row.field(|out| types::encode_binary(value, column.oid, out))?;
-            }
+            (value, Format::Binary) => row.field(|out| match &column.made {
+                Some(made) => types::made::encode_made(value, made, out),
+                None => types::encode_binary(value, column.oid, out),
+            })?,
         }
     }
     row.finish();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Isolation;
 use super::catalog::Catalog;
+use crate::pg::types::made::Made;
 use crate::pg::{Oid, SqlError};
 
 pub use crate::pg::copy::{CopyFormat, CopyOptions};
@@ -24,6 +25,13 @@ pub struct Translated {
     pub notices: Vec<SqlError>,
 }
 
+impl Translated {
+    /// Whether it answers with rows, of no column perhaps.
+    pub fn gives_rows(&self) -> bool {
+        !self.columns.is_empty() || matches!(self.kind, Kind::Read { .. } | Kind::Advisory)
+    }
+}
+
 /// A result column.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Column {
@@ -33,6 +41,8 @@ pub struct Column {
     /// The relation's OID and column number, or 0 for an expression.
     pub table: Oid,
     pub number: i16,
+    /// What its type is made of, where the OID does not say.
+    pub made: Option<Made>,
 }
 
 /// One statement in SQLite's dialect, parameters spelled `?1`, `?2`, ….

@@ -173,9 +173,10 @@ impl EngineSession {
         for (index, (value, oid)) in params.values.iter().zip(types).enumerate() {
             values.push(match value {
                 None => Value::Null,
-                Some(bytes) => {
-                    types::decode(bytes, *oid, params.format(index), &self.settings.display)?
-                }
+                Some(bytes) => match (plan.catalog.array_of_user_type(*oid), params.format(index)) {
+                    (Some(element), Format::Binary) => types::made::decode_array(bytes, element)?,
+                    (_, format) => types::decode(bytes, *oid, format, &self.settings.display)?,
+                },
             });
         }
         let format = RowFormat { formats: result_formats, display: self.settings.display.clone() };
@@ -207,7 +208,7 @@ impl EngineSession {
             }
         };
         let columns = self.columns_of(&plan);
-        if columns.is_empty() {
+        if columns.is_empty() && !plan.translated.gives_rows() {
             Writer(&mut out.buffer).no_data();
         } else {
             Writer(&mut out.buffer).row_description(&format.fields(&columns));

@@ -149,8 +149,8 @@ impl Stepping<'_> {
             }
             Err(error) => return Err(errors::translate(&error, self.plan, self.params).into()),
         }
-        let columns = &self.plan.translated.columns;
-        if !columns.is_empty() {
+        if self.plan.translated.gives_rows() {
+            let columns = &self.plan.translated.columns;
             rows::encode_row(statement, columns, self.format, out)?;
         }
         Ok(true)

@@ -172,7 +172,7 @@ impl EngineSession {
                     return self.utility(&plan, &params, &format, run, out).await;
                 }
             }
-            if !run.extended && !plan.translated.columns.is_empty() {
+            if !run.extended && plan.translated.gives_rows() {
                 let fields = portal.format.fields(&plan.translated.columns);
                 Writer(&mut out.buffer).row_description(&fields);
             }
@@ -728,7 +728,14 @@ fn fixed(tag: &Tag) -> &'static str {
 }
 
 fn text_column(name: &str) -> Column {
-    Column { name: name.to_owned(), oid: Oid::TEXT, typmod: -1, table: Oid(0), number: 0 }
+    Column {
+        name: name.to_owned(),
+        oid: Oid::TEXT,
+        typmod: -1,
+        table: Oid(0),
+        number: 0,
+        made: None,
+    }
 }
 
 fn describe(columns: &[Column], run: Run, out: &mut Out) {

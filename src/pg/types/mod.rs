@@ -32,6 +32,7 @@ mod catalog;
 pub mod datetime;
 pub mod interval;
 pub mod json;
+pub mod made;
 pub mod number;
 pub mod numeric;
 pub mod zone;

@@ -95,6 +95,16 @@ impl Catalog {
         self.types.values().find(|kind| kind.oid == oid || kind.array == oid)
     }
 
+    /// The element type of an array of an enum.
+    pub fn array_of_user_type(&self, oid: Oid) -> Option<Oid> {
+        // Those that come with PostgreSQL have lower numbers.
+        if oid.0 < 16_384 {
+            return None;
+        }
+        let kind = self.types.values().find(|kind| kind.array == oid)?;
+        matches!(kind.kind, UserTypeKind::Enum(_)).then_some(kind.oid)
+    }
+
     /// What a domain is over, as type and modifier; `None` for what is no domain.
     pub fn domain_base(&self, oid: Oid) -> Option<(Oid, i32)> {
         let kind = self.types.values().find(|kind| kind.oid == oid)?;

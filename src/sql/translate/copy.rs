@@ -216,6 +216,7 @@ fn described(
                 typmod: ty.typmod,
                 table: relation.oid,
                 number: i16::try_from(at + 1).unwrap_or(0),
+                made: None,
             }
         })
         .collect()

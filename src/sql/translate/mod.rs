@@ -45,6 +45,7 @@ use self::scope::{Scope, SourceColumn};
 use super::determinism::{self, Reads};
 use super::translated::{Column, Counts, Kind, Ship, SqliteStatement, Tag, TranslateContext, Translated};
 use super::types::{self, Type};
+use crate::pg::types::made::Made;
 use crate::pg::{Oid, Severity, SqlError, SqlState};
 use crate::sql::catalog::Relation;
 
@@ -202,6 +203,12 @@ impl Typed {
         self.name.clone().filter(|_| !self.weak_name)
     }
 
+    /// What a row constructor's row is made of.
+    fn made(&self) -> Option<Made> {
+        let Form::Row(fields) = &self.form else { return None };
+        Some(Made::Row(fields.iter().map(|field| (field.oid(), field.made())).collect()))
+    }
+
     /// Its text as an operand.
     fn operand(&self) -> String {
         if self.atomic { self.sql.clone() } else { format!("({})", self.sql) }
@@ -229,6 +236,8 @@ struct OutputColumn {
     not_null: bool,
     /// A field of a row that is a column too: read as `(column).field` only.
     field: bool,
+    /// What a row is made of.
+    made: Option<Made>,
 }
 
 impl<'a> Translator<'a> {
@@ -289,6 +298,9 @@ impl<'a> Translator<'a> {
                     statement.ship = Ship::Rows;
                 }
             }
+        }
+        for column in translated.columns.iter_mut().filter(|column| column.made.is_none()) {
+            column.made = self.array_of_user_type(column.oid);
         }
         translated.notices = self.notices;
         if let Kind::Read { .. } = translated.kind {
@@ -438,6 +450,7 @@ fn result_columns(columns: &[OutputColumn]) -> Vec<Column> {
             typmod: column.ty.typmod,
             table: column.origin.0,
             number: column.origin.1,
+            made: column.made.clone(),
         })
         .collect()
 }

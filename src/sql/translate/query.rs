@@ -569,6 +569,7 @@ impl Translator<'_> {
                 origin: (Oid(0), 0),
                 not_null: false,
                 field: false,
+                made: None,
             })
             .collect();
         if let Some(names) = wish.names.filter(|names| !names.is_empty()) {
@@ -666,6 +667,7 @@ impl Translator<'_> {
                 origin: (Oid(0), 0),
                 not_null: false,
                 field: false,
+                made: None,
             })
             .collect();
         if numbered {
@@ -768,6 +770,7 @@ impl Item {
             origin: typed.origin,
             not_null: matches!(typed.form, Form::Column { not_null: true }),
             field: false,
+            made: typed.made(),
         };
         Self { typed, column, sql_name: name }
     }
@@ -795,6 +798,7 @@ fn output(column: &SourceColumn) -> OutputColumn {
         origin: column.origin,
         not_null: column.not_null,
         field: false,
+        made: None,
     }
 }
 

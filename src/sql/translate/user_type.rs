@@ -11,6 +11,7 @@ use sqlparser::ast::{ArrayElemTypeDef, DataType, Expr, Ident, ObjectName, VisitM
 use super::cast::How;
 use super::scope::{Scope, Source, SourceColumn};
 use super::{Form, Translator, Typed, names, syntax};
+use crate::pg::types::made::Made;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Attribute, Relation, UserType, UserTypeKind};
 use crate::sql::types::{self, Family, Type, family};
@@ -72,6 +73,11 @@ impl<'a> Translator<'a> {
         }
     }
 
+    /// What an array of a client's type is made of.
+    pub(super) fn array_of_user_type(&self, oid: Oid) -> Option<Made> {
+        self.context.catalog.array_of_user_type(oid).map(Made::Array)
+    }
+
     fn labels(&self, oid: Oid) -> Option<(&'a str, &'a [String])> {
         let kind = self.user_type(oid).filter(|kind| kind.oid == oid)?;
         match &kind.kind {
@@ -109,7 +115,11 @@ impl<'a> Translator<'a> {
             return Some(self.convert_to_enum(typed, ty.oid, name, labels, how));
         }
         let kind = self.user_type(ty.oid)?;
-        if typed.is_unknown() || family(typed.oid()) == Family::String || typed.oid() == kind.array
+        let text = matches!(typed.oid(), Oid::TEXT_ARRAY | Oid::VARCHAR_ARRAY);
+        if typed.is_unknown()
+            || family(typed.oid()) == Family::String
+            || typed.oid() == kind.array
+            || (text && how == How::Explicit)
         {
             if let Form::Parameter(number) = typed.form {
                 self.type_parameter(number, kind.array);

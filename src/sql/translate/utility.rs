@@ -212,6 +212,7 @@ fn explain(
         typmod: -1,
         table: Oid(0),
         number: 0,
+        made: None,
     };
     let kind = Kind::Explain { json, analyze: analyze && matches!(inner.kind, Kind::Read { .. }) };
     let mut explained = translated(kind, Tag::Fixed("EXPLAIN"), vec![column], vec![plan]);

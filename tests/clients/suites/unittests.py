@@ -4,10 +4,13 @@
 
 RESULTS gets a line a test: `pass ID`, `skip ID`, or `fail ID CAUSE`. PREFIX picks tests
 whose id begins so. A test that takes longer than LIMIT_S fails.
+
+A failed test must not fail those behind it: the tables that it left are dropped.
 """
 
 import os
 import signal
+import subprocess
 import sys
 import unittest
 
@@ -16,6 +19,19 @@ LIMIT_S = 40
 
 class TookTooLong(BaseException):
     """Not an Exception: tests catch those."""
+
+
+def psql(command):
+    done = subprocess.run(
+        ["psql", "-XAtqc", command], capture_output=True, text=True, timeout=LIMIT_S, check=False
+    )
+    return done.stdout.split("\n")
+
+
+def drop_tables():
+    for name in psql("select quote_ident(tablename) from pg_tables where schemaname = 'public'"):
+        if name:
+            psql(f"drop table if exists {name} cascade")
 
 
 class Results(unittest.TestResult):
@@ -34,6 +50,8 @@ class Results(unittest.TestResult):
         super().stopTest(test)
         kind, _, cause = self.outcome.partition(" ")
         print(f"{kind} {test.id()} {cause}".rstrip(), file=self.out, flush=True)
+        if kind == "fail":
+            drop_tables()
 
     def failed(self, test, error):
         if isinstance(error[1], KeyboardInterrupt):
