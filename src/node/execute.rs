@@ -187,10 +187,8 @@ fn run_statements(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> 
             Counts::AddsChanges => ran.count += sqlite.changes(),
             Counts::Nothing => {}
         }
-        ran.registers = Registers {
-            last_insert_rowid: sqlite.last_insert_rowid(),
-            changes: sqlite.changes(),
-        };
+        ran.registers =
+            Registers { last_insert_rowid: sqlite.last_insert_rowid(), changes: sqlite.changes() };
         if work.plan.needs_environment {
             ran.settings.append(&mut sqlite.take_settings());
         }

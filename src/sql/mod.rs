@@ -19,6 +19,6 @@ pub use split::split;
 pub use temporary::may_be_temporary;
 pub use translate::translate;
 pub use translated::{
-    Column, CopyFormat, CopyOptions, Counts, Kind, Movement, Ship, SqliteStatement, Tag, TranslateContext,
-    Translated,
+    Column, CopyFormat, CopyOptions, Counts, Kind, Movement, Ship, SqliteStatement, Tag,
+    TranslateContext, Translated,
 };

@@ -173,10 +173,14 @@ impl EngineSession {
         for (index, (value, oid)) in params.values.iter().zip(types).enumerate() {
             values.push(match value {
                 None => Value::Null,
-                Some(bytes) => match (plan.catalog.array_of_user_type(*oid), params.format(index)) {
-                    (Some(element), Format::Binary) => types::made::decode_array(bytes, element)?,
-                    (_, format) => types::decode(bytes, *oid, format, &self.settings.display)?,
-                },
+                Some(bytes) => {
+                    match (plan.catalog.array_of_user_type(*oid), params.format(index)) {
+                        (Some(element), Format::Binary) => {
+                            types::made::decode_array(bytes, element)?
+                        }
+                        (_, format) => types::decode(bytes, *oid, format, &self.settings.display)?,
+                    }
+                }
             });
         }
         let format = RowFormat { formats: result_formats, display: self.settings.display.clone() };

@@ -28,18 +28,11 @@ pub enum Made {
 }
 
 /// Appends the binary form of a value of such a type.
-pub fn encode_made(
-    value: ValueRef<'_>,
-    made: &Made,
-    out: &mut BytesMut,
-) -> Result<(), SqlError> {
+pub fn encode_made(value: ValueRef<'_>, made: &Made, out: &mut BytesMut) -> Result<(), SqlError> {
     let text = super::text_of(value);
     match made {
-        Made::Array(element) => {
-            Array::parse(&text)?.encode_binary(*element, out, |text, out| {
-                encode_text_as_binary(text, *element, out)
-            })
-        }
+        Made::Array(element) => Array::parse(&text)?
+            .encode_binary(*element, out, |text, out| encode_text_as_binary(text, *element, out)),
         Made::Row(types) => {
             let fields = parse_row(&text)?;
             out.put_i32(types.len() as i32);

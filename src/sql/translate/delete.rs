@@ -2,8 +2,8 @@
 
 use sqlparser::ast::{Delete, FromTable, TableFactor};
 
-use super::returning::{check_table, target_source, target_text};
 use super::query::Wish;
+use super::returning::{check_table, target_source, target_text};
 use super::scope::Scope;
 use super::source::unpacked;
 use super::{Translator, names};
@@ -58,11 +58,11 @@ impl Translator<'_> {
             None => String::new(),
         };
         let returning = delete.returning.as_deref();
-        let Some(returned) =
-            self.returning_alone(returning, relation, visible, using.is_some())?
+        let Some(returned) = self.returning_alone(returning, relation, visible, using.is_some())?
         else {
             let using = using.unwrap_or_default();
-            return self.delete_returning_others(delete, relation, visible, with, &using, &condition);
+            return self
+                .delete_returning_others(delete, relation, visible, with, &using, &condition);
         };
         let sql = match using {
             None => format!("{with}DELETE FROM {target}{condition}{}", returned.sql),
@@ -93,7 +93,8 @@ impl Translator<'_> {
         condition: &str,
     ) -> Result<Translated, SqlError> {
         let outer = std::mem::replace(&mut self.packing, false);
-        let items = self.projection(delete.returning.as_deref().unwrap_or_default(), Wish::default());
+        let items =
+            self.projection(delete.returning.as_deref().unwrap_or_default(), Wish::default());
         self.packing = outer;
         let mut items = items?;
         let row = format!("{}.rowid", names::quote(visible));

@@ -481,8 +481,7 @@ impl Translator<'_> {
         let star = list.is_some_and(|list| {
             matches!(list.args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)])
         });
-        let aggregate =
-            is_aggregate(&name) || call.over.is_some() || !call.within_group.is_empty();
+        let aggregate = is_aggregate(&name) || call.over.is_some() || !call.within_group.is_empty();
         // What an aggregate is given are the rows' own values, whatever they are grouped by.
         let set = if aggregate { self.grouping_set.take() } else { None };
         let arguments = if star { Vec::new() } else { self.arguments(list)? };

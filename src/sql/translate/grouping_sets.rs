@@ -112,15 +112,17 @@ impl Translator<'_> {
             .iter()
             .enumerate()
             .map(|(at, column)| (format!("c{}", at + 1), column))
-            .chain(
-                hidden.iter().enumerate().map(|(at, column)| (format!("k{}", at + 1), column)),
-            )
+            .chain(hidden.iter().enumerate().map(|(at, column)| (format!("k{}", at + 1), column)))
             .map(|(sql, column)| {
                 let typed = Typed {
                     form: Form::Column { not_null: false },
                     ..Typed::of(sql.clone(), column.ty)
                 };
-                Item { typed, column: OutputColumn { name: sql.clone(), ..column.clone() }, sql_name: sql }
+                Item {
+                    typed,
+                    column: OutputColumn { name: sql.clone(), ..column.clone() },
+                    sql_name: sql,
+                }
             })
             .collect();
         self.scopes.push(Scope::default());
@@ -194,9 +196,8 @@ impl Translator<'_> {
             };
             let set = self.grouping_set.as_ref();
             let column = self.own_column(expr);
-            let is = |key: &Expr| {
-                same(key, expr) || column.is_some() && self.own_column(key) == column
-            };
+            let is =
+                |key: &Expr| same(key, expr) || column.is_some() && self.own_column(key) == column;
             let nulled = set.is_some_and(|set| set.nulled.iter().any(is));
             if !nulled && set.is_some_and(|set| !set.kept.iter().any(is)) {
                 return Err(SqlError::new(
@@ -300,10 +301,7 @@ fn cube(keys: &[Vec<Expr>]) -> Option<Vec<Vec<Expr>>> {
 
 /// The terms of ORDER BY that are no column of the result, and the order over the
 /// columns `c1`, … of the result and `k1`, … of those terms.
-fn ordered_by(
-    select: &Select,
-    tail: Tail<'_>,
-) -> Result<(Vec<Expr>, Option<OrderBy>), SqlError> {
+fn ordered_by(select: &Select, tail: Tail<'_>) -> Result<(Vec<Expr>, Option<OrderBy>), SqlError> {
     let Some(order) = &tail.query.order_by else { return Ok((Vec::new(), None)) };
     let OrderByKind::Expressions(exprs) = &order.kind else {
         return Err(SqlError::unsupported("ORDER BY ALL"));
@@ -316,16 +314,16 @@ fn ordered_by(
             continue;
         }
         let named = match &item.expr {
-            Expr::Identifier(ident) => select.projection.iter().find_map(|projected| {
-                match projected {
+            Expr::Identifier(ident) => {
+                select.projection.iter().find_map(|projected| match projected {
                     SelectItem::ExprWithAlias { expr, alias }
                         if names::fold(alias) == names::fold(ident) =>
                     {
                         Some(expr.clone())
                     }
                     _ => None,
-                }
-            }),
+                })
+            }
             _ => None,
         };
         terms.push(named.unwrap_or_else(|| item.expr.clone()));

@@ -6,9 +6,7 @@ use sqlparser::ast::{
     Merge, MergeAction, MergeClause, MergeClauseKind, MergeInsertKind, MergeUpdateKind, TableFactor,
 };
 
-use super::returning::{
-    assigns_rowid, check_table, target_source, target_text, undefined_column,
-};
+use super::returning::{assigns_rowid, check_table, target_source, target_text, undefined_column};
 use super::scope::Scope;
 use super::steps::kept_columns;
 use super::{Translator, names};
@@ -58,9 +56,7 @@ impl Translator<'_> {
                     SqlState("42712"),
                     format!("name \"{visible}\" specified more than once"),
                 )
-                .with_detail(
-                    "The name is used both as MERGE target table and data source.",
-                ));
+                .with_detail("The name is used both as MERGE target table and data source."));
             }
             scope.sources.push(target);
         }
@@ -71,7 +67,8 @@ impl Translator<'_> {
                 Some(predicate) => self.condition(predicate, "MERGE WHEN")?,
                 None => "TRUE".to_owned(),
             };
-            let number = if matches!(clause.action, MergeAction::DoNothing { .. }) { 0 } else { at + 1 };
+            let number =
+                if matches!(clause.action, MergeAction::DoNothing { .. }) { 0 } else { at + 1 };
             let branch = match clause.clause_kind {
                 MergeClauseKind::Matched => &mut matched,
                 MergeClauseKind::NotMatched | MergeClauseKind::NotMatchedByTarget => &mut unmatched,

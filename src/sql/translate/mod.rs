@@ -43,7 +43,9 @@ use sqlparser::ast::{Ident, ObjectName, Statement};
 use self::clauses::Clauses;
 use self::scope::{Scope, SourceColumn};
 use super::determinism::{self, Reads};
-use super::translated::{Column, Counts, Kind, Ship, SqliteStatement, Tag, TranslateContext, Translated};
+use super::translated::{
+    Column, Counts, Kind, Ship, SqliteStatement, Tag, TranslateContext, Translated,
+};
 use super::types::{self, Type};
 use crate::pg::types::made::Made;
 use crate::pg::{Oid, Severity, SqlError, SqlState};

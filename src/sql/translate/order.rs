@@ -166,7 +166,11 @@ impl Translator<'_> {
     }
 
     /// ORDER BY and LIMIT behind something that isn't a plain SELECT.
-    pub(super) fn with_tail(&mut self, selected: Selected, tail: Tail<'_>) -> Result<Selected, SqlError> {
+    pub(super) fn with_tail(
+        &mut self,
+        selected: Selected,
+        tail: Tail<'_>,
+    ) -> Result<Selected, SqlError> {
         if tail.is_empty() {
             return Ok(selected);
         }
@@ -210,9 +214,8 @@ impl Translator<'_> {
         let limit = self.limit(tail.query)?;
         let partition = partition.join(", ");
         self.numbered(items, rest, tail, wish, |order| {
-            let number = format!(
-                "row_number() OVER (PARTITION BY {partition}{order}) AS towline_row"
-            );
+            let number =
+                format!("row_number() OVER (PARTITION BY {partition}{order}) AS towline_row");
             (number, "towline_row = 1".to_owned(), limit)
         })
     }
@@ -244,9 +247,7 @@ impl Translator<'_> {
             let numbers = format!(
                 "rank() OVER ({order}) AS towline_rank, row_number() OVER ({order}) AS towline_row"
             );
-            let wanted = format!(
-                "towline_rank <= {limit} + {offset} AND towline_row > {offset}"
-            );
+            let wanted = format!("towline_rank <= {limit} + {offset} AND towline_row > {offset}");
             (numbers, wanted, String::new())
         })
     }

@@ -411,7 +411,11 @@ impl Translator<'_> {
     /// Types what the select list leaves untyped: by wish, else as text. A branch of
     /// a set operation or a subquery keeps its NULLs untyped, for their type may come
     /// from outside.
-    pub(super) fn settle_items(&mut self, items: &mut [Item], wish: Wish<'_>) -> Result<(), SqlError> {
+    pub(super) fn settle_items(
+        &mut self,
+        items: &mut [Item],
+        wish: Wish<'_>,
+    ) -> Result<(), SqlError> {
         for (at, item) in items.iter_mut().enumerate() {
             if let Form::Row(fields) = &item.typed.form {
                 item.typed.sql = super::cast::record_text(fields);
@@ -686,7 +690,8 @@ impl Translator<'_> {
             for (name, column) in names.iter_mut().zip(&columns) {
                 name.push_str(&format!(" AS {}", names::quote(&column.name)));
             }
-            let sql = format!("SELECT {} FROM ({})", names.join(", "), sides.join(&format!(" {word} ")));
+            let sql =
+                format!("SELECT {} FROM ({})", names.join(", "), sides.join(&format!(" {word} ")));
             return Ok(Selected { sql, columns });
         }
         let tight = matches!(**left, SetExpr::Select(_) | SetExpr::SetOperation { .. });

@@ -102,7 +102,9 @@ impl Translator<'_> {
                     changed.extend(self.changed_table(statement));
                     let columns = part.columns.iter();
                     columns
-                        .map(|column| SourceColumn::new(column.name.clone(), type_of_column(column)))
+                        .map(|column| {
+                            SourceColumn::new(column.name.clone(), type_of_column(column))
+                        })
                         .collect::<Vec<_>>()
                 }
                 None => {
@@ -211,16 +213,22 @@ impl Translator<'_> {
             {
                 return ControlFlow::Continue(());
             }
-            let Some(relation) = self.relation_named(name) else { return ControlFlow::Continue(()) };
+            let Some(relation) = self.relation_named(name) else {
+                return ControlFlow::Continue(());
+            };
             if target.as_ref() == Some(&relation.name) {
                 target = None;
                 return ControlFlow::Continue(());
             }
             if relation.kind == RelationKind::View {
-                return ControlFlow::Break("reading a view after a part of the statement that writes");
+                return ControlFlow::Break(
+                    "reading a view after a part of the statement that writes",
+                );
             }
             if changed.contains(&relation.name) {
-                return ControlFlow::Break("reading a table that another part of the statement changes");
+                return ControlFlow::Break(
+                    "reading a table that another part of the statement changes",
+                );
             }
             ControlFlow::Continue(())
         };

@@ -53,7 +53,8 @@ impl Translator<'_> {
         let others = !from.is_empty();
         let returning = update.returning.as_deref();
         let Some(returned) = self.returning_alone(returning, relation, visible, others)? else {
-            return self.update_returning_others(update, relation, visible, with, &from, &condition);
+            return self
+                .update_returning_others(update, relation, visible, with, &from, &condition);
         };
         let sql = format!("{with}UPDATE {target} SET {set}{from}{condition}{}", returned.sql);
         Ok(super::translated(

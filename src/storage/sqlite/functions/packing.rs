@@ -128,9 +128,7 @@ mod tests {
         let cases: Vec<(String, &str)> = ["NULL", "-5", "1.0", "'ä;:1'", "x'00ff'", "0.1"]
             .iter()
             .enumerate()
-            .map(|(at, value)| {
-                (format!("towline_unpack({packed}, {at}) IS {value}"), "1")
-            })
+            .map(|(at, value)| (format!("towline_unpack({packed}, {at}) IS {value}"), "1"))
             .chain([(format!("typeof(towline_unpack({packed}, 2))"), "real")])
             .collect();
         let cases: Vec<(&str, &str)> =
