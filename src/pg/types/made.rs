@@ -24,7 +24,7 @@ pub enum Made {
     /// An array of elements of this type.
     Array(Oid),
     /// A row of fields of these types, each perhaps made of others.
-    Row(Vec<(Oid, Option<Made>)>),
+    Row(Vec<(Oid, Option<Self>)>),
 }
 
 /// Appends the binary form of a value of such a type.
@@ -112,12 +112,12 @@ mod tests {
     #[test]
     fn rows_are_read_as_they_are_written() {
         let some = |text: &str| Some(text.to_owned());
-        assert_eq!(parse_row("()").unwrap(), []);
+        assert_eq!(parse_row("()").expect("well formed"), []);
         assert_eq!(
-            parse_row(r#"(1,,"a ""b"" \\,","")"#).unwrap(),
+            parse_row(r#"(1,,"a ""b"" \\,","")"#).expect("well formed"),
             [some("1"), None, some(r#"a "b" \,"#), some("")]
         );
-        assert_eq!(parse_row("(,)").unwrap(), [None, None]);
+        assert_eq!(parse_row("(,)").expect("well formed"), [None, None]);
         assert!(parse_row("(1").is_err());
         assert!(parse_row(r#"("1)"#).is_err());
     }
@@ -130,7 +130,7 @@ mod tests {
             (Oid::RECORD, Some(Made::Row(vec![(Oid::BOOL, None)]))),
         ]);
         let mut out = BytesMut::new();
-        encode_made(ValueRef::Text("(7,,(t))"), &made, &mut out).unwrap();
+        encode_made(ValueRef::Text("(7,,(t))"), &made, &mut out).expect("well formed");
         assert_eq!(
             &out[..],
             [

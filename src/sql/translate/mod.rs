@@ -61,7 +61,9 @@ pub fn translate(statement: &str, context: &TranslateContext<'_>) -> Result<Tran
     }
     limits::check(statement)?;
     let (plain, clauses) = clauses::take_out(statement)?;
-    let parsed = match syntax::parse(plain.as_deref().or_else(|| syntax::bare_select(statement)).unwrap_or(statement)) {
+    let parsed = match syntax::parse(
+        plain.as_deref().or_else(|| syntax::bare_select(statement)).unwrap_or(statement),
+    ) {
         Ok(parsed) => parsed,
         // SQL that only SQLite knows still runs: SQLite judges it.
         Err(error) => return syntax::only_sqlite_knows(statement).ok_or(error),

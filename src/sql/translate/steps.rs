@@ -84,7 +84,7 @@ impl Translator<'_> {
         let mut changed = BTreeSet::new();
         for cte in &with.cte_tables {
             let name = names::fold(&cte.alias.name);
-            self.check_unchanged(&*cte.query, &changed)?;
+            self.check_unchanged(&cte.query, &changed)?;
             let mut columns = match changing(&cte.query) {
                 Some(statement) => {
                     self.packing = true;
