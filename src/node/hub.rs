@@ -1,10 +1,10 @@
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, broadcast, watch};
 
-use super::replicate::Commits;
+use super::replicate::{Commits, Progress};
 use super::verify::Look;
 use crate::cluster::{NodeId, Policy, Role, View};
 use crate::failover::{Notice, Rule};
@@ -74,6 +74,9 @@ pub struct Hub {
     /// Sessions that wait for `applied` to move, and what tells the writer of a new one.
     awaiting: AtomicUsize,
     pub(super) awaited: Notify,
+    /// The followers connected to this leader, each with the number of its connection.
+    /// Written by `replicate`.
+    pub(super) followers: Mutex<BTreeMap<NodeId, (u64, Progress)>>,
     /// Applied by as many followers as the policy demands. Written by `replicate`.
     pub visible: watch::Sender<Lsn>,
     /// The newest view heard. Written by `control`.
@@ -148,6 +151,7 @@ impl Hub {
             applied: watch::Sender::new(applied),
             awaiting: AtomicUsize::new(0),
             awaited: Notify::new(),
+            followers: Mutex::default(),
             visible: watch::Sender::new(Lsn(0)),
             view: watch::Sender::new(View::default()),
             lease_until_ns: AtomicI64::new(i64::MIN),

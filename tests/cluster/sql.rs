@@ -143,3 +143,22 @@ fn what_pg_dump_writes_loads_and_goes_on() {
     assert_success("pgbench", &bench.expect("pgbench runs"));
     demo.assert_equal_content();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_leader_shows_what_its_followers_acknowledged() {
+    let demo = Demo::start(&[]);
+    let client = demo.connect(&demo.leader()).await;
+    client.batch_execute("CREATE TABLE t (i int); INSERT INTO t VALUES (1)").await.expect("rows");
+    let at_the_end = "SELECT application_name, sync_state FROM pg_stat_replication
+        WHERE state = 'streaming' AND flush_lsn::text = pg_current_wal_lsn()::text ORDER BY 1";
+    // Without waiting: the INSERT was answered because one of them has it.
+    let told = client.query(at_the_end, &[]).await.expect("rows");
+    assert!(!told.is_empty(), "nobody has what was acknowledged");
+    assert!(told.iter().all(|row| row.get::<_, &str>(1) == "quorum"));
+    let all = "SELECT count(*) FROM pg_stat_replication
+        WHERE replay_lsn::text = pg_current_wal_lsn()::text";
+    let deadline = std::time::Instant::now() + crate::demo::SOON;
+    while client.query_one(all, &[]).await.expect("a row").get::<_, i64>(0) < 2 {
+        assert!(std::time::Instant::now() < deadline, "a follower does not catch up");
+    }
+}

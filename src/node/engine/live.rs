@@ -1,10 +1,11 @@
 //! What this node knows of the cluster, as PostgreSQL's views show it.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use crate::cluster::Role;
 use crate::log::{Lsn, Value};
 use crate::node::hub::Hub;
+use crate::node::replicate::Progress;
 use crate::storage::sqlite::LiveRelations;
 
 /// A cursor, for `pg_cursors`.
@@ -39,28 +40,36 @@ fn cursor_row(cursor: &Cursor) -> Vec<(String, Value)> {
     .collect()
 }
 
-/// `pg_stat_replication`: on the leader a row for each follower that is well, by the
-/// newest view of the cluster.
+/// `pg_stat_replication`: on the leader a row for each follower that is connected, by
+/// what it has acknowledged.
 fn replication(hub: &Hub) -> Vec<Vec<(String, Value)>> {
     if hub.leadership.borrow().role != Role::Leader {
         return Vec::new();
     }
-    let view = hub.view.borrow();
-    let synchronous = hub.acks() > 0;
-    let followers = view.nodes.iter().filter(|node| node.name != hub.me && node.healthy);
+    let followers = hub.followers.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let durable = *hub.durable.borrow();
+    let counted = hub.policy.followers(hub.members.iter().map(|member| &member.name), &hub.me);
     let lsn = |lsn: Lsn| Value::Text(lsn.to_string());
     let text = |text: &str| Value::Text(text.to_owned());
-    let rows = followers.map(|node| {
-        let state = if node.lag_bytes == 0 { "streaming" } else { "catchup" };
+    let rows = followers.iter().map(|(name, (_, progress))| {
+        let member = hub.members.iter().find(|member| member.name == *name);
+        let address = member.and_then(|member| member.peer.rsplit_once(':'));
+        let position = |at: Lsn| if progress.seeding { Value::Null } else { lsn(at) };
+        let state = match progress {
+            Progress { seeding: true, .. } => "backup",
+            _ if progress.sent < durable => "catchup",
+            _ => "streaming",
+        };
+        let synchronous = hub.acks() > 0 && counted.contains(&name);
         [
-            ("application_name", Value::Text(node.name.to_string())),
+            ("application_name", Value::Text(name.to_string())),
             ("usename", text("towline")),
-            ("client_addr", text(node.peer.rsplit_once(':').map_or("", |(host, _)| host))),
+            ("client_addr", text(address.map_or("", |(host, _)| host))),
             ("state", text(state)),
-            ("sent_lsn", lsn(node.end.lsn)),
-            ("write_lsn", lsn(node.end.lsn)),
-            ("flush_lsn", lsn(node.durable)),
-            ("replay_lsn", lsn(node.applied)),
+            ("sent_lsn", position(progress.sent)),
+            ("write_lsn", position(progress.durable)),
+            ("flush_lsn", position(progress.durable)),
+            ("replay_lsn", position(progress.applied)),
             ("sync_state", text(if synchronous { "quorum" } else { "async" })),
         ]
         .into_iter()

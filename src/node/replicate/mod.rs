@@ -88,8 +88,6 @@ pub struct Replication {
     segment_bytes: u64,
     retain_bytes: u64,
     reserve_bytes: u64,
-    /// Each with the number of its connection.
-    followers: Mutex<BTreeMap<NodeId, (u64, Progress)>>,
     connections: AtomicU64,
     /// Followers whose databases differ: at which frame, and since when it is known.
     differing: Mutex<BTreeMap<NodeId, (Lsn, Instant)>>,
@@ -158,7 +156,6 @@ impl Replication {
             segment_bytes: config.segment_bytes,
             retain_bytes: config.retain_bytes,
             reserve_bytes: config.reserve_bytes,
-            followers: Mutex::default(),
             connections: AtomicU64::new(0),
             differing: Mutex::default(),
             broken,
@@ -221,7 +218,7 @@ impl Replication {
 
     /// The followers connected now.
     pub fn followers(&self) -> BTreeMap<NodeId, Progress> {
-        let followers = lock(&self.followers);
+        let followers = lock(&self.hub.followers);
         followers.iter().map(|(name, (_, progress))| (name.clone(), *progress)).collect()
     }
 

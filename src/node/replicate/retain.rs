@@ -36,7 +36,7 @@ impl Replication {
         let applied = self.hub.applied.borrow().0;
         let wished = applied.saturating_sub(self.retain_bytes);
         let limit = applied.saturating_sub(self.retain_bytes.saturating_mul(LAGGING_KEEPS));
-        let connected = lock(&self.followers).values().map(|(_, p)| p.durable.0).min();
+        let connected = lock(&self.hub.followers).values().map(|(_, p)| p.durable.0).min();
         let archived = self.hub.archived.borrow().map(|archived| archived.0);
         let needed = connected.into_iter().chain(archived).min();
         Lsn(wished.min(needed.unwrap_or(wished).max(limit)))

@@ -37,12 +37,12 @@ impl<'a> Listed<'a> {
         at: Progress,
     ) -> Self {
         let number = replication.connections.fetch_add(1, Ordering::Relaxed);
-        lock(&replication.followers).insert(follower.clone(), (number, at));
+        lock(&replication.hub.followers).insert(follower.clone(), (number, at));
         Self { replication, follower, number, term }
     }
 
     pub(super) fn update(&self, change: impl FnOnce(&mut Progress)) {
-        let mut followers = lock(&self.replication.followers);
+        let mut followers = lock(&self.replication.hub.followers);
         match followers.get_mut(self.follower) {
             Some((number, progress)) if *number == self.number => change(progress),
             _ => return,
@@ -53,7 +53,7 @@ impl<'a> Listed<'a> {
 
 impl Drop for Listed<'_> {
     fn drop(&mut self) {
-        let mut followers = lock(&self.replication.followers);
+        let mut followers = lock(&self.replication.hub.followers);
         if followers.get(self.follower).is_some_and(|(number, _)| *number == self.number) {
             followers.remove(self.follower);
             self.replication.count_visible(&followers);

@@ -57,7 +57,7 @@ impl Replication {
             tracing::warn!(%error, "the commit LSN could not be recorded");
         }
         let applied = *self.hub.applied.borrow();
-        let needed = lock(&self.followers).values().map(|(_, progress)| progress.durable).min();
+        let needed = lock(&self.hub.followers).values().map(|(_, progress)| progress.durable).min();
         let upto = needed.map_or(applied, |needed| needed.min(applied));
         if let Err(error) = lock(&self.log).release_before(upto) {
             tracing::warn!(%error, "old segments could not be released");
