@@ -1,6 +1,7 @@
 //! PostgreSQL's settings: their names, what their values may be, and their defaults. What
 //! a session has set is the session's; this is what it may set.
 
+use super::types::zone::Zone;
 use super::{SERVER_VERSION, SERVER_VERSION_NUM, SqlError, SqlState};
 
 /// What a setting's value may be.
@@ -49,6 +50,7 @@ const LEVELS: &[&str] = &[
     "debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "info", "warning", "error",
     "fatal", "panic",
 ];
+const STYLES: &[&str] = &["postgres", "postgres_verbose", "sql_standard", "iso_8601"];
 const COMMITS: &[&str] =
     &["off", "local", "remote_write", "on", "remote_apply", "true", "false", "yes", "no", "1", "0"];
 
@@ -124,7 +126,7 @@ pub const KNOWN: &[Known] = &[
     known("idle_session_timeout", Kind::Duration, "0"),
     known("in_hot_standby", Kind::ReadOnly, "off"),
     known("integer_datetimes", Kind::ReadOnly, "on"),
-    reported("intervalstyle", Kind::Choice(&["postgres"]), "postgres", "IntervalStyle"),
+    reported("intervalstyle", Kind::Choice(STYLES), "postgres", "IntervalStyle"),
     known("jit", Kind::Bool, "off"),
     known("jit_above_cost", Kind::Text, "100000"),
     known("jit_inline_above_cost", Kind::Text, "500000"),
@@ -294,22 +296,27 @@ fn text(name: &str, value: &str, invalid: impl Fn() -> SqlError) -> Result<Strin
                 "utc" | "gmt" | "z" | "zulu" | "default" | "local" | "etc/utc" => {
                     Ok("UTC".to_owned())
                 }
-                _ if jiff::tz::TimeZone::get(plain).is_ok() => Ok(plain.to_owned()),
-                _ if plain.parse::<f64>().is_ok_and(|hours| hours.abs() <= 15.0) => {
-                    Ok(offset_name(plain.parse().unwrap_or(0.0)))
-                }
-                _ => Err(invalid()),
+                numeric => match numeric.parse::<f64>() {
+                    Ok(hours) if hours.abs() <= 15.0 => Ok(offset_name(hours)),
+                    Ok(_) => Err(invalid()),
+                    Err(_) if Zone::parse(plain).is_some() => Ok(plain.to_owned()),
+                    Err(_) => Err(invalid()),
+                },
             }
         }
         _ => Ok(value.to_owned()),
     }
 }
 
-/// A numeric time zone in hours east of UTC, as an offset that `jiff` reads.
+/// A numeric time zone in hours east of UTC, as POSIX writes it: `-5` is `<-05>+05`.
 fn offset_name(hours: f64) -> String {
     let minutes = (hours * 60.0).round() as i64;
-    let sign = if minutes < 0 { '-' } else { '+' };
-    format!("{sign}{:02}:{:02}", minutes.abs() / 60, minutes.abs() % 60)
+    let (east, west) = if minutes < 0 { ('-', '+') } else { ('+', '-') };
+    let (hours, minutes) = (minutes.abs() / 60, minutes.abs() % 60);
+    match minutes {
+        0 => format!("<{east}{hours:02}>{west}{hours:02}"),
+        _ => format!("<{east}{hours:02}:{minutes:02}>{west}{hours:02}:{minutes:02}"),
+    }
 }
 
 /// A duration in milliseconds: a number, with `us`, `ms`, `s`, `min`, `h` or `d` behind it.

@@ -9,7 +9,7 @@ use crate::node::plan::Reading;
 use crate::node::writer::Durability;
 use crate::pg::SqlError;
 use crate::pg::settings::{KNOWN, Known, check, find, milliseconds, unrecognized};
-use crate::pg::types::Display;
+use crate::pg::types::{Display, IntervalStyle};
 use crate::sql::Isolation;
 use crate::sql::catalog::TEMPORARY_PREFIX;
 
@@ -195,6 +195,7 @@ impl Settings {
             time_zone: if zone == "UTC" { String::new() } else { zone.to_owned() },
             bytea_escape: self.known("bytea_output") == "escape",
             short_floats: self.known("extra_float_digits").parse().unwrap_or(1) < 1,
+            interval_style: IntervalStyle::by_name(self.known("intervalstyle")),
         };
         self.reading = Arc::new(Reading {
             search_path: self.search_path(),

@@ -31,6 +31,7 @@ pub mod calendar;
 mod catalog;
 pub mod datetime;
 pub mod interval;
+mod interval_style;
 pub mod json;
 pub mod made;
 pub mod number;
@@ -48,6 +49,7 @@ use super::wire::utf8;
 use super::{SqlError, SqlState};
 use crate::log::{Lsn, Value, ValueRef};
 
+pub use self::interval_style::IntervalStyle;
 pub use bytea::{parse_bytea, parse_uuid, print_escape, print_hex, print_uuid};
 pub use catalog::{
     TYPES, TypeInfo, array_of, element_of, type_by_name, type_info, type_name, type_name_with,
@@ -162,6 +164,7 @@ pub struct Display {
     pub bytea_escape: bool,
     /// Of `extra_float_digits` below 1: round to 15 digits.
     pub short_floats: bool,
+    pub interval_style: IntervalStyle,
 }
 
 /// Whether the type is one of the reg* types, whose values are OIDs that print
@@ -225,6 +228,9 @@ pub fn encode_text(
             datetime::print_timestamptz(micros, zone, out);
             Ok(())
         })?,
+        (Oid::INTERVAL, ValueRef::Text(text)) if depends_on_display(oid, display) => {
+            display.interval_style.print(Interval::parse(text)?, out);
+        }
         (_, ValueRef::Text(text)) => match element_of(oid) {
             Some(element) if depends_on_display(element, display) => {
                 let mut array = Array::parse(text)?;
@@ -253,6 +259,7 @@ fn depends_on_display(oid: Oid, display: &Display) -> bool {
         Oid::TIMESTAMPTZ => !display.time_zone.is_empty(),
         Oid::BYTEA => display.bytea_escape,
         Oid::FLOAT4 | Oid::FLOAT8 => display.short_floats,
+        Oid::INTERVAL => display.interval_style != IntervalStyle::Postgres,
         _ => false,
     }
 }

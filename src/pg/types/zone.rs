@@ -140,9 +140,18 @@ fn named(name: &str) -> Option<Zone> {
 }
 
 fn posix(name: &str) -> Option<Zone> {
-    // A name of at least three letters comes first; a bare offset is no zone.
-    let starts = name.starts_with('<') || name.bytes().take(3).all(|b| b.is_ascii_alphabetic());
-    if !starts || name.len() > 64 {
+    if name.len() > 64 {
+        return None;
+    }
+    // What the zone calls itself matters to nobody, and may hold more than jiff reads;
+    // an offset alone is taken, too (hours alone are read as hours east).
+    let quoted = name.strip_prefix('<').and_then(|name| name.split_once('>'));
+    let offset = name.contains(':') && name.starts_with(['+', '-', '0', '1']);
+    if let Some(rule) = quoted.map(|(_, rule)| rule).or(offset.then_some(name)) {
+        return TimeZone::posix(&format!("<+00>{rule}")).ok().map(Zone::Named);
+    }
+    // A name of at least three letters comes first.
+    if !name.bytes().take(3).all(|byte| byte.is_ascii_alphabetic()) {
         return None;
     }
     TimeZone::posix(name).ok().map(Zone::Named)

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The tests that SQLAlchemy has for every dialect, through psycopg2.
 set -euo pipefail
+here=$(cd "$(dirname "$0")" && pwd)
 directory=$1 results=$2
 version=2.0.58
 if [ "$(cat "$directory/version" 2>/dev/null)" != "$version" ]; then
@@ -16,24 +17,7 @@ fi
 cd "$directory/source"
 # As its documentation asks.
 psql --quiet --command 'CREATE SCHEMA test_schema' --command 'CREATE SCHEMA test_schema_2'
-status=0
-"$directory/venv/bin/python" -m pytest test/dialect/test_suite.py -q -p no:cacheprovider \
-    --dburi "postgresql+psycopg2://$PGUSER:$PGPASSWORD@$PGHOST:$PGPORT/$PGDATABASE" \
-    -rA --tb=short --maxfail=5000 >"$directory/output" || status=$?
-# An id is one word here.
-awk -v suite='test/dialect/test_suite.py::' '
-    ($1 == "PASSED" || $1 == "FAILED" || $1 == "ERROR") && index($2, suite) == 1 {
-        passed = $1 == "PASSED"
-        id = substr($0, length($1) + 2 + length(suite))
-        cause = ""
-        if (!passed && (at = index(id, " - "))) {
-            cause = substr(id, at + 3)
-            id = substr(id, 1, at - 1)
-        }
-        gsub(" ", "_", id)
-        # Which driver and server it was run with.
-        sub("_postgresql[+]psycopg2_[0-9_]+", "", id)
-        print passed ? "pass" : "fail", id, cause
-    }' "$directory/output" >"$results"
-# 1: some tests failed.
-[ "$status" -le 1 ]
+"$here/pytests" "$directory/venv/bin/python" "$results" test/dialect/test_suite.py \
+    --dburi "postgresql+psycopg2://$PGUSER:$PGPASSWORD@$PGHOST:$PGPORT/$PGDATABASE"
+# Without which driver and server it was run with, and the one file's name.
+sed -i -e 's/_postgresql[+]psycopg2_[0-9_]*//' -e 's,test/dialect/test_suite.py::,,' "$results"
