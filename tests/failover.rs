@@ -179,6 +179,7 @@ impl Cluster {
                 users: Vec::new(),
                 max_connections: 1,
                 message_max: 1 << 20,
+                workers: 1,
             },
             peer_listen: peer.clone(),
             tls: tls_config,

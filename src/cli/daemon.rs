@@ -15,6 +15,9 @@ use crate::config::{self, ConfigError};
 use crate::supervisor::Supervisor;
 use crate::{monitor, node, proxy, telemetry};
 
+/// One decides, the other lets its driver and its status page be heard meanwhile.
+const MONITOR_WORKERS: usize = 2;
+
 #[derive(clap::Args)]
 pub(super) struct Arguments {
     /// The configuration file; `conf/` documents every key.
@@ -30,18 +33,23 @@ pub(super) struct Arguments {
 
 pub(super) fn node(arguments: &Arguments) -> anyhow::Result<()> {
     let Some(config) = arguments.resolve(config::node)? else { return Ok(()) };
-    arguments.run(async |supervisor, shutdown| Ok(node::run(config, supervisor, shutdown).await?))
+    arguments.run(config.sql.workers, async |supervisor, shutdown| {
+        Ok(node::run(config, supervisor, shutdown).await?)
+    })
 }
 
 pub(super) fn proxy(arguments: &Arguments) -> anyhow::Result<()> {
     let Some(config) = arguments.resolve(config::proxy)? else { return Ok(()) };
-    arguments.run(async |supervisor, shutdown| Ok(proxy::run(config, supervisor, shutdown).await?))
+    arguments.run(config.sql.workers, async |supervisor, shutdown| {
+        Ok(proxy::run(config, supervisor, shutdown).await?)
+    })
 }
 
 pub(super) fn monitor(arguments: &Arguments) -> anyhow::Result<()> {
     let Some(config) = arguments.resolve(config::monitor)? else { return Ok(()) };
-    arguments
-        .run(async |supervisor, shutdown| Ok(monitor::run(config, supervisor, shutdown).await?))
+    arguments.run(MONITOR_WORKERS, async |supervisor, shutdown| {
+        Ok(monitor::run(config, supervisor, shutdown).await?)
+    })
 }
 
 impl Arguments {
@@ -64,13 +72,14 @@ impl Arguments {
     /// Runs a daemon until it ends by itself or SIGTERM or SIGINT asks it to.
     fn run(
         &self,
+        workers: usize,
         daemon: impl AsyncFnOnce(Arc<Supervisor>, CancellationToken) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
         if self.with_parent {
             die_with_parent()?;
         }
         telemetry::init();
-        let runtime = runtime()?;
+        let runtime = runtime(workers)?;
         let result = runtime.block_on(async {
             let shutdown = CancellationToken::new();
             let supervisor = Arc::new(Supervisor::from_env());
@@ -83,9 +92,12 @@ impl Arguments {
     }
 }
 
-/// The runtime of every daemon: a worker per core.
-fn runtime() -> anyhow::Result<Runtime> {
-    runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")
+fn runtime(workers: usize) -> anyhow::Result<Runtime> {
+    runtime::Builder::new_multi_thread()
+        .worker_threads(workers)
+        .enable_all()
+        .build()
+        .context("starting the runtime")
 }
 
 /// Cancels `shutdown` at the first signal; a second one ends the process at once.

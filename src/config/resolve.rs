@@ -59,6 +59,13 @@ pub fn node(file: &Path, text: &str) -> Result<NodeConfig, ConfigError> {
     })
 }
 
+/// The other half is left to the writer, the log, the kernel's side of the network and
+/// whoever else lives on the machine: a thread that shares its core with those spends more
+/// on being woken and put to sleep than it gains.
+fn half_the_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
+}
+
 /// Resolves a proxy's configuration, `text` being the content of `file`.
 pub fn proxy(file: &Path, text: &str) -> Result<ProxyConfig, ConfigError> {
     let written: written::Proxy = parse(file, text)?;
@@ -253,6 +260,10 @@ impl Check<'_> {
         self.at_least("sql.max_connections", max_connections, 1)?;
         let message_max = written.message_max_bytes.unwrap_or(64 << 20);
         self.at_least("sql.message_max_bytes", message_max, 64 << 10)?;
+        let workers = match written.workers {
+            None | Some(0) => half_the_cores(),
+            Some(workers) => workers,
+        };
         let mut users: Vec<(String, String)> = Vec::new();
         for user in written.users {
             if let Err(error) = user.verifier.parse::<scram::Verifier>() {
@@ -274,6 +285,7 @@ impl Check<'_> {
             users,
             max_connections,
             message_max,
+            workers,
         })
     }
 

@@ -53,6 +53,8 @@ pub struct SqlConfig {
     pub max_connections: usize,
     /// Largest message a client may send, bytes.
     pub message_max: usize,
+    /// Threads that serve connections.
+    pub workers: usize,
 }
 
 #[derive(Clone, Debug)]

@@ -106,6 +106,7 @@ pub(super) struct Sql {
     pub database: String,
     pub max_connections: Option<usize>,
     pub message_max_bytes: Option<usize>,
+    pub workers: Option<usize>,
     pub users: Vec<User>,
 }
 

@@ -178,7 +178,7 @@ pub async fn run(
         tls.clone(),
         Arc::clone(&supervisor),
         stop.clone(),
-    );
+    )?;
     let mut keeping = std::mem::replace(&mut control.task, tokio::spawn(async { Ok(()) }));
     let mut replicating = tokio::spawn(Arc::clone(&replication).run(stop.clone()));
     let installing = tokio::spawn(install(installs, writer));

@@ -45,6 +45,7 @@ fn sql(users: Vec<(String, String)>) -> SqlConfig {
         users,
         max_connections: 100,
         message_max: 1 << 20,
+        workers: 1,
     }
 }
 

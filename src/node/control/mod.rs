@@ -1,7 +1,8 @@
 //! The task that keeps this node's word: reports to the monitor, promises, takes office,
 //! holds the lease, and says whom to follow.
 //!
-//! One task owns the node's [`crate::failover::Oath`] and [`crate::failover::Lease`], and executes what they command in
+//! It has a runtime of its own, so that no client's work, however much of it there is,
+//! delays a heartbeat. One task owns the node's [`crate::failover::Oath`] and [`crate::failover::Lease`], and executes what they command in
 //! order; connections are tasks of their own that only carry frames, so that a peer that
 //! doesn't read delays nothing. Disk writes (promises, fences) run on the blocking pool
 //! and are awaited before anything that depends on them is said.
@@ -19,6 +20,7 @@ mod service;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::runtime::{self, Runtime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +43,8 @@ pub enum KeepError {
     Control(#[from] ControlError),
     #[error("the log can't be made durable for a promise: {0}")]
     Log(#[from] LogError),
+    #[error("no thread could be started: {0}")]
+    Thread(#[source] std::io::Error),
 }
 
 /// What other tasks ask of control.
@@ -56,9 +60,23 @@ pub struct ControlHandle {
     patience: Duration,
     /// Ends with an error when the node must stop.
     pub task: JoinHandle<Result<(), KeepError>>,
+    /// The task's own; `None` only while being dropped.
+    runtime: Option<Runtime>,
+}
+
+impl Drop for ControlHandle {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            // To wait here would block whoever drops the handle.
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Starts the task. The control file is that of the cluster in `config` already.
+///
+/// # Errors
+/// When its thread can't be started.
 pub fn spawn(
     config: &NodeConfig,
     hub: Arc<Hub>,
@@ -67,12 +85,21 @@ pub fn spawn(
     tls: PeerTls,
     supervisor: Arc<Supervisor>,
     shutdown: CancellationToken,
-) -> ControlHandle {
+) -> Result<ControlHandle, KeepError> {
     let (requests, requested) = mpsc::channel(PEERS_MAX);
     let patience = config.timing.lease * 2 + Duration::from_secs(2);
-    let service = Service::new(config, hub, control, log, tls);
-    let task = tokio::spawn(service.run(requested, supervisor, shutdown));
-    ControlHandle { requests, patience, task }
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(KeepError::Thread)?;
+    let service = {
+        let _here = runtime.enter();
+        Service::new(config, hub, control, log, tls)
+    };
+    let task = runtime.spawn(service.run(requested, supervisor, shutdown));
+    Ok(ControlHandle { requests, patience, task, runtime: Some(runtime) })
 }
 
 impl ControlHandle {

@@ -67,6 +67,7 @@ impl Cluster {
             users: Vec::new(),
             max_connections: 1,
             message_max: 1 << 20,
+            workers: 1,
         };
         NodeConfig {
             name: name.clone(),
