@@ -3,14 +3,14 @@
 
 use super::plan::Plan;
 use crate::log::Value;
-use crate::pg::{SqlError, SqlState};
+use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Catalog, ConstraintKind, Relation};
 use crate::storage::sqlite::{SqliteError, SqliteErrorKind};
 
 /// What the client is told of `error`, raised by running `plan`.
 pub(super) fn translate(error: &SqliteError, plan: &Plan, params: &[Value]) -> SqlError {
     if let Some(raised) = &error.raised {
-        return (**raised).clone();
+        return with_row((**raised).clone(), plan, params);
     }
     let catalog = &plan.catalog;
     let mut told = translate_kind(error, plan, params);
@@ -30,9 +30,9 @@ fn translate_kind(error: &SqliteError, plan: &Plan, params: &[Value]) -> SqlErro
     let catalog = &plan.catalog;
     match error.kind {
         SqliteErrorKind::Unique => unique(message, catalog, plan, params),
-        SqliteErrorKind::NotNull => not_null(message),
-        SqliteErrorKind::Check => check(message, catalog),
-        SqliteErrorKind::ForeignKey => foreign_key(catalog, plan),
+        SqliteErrorKind::NotNull => with_row(not_null(message), plan, params),
+        SqliteErrorKind::Check => with_row(check(message, catalog), plan, params),
+        SqliteErrorKind::ForeignKey => foreign_key(catalog, plan, params),
         SqliteErrorKind::Interrupted => {
             SqlError::new(SqlState::QUERY_CANCELED, "canceling statement due to user request")
         }
@@ -123,12 +123,7 @@ fn unique_name(relation: &Relation, columns: &[&str]) -> Option<String> {
 /// The values that a single-row INSERT gives to `columns`, where its text says so
 /// plainly: each a parameter or a literal.
 fn values_of(plan: &Plan, params: &[Value], columns: &[&str]) -> Option<Vec<String>> {
-    let text = &plan.translated.statements.last()?.text;
-    let (head, tail) = text.split_once(" VALUES ")?;
-    let listed = head.rsplit_once('(')?.1.trim_end().strip_suffix(')')?;
-    let names: Vec<String> =
-        listed.split(',').map(|name| name.trim().trim_matches('"').to_owned()).collect();
-    let row = first_row(tail)?;
+    let (names, row) = inserted(plan)?;
     columns
         .iter()
         .map(|column| {
@@ -136,6 +131,15 @@ fn values_of(plan: &Plan, params: &[Value], columns: &[&str]) -> Option<Vec<Stri
             literal(row.get(at)?, params)
         })
         .collect()
+}
+
+/// The columns and the one row of a single-row INSERT, as the items of its text.
+fn inserted(plan: &Plan) -> Option<(Vec<String>, Vec<&str>)> {
+    let text = &plan.translated.statements.last()?.text;
+    let (head, tail) = text.split_once(" VALUES ")?;
+    let listed = head.rsplit_once('(')?.1.trim_end().strip_suffix(')')?;
+    let names = listed.split(',').map(|name| name.trim().trim_matches('"').to_owned()).collect();
+    Some((names, first_row(tail)?))
 }
 
 /// The items of the first parenthesised row in `text`, if it is the only one.
@@ -187,7 +191,74 @@ fn literal(item: &str, params: &[Value]) -> Option<String> {
     if let Some(quoted) = item.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
         return Some(quoted.replace("''", "'"));
     }
+    if matches!(item, "TRUE" | "FALSE") {
+        return Some(item.to_ascii_lowercase());
+    }
     item.parse::<f64>().is_ok().then(|| item.to_owned())
+}
+
+/// The error with the row that a single-row INSERT was about to write, as its Detail,
+/// where that can be read off its text and parameters.
+fn with_row(error: SqlError, plan: &Plan, params: &[Value]) -> SqlError {
+    let row_broke =
+        error.state == SqlState::NOT_NULL_VIOLATION || error.state == SqlState::CHECK_VIOLATION;
+    let relation = match (&error.table, target(&plan.text)) {
+        (Some(table), Some((verb, written))) if verb.eq_ignore_ascii_case("insert") => plan
+            .catalog
+            .relations
+            .get(table)
+            .filter(|relation| plan.catalog.bare(&relation.name) == plan.catalog.bare(&written)),
+        _ => None,
+    };
+    let (true, None, Some(relation)) = (row_broke, &error.detail, relation) else { return error };
+    let Some(values) = row_of(relation, plan, params) else { return error };
+    error.with_detail(format!("Failing row contains ({}).", values.join(", ")))
+}
+
+/// Longest value that a Detail shows whole, in characters.
+const SHOWN_MAX: usize = 64;
+
+/// The whole row that a single-row INSERT gives to its table, as PostgreSQL prints it.
+/// `None` where a value is no plain one.
+fn row_of(relation: &Relation, plan: &Plan, params: &[Value]) -> Option<Vec<String>> {
+    let (names, row) = inserted(plan)?;
+    relation
+        .attributes
+        .iter()
+        .map(|attribute| {
+            let item = names.iter().position(|name| *name == attribute.name);
+            let value = match item.and_then(|at| row.get(at).copied()) {
+                Some("NULL") => "null".to_owned(),
+                Some(item) => literal(item, params)?,
+                None if attribute.generated.is_some() || attribute.identity.is_some() => {
+                    return None;
+                }
+                None => match attribute.default.as_deref() {
+                    None => "null".to_owned(),
+                    Some(default) => {
+                        literal(default.rsplit_once("::").map_or(default, |(value, _)| value), &[])?
+                    }
+                },
+            };
+            let null = value == "null";
+            Some(match attribute.oid {
+                _ if null => value,
+                Oid::BOOL => match value.to_ascii_lowercase().as_str() {
+                    "1" | "true" => "t".to_owned(),
+                    "0" | "false" => "f".to_owned(),
+                    _ => return None,
+                },
+                // Printed otherwise than they are stored or written.
+                Oid::BYTEA | Oid::FLOAT4 | Oid::FLOAT8 | Oid::BPCHAR | Oid::TIMESTAMPTZ => {
+                    return None;
+                }
+                _ => match value.char_indices().nth(SHOWN_MAX) {
+                    Some((end, _)) => format!("{}...", &value[..end]),
+                    None => value,
+                },
+            })
+        })
+        .collect()
 }
 
 fn not_null(message: &str) -> SqlError {
@@ -241,7 +312,7 @@ fn check(message: &str, catalog: &Catalog) -> SqlError {
 }
 
 /// SQLite doesn't say which foreign key failed. It is told where only one can have.
-fn foreign_key(catalog: &Catalog, plan: &Plan) -> SqlError {
+fn foreign_key(catalog: &Catalog, plan: &Plan, params: &[Value]) -> SqlError {
     let bare = || {
         SqlError::new(
             SqlState::FOREIGN_KEY_VIOLATION,
@@ -269,7 +340,21 @@ fn foreign_key(catalog: &Catalog, plan: &Plan) -> SqlError {
     let inserts = verb.eq_ignore_ascii_case("insert");
     let deletes = verb.eq_ignore_ascii_case("delete");
     match (&own[..], &of_others[..]) {
-        ([(name, _)], _) if inserts => referring(&table, name),
+        ([(name, target)], _) if inserts => {
+            let constraints = catalog.relations.get(&table).map(|relation| &relation.constraints);
+            let constraint = constraints.and_then(|all| all.iter().find(|c| c.name == *name));
+            let detail = constraint.and_then(|constraint| {
+                let columns: Vec<&str> = constraint.columns.iter().map(String::as_str).collect();
+                let values = values_of(plan, params, &columns)?;
+                Some(format!(
+                    "Key ({})=({}) is not present in table \"{}\".",
+                    columns.join(", "),
+                    values.join(", "),
+                    catalog.bare(target)
+                ))
+            });
+            SqlError { detail, ..referring(&table, name) }
+        }
         ([(name, _)], []) if !deletes => referring(&table, name),
         ([], [(name, other)]) => referred(&table, name, other),
         (_, [(name, other)]) if deletes => referred(&table, name, other),
