@@ -201,7 +201,7 @@ impl Cluster {
         let members = self.members.iter().map(member).collect();
         let hub = Arc::new(Hub::new(name.clone(), members, Policy::Any(1), log.end(), Lsn(0)));
         let log = Arc::new(Mutex::new(log));
-        let control = Arc::new(control::spawn(
+        let control = control::spawn(
             &config,
             Arc::clone(&hub),
             Arc::new(Mutex::new(control_file)),
@@ -209,7 +209,8 @@ impl Cluster {
             tls.clone(),
             Arc::new(Supervisor::none()),
             CancellationToken::new(),
-        ));
+        );
+        let control = Arc::new(control.expect("a thread of its own"));
         let listener = PeerListener::bind(peer, tls).await.expect("its address is free");
         self.logs
             .lock()
