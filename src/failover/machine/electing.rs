@@ -7,6 +7,7 @@ use super::{Appointed, Asked, Candidate, Cluster, Command, Input, Operator, Phas
 use crate::cluster::{NodeId, Role};
 use crate::failover::election::{Chosen, Promised, choose, leases_end, missing};
 use crate::failover::{Appointment, Moment, PromiseMade, Rule, ToMonitor, ToNode};
+use crate::log::LogEnd;
 
 /// Why there is an election, and what is special about it.
 #[derive(Debug)]
@@ -180,7 +181,8 @@ impl Promising {
     fn counted(&self, cluster: &Cluster) -> BTreeSet<NodeId> {
         let all_new = self.promises.len() == cluster.options.members.len()
             && self.promises.values().all(|(_, promise)| promise.unproven);
-        let counts = |promise: &PromiseMade| all_new || self.forced || !promise.unproven;
+        let anybody = all_new || self.forced || cluster.is_without(21);
+        let counts = |promise: &PromiseMade| anybody || !promise.unproven;
         let counted = self.promises.iter().filter(|(_, (_, promise))| counts(promise));
         counted.map(|(node, _)| node.clone()).collect()
     }
@@ -195,6 +197,7 @@ impl Promising {
             Err(shortfall) if shortfall.rule == Rule::Fence && cluster.is_without(9) => {
                 !counted.is_empty()
             }
+            Err(shortfall) if shortfall.rule == Rule::Data && cluster.is_without(10) => true,
             Err(_) if self.forced => !counted.is_empty(),
             Err(shortfall) => {
                 if now.since(self.since) >= timing.heartbeat * 2 {
@@ -227,7 +230,11 @@ impl Promising {
             .iter()
             .map(|node| {
                 let candidate = Candidate {
-                    end: self.promises[node].1.end,
+                    end: if cluster.is_without(11) {
+                        LogEnd::default()
+                    } else {
+                        self.promises[node].1.end
+                    },
                     priority: if cluster.never_leads(node) {
                         0
                     } else {

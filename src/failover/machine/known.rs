@@ -126,9 +126,15 @@ impl Cluster {
 
     /// Members other than `except` that are heard and would count in an election.
     pub(super) fn electors(&self, now: Moment, except: &NodeId) -> usize {
+        self.electors_since(now, except, Moment(i64::MIN))
+    }
+
+    /// Those of them that were heard at `since` or later.
+    fn electors_since(&self, now: Moment, except: &NodeId, since: Moment) -> usize {
         let suspicion = self.options.timing.suspicion;
         let counts = |known: &Known| {
             known.is_heard(now, suspicion)
+                && known.heard.is_some_and(|heard| heard >= since)
                 && known.report.as_ref().is_some_and(|report| !report.unproven)
         };
         self.nodes.iter().filter(|(node, known)| *node != except && counts(known)).count()
@@ -186,6 +192,13 @@ impl Cluster {
                     self.absentees(now)
                 ),
             );
+        }
+        // Whoever fell silent with the leader may be as well as it is: then nobody hears this
+        // monitor, and a term begun now would end a leadership that nothing is wrong with.
+        let silent = known.heard.filter(|_| known.connected);
+        let after = silent.map(|heard| heard.plus(self.options.timing.heartbeat * 2));
+        if after.is_some_and(|after| self.electors_since(now, leader, after) < needed) {
+            return Suspicion::None;
         }
         if let Some(sentence) = self.flapping(now) {
             return Suspicion::Blocked(Rule::AntiFlap, sentence);

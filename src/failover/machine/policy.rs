@@ -53,6 +53,10 @@ impl Cluster {
             return;
         }
         self.state.weakened_to = None;
+        if self.is_without(19) {
+            self.state.weakened = false;
+            self.state.acks = self.electorate().acks_configured;
+        }
         self.persist(out);
         let configured = self.electorate().acks_configured;
         let reason = format!(

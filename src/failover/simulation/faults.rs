@@ -1,0 +1,120 @@
+//! What goes wrong: crashes, pauses, partitions, losses, and operators.
+use super::*;
+
+impl World {
+    pub(super) fn fault(&mut self) -> Checked {
+        let pause = self.rng.random_range(1..=2 * self.profile.fault_ms) * MS;
+        if self.now + pause >= self.faults_end {
+            self.cut.clear();
+            self.loss = 0.0;
+            return Ok(());
+        }
+        self.at(self.now + pause, Happening::Fault);
+        let members = self.profile.members;
+        let leader = (0..members).find(|node| {
+            self.nodes[*node].oath.as_ref().is_some_and(|oath| oath.role() != Role::Follower)
+        });
+        let any = self.rng.random_range(0..members);
+        let victim = if self.chance(0.5) { leader.unwrap_or(any) } else { any };
+        match self.rng.random_range(0..11) {
+            0..=2 => self.crash(victim),
+            3 => {
+                let pause = self.rng.random_range(100..2500) * MS;
+                self.note(format!("n{victim} pauses for {} ms", pause / MS));
+                self.nodes[victim].paused_until = self.now + pause;
+            }
+            4 => {
+                self.monitor_paused_until = self.now + self.rng.random_range(100..2500) * MS;
+                self.note("monitor pauses".into());
+            }
+            5 => {
+                self.crash(self.monitor_index());
+                // State lost while a node is new waits for an operator.
+                let proven = self.nodes.iter().all(|node| !node.bound.unproven);
+                if proven && self.chance(0.3) {
+                    self.monitor_state = None;
+                }
+            }
+            6..=7 => {
+                let all: Vec<usize> = (0..=members).collect();
+                let size = self.rng.random_range(1..=members / 2 + 1);
+                let side: BTreeSet<usize> =
+                    all.choose_multiple(&mut self.rng, size).copied().collect();
+                let both = self.chance(0.7);
+                for inside in &side {
+                    for outside in all.iter().filter(|process| !side.contains(process)) {
+                        self.cut.insert((*inside, *outside));
+                        if both {
+                            self.cut.insert((*outside, *inside));
+                        }
+                    }
+                }
+                self.note(format!("{side:?} are cut off, both ways: {both}"));
+                let heal = self.rng.random_range(200..4000) * MS;
+                self.at(self.now + heal, Happening::Heal);
+            }
+            8 => {
+                self.loss = 0.2;
+                let heal = self.rng.random_range(200..3000) * MS;
+                self.at(self.now + heal, Happening::Heal);
+            }
+            9 => self.maybe_wipe(victim),
+            10 if self.chance(0.5) => {
+                // While a node is new, a weakened policy would need an operator again.
+                let proven = self.nodes.iter().all(|node| !node.bound.unproven);
+                let operator = match self.chance(0.5) && proven {
+                    true => Operator::Weaken { acks: 0 },
+                    false => Operator::Restore,
+                };
+                self.note(format!("an operator asks: {operator:?}"));
+                return self.monitor_hears(Input::Operator { id: 1, operator });
+            }
+            _ => {
+                let to = self.chance(0.5).then(|| name(victim));
+                let operator = Operator::Switchover { to };
+                return self.monitor_hears(Input::Operator { id: 1, operator });
+            }
+        }
+        Ok(())
+    }
+
+    /// A node comes back with nothing, where the others are known to hold everything.
+    fn maybe_wipe(&mut self, victim: usize) {
+        let proven = self.nodes.iter().all(|node| !node.bound.unproven);
+        let settled = self.monitor_state.as_ref().is_some_and(|it| it.rebuilt && !it.weakened);
+        if self.profile.members < 3 || self.profile.policy == Policy::Async || !proven || !settled {
+            return;
+        }
+        self.crash(victim);
+        self.note(format!("n{victim} has lost its disk"));
+        let node = &mut self.nodes[victim];
+        node.bound = Bound { unproven: true, ..Bound::default() };
+        node.log.clear();
+        (node.synced, node.commit) = (0, 0);
+    }
+
+    pub(super) fn crash(&mut self, process: usize) {
+        if process == self.monitor_index() {
+            self.monitor = None;
+            self.connected.clear();
+            self.note("monitor crashes".into());
+        } else {
+            self.nodes[process].oath = None;
+            self.note(format!("n{process} crashes"));
+            // Its sockets close, unless its host is gone with it.
+            if self.chance(0.7) {
+                self.at(self.now + 2 * MS, Happening::Hangup(process));
+            }
+        }
+        let away = if self.chance(0.5) { 300 } else { 3000 };
+        let back = self.rng.random_range(20..away) * MS;
+        self.at(self.now + back, Happening::Start(process));
+    }
+
+    /// Sometimes a process ends in the middle of what it does.
+    pub(super) fn crash_within<T>(&mut self, commands: &[T]) -> Option<usize> {
+        let faulty = self.now > 3000 * MS && self.now < self.faults_end;
+        (faulty && !commands.is_empty() && self.chance(0.004))
+            .then(|| self.rng.random_range(0..commands.len()))
+    }
+}

@@ -1,0 +1,429 @@
+//! Nodes and monitor as they are, over a network, clocks, disks and clients that are not:
+//! everything random comes from one seed, so a seed run twice gives the same history.
+//!
+//! The network loses, delays, reorders and repeats; nodes and monitor crash in the middle
+//! of what they do, lose what they did not sync, pause, and drift. The checkers know
+//! nothing of the machines: what was acknowledged stays, what was committed is never
+//! replaced, and no two terms are able to acknowledge at overlapping times.
+mod checks;
+mod faults;
+mod monitor;
+mod node;
+mod schedules;
+mod seeds;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+
+use super::machine::{Command, Input, Machine, MonitorState, Operator, Options, Start, Timing};
+use super::oath::{Bound, Oath, OathCommand, OathInput, Source};
+use super::{
+    Choice, FromPeer, Lease, Moment, Practice, PromiseMade, Report, ToMonitor, ToNode, ToPeer,
+};
+use crate::cluster::{NodeId, Policy, Role};
+use crate::log::{LogEnd, Lsn, Term};
+
+const MS: i64 = 1_000_000;
+/// How often every process looks at its clock.
+const TICK: i64 = 20 * MS;
+const HEARTBEAT: i64 = 100 * MS;
+
+/// The cluster, the faults, and the sentence that is switched off.
+#[derive(Clone, Debug)]
+struct Profile {
+    members: usize,
+    policy: Policy,
+    without: Option<u8>,
+    broken: Option<Broken>,
+    /// Mean time between faults, ms; faults end 10 s before the run does.
+    fault_ms: i64,
+    length_ms: i64,
+}
+
+/// What a node does not do as it should.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Broken {
+    /// Its disk says that it synced, and has not.
+    Sync,
+    /// It takes all that it holds to be committed.
+    ApplyBound,
+}
+
+/// A frame of the toy log; its LSN is its index plus one.
+#[derive(Clone, Debug, Eq, PartialEq)]
+struct Frame {
+    term: Term,
+    value: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Packet {
+    ToMonitor(ToMonitor),
+    ToNode(ToNode),
+    ToPeer(ToPeer),
+    FromPeer(FromPeer),
+    /// The leader's log, whole, and its commit.
+    Append {
+        term: Term,
+        log: Vec<Frame>,
+        commit: usize,
+    },
+    Ack {
+        term: Term,
+        len: usize,
+    },
+}
+
+#[derive(Clone, Debug)]
+enum Happening {
+    Tick(usize),
+    /// To a node, or to the monitor (the index after the last node).
+    Arrive {
+        from: usize,
+        to: usize,
+        packet: Packet,
+    },
+    Start(usize),
+    Hangup(usize),
+    Fault,
+    Heal,
+    Write,
+}
+
+struct Node {
+    oath: Option<Oath>,
+    lease: Option<Lease>,
+    /// On disk.
+    bound: Bound,
+    synced: usize,
+    log: Vec<Frame>,
+    fence: Term,
+    commit: usize,
+    acks: BTreeMap<usize, usize>,
+    practice: Practice,
+    term_start: Option<usize>,
+    /// It has been able to acknowledge in this term.
+    served: bool,
+    replies: Vec<(usize, Term)>,
+    leader_seen: Option<i64>,
+    monitor_heard: i64,
+    paused_until: i64,
+    beat: i64,
+}
+
+struct World {
+    profile: Profile,
+    rng: StdRng,
+    now: i64,
+    sequence: u64,
+    queue: BTreeMap<(i64, u64), Happening>,
+    nodes: Vec<Node>,
+    monitor: Option<Machine>,
+    monitor_state: Option<MonitorState>,
+    monitor_paused_until: i64,
+    incarnation: u64,
+    connected: BTreeSet<usize>,
+    /// Links that carry nothing, by direction.
+    cut: BTreeSet<(usize, usize)>,
+    loss: f64,
+    /// Rate in thousandths of a percent, and offset, of each process's clock.
+    clocks: Vec<(i64, i64)>,
+    values: u64,
+    faults_end: i64,
+    // Checkers.
+    acknowledged: Vec<(Term, usize, Frame)>,
+    /// What is committed, and in which term it first was.
+    committed: BTreeMap<usize, (Frame, Term)>,
+    /// The last moment at which the highest term could acknowledge, and that term.
+    able: BTreeMap<Term, (i64, i64)>,
+    trace: Vec<String>,
+}
+
+type Checked = Result<(), String>;
+
+fn name(index: usize) -> NodeId {
+    format!("n{index}").parse().expect("a legal name")
+}
+
+fn index(name: &NodeId) -> usize {
+    name.as_str()[1..].parse().expect("named by its index")
+}
+
+impl World {
+    fn new(seed: u64, profile: Profile) -> Self {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let node = |_| Node {
+            oath: None,
+            lease: None,
+            bound: Bound { unproven: true, ..Bound::default() },
+            synced: 0,
+            log: Vec::new(),
+            fence: Term(0),
+            commit: 0,
+            acks: BTreeMap::new(),
+            practice: Practice::default(),
+            term_start: None,
+            served: false,
+            replies: Vec::new(),
+            leader_seen: None,
+            monitor_heard: 0,
+            paused_until: 0,
+            beat: 0,
+        };
+        // Any two clocks drift apart by less than the margin of a tenth within a lease.
+        let clocks = (0..=profile.members)
+            .map(|_| (rng.random_range(-4500..=4500), rng.random_range(0..1_000_000 * MS)))
+            .collect();
+        let mut world = Self {
+            profile: profile.clone(),
+            now: 0,
+            sequence: 0,
+            queue: BTreeMap::new(),
+            nodes: (0..profile.members).map(node).collect(),
+            monitor: None,
+            monitor_state: None,
+            monitor_paused_until: 0,
+            incarnation: 0,
+            connected: BTreeSet::new(),
+            cut: BTreeSet::new(),
+            loss: 0.0,
+            clocks,
+            values: 0,
+            faults_end: if profile.fault_ms == 0 { 0 } else { (profile.length_ms - 10_000) * MS },
+            acknowledged: Vec::new(),
+            committed: BTreeMap::new(),
+            able: BTreeMap::new(),
+            trace: Vec::new(),
+            rng,
+        };
+        for process in 0..=profile.members {
+            let at = world.rng.random_range(0..50 * MS);
+            world.at(at, Happening::Start(process));
+        }
+        world.at(3000 * MS, Happening::Fault);
+        world.at(1500 * MS, Happening::Write);
+        world
+    }
+
+    fn run(seed: u64, profile: Profile) -> Result<Self, (String, Vec<String>)> {
+        let mut world = Self::new(seed, profile.clone());
+        let end = profile.length_ms * MS;
+        while let Some(((at, _), happening)) = world.queue.pop_first() {
+            if at > end {
+                break;
+            }
+            world.now = at;
+            if let Err(violation) = world.happen(happening) {
+                return Err((format!("{} ms: {violation}", at / MS), world.trace));
+            }
+        }
+        if let Err(violation) = world.check_end() {
+            return Err((violation, world.trace));
+        }
+        Ok(world)
+    }
+
+    fn monitor_index(&self) -> usize {
+        self.profile.members
+    }
+
+    fn at(&mut self, at: i64, happening: Happening) {
+        self.sequence += 1;
+        self.queue.insert((at, self.sequence), happening);
+    }
+
+    fn local(&self, process: usize) -> Moment {
+        let (rate, offset) = self.clocks[process];
+        Moment(self.now + self.now / 100_000 * rate + offset)
+    }
+
+    fn note(&mut self, text: String) {
+        self.trace.push(format!("{:>6} {text}", self.now / MS));
+    }
+
+    fn chance(&mut self, probability: f64) -> bool {
+        self.rng.random_bool(probability)
+    }
+
+    fn send(&mut self, from: usize, to: usize, packet: Packet) {
+        // The first message of a connection is not lost while later ones arrive.
+        let first = matches!(packet, Packet::ToNode(ToNode::Welcome { .. }));
+        if !first && (self.cut.contains(&(from, to)) || self.chance(self.loss)) {
+            return;
+        }
+        let faulty = self.now < self.faults_end;
+        let again = if matches!(packet, Packet::ToNode(ToNode::Appoint(_))) { 0.5 } else { 0.03 };
+        let copies = if faulty && self.chance(again) { 2 } else { 1 };
+        for copy in 0..copies {
+            let slow = faulty && self.chance(if copy > 0 { 0.5 } else { 0.02 });
+            let delay = self.rng.random_range(MS / 2..if slow { 1500 * MS } else { 8 * MS });
+            self.at(self.now + delay, Happening::Arrive { from, to, packet: packet.clone() });
+        }
+    }
+
+    fn happen(&mut self, happening: Happening) -> Checked {
+        match happening {
+            Happening::Start(process) => self.start(process),
+            Happening::Tick(process) => self.tick(process),
+            Happening::Hangup(node) => {
+                if self.nodes[node].oath.is_none() {
+                    self.hang_up(node)?;
+                }
+                Ok(())
+            }
+            Happening::Arrive { from, to, packet } => self.arrive(from, to, packet),
+            Happening::Fault => self.fault(),
+            Happening::Heal => {
+                self.cut.clear();
+                self.loss = 0.0;
+                self.note("the network heals".into());
+                Ok(())
+            }
+            Happening::Write => {
+                let next = self.rng.random_range(20..200) * MS;
+                self.at(self.now + next, Happening::Write);
+                self.write();
+                Ok(())
+            }
+        }
+    }
+
+    fn start(&mut self, process: usize) -> Checked {
+        let now = self.local(process);
+        if process == self.monitor_index() {
+            if self.monitor.is_some() {
+                return Ok(());
+            }
+            self.incarnation += 1000;
+            let start = match self.monitor_state.clone() {
+                Some(state) => Start::Recorded(state),
+                None => Start::Lost { incarnation: self.incarnation },
+            };
+            self.note(format!("monitor starts: {start:?}"));
+            let options = Options {
+                members: (0..self.profile.members)
+                    .map(|node| (name(node), (String::new(), 1)))
+                    .collect(),
+                policy: self.profile.policy.clone(),
+                choose: Choice::Latest,
+                timing: Timing {
+                    heartbeat: ms(100),
+                    suspicion: ms(500),
+                    lease: ms(1000),
+                    drift: ms(100),
+                    drain: ms(500),
+                },
+                failovers_max: 1000,
+                failover_window: ms(300_000),
+                lag_bytes_max: 1 << 20,
+                restart_grace: Duration::ZERO,
+                without: self.profile.without,
+            };
+            let mut out = Vec::new();
+            self.monitor = Some(Machine::new(options, start, now, &mut out));
+            self.connected.clear();
+            self.execute_monitor(out)?;
+        } else {
+            if self.nodes[process].oath.is_some() {
+                return Ok(());
+            }
+            let node = &mut self.nodes[process];
+            node.log.truncate(node.synced);
+            let mut oath = Oath::new(name(process), node.bound, now);
+            oath.without = self.profile.without;
+            node.fence = node.bound.term;
+            node.oath = Some(oath);
+            node.lease = None;
+            node.term_start = None;
+            node.leader_seen = None;
+            node.replies.clear();
+            node.paused_until = 0;
+            self.connected.remove(&process);
+            self.note(format!("n{process} starts"));
+        }
+        self.at(self.now + TICK, Happening::Tick(process));
+        Ok(())
+    }
+
+    fn hang_up(&mut self, node: usize) -> Checked {
+        for other in &mut self.nodes {
+            if let Some(oath) = &other.oath
+                && oath.leader() == Some(&name(node))
+            {
+                other.leader_seen = None;
+            }
+        }
+        if self.connected.remove(&node) {
+            self.monitor_hears(Input::Disconnected { node: name(node) })?;
+        }
+        Ok(())
+    }
+
+    fn paused_until(&self, process: usize) -> i64 {
+        if process == self.monitor_index() {
+            self.monitor_paused_until
+        } else {
+            self.nodes[process].paused_until
+        }
+    }
+
+    fn is_alive(&self, process: usize) -> bool {
+        if process == self.monitor_index() {
+            self.monitor.is_some()
+        } else {
+            self.nodes[process].oath.is_some()
+        }
+    }
+
+    fn tick(&mut self, process: usize) -> Checked {
+        if !self.is_alive(process) {
+            return Ok(());
+        }
+        let wakes = self.paused_until(process);
+        if self.now < wakes {
+            self.at(wakes, Happening::Tick(process));
+            return Ok(());
+        }
+        self.at(self.now + TICK, Happening::Tick(process));
+        if process == self.monitor_index() {
+            self.push_views();
+            return self.monitor_hears(Input::Tick);
+        }
+        self.node_steps(process, OathInput::Tick)?;
+        if !self.is_alive(process) {
+            return Ok(());
+        }
+        // Leaders sync beside sending; a disk that lies writes in the end, too.
+        let lies = self.profile.broken == Some(Broken::Sync);
+        let leads =
+            self.nodes[process].oath.as_ref().is_some_and(|oath| oath.role() != Role::Follower);
+        if (lies || leads) && self.chance(if lies { 0.02 } else { 0.5 }) {
+            let node = &mut self.nodes[process];
+            node.synced = node.log.len();
+        }
+        self.advance_commit(process)?;
+        self.reply(process)?;
+        if self.now - self.nodes[process].beat >= HEARTBEAT {
+            self.nodes[process].beat = self.now;
+            self.heartbeat(process)?;
+        }
+        Ok(())
+    }
+}
+
+fn log_end(log: &[Frame]) -> LogEnd {
+    LogEnd { term: log.last().map_or(Term(0), |frame| frame.term), lsn: Lsn(log.len() as u64) }
+}
+
+fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// Everything that can go wrong does, all the time.
+fn harsh(members: usize, policy: Policy) -> Profile {
+    Profile { members, policy, without: None, broken: None, fault_ms: 500, length_ms: 40_000 }
+}

@@ -1,0 +1,452 @@
+//! What a node does: hears, steps its oath, obeys it, replicates, acknowledges.
+use super::*;
+
+impl World {
+    pub(super) fn heartbeat(&mut self, process: usize) -> Checked {
+        let monitor = self.monitor_index();
+        let reachable = !self.cut.contains(&(process, monitor))
+            && !self.cut.contains(&(monitor, process))
+            && self.monitor.is_some()
+            && self.now >= self.monitor_paused_until;
+        // A silent connection is given up and dialled again.
+        if self.now - self.nodes[process].monitor_heard > 1500 * MS {
+            self.connected.remove(&process);
+        }
+        if reachable && self.connected.insert(process) {
+            self.monitor_hears(Input::Connected { node: name(process) })?;
+        }
+        self.report(process);
+        self.ask_for_lease(process);
+        self.replicate(process);
+        Ok(())
+    }
+
+    pub(super) fn report(&mut self, process: usize) {
+        let now = self.now;
+        let node = &self.nodes[process];
+        let Some(oath) = &node.oath else { return };
+        let end = log_end(&node.log);
+        let report = Report {
+            incarnation: oath.obeyed(),
+            term: oath.bound().term,
+            role: oath.role(),
+            leader: oath.leader().cloned(),
+            led: oath.bound().led,
+            end,
+            durable: Lsn(node.synced as u64),
+            commit: Lsn(node.commit as u64),
+            applied: Lsn(node.commit as u64),
+            acks: if oath.role() == Role::Follower {
+                self.profile.policy.acks(self.profile.members)
+            } else {
+                node.practice.vouched()
+            },
+            policy_version: node.practice.version(),
+            leader_seen_ms: node.leader_seen.map(|seen| ((now - seen) / MS) as u64),
+            unproven: oath.bound().unproven,
+            sql: None,
+            reason: String::new(),
+        };
+        self.send(process, self.monitor_index(), Packet::ToMonitor(ToMonitor::Report(report)));
+    }
+
+    pub(super) fn ask_for_lease(&mut self, process: usize) {
+        let sent = self.local(process);
+        let node = &mut self.nodes[process];
+        let (Some(oath), Some(lease)) = (&mut node.oath, &mut node.lease) else { return };
+        let term = oath.bound().term;
+        let members = lease.wants_members(sent);
+        if members {
+            oath.granted_to_self(sent);
+            lease.asked_members(sent);
+            for other in (0..self.profile.members).filter(|other| *other != process) {
+                let request = ToPeer::LeaseRequest { term, sent };
+                self.send(process, other, Packet::ToPeer(request));
+            }
+        }
+        let request = ToMonitor::LeaseRequest { term, sent };
+        self.send(process, self.monitor_index(), Packet::ToMonitor(request));
+    }
+
+    pub(super) fn replicate(&mut self, process: usize) {
+        let node = &self.nodes[process];
+        let Some(oath) = &node.oath else { return };
+        if oath.role() == Role::Follower {
+            return;
+        }
+        let (term, commit, log) = (oath.bound().term, node.commit, node.log.clone());
+        for other in (0..self.profile.members).filter(|other| *other != process) {
+            // Sometimes only a part arrives before the stream breaks.
+            let whole = self.now >= self.faults_end || self.chance(0.7);
+            let len = if whole { log.len() } else { self.rng.random_range(0..=log.len()) };
+            let log = log[..len].to_vec();
+            self.send(process, other, Packet::Append { term, log, commit });
+        }
+    }
+
+    /// A client writes on every node that takes it.
+    pub(super) fn write(&mut self) {
+        for process in 0..self.profile.members {
+            let now = self.now;
+            let node = &mut self.nodes[process];
+            let Some(oath) = &node.oath else { continue };
+            let term = oath.bound().term;
+            if oath.role() != Role::Leader || now < node.paused_until || node.fence > term {
+                continue;
+            }
+            self.values += 1;
+            node.log.push(Frame { term, value: self.values });
+            node.replies.push((node.log.len(), term));
+            self.replicate(process);
+        }
+    }
+
+    pub(super) fn arrive(&mut self, from: usize, to: usize, packet: Packet) -> Checked {
+        if !self.is_alive(to) {
+            return Ok(());
+        }
+        let wakes = self.paused_until(to);
+        if self.now < wakes {
+            self.at(wakes, Happening::Arrive { from, to, packet });
+            return Ok(());
+        }
+        match packet {
+            Packet::ToMonitor(message) => {
+                self.monitor_hears(Input::Message { node: name(from), message })
+            }
+            Packet::ToNode(message) => self.node_hears(to, message),
+            Packet::ToPeer(ToPeer::LeaseRequest { term, sent }) => {
+                self.node_steps(to, OathInput::PeerLease { from: name(from), term, sent })
+            }
+            Packet::FromPeer(FromPeer::Grant { term, sent }) => {
+                let node = &mut self.nodes[to];
+                let own = node.oath.as_ref().is_some_and(|oath| oath.bound().term == term);
+                if let Some(lease) = node.lease.as_mut().filter(|_| own) {
+                    lease.peer_granted(name(from), sent);
+                }
+                Ok(())
+            }
+            Packet::FromPeer(FromPeer::Refused { held, leader }) => match leader {
+                Some(leader) => {
+                    let source = Source::Peer;
+                    self.node_steps(to, OathInput::LeaderKnown { term: held, leader, source })
+                }
+                None => Ok(()),
+            },
+            Packet::Append { term, log, commit } => self.append(from, to, term, log, commit),
+            Packet::Ack { term, len } => {
+                let node = &mut self.nodes[to];
+                let own = node
+                    .oath
+                    .as_ref()
+                    .is_some_and(|oath| oath.bound().term == term && oath.role() != Role::Follower);
+                if own {
+                    let acked = node.acks.entry(from).or_default();
+                    *acked = (*acked).max(len);
+                    self.advance_commit(to)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn node_hears(&mut self, to: usize, message: ToNode) -> Checked {
+        self.nodes[to].monitor_heard = self.now;
+        match message {
+            ToNode::Welcome { incarnation } => {
+                self.node_steps(to, OathInput::Welcome { incarnation })?;
+                self.report(to);
+                Ok(())
+            }
+            ToNode::View(view) => match view.leader {
+                Some(leader) => {
+                    let source = Source::Monitor;
+                    self.node_steps(to, OathInput::LeaderKnown { term: view.term, leader, source })
+                }
+                None => Ok(()),
+            },
+            ToNode::Grant { term, incarnation, sent } => {
+                let node = &mut self.nodes[to];
+                let own = node
+                    .oath
+                    .as_ref()
+                    .is_some_and(|oath| oath.bound().term == term && oath.obeyed() == incarnation);
+                if let Some(lease) = node.lease.as_mut().filter(|_| own) {
+                    lease.monitor_granted(sent);
+                }
+                Ok(())
+            }
+            ToNode::PromiseRequest { term, incarnation } => {
+                self.node_steps(to, OathInput::PromiseRequest { term, incarnation })
+            }
+            ToNode::Appoint(appointment) => {
+                let node = &mut self.nodes[to];
+                if node.oath.as_ref().is_some_and(|oath| oath.role() == Role::Follower) {
+                    node.practice = Practice::new(&appointment);
+                }
+                self.node_steps(to, OathInput::Appoint(appointment))
+            }
+            ToNode::Freeze { term, .. } => {
+                let node = &self.nodes[to];
+                if node.oath.as_ref().is_some_and(|oath| oath.bound().term == term) {
+                    let frozen = ToMonitor::Frozen { term, end: log_end(&node.log) };
+                    self.send(to, self.monitor_index(), Packet::ToMonitor(frozen));
+                }
+                Ok(())
+            }
+            ToNode::Poll => {
+                self.report(to);
+                Ok(())
+            }
+            ToNode::Thaw { .. } => Ok(()),
+            ToNode::Policy { term, acks, version } => {
+                if self.nodes[to].practice.weaken(term, acks, version) {
+                    self.note(format!("n{to} demands {acks}, version {version}"));
+                    self.advance_commit(to)?;
+                    self.report(to);
+                }
+                Ok(())
+            }
+            ToNode::Restore { term, acks, version } => {
+                self.advance_commit(to)?;
+                let node = &mut self.nodes[to];
+                if node.practice.restore(term, acks, version) {
+                    node.practice.tightened(Lsn(node.commit as u64));
+                    self.note(format!("n{to} demands {acks} again"));
+                }
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn node_steps(&mut self, process: usize, input: OathInput) -> Checked {
+        let now = self.local(process);
+        let Some(oath) = &mut self.nodes[process].oath else { return Ok(()) };
+        let mut out = Vec::new();
+        oath.step(now, input, &mut out);
+        let crash_at = self.crash_within(&out);
+        for (done, command) in out.into_iter().enumerate() {
+            if Some(done) == crash_at {
+                self.crash(process);
+                return Ok(());
+            }
+            self.execute_node(process, command)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn execute_node(&mut self, process: usize, command: OathCommand) -> Checked {
+        let monitor = self.monitor_index();
+        match command {
+            OathCommand::EndLease => {
+                let node = &mut self.nodes[process];
+                node.lease = None;
+                // What was not acknowledged is not from here on.
+                node.replies.clear();
+            }
+            OathCommand::Fence(term) => self.nodes[process].fence = term,
+            OathCommand::SyncLog if self.profile.without == Some(8) => {}
+            OathCommand::SyncLog => self.sync(process),
+            OathCommand::Persist(bound) => self.nodes[process].bound = bound,
+            OathCommand::Publish { term, role, leader } => {
+                self.publish(process, term, role, leader)?
+            }
+            OathCommand::Promised { term, incarnation, grant_age } => {
+                let node = &self.nodes[process];
+                let promise = PromiseMade {
+                    term,
+                    incarnation,
+                    end: log_end(&node.log),
+                    grant_age_ns: grant_age.as_nanos() as u64,
+                    unproven: node.bound.unproven,
+                };
+                self.note(format!(
+                    "n{process} promises {term}, holds {}, age {grant_age:?}",
+                    promise.end
+                ));
+                self.send(process, monitor, Packet::ToMonitor(ToMonitor::Promised(promise)));
+            }
+            OathCommand::Refused { term, held, obeyed } => {
+                let refused = ToMonitor::Refused { term, held, obeyed };
+                self.send(process, monitor, Packet::ToMonitor(refused));
+            }
+            OathCommand::Accepted { term } => {
+                self.send(process, monitor, Packet::ToMonitor(ToMonitor::Accepted { term }));
+            }
+            OathCommand::GrantPeer { to, term, sent } => {
+                let grant = FromPeer::Grant { term, sent };
+                self.send(process, index(&to), Packet::FromPeer(grant));
+            }
+            OathCommand::RefusePeer { to, held, leader } => {
+                let refused = FromPeer::Refused { held, leader };
+                self.send(process, index(&to), Packet::FromPeer(refused));
+            }
+            OathCommand::SteppedDown { term } => {
+                let message = ToMonitor::SteppedDown { term, reason: String::new() };
+                self.send(process, monitor, Packet::ToMonitor(message));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the log durable, on a disk that does what it says.
+    pub(super) fn sync(&mut self, process: usize) {
+        if self.profile.broken != Some(Broken::Sync) {
+            let node = &mut self.nodes[process];
+            node.synced = node.log.len();
+        }
+    }
+
+    pub(super) fn publish(
+        &mut self,
+        process: usize,
+        term: Term,
+        role: Role,
+        leader: Option<NodeId>,
+    ) -> Checked {
+        self.note(format!("n{process} is {role:?} in {term}, leader {leader:?}"));
+        let now = self.local(process);
+        let members = self.profile.members;
+        let node = &mut self.nodes[process];
+        match role {
+            Role::Follower => {
+                node.lease = None;
+                node.term_start = None;
+                node.leader_seen = None;
+                node.replies.clear();
+            }
+            Role::Opening => {
+                node.lease = Some(Lease::new(ms(1000), members, now));
+                node.acks.clear();
+                node.served = false;
+                self.values += 1;
+                node.log.push(Frame { term, value: self.values });
+                node.term_start = Some(node.log.len());
+                self.replicate(process);
+                self.ask_for_lease(process);
+            }
+            Role::Leader => {}
+        }
+        self.report(process);
+        Ok(())
+    }
+
+    pub(super) fn append(
+        &mut self,
+        from: usize,
+        to: usize,
+        term: Term,
+        log: Vec<Frame>,
+        commit: usize,
+    ) -> Checked {
+        let source = Source::Peer;
+        self.node_steps(to, OathInput::LeaderKnown { term, leader: name(from), source })?;
+        let now = self.now;
+        let node = &mut self.nodes[to];
+        let Some(oath) = &node.oath else { return Ok(()) };
+        if oath.bound().term != term || oath.leader() != Some(&name(from)) || node.fence > term {
+            return Ok(());
+        }
+        node.leader_seen = Some(now);
+        // As logs do: what has the same term at the same place is taken to be the same.
+        let same =
+            node.log.iter().zip(&log).take_while(|(own, sent)| own.term == sent.term).count();
+        if same < node.log.len() && same < log.len() {
+            if same < node.commit && self.profile.policy != Policy::Async {
+                return Err(format!(
+                    "n{to} cuts at {same} what it knew committed up to {}",
+                    node.commit
+                ));
+            }
+            node.log.truncate(same);
+            // In async that much is lost, and the node re-seeds.
+            node.commit = node.commit.min(same);
+        }
+        if log.len() > node.log.len() {
+            node.log.extend_from_slice(&log[node.log.len()..]);
+        }
+        let told = if self.profile.broken == Some(Broken::ApplyBound) { log.len() } else { commit };
+        node.commit = node.commit.max(told.min(log.len()));
+        self.check_follower(to)?;
+        if self.now < self.faults_end && self.chance(0.1) {
+            // Not synced yet, so not acknowledged either.
+            return Ok(());
+        }
+        self.sync(to);
+        let caught_up = log.len() >= commit && log.last().is_some_and(|frame| frame.term == term);
+        let ack = Packet::Ack { term, len: log.len() };
+        self.send(to, from, ack);
+        if caught_up {
+            self.node_steps(to, OathInput::CaughtUp { term })?;
+        }
+        Ok(())
+    }
+
+    /// P4.
+    pub(super) fn advance_commit(&mut self, process: usize) -> Checked {
+        let without = self.profile.without == Some(4);
+        let node = &mut self.nodes[process];
+        let (Some(oath), Some(term_start)) = (&node.oath, node.term_start) else { return Ok(()) };
+        let term = oath.bound().term;
+        let mut acked: Vec<usize> = node.acks.values().copied().collect();
+        acked.sort_unstable_by(|a, b| b.cmp(a));
+        let k = node.practice.demanded();
+        let held = if k == 0 { node.synced } else { acked.get(k - 1).copied().unwrap_or(0) };
+        node.practice.held(Lsn(held as u64));
+        let commit = held.min(node.synced);
+        if commit <= node.commit || (commit < term_start && !without) {
+            return Ok(());
+        }
+        node.commit = commit;
+        if self.profile.policy != Policy::Async {
+            for at in 0..commit {
+                let frame = self.nodes[process].log[at].clone();
+                match self.committed.get(&at) {
+                    Some((held, _)) if *held != frame => {
+                        return Err(format!(
+                            "n{process} commits {frame:?} at {at}, where {held:?} was committed"
+                        ));
+                    }
+                    Some(_) => {}
+                    None => {
+                        self.committed.insert(at, (frame, term));
+                    }
+                }
+            }
+        }
+        if commit >= term_start {
+            self.node_steps(process, OathInput::TermStartCommitted { term })?;
+        }
+        Ok(())
+    }
+
+    /// P5, and the checks on it.
+    pub(super) fn reply(&mut self, process: usize) -> Checked {
+        let now = self.local(process);
+        let node = &mut self.nodes[process];
+        let (Some(oath), Some(lease)) = (&node.oath, &node.lease) else { return Ok(()) };
+        let term = oath.bound().term;
+        if oath.role() != Role::Leader || lease.until().is_none_or(|until| now >= until) {
+            return Ok(());
+        }
+        if !std::mem::replace(&mut node.served, true) {
+            self.check_opened(process)?;
+        }
+        let node = &mut self.nodes[process];
+        let due = node.replies.extract_if(.., |(len, _)| *len <= node.commit);
+        let due: Vec<(usize, Frame)> =
+            due.map(|(len, _)| (len, node.log[len - 1].clone())).collect();
+        for (len, frame) in due {
+            self.acknowledged.push((term, len - 1, frame));
+        }
+        let able = self.able.entry(term).or_insert((self.now, self.now));
+        able.1 = self.now;
+        if let Some((later, (since, _))) = self.able.range(term.next()..).next() {
+            return Err(format!(
+                "n{process} can acknowledge in term {term}, though term {later} could since {} ms",
+                since / MS
+            ));
+        }
+        Ok(())
+    }
+}
