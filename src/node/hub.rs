@@ -109,6 +109,9 @@ pub struct Hub {
     pub archived: watch::Sender<Option<Lsn>>,
     /// Whether the disk is nearly full: then nothing is appended. Written by `replicate`.
     pub space_low: watch::Sender<bool>,
+    /// Free pages of the database file that its writer gives back when it has nothing
+    /// else to do. Written by the checkpoint task and VACUUM, counted down by the writer.
+    pub surplus: watch::Sender<u64>,
     /// The databases as they were at the newest marker. Written by the writer.
     pub(super) look: watch::Sender<Option<Arc<Look>>>,
     /// How often, since its start, this node began to replace what it holds by a
@@ -164,6 +167,7 @@ impl Hub {
             failed: watch::Sender::new(None),
             quarantine: watch::Sender::new(None),
             space_low: watch::Sender::new(false),
+            surplus: watch::Sender::new(0),
             look: watch::Sender::new(None),
             archived: watch::Sender::new(None),
             reseeding: watch::Sender::new(0),

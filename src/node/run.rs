@@ -50,6 +50,10 @@ const SEE_PATIENCE: Duration = Duration::from_secs(1);
 const LEADER_WAIT: Duration = Duration::from_secs(30);
 /// How often the WAL is checkpointed while there are changes.
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
+/// Free pages that the next rows may have.
+const FREE_PAGES_KEPT: u64 = 4096;
+/// Free pages up to this part of the file stay where they are.
+const FREE_PART_KEPT: u64 = 4;
 /// Portals and snapshots may keep connections beyond those that serve reads.
 const READERS_BEYOND: usize = 64;
 
@@ -318,16 +322,34 @@ async fn install(mut installs: mpsc::Receiver<Installed>, writer: WriterHandle) 
     }
 }
 
-/// Checkpoints the WAL beside the writer, while there are changes.
+/// Checkpoints the WAL while there are changes, and has the writer give free pages back
+/// where they are much of the file. (Each node does so by itself: what lies on which page
+/// is no part of the content.)
 async fn checkpoint(hub: Arc<Hub>, readers: Readers) {
     let mut applied = hub.applied.subscribe();
-    while applied.changed().await.is_ok() {
+    let mut surplus = hub.surplus.subscribe();
+    loop {
+        tokio::select! {
+            changed = applied.changed() => if changed.is_err() { return },
+            _ = surplus.changed() => {}
+        }
         tokio::time::sleep(CHECKPOINT_EVERY).await;
         applied.mark_unchanged();
+        surplus.mark_unchanged();
         let Ok(mut reader) = readers.take().await else { continue };
-        let done = tokio::task::spawn_blocking(move || reader.checkpoint()).await;
-        if let Ok(Err(error)) = done {
-            tracing::warn!(%error, "the WAL could not be checkpointed");
+        let done = tokio::task::spawn_blocking(move || {
+            reader.checkpoint()?;
+            Ok::<_, SqliteError>((reader.free_pages()?, reader.pages()?))
+        });
+        match done.await {
+            Ok(Ok((free, pages))) => {
+                let much = free >= FREE_PAGES_KEPT && free >= pages / FREE_PART_KEPT;
+                if much && *hub.surplus.borrow() == 0 {
+                    hub.surplus.send_replace(free);
+                }
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "the WAL could not be checkpointed"),
+            Err(_) => {}
         }
     }
 }

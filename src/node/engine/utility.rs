@@ -684,7 +684,8 @@ impl EngineSession {
         Ok("EXPLAIN".into())
     }
 
-    /// VACUUM: a checkpoint; with ANALYZE also that, as a logged write.
+    /// VACUUM: a checkpoint, and the writer gives all free pages back as soon as it is
+    /// idle; with ANALYZE also that, as a logged write.
     async fn vacuum(&mut self, plan: &Arc<Plan>, analyze: bool, run: Run) -> Result<Answer, Stop> {
         if self.open.as_ref().is_some_and(|open| open.explicit) || !run.alone {
             return Err(SqlError::new(
@@ -698,8 +699,12 @@ impl EngineSession {
             self.write(plan, Vec::new(), &RowFormat::default(), true).await?;
         }
         let mut reader = self.reader().await?;
-        let done = tokio::task::block_in_place(|| reader.checkpoint());
-        done.map_err(|error| errors::translate_bare(&error))?;
+        let free = tokio::task::block_in_place(|| {
+            reader.checkpoint()?;
+            reader.free_pages()
+        });
+        let free = free.map_err(|error| errors::translate_bare(&error))?;
+        self.inner.hub.surplus.send_replace(free);
         Ok(fixed(&plan.translated.tag).into())
     }
 }

@@ -4,6 +4,7 @@ use super::TestNode;
 use crate::cluster::Position;
 use crate::gateway::Mode;
 use crate::log::{ClientToken, Lsn, Term};
+use crate::storage::sqlite::{ConnectionKind, Sqlite};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_is_there_after_a_restart() {
@@ -20,6 +21,28 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
     node.start();
     node.lead(2).await;
     assert_eq!(node.client().value("select count(*) from t").await, "20");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn vacuum_gives_pages_back_and_leaves_the_content() {
+    let node = TestNode::new();
+    node.lead(1).await;
+    let mut client = node.client();
+    client.query("create table t (id int primary key, v text)").await;
+    client.query("insert into t select g, repeat('x', 1000) from generate_series(1, 4000) g").await;
+    client.query("delete from t where id > 10").await;
+    let free = || {
+        let mut file = Sqlite::open(&node.database(), ConnectionKind::Reader).expect("opens");
+        file.free_pages().expect("tells")
+    };
+    // More than the writer gives back at once.
+    assert!(free() > 600, "{}", free());
+    assert_eq!(client.query("vacuum").await, "done VACUUM\nready, idle\n");
+    let mut surplus = node.hub().surplus.subscribe();
+    let given = tokio::time::timeout(super::PATIENCE, surplus.wait_for(|pages| *pages == 0));
+    given.await.expect("given back in time").expect("the node lives");
+    assert_eq!(free(), 0);
+    assert_eq!(client.value("select count(*) from t").await, "10");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

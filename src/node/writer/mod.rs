@@ -174,6 +174,8 @@ impl Writer {
     const APPLY_EVERY: Duration = Duration::from_millis(3);
     /// Log bytes that are applied without waiting for more.
     const APPLY_AT_ONCE: u64 = 64 * 1024;
+    /// Free pages given back in one transaction: a few milliseconds' work.
+    const PAGES_AT_ONCE: u64 = 256;
     /// How long to wait before applying is tried again after SQLite failed.
     const RETRY: Duration = Duration::from_millis(200);
 
@@ -418,6 +420,7 @@ impl Writer {
         let mut durable = self.hub.durable.subscribe();
         let mut verified = self.hub.verified.subscribe();
         let mut frozen = self.hub.frozen.subscribe();
+        let mut surplus = self.hub.surplus.subscribe();
         let following = role == Role::Follower;
         // Subscribed first, looked at second: nothing is missed between.
         let quarantined = self.shared.quarantined.load(Ordering::Relaxed);
@@ -425,6 +428,9 @@ impl Writer {
         let freezes = role == Role::Leader && *self.hub.frozen.borrow();
         let moved = self.hub.leadership.borrow().role != role;
         if moved || freezes || (behind && patience.is_none()) {
+            return Wake::Look;
+        }
+        if patience.is_none() && self.queue.is_empty() && self.give_back() {
             return Wake::Look;
         }
         let Self { queue, reopens, stop, handle, .. } = self;
@@ -440,6 +446,7 @@ impl Writer {
                 Some(reopen) = reopens.recv() => Wake::Reopen(reopen),
                 _ = leadership.changed() => Wake::Look,
                 _ = frozen.changed() => Wake::Look,
+                _ = surplus.changed() => Wake::Look,
                 _ = commit.changed(), if following && !quarantined => Wake::Look,
                 _ = durable.changed(), if following && !quarantined => Wake::Look,
                 _ = verified.changed(), if following && !quarantined => Wake::Look,
@@ -447,6 +454,33 @@ impl Writer {
                 () = stop.cancelled() => Wake::Look,
             }
         })
+    }
+
+    /// Gives some of the file's free pages back, if there are too many; whether it did.
+    fn give_back(&mut self) -> bool {
+        let surplus = *self.hub.surplus.borrow();
+        let Some(sqlite) = self.sqlite.as_mut().filter(|sqlite| !sqlite.in_transaction()) else {
+            return false;
+        };
+        if surplus == 0 {
+            return false;
+        }
+        let step = surplus.min(Self::PAGES_AT_ONCE);
+        let given = sqlite.free_pages().and_then(|before| {
+            sqlite.incremental_vacuum(u32::try_from(step).expect("a small step"))?;
+            Ok(before - sqlite.free_pages()?)
+        });
+        let left = match given {
+            // A file that can't shrink, or has.
+            Ok(0) => 0,
+            Ok(given) => surplus.saturating_sub(given),
+            Err(error) => {
+                tracing::warn!(%error, "free pages could not be given back");
+                0
+            }
+        };
+        self.hub.surplus.send_replace(left);
+        true
     }
 
     /// Goes on with another file, after a snapshot was installed.

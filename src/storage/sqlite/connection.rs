@@ -602,6 +602,11 @@ impl Sqlite {
         self.trusted(|sqlite| sqlite.execute_batch(&text))
     }
 
+    /// Pages of the file.
+    pub fn pages(&mut self) -> Result<u64, SqliteError> {
+        Ok(self.query_integer("PRAGMA main.page_count")?.cast_unsigned())
+    }
+
     /// Pages of the file that hold nothing.
     pub fn free_pages(&mut self) -> Result<u64, SqliteError> {
         Ok(self.query_integer("PRAGMA main.freelist_count")?.cast_unsigned())
