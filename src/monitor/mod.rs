@@ -21,6 +21,7 @@ mod state_file;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -88,8 +89,9 @@ pub async fn run(
     let _reloading = AbortOnDropHandle::new(tokio::spawn(tls.reload_on_hangup(|| Ok(()))));
     let Some(seat) = seat else { return house.act(Record::File(house.state_file())).await };
     house.supervisor.ready();
+    let mut pause = Duration::ZERO;
     loop {
-        let Some(acting) = house.stand_by(&seat).await else { return Ok(()) };
+        let Some(acting) = house.stand_by(&seat, pause).await else { return Ok(()) };
         tracing::warn!(rule = "P26", "this monitor acts from here on");
         let kept = acting.clone();
         let ended = tokio::select! {
@@ -103,6 +105,8 @@ pub async fn run(
             }
             Err(error @ (MonitorError::Superseded | MonitorError::Etcd(_))) => {
                 tracing::warn!(%error, rule = "P26", "this monitor stands by");
+                // Each of the others has a turn before the one that failed to keep the key.
+                pause = seat.every() * 2;
             }
             Err(error) => return Err(error),
         }
@@ -141,12 +145,25 @@ impl House {
         }
     }
 
-    /// Waits until this monitor may act; `None` at shutdown. Tells everybody who comes
-    /// that another one acts.
-    async fn stand_by(&mut self, seat: &Seat) -> Option<Acting> {
+    /// Waits until this monitor may act, with no attempt before `pause` is over; `None` at
+    /// shutdown. Tells everybody who comes that another one acts.
+    async fn stand_by(&mut self, seat: &Seat, mut pause: Duration) -> Option<Acting> {
         let mut holder = "none yet".to_owned();
         let mut away = false;
         loop {
+            let over = tokio::time::sleep(pause);
+            tokio::pin!(over);
+            loop {
+                tokio::select! {
+                    () = self.shutdown.cancelled() => return None,
+                    () = &mut over => break,
+                    Ok((stream, ..)) = self.listener.accept() => {
+                        let reason = format!("standing by: monitor {holder} acts");
+                        tokio::spawn(peers::refuse(stream, reason));
+                    }
+                }
+            }
+            pause = seat.every();
             self.supervisor.beat();
             match seat.take().await {
                 Ok(Ok(acting)) => return Some(acting),
@@ -161,18 +178,6 @@ impl House {
                     away = true;
                 }
                 Err(_) => {}
-            }
-            let again = tokio::time::sleep(seat.every());
-            tokio::pin!(again);
-            loop {
-                tokio::select! {
-                    () = self.shutdown.cancelled() => return None,
-                    () = &mut again => break,
-                    Ok((stream, ..)) = self.listener.accept() => {
-                        let reason = format!("standing by: monitor {holder} acts");
-                        tokio::spawn(peers::refuse(stream, reason));
-                    }
-                }
             }
         }
     }
