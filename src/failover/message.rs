@@ -305,4 +305,9 @@ mod tests {
             Err(MessageError::TooLarge(_))
         ));
     }
+
+    #[test]
+    fn its_limit_is_the_pages() {
+        crate::log::format_page::assert_limit("control message", MESSAGE_MAX as u64);
+    }
 }

@@ -2,16 +2,7 @@
 //!
 //! The stream is nothing but frames, one behind the other, so that an LSN is a
 //! place in a file: `LSN - start of the segment`. A segment's first frame,
-//! *segment start*, has this body:
-//!
-//! | size | field                                                                     |
-//! |------|---------------------------------------------------------------------------|
-//! | 16   | `towline segment` and a newline                                           |
-//! | u64  | capacity of the segment, bytes, this frame included                       |
-//! | u64  | running hash of the log before                                            |
-//! | u64  | term of the log before                                                    |
-//! | …    | [`TermHistory`] of the log before                                         |
-//!
+//! *segment start* (`docs/format.md` has its bytes), says what the log before led to,
 //! so a log can be read from the start of any segment. A segment is tiled by frames
 //! to its last byte: where the next frame does not fit, *padding* (its body zeros)
 //! fills the rest, and no frame may leave a rest too short for a padding's header.
@@ -264,6 +255,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::log::format_page::Known::{Number, Raw};
+    use crate::log::format_page::{assert_limit, assert_table};
 
     /// A log of frames with bodies of the given lengths, each perhaps in a new term.
     fn build(capacity: u64, frames: &[(usize, bool)]) -> (Chain, BytesMut) {
@@ -338,5 +331,22 @@ mod tests {
     fn a_frame_that_no_segment_holds_gets_its_own() {
         let (chain, _) = build(200, &[(5000, false)]);
         assert_eq!(chain.lsn, chain.segment_end);
+    }
+
+    #[test]
+    fn a_segment_begins_as_the_page_says() {
+        let (mut chain, mut log) = build(300, &[(50, false)]);
+        chain.end_segment(&mut log, Term(5));
+        let (before, mut history, at) = (chain.hash, BytesMut::new(), log.len());
+        chain.history.encode(&mut history);
+        chain.start_segment(&mut log, Term(6), 1000, 60);
+        let fields = [
+            ("capacity", Number(1000)),
+            ("hash before", Number(before.into())),
+            ("term before", Number(5)),
+            ("history", Raw(&history)),
+        ];
+        assert_table("Segment start", &log[at + HEADER_LEN..], &fields);
+        assert_limit("capacity of a segment", CAPACITY_MAX);
     }
 }

@@ -20,13 +20,8 @@ const SIGHTINGS: usize = 1024;
 /// The texts (of statements, names of sequences) that a segment's frames so far
 /// have given numbers to, so that each is stored once a segment.
 ///
-/// A text is written as a varint and what it demands:
-///
-/// | varint | follows     | means                                       |
-/// |--------|-------------|---------------------------------------------|
-/// | 0      | text        | the text, not kept                          |
-/// | 1      | text        | the text, kept under the next free number   |
-/// | n ≥ 2  | nothing     | the text numbered n - 2                     |
+/// A text is written as a varint and what that demands (`docs/format.md`): the text
+/// itself, kept or not, or the number of one that was kept.
 ///
 /// Which texts are kept is the encoder's choice (those seen a second time, or a
 /// client that sends its values inside the text would fill the dictionary with
@@ -109,6 +104,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::log::format_page::{assert_limit, assert_names};
 
     proptest! {
         #[test]
@@ -148,5 +144,20 @@ mod tests {
             }
         }
         assert_eq!(dictionary.texts.len(), TEXTS_MAX);
+    }
+
+    #[test]
+    fn texts_and_limits_are_as_the_page_says() {
+        let mut dictionary = Dictionary::default();
+        let forms = [(); 3].map(|()| {
+            let mut out = BytesMut::new();
+            dictionary.encode("select 1", &mut out);
+            out.to_vec()
+        });
+        assert_eq!(forms, [&b"\x00\x08select 1"[..], b"\x01\x08select 1", b"\x02"]);
+        assert_names("Dictionary", "varint", &["0", "1", "n ≥ 2"]);
+        assert_limit("texts in a dictionary", TEXTS_MAX as u64);
+        assert_limit("bytes of all texts in a dictionary", BYTES_MAX as u64);
+        assert_limit("longest text in a dictionary", TEXT_MAX as u64);
     }
 }

@@ -1,33 +1,7 @@
-//! The bodies of frames that say something, by kind. Pieces are those of
-//! [`super::wire`]; *text* is a reference into the segment's [`Dictionary`].
-//!
-//! | kind                 | body                                                                    |
-//! |----------------------|-------------------------------------------------------------------------|
-//! | transaction          | varint id, varint database, varint function set, u8 flags, [u128 session, varint sequence], [bytes tag, [bytes reply]], u64 effect hash, statements |
-//! | transaction part     | varint id, statements                                                   |
-//! | abort, marker        | varint id                                                               |
-//! | term start           | bytes leader, u64 time (µs since 1970-01-01 UTC)                        |
-//! | configuration        | JSON, to the end                                                        |
-//! | sequence reservation | varint database, text name, zigzag last                                 |
-//!
-//! Flags: 1 = has a token, 2 = has an outcome, 4 = the outcome has its reply. Nothing
-//! follows the last piece.
-//!
-//! Statements are a varint count and then each one:
-//!
-//! | piece   | meaning                                                                   |
-//! |---------|---------------------------------------------------------------------------|
-//! | text    | the SQL                                                                   |
-//! | zigzag  | `now`, as difference to the statement before (the first: to 0)            |
-//! | zigzag  | clock, as difference to `now`                                             |
-//! | zigzag  | seed, as (wrapping) difference to the statement before                    |
-//! | zigzag  | last insert rowid, as (wrapping) difference to the statement before       |
-//! | zigzag  | changes                                                                   |
-//! | varint  | count of sequences; each: text name, zigzag start                         |
-//! | varint  | count of parameters; each: u8 type, then by type: 0 null: nothing; 1 integer: zigzag; 2 real: u64 bits; 3 text: bytes; 4 blob: bytes |
-//!
-//! The differences make the thousandth row of a COPY cost a few bytes besides its
-//! values.
+//! The bodies of frames that say something, by kind, as `docs/format.md` has them.
+//! Repeated texts are references into the segment's [`Dictionary`], and a statement's
+//! context is told by differences to the statement before, which makes the thousandth
+//! row of a COPY cost a few bytes besides its values.
 
 use bytes::{BufMut, BytesMut};
 
@@ -334,6 +308,8 @@ mod tests {
 
     use super::strategies::entry;
     use super::*;
+    use crate::log::format_page::Known::{Number, Raw, Signed};
+    use crate::log::format_page::{assert_numbers, assert_table};
 
     const KINDS: [FrameKind; 7] = [
         FrameKind::Transaction,
@@ -414,5 +390,123 @@ mod tests {
             &mut body,
         );
         assert!(body.len() < 12 * 1000, "{} bytes", body.len());
+    }
+
+    fn body(entry: &Entry) -> BytesMut {
+        let mut body = BytesMut::new();
+        encode(entry, &mut Dictionary::default(), &mut body);
+        body
+    }
+
+    fn statement_of_the_page() -> Statement {
+        let context = Context {
+            now_us: -5,
+            clock_us: 2,
+            seed: 300,
+            last_insert_rowid: 8,
+            changes: -1,
+            sequences: vec![("s".into(), 77)],
+        };
+        Statement { text: "select ?1".into(), params: vec![Value::Integer(9)], context }
+    }
+
+    #[test]
+    fn transactions_are_as_the_page_says() {
+        let statement = statement_of_the_page();
+        let part = body(&Entry::TransactionPart { id: 4, statements: vec![statement.clone()] });
+        let bytes = &part[2..];
+        let fields = [("id", Number(4)), ("count", Number(1)), ("statements", Raw(bytes))];
+        assert_table("Transaction part", &part, &fields);
+        let fields = [
+            ("SQL", Raw(b"select ?1")),
+            ("now", Signed(-5)),
+            ("clock", Signed(7)),
+            ("seed", Signed(300)),
+            ("last insert rowid", Signed(8)),
+            ("changes", Signed(-1)),
+            ("sequences", Number(1)),
+            ("name", Raw(b"s")),
+            ("start", Signed(77)),
+            ("parameters", Number(1)),
+            ("type", Number(1)),
+            ("value", Raw(&[18])),
+        ];
+        assert_table("Statement", bytes, &fields);
+        let whole = body(&Entry::Transaction(Transaction {
+            id: 200,
+            database: 3,
+            functions: 5,
+            token: Some(ClientToken { session: 1 << 100, sequence: 6 }),
+            outcome: Some(Outcome { tag: "INSERT 0 1".into(), reply: Some(b"reply".to_vec()) }),
+            statements: vec![statement],
+            effect: 1 << 60,
+        }));
+        let fields = [
+            ("id", Number(200)),
+            ("database", Number(3)),
+            ("functions", Number(5)),
+            ("flags", Number(7)),
+            ("session", Number(1 << 100)),
+            ("sequence", Number(6)),
+            ("tag", Raw(b"INSERT 0 1")),
+            ("reply", Raw(b"reply")),
+            ("effect", Number(1 << 60)),
+            ("count", Number(1)),
+            ("statements", Raw(bytes)),
+        ];
+        assert_table("Transaction", &whole, &fields);
+    }
+
+    #[test]
+    fn a_statement_behind_another_is_told_by_differences() {
+        let first = statement_of_the_page();
+        let mut second = first.clone();
+        second.context.now_us = -4;
+        second.context.clock_us = -4;
+        second.context.seed = 299;
+        second.context.last_insert_rowid = 18;
+        let alone = body(&Entry::TransactionPart { id: 4, statements: vec![first.clone()] });
+        let both = body(&Entry::TransactionPart { id: 4, statements: vec![first, second] });
+        // Behind the text, which is kept now: now, clock, seed, rowid, changes.
+        let text = 1 + 1 + b"select ?1".len();
+        let second = &both[alone.len()..];
+        assert_eq!((second[0], &second[text..text + 5]), (1, &[2, 0, 1, 20, 1][..]));
+    }
+
+    #[test]
+    fn other_bodies_are_as_the_page_says() {
+        for entry in [Entry::Abort { id: 300 }, Entry::Marker { id: 300 }] {
+            assert_table("Abort and marker", &body(&entry), &[("id", Number(300))]);
+        }
+        let start = body(&Entry::TermStart(TermStart { leader: "n1".into(), time_us: 1 << 50 }));
+        let fields = [("leader", Raw(b"n1")), ("time", Number(1 << 50))];
+        assert_table("Term start", &start, &fields);
+        let (name, last) = ("orders_id_seq".to_owned(), -7);
+        let reserved = body(&Entry::SequenceReservation { database: 1, name, last });
+        let fields =
+            [("database", Number(1)), ("name", Raw(b"orders_id_seq")), ("last", Signed(-7))];
+        assert_table("Sequence reservation", &reserved, &fields);
+        assert_eq!(body(&Entry::Configuration(b"{}".to_vec())), b"{}"[..]);
+    }
+
+    #[test]
+    fn values_are_as_the_page_says() {
+        let named = |value: &Value| match value {
+            Value::Null => ("null", vec![]),
+            Value::Integer(_) => ("integer", vec![3]),
+            Value::Real(_) => ("real", 1.5f64.to_bits().to_le_bytes().to_vec()),
+            Value::Text(_) => ("text", b"\x01x".to_vec()),
+            Value::Blob(_) => ("blob", b"\x01y".to_vec()),
+        };
+        let (text, blob) = (Value::Text("x".into()), Value::Blob(b"y".to_vec()));
+        let values = [Value::Null, Value::Integer(-2), Value::Real(1.5), text, blob];
+        let held = values.map(|value| {
+            let mut out = BytesMut::new();
+            encode_value(&value, &mut out);
+            let (name, bytes) = named(&value);
+            assert_eq!(out[1..], bytes[..], "{name}");
+            (out[0], name)
+        });
+        assert_numbers("Statement", "type", &held);
     }
 }

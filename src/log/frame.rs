@@ -1,23 +1,9 @@
 //! The frame: the unit of the log, and the only thing that its stream consists of.
 //!
-//! | offset | size | field        | meaning                                                      |
-//! |--------|------|--------------|--------------------------------------------------------------|
-//! | 0      | 4    | magic        | `TwLf`                                                       |
-//! | 4      | 1    | version      | of this format: 1                                            |
-//! | 5      | 1    | kind         | see [`FrameKind`]                                            |
-//! | 6      | 2    | reserved     | zero                                                         |
-//! | 8      | 4    | length       | of the whole frame, this header included                     |
-//! | 12     | 4    | CRC32C       | of the whole frame but for this field                        |
-//! | 16     | 8    | term         | of the leader that wrote it                                  |
-//! | 24     | 8    | LSN          | of the frame's first byte                                    |
-//! | 32     | 8    | running hash | of the log up to the frame's end                             |
-//! | 40     | …    | body         | by kind                                                      |
-//!
-//! Integers are little-endian. The running hash is a chain: with XXH3 (64 bits),
-//! `seed = xxh3(bytes 0..12, bytes 16..32, hash of the frame before)` and
-//! `hash = xxh3(body, seed)`; before the first frame it is 0. Two logs with equal
-//! hashes at one LSN are equal up to there, so a follower finds a difference at the
-//! first frame that it receives, wherever the difference lies.
+//! `docs/format.md` has its bytes: a header of 40, then a body by kind. The header's
+//! running hash is a chain: two logs with equal hashes at one LSN are equal up to
+//! there, so a follower finds a difference at the first frame that it receives,
+//! wherever the difference lies.
 //!
 //! The checksum answers for one frame by itself (also the first one held, whose
 //! predecessor is gone), the chain for the order and completeness of them all.
@@ -234,6 +220,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::log::format_page::Known::{Number, Raw};
+    use crate::log::format_page::{assert_limit, assert_numbers, assert_table};
 
     fn sealed(body: &[u8], previous: u64) -> BytesMut {
         let mut buffer = BytesMut::zeroed(HEADER_LEN);
@@ -280,5 +268,47 @@ mod tests {
         let frame = sealed(b"body", 0);
         assert_eq!(open(&frame[..10], 0), Err(FrameError::Truncated { needed: 40, held: 10 }));
         assert_eq!(open(&frame[..43], 0), Err(FrameError::Truncated { needed: 44, held: 43 }));
+    }
+
+    #[test]
+    fn frames_are_as_the_page_says() {
+        let frame = sealed(b"the body", 9);
+        // By the page's words, not by the functions above.
+        let words = |ranges: &[std::ops::Range<usize>]| -> Vec<u8> {
+            ranges.iter().flat_map(|range| frame[range.clone()].to_vec()).collect()
+        };
+        let key = [words(&[0..12, 16..32]), 9u64.to_le_bytes().to_vec()].concat();
+        let hash = xxh3_64_with_seed(b"the body", xxh3_64(&key));
+        let checksum = crc32c::crc32c(&words(&[0..12, 16..48]));
+        let fields = [
+            ("kind", Number(3)),
+            ("reserved", Raw(&[0, 0])),
+            ("length", Number(48)),
+            ("checksum", Number(checksum.into())),
+            ("term", Number(7)),
+            ("LSN", Number(4096)),
+            ("running hash", Number(hash.into())),
+            ("body", Raw(b"the body")),
+        ];
+        assert_table("Frame header", &frame, &fields);
+        assert_limit("frame of the log", FRAME_MAX as u64);
+    }
+
+    #[test]
+    fn kinds_are_those_of_the_page() {
+        let name = |kind| match kind {
+            FrameKind::Transaction => "transaction",
+            FrameKind::TransactionPart => "transaction part",
+            FrameKind::Abort => "abort",
+            FrameKind::TermStart => "term start",
+            FrameKind::Configuration => "configuration",
+            FrameKind::SequenceReservation => "sequence reservation",
+            FrameKind::Marker => "marker",
+            FrameKind::SegmentStart => "segment start",
+            FrameKind::Padding => "padding",
+        };
+        let kinds = (0..=u8::MAX).filter_map(FrameKind::from_byte);
+        let held: Vec<_> = kinds.map(|kind| (kind as u8, name(kind))).collect();
+        assert_numbers("Frame kinds", "kind", &held);
     }
 }

@@ -11,8 +11,6 @@ const TERMS_MAX: usize = 512;
 
 /// Which LSN each term's frames begin at: the newest terms of a log, in order.
 ///
-/// As bytes: a varint count, then a (term, LSN) pair of u64 each, oldest first.
-///
 /// Invariants: terms strictly increase, LSNs strictly increase, at most 512.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct TermHistory {
@@ -129,6 +127,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::log::format_page::Known::Number;
+    use crate::log::format_page::{assert_limit, assert_table};
 
     fn history(starts: &[(u64, u64)]) -> TermHistory {
         let mut history = TermHistory::default();
@@ -201,5 +201,14 @@ mod tests {
         let one = history(&[(5, 500), (6, 600)]);
         let other = history(&[(7, 550)]);
         assert_eq!(one.divergence(Lsn(700), &other, Lsn(700)), None);
+    }
+
+    #[test]
+    fn a_history_is_as_the_page_says() {
+        let mut out = BytesMut::new();
+        history(&[(3, 100)]).encode(&mut out);
+        let fields = [("count", Number(1)), ("term", Number(3)), ("LSN", Number(100))];
+        assert_table("Term history", &out, &fields);
+        assert_limit("terms in a term history", TERMS_MAX as u64);
     }
 }

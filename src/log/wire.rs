@@ -1,5 +1,5 @@
 //! The smallest pieces of Towline's binary formats, shared by the log's codec and
-//! the replication stream's.
+//! the replication stream's (`docs/format.md`).
 //!
 //! | piece   | bytes                                                                   |
 //! |---------|-------------------------------------------------------------------------|
@@ -180,5 +180,17 @@ mod tests {
     fn counts_are_bounded_by_what_is_there() {
         assert_eq!(Reader::new(&[0xff, 0xff, 0x03, 0]).count(1), Err(WireError::Truncated));
         assert_eq!(Reader::new(&[2, 0, 0]).count(1), Ok(2));
+    }
+
+    #[test]
+    fn integers_have_the_bytes_of_the_page() {
+        let mut out = BytesMut::new();
+        put_varint(&mut out, 300);
+        for n in [-1, 1, i64::MIN] {
+            put_zigzag(&mut out, n);
+        }
+        let least = [0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 1];
+        assert_eq!(out[..4], [0xac, 2, 1, 2]);
+        assert_eq!(out[4..], least);
     }
 }

@@ -16,12 +16,8 @@ pub(super) type Socket = TlsStream<BufReader<TcpStream>>;
 /// Bytes read ahead below TLS, and asked for at once above it.
 pub(super) const READ_AHEAD: usize = 64 * 1024;
 
-/// A mutual-TLS connection that carries frames:
-///
-/// | bytes | what                                        |
-/// |-------|---------------------------------------------|
-/// | 4     | length of the body, big-endian              |
-/// | n     | body; at most [`FrameStream::FRAME_MAX`]     |
+/// A mutual-TLS connection that carries frames: a length, then a body of at most
+/// [`FrameStream::FRAME_MAX`] bytes (`docs/format.md`).
 ///
 /// Its reading and writing halves can be split. Receiving is cancel-safe: a
 /// dropped `recv` loses nothing. So is flushing, when called again.

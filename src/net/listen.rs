@@ -21,7 +21,7 @@ const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Finished connections that wait to be accepted.
 const READY_MAX: usize = 64;
 /// The longest hello, bytes.
-const HELLO_MAX: usize = 64 * 1024;
+pub(super) const HELLO_MAX: usize = 64 * 1024;
 
 type Accepted = (FrameStream, Hello, PeerIdentity);
 

@@ -1,11 +1,17 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::BytesMut;
 use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpStream;
 
-use super::{Authority, FrameStream, Hello, HelloReply, NetError, PeerListener, PeerTls, Purpose};
+use super::listen::HELLO_MAX;
+use super::{
+    Authority, FrameStream, Hello, HelloReply, NetError, PeerListener, PeerTls, Purpose, put_frame,
+};
 use crate::log::Term;
+use crate::log::format_page::Known::{Number, Raw};
+use crate::log::format_page::{assert_limit, assert_names, assert_object, assert_table};
 
 const TODAY: (i32, u8, u8) = (2026, 1, 1);
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -223,4 +229,27 @@ async fn reload_takes_the_new_certificate_and_keeps_the_old_after_an_error() {
     std::fs::copy(new_key, certificates.files("node1")[2].clone()).expect("copied");
     tls.reload().expect("certificates load");
     assert_eq!(tls.name().0, "node9");
+}
+
+#[test]
+fn the_outermost_bytes_are_as_the_page_says() {
+    let mut out = BytesMut::new();
+    put_frame(&mut out, |body| body.extend_from_slice(b"body"));
+    assert_table("Connection frame", &out, &[("length", Number(4)), ("body", Raw(b"body"))]);
+    assert_limit("frame of a connection", FrameStream::FRAME_MAX as u64);
+    assert_limit("hello", HELLO_MAX as u64);
+    let purposes =
+        [Purpose::Replication, Purpose::Control, Purpose::Link, Purpose::View, Purpose::Admin];
+    let names = purposes.map(|purpose| {
+        let hello = hello("n1", purpose);
+        assert_object("Hello", &hello);
+        let json = serde_json::to_value(&hello).expect("it is JSON");
+        json["purpose"].as_str().expect("a name").to_owned()
+    });
+    assert_names("Hello", "purpose", &names.each_ref().map(String::as_str));
+    let welcome = HelloReply::Welcome { name: "n1".to_owned(), term: Term(7), leader: None };
+    let json = serde_json::to_string(&welcome).expect("it is JSON");
+    assert_eq!(json, r#"{"Welcome":{"name":"n1","term":7,"leader":null}}"#);
+    let refused = serde_json::to_string(&HelloReply::Refused("why".to_owned()));
+    assert_eq!(refused.expect("it is JSON"), r#"{"Refused":"why"}"#);
 }

@@ -1,17 +1,5 @@
 //! What a follower and its leader say to each other on a replication connection. One
-//! message a frame of the connection; pieces are those of [`crate::log::wire`].
-//!
-//! | tag | to     | message        | body                                                              |
-//! |-----|--------|----------------|-------------------------------------------------------------------|
-//! | 1   | leader | request        | u64 term, u64 end's term, u64 end's LSN, u64 hash at the end, u64 applied, u8 0 sound / 1 differs / 2 differs and wants a snapshot / 3 was edited and wants one, u64 frame where it differs, term history |
-//! | 2   | leader | ack            | u64 term, u64 durable, u64 applied                                |
-//! | 16  | follower | start        | u64 term, u64 at, u64 commit                                      |
-//! | 17  | follower | append       | u64 term, u64 start, u64 commit, bytes of the log to the end      |
-//! | 18  | follower | heartbeat    | u64 term, u64 commit                                              |
-//! | 19  | follower | refused      | u64 term, text reason                                             |
-//! | 20  | follower | snapshot     | u64 term, u64 of-term, u64 of-LSN, text reason, varint count of files; each: u8 kind, u64 which, u64 length |
-//! | 21  | follower | piece        | varint file, u64 offset, u32 CRC32C of the bytes, bytes to the end |
-//! | 22  | follower | snapshot end | varint count of files; each: u64 XXH3 of its content              |
+//! message a frame of the connection; `docs/format.md` has their bytes.
 //!
 //! ```text
 //!  follower                          leader
@@ -344,6 +332,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::log::format_page::Known::{self, Number, Raw};
+    use crate::log::format_page::{assert_limit, assert_table};
 
     fn history() -> impl Strategy<Value = TermHistory> {
         vec((1u64..9, 1u64..9), 0..5).prop_map(|steps| {
@@ -471,5 +461,87 @@ mod tests {
             let _ = ToLeader::decode(&other);
             let _ = ToFollower::decode(&other.into());
         }
+    }
+
+    #[test]
+    fn what_a_follower_says_is_as_the_page_says() {
+        let mut history = TermHistory::default();
+        history.push(Term(1), Lsn(0));
+        let mut encoded = BytesMut::new();
+        history.encode(&mut encoded);
+        for (differs, reseed, state) in
+            [(None, false, 0), (Some(Lsn(8)), false, 1), (Some(Lsn(8)), true, 2), (None, true, 3)]
+        {
+            let request = Request {
+                term: Term(3),
+                end: LogEnd { term: Term(4), lsn: Lsn(5) },
+                hash: 6,
+                applied: Lsn(7),
+                differs,
+                reseed,
+                history: history.clone(),
+            };
+            let fields = [
+                ("term", Number(3)),
+                ("end term", Number(4)),
+                ("end LSN", Number(5)),
+                ("hash", Number(6)),
+                ("applied", Number(7)),
+                ("state", Number(state)),
+                ("differs", Number(differs.unwrap_or_default().0.into())),
+                ("history", Raw(&encoded)),
+            ];
+            assert_table("Replication request", &ToLeader::Request(request).encode(), &fields);
+        }
+        let ack = ToLeader::Ack(Ack { term: Term(1), durable: Lsn(2), applied: Lsn(3) });
+        let fields = [("term", Number(1)), ("durable", Number(2)), ("applied", Number(3))];
+        assert_table("Replication ack", &ack.encode(), &fields);
+    }
+
+    #[test]
+    fn what_a_leader_says_is_as_the_page_says() {
+        let (term, commit) = (Term(1), Lsn(3));
+        let says = |heading: &str, message: ToFollower, fields: &[(&str, Known<'_>)]| {
+            assert_table(&format!("Replication {heading}"), &message.encode(), fields);
+        };
+        let (one, two, three) = (Number(1), Number(2), Number(3));
+        let start = ToFollower::Start { term, at: Lsn(2), commit };
+        says("start", start, &[("term", one), ("at", two), ("commit", three)]);
+        let bytes = Bytes::from_static(b"bytes");
+        let raw = ("bytes", Raw(b"bytes"));
+        let append = ToFollower::Append { term, start: Lsn(2), commit, bytes: bytes.clone() };
+        says("append", append, &[("term", one), ("start", two), ("commit", three), raw]);
+        let heartbeat = ToFollower::Heartbeat { term, commit };
+        says("heartbeat", heartbeat, &[("term", one), ("commit", three)]);
+        let refused = ToFollower::Refused { term, reason: "no".into() };
+        says("refused", refused, &[("term", one), ("reason", Raw(b"no"))]);
+        for (content, kind, which) in
+            [(SnapshotContent::Database(8), 0, 8), (SnapshotContent::Segment(Lsn(9)), 1, 9)]
+        {
+            let snapshot = ToFollower::Snapshot(Snapshot {
+                term,
+                position: LogEnd { term: Term(2), lsn: Lsn(3) },
+                reason: "new".into(),
+                files: vec![SnapshotFile { content, length: 4 }],
+            });
+            let fields = [
+                ("term", one),
+                ("of term", two),
+                ("of LSN", three),
+                ("reason", Raw(b"new")),
+                ("count", one),
+                ("kind", Number(kind)),
+                ("which", Number(which)),
+                ("length", Number(4)),
+            ];
+            says("snapshot", snapshot, &fields);
+        }
+        let checksum = Number(crc32c::crc32c(b"bytes").into());
+        let piece = ToFollower::Piece { file: 300, offset: 2, bytes };
+        says("piece", piece, &[("file", Number(300)), ("at", two), ("checksum", checksum), raw]);
+        let end = ToFollower::SnapshotEnd { hashes: vec![3] };
+        says("snapshot end", end, &[("count", one), ("hash", three)]);
+        assert_limit("bytes in an append or a piece", BYTES_MAX as u64);
+        assert_limit("files in a snapshot", FILES_MAX as u64);
     }
 }

@@ -1,36 +1,9 @@
 //! Bytes of the link: sessions of a router on a node, over one connection.
 //!
-//! Each frame of the connection is one of these. Integers are big-endian.
-//!
-//! From the router ([`Up`]):
-//!
-//! | kind | name    | after session:u32 kind:u8                                        |
-//! |------|---------|------------------------------------------------------------------|
-//! | 0    | Open    | parameters of the session, JSON                                  |
-//! | 1    | Request | flags:u8 term:u64 lsn:u64 [session:u128 sequence:u64] messages   |
-//! | 2    | Cancel  |                                                                  |
-//! | 3    | Window  | bytes:u32, more of which the node may send                       |
-//! | 4    | Close   |                                                                  |
-//! | 5    | Ping    | session is 0                                                     |
-//!
-//! Flags of a Request: bits 0 and 1 are the mode, bit 2 says that a token is there,
-//! bit 3 that the messages go on in the session's next Request frame, whose own
-//! header fields then count for nothing.
-//!
-//! From the node ([`Down`]):
-//!
-//! | kind | name    | after session:u32 kind:u8                                        |
-//! |------|---------|------------------------------------------------------------------|
-//! | 0    | Data    | backend messages, cut anywhere                                   |
-//! | 1    | Ready   | status:u8 flags:u8 term:u64 lsn:u64 [length:u32 settings] data   |
-//! | 2    | Refused | reason, JSON                                                     |
-//! | 3    | State   | session is 0; term:u64 lsn:u64 leads:u8 leader's name            |
-//! | 4    | Notified| session is 0; term:u64 lsn:u64 number:u32 pid:u32 length:u16 channel payload |
-//!
-//! Flags of Ready: bit 0 says that settings (JSON) are there, bit 1 that the unit is
-//! unfinished. Data counts against the session's window, the end of it in Ready
-//! does not: it is small. State is the node's applied position and the leader that
-//! it knows of, and serves as the answer to a Ping.
+//! Each frame of the connection is an [`Up`] or a [`Down`]; `docs/format.md` has their
+//! bytes. Data counts against the session's window, the end of it in Ready does not: it
+//! is small. State is the node's applied position and the leader that it knows of, and
+//! serves as the answer to a Ping.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
@@ -380,6 +353,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::log::format_page::Known::{self, Number, Raw};
+    use crate::log::format_page::assert_table;
 
     fn some_bytes() -> impl Strategy<Value = Bytes> {
         prop::collection::vec(any::<u8>(), 0..200).prop_map(Bytes::from)
@@ -476,5 +451,89 @@ mod tests {
             down.encode(SessionNumber(number), &mut out);
             prop_assert!(Down::decode(out.freeze().slice(..4)).is_err());
         }
+    }
+
+    #[test]
+    fn frames_are_as_the_page_says() {
+        let (number, one, two) = (SessionNumber(1), Number(1), Number(2));
+        let position = Position { term: Term(1), lsn: Lsn(2) };
+        let (session, term, lsn) = (("session", one), ("term", one), ("LSN", two));
+        let bytes = Bytes::from_static(b"bytes");
+        let raw = |name| (name, Raw(b"bytes"));
+        let up = |heading: &str, up: Up, fields: &[(&str, Known<'_>)]| {
+            let mut out = BytesMut::new();
+            up.encode(number, &mut out);
+            assert_table(&format!("Link {heading}"), &out, fields);
+        };
+        up("open", Up::Open { params: bytes.clone() }, &[session, raw("parameters")]);
+        for (mode, bits) in
+            [(RequestMode::Client, 0), (RequestMode::Silent, 1), (RequestMode::Lookup, 2)]
+        {
+            let token = Some(ClientToken { session: 3, sequence: 4 });
+            let head = RequestHead { mode, see: position, token, more: true };
+            let fields = [
+                session,
+                ("flags", Number(12 + bits)),
+                term,
+                lsn,
+                ("token session", Number(3)),
+                ("token sequence", Number(4)),
+                raw("messages"),
+            ];
+            up("request", Up::Request { head, messages: bytes.clone() }, &fields);
+        }
+        up("cancel", Up::Cancel, &[session]);
+        up("window", Up::Window { bytes: 2 }, &[session, ("bytes", two)]);
+        up("close", Up::Close, &[session]);
+        up("ping", Up::Ping, &[session]);
+
+        let down = |heading: &str, down: Down, fields: &[(&str, Known<'_>)]| {
+            let mut out = BytesMut::new();
+            down.encode(number, &mut out);
+            assert_table(&format!("Link {heading}"), &out, fields);
+        };
+        down("data", Down::Data(bytes.clone()), &[session, raw("messages")]);
+        for (status, byte) in [
+            (TransactionStatus::Idle, 0),
+            (TransactionStatus::InTransaction, 1),
+            (TransactionStatus::Failed, 2),
+        ] {
+            let settings = Some(Bytes::from_static(b"{}"));
+            let head = ReadyHead { status, position, unfinished: true, settings };
+            let fields = [
+                session,
+                ("status", Number(byte)),
+                ("flags", Number(3)),
+                term,
+                lsn,
+                ("length", two),
+                ("settings", Raw(b"{}")),
+                raw("messages"),
+            ];
+            down("ready", Down::Ready { head, data: bytes.clone() }, &fields);
+        }
+        down("refused", Down::Refused { reason: bytes }, &[session, raw("reason")]);
+        let leader = Some("n1".parse().expect("a name"));
+        let state = NodeState { applied: position, leads: true, leader };
+        let fields = [session, term, lsn, ("leads", one), ("leader", Raw(b"n1"))];
+        down("state", Down::State(state), &fields);
+        let notification = Notification {
+            position,
+            number: 5,
+            pid: 6,
+            channel: "ch".to_owned(),
+            payload: "pay".to_owned(),
+        };
+        let fields = [
+            session,
+            term,
+            lsn,
+            ("number", Number(5)),
+            ("pid", Number(6)),
+            ("length", two),
+            ("channel", Raw(b"ch")),
+            ("payload", Raw(b"pay")),
+        ];
+        down("notified", Down::Notified(notification), &fields);
     }
 }

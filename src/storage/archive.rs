@@ -1,17 +1,11 @@
 //! The archive: what is needed to have the databases as they were at any moment, in an
 //! object store (a directory, or S3 and its kin).
 //!
-//! ```text
-//! <cluster>/segments/<start>-<end>-<before>-<hash>.seg   a sealed segment
-//! <cluster>/tails/<start>-<end>-<before>-<hash>.seg      the front of one that goes on
-//! <cluster>/snapshots/<lsn>-<hash>/database              a copy of the database there
-//! <cluster>/snapshots/<lsn>-<hash>/segment               the log's segment up to there
-//! <cluster>/snapshots/<lsn>-<hash>/manifest.json         made last: the snapshot is whole
-//! ```
+//! `docs/format.md` has the objects' names. A segment's has its LSNs and the log's running
+//! hash before and behind it, so a listing tells which segments continue which: two
+//! histories that a failover parted lie side by side, none overwrites the other, and a
+//! gap shows.
 //!
-//! Numbers are 16 hexadecimal digits: LSNs, and the log's running hash before and
-//! behind the segment. So a listing tells which segments continue which: two histories
-//! that a failover parted lie side by side, none overwrites the other, and a gap shows.
 //! Objects are only created, never replaced; tails alone are removed, once their
 //! segment is there.
 
@@ -398,6 +392,8 @@ pub fn way_on(from: &Piece, segments: &[Piece], tails: &[Piece]) -> Vec<(Piece, 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::log::format_page::Known::Number;
+    use crate::log::format_page::{assert_limit, assert_object, assert_table};
 
     fn piece(start: u64, end: u64, before: u64, hash: u64) -> Piece {
         Piece { start: Lsn(start), end: Lsn(end), before, hash }
@@ -453,5 +449,28 @@ mod tests {
         for bad in ["", "/tmp/x", "file://relative", "ftp://x/y", "s3://"] {
             assert!(Archive::open(bad, "c").is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn names_and_manifests_are_as_the_page_says() {
+        let fields =
+            [("start", Number(1)), ("end", Number(2)), ("before", Number(3)), ("hash", Number(4))];
+        assert_table("Archive object name", piece(1, 2, 3, 4).to_string().as_bytes(), &fields);
+        let manifest = Manifest {
+            format: FORMAT,
+            cluster: "c".to_owned(),
+            lsn: Lsn(0x1_0000_00ff),
+            term: Term(1),
+            segment: Lsn(0),
+            before: 0,
+            hash: 1,
+            database_bytes: 2,
+            database_hash: 3,
+            time_us: 4,
+        };
+        assert_object("Archive manifest", &manifest);
+        let json = serde_json::to_value(&manifest).expect("it is JSON");
+        assert_eq!((&json["format"], &json["lsn"]), (&1.into(), &"1/FF".into()));
+        assert_limit("archive manifest", MANIFEST_MAX);
     }
 }

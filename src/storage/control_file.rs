@@ -5,18 +5,7 @@
 //! in between costs the update (which had not returned) or nothing, and damage to
 //! either slot is healed from the other.
 //!
-//! A slot:
-//!
-//! | offset | size | field                                        |
-//! |--------|------|----------------------------------------------|
-//! | 0      | 8    | magic `TwlnCtl` and a newline                |
-//! | 8      | 4    | format version: 1                            |
-//! | 12     | 4    | CRC32C of bytes 16 to the content's end      |
-//! | 16     | 8    | number of the update                         |
-//! | 24     | 4    | length of the content                        |
-//! | 28     | …    | the content, JSON of [`Control`]             |
-//!
-//! Integers are little-endian.
+//! `docs/format.md` has a slot's bytes.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -212,6 +201,8 @@ fn decode_slot(slot: &[u8]) -> Result<(u64, Control), String> {
 mod tests {
     use super::super::fs::simulated::SimulatedFs;
     use super::*;
+    use crate::log::format_page::Known::{Number, Raw};
+    use crate::log::format_page::{assert_limit, assert_object, assert_table};
 
     const PATH: &str = "/data/control";
 
@@ -284,5 +275,23 @@ mod tests {
         fs.create_dir_all(Op::ListLog, Path::new("/data/log")).expect("created");
         let error = open(&fs).err().expect("refused").to_string();
         assert!(error.contains("missing, but log is there"), "{error}");
+    }
+
+    #[test]
+    fn a_slot_is_as_the_page_says() {
+        let control = Control { cluster: "c".to_owned(), term: Term(9), ..Control::default() };
+        let content = serde_json::to_vec(&control).expect("it is JSON");
+        let slot = encode_slot(77, &control);
+        assert_limit("slot of the control file", slot.len() as u64);
+        let (used, zeros) = slot.split_at(28 + content.len());
+        assert!(zeros.iter().all(|&byte| byte == 0));
+        let fields = [
+            ("checksum", Number(crc32c::crc32c(&used[16..]).into())),
+            ("number", Number(77)),
+            ("length", Number(content.len() as u128)),
+            ("content", Raw(&content)),
+        ];
+        assert_table("Control slot", used, &fields);
+        assert_object("Control content", &control);
     }
 }

@@ -19,9 +19,8 @@ const NOTE_LEN: usize = 12;
 /// Distance of the note's two places: they share no sector.
 const NOTE_STRIDE: usize = 512;
 
-/// The note of how far the log is durable. It has two places, each an LSN (u64,
-/// little-endian) and the CRC32C of its bytes, written in turn: one is always whole.
-/// The higher counts.
+/// The note of how far the log is durable (`docs/format.md`). It has two places,
+/// written in turn: one is always whole. The higher counts.
 pub(super) struct Note {
     path: PathBuf,
     file: Arc<dyn File>,
@@ -303,4 +302,28 @@ impl Note {
 pub(super) fn is_zero(bytes: &[u8]) -> bool {
     const ZEROS: [u8; 4096] = [0; 4096];
     bytes.chunks(ZEROS.len()).all(|chunk| chunk == &ZEROS[..chunk.len()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::format_page::Known::Number;
+    use crate::log::format_page::assert_table;
+    use crate::storage::fs::RealFs;
+
+    #[test]
+    fn the_note_is_as_the_page_says() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let note = Note::open(&RealFs, dir.path()).expect("created");
+        for lsn in [0x1234, 0x1_0000_0000] {
+            note.raise(Lsn(lsn)).expect("written");
+        }
+        let bytes = std::fs::read(dir.path().join("durable")).expect("readable");
+        for (at, lsn) in [(0, 0x1234), (512, 0x1_0000_0000u64)] {
+            let checksum = crc32c::crc32c(&lsn.to_le_bytes());
+            let fields = [("LSN", Number(lsn.into())), ("checksum", Number(checksum.into()))];
+            assert_table("The note `log/durable`", &bytes[at..at + 12], &fields);
+        }
+        assert_eq!(bytes.len(), 512 + 12);
+    }
 }
