@@ -9,11 +9,11 @@ use crate::storage::sqlite::{SqliteError, SqliteErrorKind};
 
 /// What the client is told of `error`, raised by running `plan`.
 pub(super) fn translate(error: &SqliteError, plan: &Plan, params: &[Value]) -> SqlError {
-    if let Some(raised) = &error.raised {
-        return with_row((**raised).clone(), plan, params);
-    }
     let catalog = &plan.catalog;
-    let mut told = translate_kind(error, plan, params);
+    let mut told = match &error.raised {
+        Some(raised) => with_row((**raised).clone(), plan, params),
+        None => translate_kind(error, plan, params),
+    };
     if let Some(stored) = told.table.take() {
         let (schema, table) = catalog.split_name(&stored);
         if table != stored {

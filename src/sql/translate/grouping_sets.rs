@@ -10,7 +10,7 @@ use sqlparser::ast::{
 
 use super::grouping::{children, same};
 use super::order::position_of;
-use super::query::{Item, Selected, Tail, Wish, plain_query};
+use super::query::{Item, Selected, Tail, Wish, plain_query, printed_reference};
 use super::scope::Scope;
 use super::{Form, OutputColumn, Translator, Typed, names};
 use crate::pg::{Oid, SqlError, SqlState};
@@ -94,8 +94,17 @@ impl Translator<'_> {
             .chain((1..=hidden.len()).map(|at| format!("k{at}")))
             .collect();
         let alias = self.fresh_name("sets");
-        let shown: Vec<String> =
-            names.iter().enumerate().map(|(at, name)| format!("c{} AS {name}", at + 1)).collect();
+        let shown: Vec<String> = names
+            .iter()
+            .zip(&columns)
+            .enumerate()
+            .map(|(at, (name, column))| {
+                let typed = Typed::of(format!("c{}", at + 1), column.ty);
+                let printed = wish.printed && select.distinct.is_none();
+                let sql = if printed { printed_reference(typed).sql } else { typed.sql };
+                format!("{sql} AS {name}")
+            })
+            .collect();
         let distinct = if select.distinct.is_some() { "DISTINCT " } else { "" };
         let comma = if listed.is_empty() { "" } else { ", " };
         let mut sql = format!(

@@ -380,6 +380,11 @@ impl Translator<'_> {
         }
         let distinct =
             if matches!(select.distinct, Some(Distinct::Distinct)) { "DISTINCT " } else { "" };
+        if wish.inner || !distinct.is_empty() {
+            for item in &mut items {
+                item.typed.sql = collated(&item.typed, item.typed.oid());
+            }
+        }
         let sql = format!("SELECT {distinct}{}{sql}", item_list(&items, wish));
         Ok(Selected { sql, columns: items.into_iter().map(|item| item.column).collect() })
     }
@@ -559,7 +564,9 @@ impl Translator<'_> {
         for row in rows {
             let mut fields = Vec::with_capacity(width);
             for (item, ty) in row.into_iter().zip(&types) {
-                fields.push(self.coerce(item, Type::plain(ty.oid))?.sql);
+                let item = self.coerce(item, Type::plain(ty.oid))?;
+                // The first row's collation is the column's.
+                fields.push(if texts.is_empty() { collated(&item, ty.oid) } else { item.sql });
             }
             texts.push(format!("({})", fields.join(", ")));
         }
@@ -741,8 +748,9 @@ impl Translator<'_> {
             } else {
                 self.convert(typed, Type::plain(ty.oid), super::cast::How::Assignment)?
             };
-            changed |= converted.sql != name;
-            texts.push(converted.sql);
+            let made = converted.sql != name;
+            changed |= made;
+            texts.push(if made { collated(&converted, ty.oid) } else { converted.sql });
         }
         if !changed {
             return Ok(selected.sql);
@@ -855,8 +863,17 @@ pub(super) fn item_list(items: &[Item], wish: Wish<'_>) -> String {
     texts.join(", ")
 }
 
+/// The text of an output column whose equal values are one value to DISTINCT, GROUP BY and
+/// set operations: 1.0 and 1.00. A column has its collation already.
+fn collated(typed: &Typed, oid: Oid) -> String {
+    if oid != Oid::NUMERIC || matches!(typed.form, Form::Column { .. }) || typed.is_null() {
+        return typed.sql.clone();
+    }
+    format!("{} COLLATE numeric", typed.operand())
+}
+
 /// regclass and kin as the names that clients are shown.
-fn printed_reference(typed: Typed) -> Typed {
+pub(super) fn printed_reference(typed: Typed) -> Typed {
     let column = matches!(typed.form, Form::Column { .. });
     if family(typed.oid()) != Family::Reference || column || typed.is_null() {
         return typed;

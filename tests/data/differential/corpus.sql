@@ -141,3 +141,106 @@ select nextval('sq'), nextval('sq'), currval('sq'), lastval()
 select setval('sq', 100), nextval('sq')
 truncate item, sale
 select count(*) from item
+create table gs (a int, b text, c numeric(8,2), d date)
+insert into gs values (1, 'x', 1.50, '2024-01-01'), (1, 'x', 2.50, null), (1, null, 3, '2024-01-02'), (2, 'y', null, '2024-01-01'), (null, 'y', 4, null), (null, null, null, null)
+create table gs_empty (a int, b text)
+select a, b, count(*), sum(c), avg(c), min(d), grouping(a, b) from gs group by rollup (a, b) order by grouping(a, b), a nulls last, b nulls last
+select a, b, count(*), count(c), grouping(a), grouping(b) from gs group by cube (a, b) order by 5, 6, 1 nulls last, 2 nulls last
+select b, max(c), grouping(b) from gs group by grouping sets ((b), ()) having count(*) > 1 order by 3, 1 nulls last
+select count(*), sum(a), min(b) from gs_empty group by grouping sets (())
+select a, count(*) from gs_empty group by rollup (a)
+select a, count(*) from gs_empty group by grouping sets ((a), (), ())
+select a, b, count(*) from gs group by a, rollup (b) order by 1 nulls last, 3, 2 nulls last
+select a, b, d, count(*) from gs group by grouping sets ((a, b), (d), rollup (a)) order by 1 nulls last, 2 nulls last, 3 nulls last, 4
+select a, count(*) from gs group by grouping sets ((a), (a)) order by 1 nulls last
+select coalesce(b, 'all') as b, count(*), pg_typeof(sum(c)), pg_typeof(grouping(b)) from gs group by rollup (b) order by 2, 1
+select a + 1 as n, array_agg(b order by b) from gs group by rollup (a + 1) order by 1 nulls first, 2
+select a, count(distinct b), count(*) filter (where c > 2) from gs group by cube (a) order by 1 nulls last, 3
+select distinct grouping(a) from gs group by rollup (a) order by 1
+select a, count(*) from gs group by rollup (a) order by 2 desc, 1 nulls last limit 2
+select b, count(*) from gs where a = 99 group by rollup (b)
+select d, sum(a), sum(c) from gs group by rollup (d) order by d, grouping(d)
+select a from gs group by grouping sets (a, b) order by a
+select grouping(a) from gs
+select a, grouping(c) from gs group by rollup (a)
+select percentile_cont(0.5) within group (order by a), percentile_disc(0.5) within group (order by c), mode() within group (order by b) from gs
+select percentile_cont(0.25) within group (order by c), pg_typeof(percentile_cont(0.25) within group (order by c)), pg_typeof(percentile_disc(0.25) within group (order by c)) from gs
+select percentile_disc(0.5) within group (order by d), percentile_disc(0.5) within group (order by b desc), mode() within group (order by d desc) from gs
+select percentile_cont(0.5) within group (order by a), percentile_disc(0.5) within group (order by b), mode() within group (order by a) from gs_empty
+select percentile_disc(array[0, 0.5, 1]) within group (order by a) from gs
+select b, percentile_cont(0.9) within group (order by c desc) from gs group by b order by b
+select percentile_cont(1.5) within group (order by a) from gs
+select percentile_disc(null) within group (order by a) from gs
+select percentile_cont(0.5) within group (order by a) filter (where a > 1) from gs
+select rank(2) within group (order by a) from gs
+select a from gs except all select 1 order by 1
+select a, b from gs except all select 1, 'x' order by 1 nulls last, 2 nulls last
+select a from gs intersect all select a from gs order by 1
+select a from gs except all (values (null::int), (2)) order by 1
+select a from gs intersect all (values (null::int), (null), (null), (1)) order by 1
+select a from gs_empty except all select a from gs
+select a from gs except all select a from gs_empty order by 1
+select 1 as v intersect all select 1.0
+select c from gs except all select 4 order by 1
+select 1 except all select 1 union all select 2
+select a from gs union all select a from gs intersect all select 1 order by 1
+select a from gs except all select a, b from gs
+select a from gs except all select b from gs
+select a, b from gs order by a fetch first 2 rows with ties
+select a from gs order by a nulls first fetch first row with ties
+select a, c from gs order by a desc, c fetch first 3 rows with ties
+select a from gs order by a offset 3 rows fetch next 1 rows with ties
+select a from gs_empty order by a fetch first 3 rows with ties
+select a from gs order by a fetch first 0 rows with ties
+select a from gs fetch first 1 rows with ties
+select min(b), count(*) from gs group by a order by count(*) fetch first 1 rows with ties
+select g.a, l.n, l.m from gs g, lateral (select count(*) n, max(h.c) m from gs h where h.a = g.a) l order by 1, 2, 3
+select g.a, l.b from gs g left join lateral (select h.b from gs h where h.a > g.a order by h.b) l on true order by 1, 2
+select g.a, s from gs g cross join lateral generate_series(1, g.a) s order by 1, 2
+select g.b, l.* from gs g join lateral (select g.a * 2 as twice, g.c + 1 as more, g.d as same) l on l.twice > 1 order by 2, 3
+select x.n, y.m from (values (1), (2)) x(n), lateral (select x.n * k as m from (values (10), (20)) v(k) where k > x.n * 10 - 5) y order by 1, 2
+select x.n, y.* from (values (1), (2)) x(n) left join lateral (select 1 as one where x.n = 2) y on true order by 1
+select g.a, u from gs g, lateral unnest(array[g.b, 'z']) u where g.a = 1 order by 1, 2
+create table mt (id int primary key, v text, n numeric(6,2) default 7)
+insert into mt values (1, 'one', 1), (2, null, 2), (3, 'three', null)
+merge into mt using (values (1, 'uno'), (4, 'four'), (5, null)) s(id, v) on mt.id = s.id when matched then update set v = s.v, n = n + 1 when not matched then insert (id, v) values (s.id, s.v)
+merge into mt t using (select 2 as id, null::text as v) s on t.id = s.id when matched and s.v is null then do nothing when matched then delete
+merge into mt t using gs_empty s on t.id = s.a when matched then delete when not matched then insert values (s.a, s.b, 0)
+merge into mt t using (values (1), (1)) s(id) on t.id = s.id when matched then update set v = 'twice'
+merge into mt t using (values (9, 'a'), (9, 'b')) s(id, v) on t.id = s.id when not matched then insert (id, v) values (s.id, s.v)
+merge into mt t using (values (null::int, 'n')) s(id, v) on t.id = s.id when not matched then insert (id, v) values (s.id, s.v)
+merge into mt t using mt s on t.id = s.id + 1 when matched and t.v is not null then update set v = s.v when not matched then do nothing
+merge into mt t using (values (3), (6)) s(id) on t.id = s.id when matched then delete when not matched and s.id > 5 then insert default values
+merge into mt t using (values (8)) s(id) on t.id = s.id when not matched then insert (id, v, n) values (s.id, default, 12.345)
+merge into nowhere using gs s on true when matched then delete
+select * from mt order by id
+with d as (delete from mt where id = 8 returning id, n, n * 2 as twice) select *, pg_typeof(twice) from d
+with d as (delete from mt where id = 99 returning id) select count(*) from d
+with i as (insert into mt (id, v) values (20, null), (21, 'b') returning *) select count(*), count(v), sum(n) from i
+with i as (delete from mt where id = 999) select count(*) from mt where id < 10
+with u as (update mt set v = 'u' where id >= 20 returning id, v) insert into gs_empty select id, v from u
+select * from gs_empty order by a
+with d as (delete from gs_empty returning *) insert into mt select a + 100, b, a from d returning id, v, n
+with i as (insert into mt values (1, 'dup') returning id) select * from i
+with recursive r(n) as (select 200 union all select n + 1 from r where n < 202), i as (insert into mt (id) select n from r returning id) select max(id) from i
+with a as (insert into mt (id) values (300) returning id), b as (insert into mt (id) values (301) returning id) select id from a union all select id from b order by 1
+select count(*), sum(n) from mt
+update mt set v = s.b from (values (1, 'j'), (99, 'k'), (null, 'l')) s(a, b) where mt.id = s.a returning mt.id, s.*, mt.v
+update mt t set n = t.n + g.c from gs g where g.a = t.id and g.b = 'x' and g.c > 2 returning t.id, t.n, g.a, g.d
+update mt set v = null from gs_empty e where e.a = mt.id returning mt.*, e.b
+delete from mt using (values (20, 'gone'), (21, null)) s(id, why) where s.id = mt.id returning mt.id, s.why, mt.v
+delete from mt t using gs g where t.id = 77 and g.a = t.id returning *
+delete from mt where id > 100 returning id, (select count(*) from gs) as c
+insert into mt (id, v) values (1, 'x'), (50, 'y') on conflict (id) do update set v = excluded.v || mt.v returning *
+insert into mt (id) select a from gs where a = 99 returning *
+update mt set (v, n) = (select b, c from gs where a = 2) where id = 2 returning *
+select count(*) from (select 1 as v union select 1.0) u
+select 1 as v intersect select 1.0
+select 1 as v except select 1.0
+select distinct v = 1 from (values (1.0), (1.00)) t(v)
+select count(*) from (select distinct v from (values (1.0), (1.00), (2)) t(v)) u
+select count(*) from (values (1.0), (1.00)) t(v) group by v
+select count(*) from (select v from (values (1.50), (2.5)) t(v) union select 1.5) u
+select count(distinct v) from (select c * 1.00 as v from gs union all select c * 1.0 from gs) u
+select count(*) from (select c * 1.00 as v from gs union all select c * 1.0 from gs) u group by v order by 1
+select grouping(a), count(*) from gs group by a order by a
