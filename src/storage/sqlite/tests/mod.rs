@@ -91,6 +91,17 @@ fn a_prepared_statement_is_one_statement() {
 }
 
 #[test]
+fn a_statement_takes_as_many_parameters_as_a_client_can_bind() {
+    let (_directory, mut sqlite) = writer();
+    let values = vec![Value::Integer(1); usize::from(u16::MAX)];
+    let marks: Vec<String> = (1..=values.len()).map(|at| format!("(?{at})")).collect();
+    run(&mut sqlite, "CREATE TABLE t (a)");
+    let insert = format!("INSERT INTO t VALUES {}", marks.join(", "));
+    query(&mut sqlite, &insert, &values).expect("in");
+    assert_eq!(one(&mut sqlite, "SELECT sum(a) FROM t"), Value::Integer(65_535));
+}
+
+#[test]
 fn columns_of_a_cached_statement_follow_a_schema_changed_elsewhere() {
     let (directory, mut sqlite) = writer();
     run(&mut sqlite, "CREATE TABLE t (a)");
