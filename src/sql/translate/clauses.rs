@@ -21,6 +21,12 @@ pub(super) struct Clauses {
 
 /// The text without those clauses, if it has any, and what they said.
 pub(super) fn take_out(text: &str) -> Result<(Option<String>, Clauses), SqlError> {
+    let locking = locking(text);
+    let (plain, clauses) = others(locking.as_deref().unwrap_or(text))?;
+    Ok((plain.or(locking), clauses))
+}
+
+fn others(text: &str) -> Result<(Option<String>, Clauses), SqlError> {
     let mut scanner = Scanner::new(text);
     let Ok(Some(first)) = scanner.next() else { return Ok((None, Clauses::default())) };
     if first.is("insert") || first.is("with") {
@@ -36,6 +42,54 @@ pub(super) fn take_out(text: &str) -> Result<(Option<String>, Clauses), SqlError
 
 fn blanked(text: &str, begin: usize, end: usize) -> String {
     format!("{}{}{}", &text[..begin], " ".repeat(end - begin), &text[end..])
+}
+
+/// The weaker row locks as `FOR UPDATE` and `FOR SHARE`, and of the tables behind OF only
+/// the first: all of them take the one writer, so nothing else is asked of them.
+fn locking(text: &str) -> Option<String> {
+    let mut scanner = Scanner::new(text);
+    let mut plain: Option<String> = None;
+    let mut blank = |begin: usize, end: usize| {
+        plain = Some(blanked(plain.as_deref().unwrap_or(text), begin, end));
+    };
+    while let Ok(Some(token)) = scanner.next() {
+        if !token.is("for") {
+            continue;
+        }
+        let mut ahead = scanner;
+        let begin = ahead.offset();
+        let no = ahead.take_word("no");
+        let key = ahead.take_word("key");
+        let end = ahead.offset();
+        let strength = match (no, key) {
+            (true, true) => ahead.take_word("update"),
+            (false, true) => ahead.take_word("share"),
+            (false, false) => ahead.take_word("update") || ahead.take_word("share"),
+            (true, false) => false,
+        };
+        if !strength {
+            continue;
+        }
+        if key {
+            blank(begin, end);
+        }
+        if ahead.take_word("of") && take_name(&mut ahead) {
+            let begin = ahead.offset();
+            let mut end = begin;
+            while ahead.take_symbol(b',') && take_name(&mut ahead) {
+                end = ahead.offset();
+            }
+            if end > begin {
+                blank(begin, end);
+            }
+        }
+    }
+    plain
+}
+
+/// Reads a name, if one comes next.
+fn take_name(scanner: &mut Scanner<'_>) -> bool {
+    matches!(scanner.next(), Ok(Some(Token::Word(_) | Token::Quoted(_))))
 }
 
 fn overriding(text: &str, mut scanner: Scanner<'_>) -> Result<(Option<String>, Clauses), SqlError> {
