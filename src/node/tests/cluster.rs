@@ -91,7 +91,9 @@ async fn a_follower_that_runs_the_log_has_the_same_content() {
         .query("insert into t (v) select md5(gen_random_uuid()) from generate_series(1, 50)")
         .await;
     // Larger than a part: shipped while it runs, with a savepoint undone across parts.
+    client.query("set towline.transactions = 'locking'").await;
     client.query("begin").await;
+    let before = leader.hub().end.borrow().lsn;
     let filler = "x".repeat(1000);
     client.query("savepoint s").await;
     for _ in 0..3 {
@@ -103,6 +105,8 @@ async fn a_follower_that_runs_the_log_has_the_same_content() {
         let values = vec![format!("('{filler}')"); 700].join(", ");
         client.query(&format!("insert into t (v) values {values}")).await;
     }
+    // Text counts as parameters do.
+    assert!(leader.hub().end.borrow().lsn > before, "no part was shipped");
     client.query("rollback to s").await;
     client.query("insert into t (v) values ('kept')").await;
     client.query("alter table t add column w int default 5").await;

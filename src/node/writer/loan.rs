@@ -210,7 +210,7 @@ fn size(statement: &log::Statement) -> usize {
         log::Value::Blob(blob) => blob.len() + 32,
         _ => 32,
     };
-    128 + statement.params.iter().map(value).sum::<usize>()
+    128 + statement.text.len() + statement.params.iter().map(value).sum::<usize>()
 }
 
 /// Names of the savepoints that transactions make inside SQLite start so.
