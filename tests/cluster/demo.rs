@@ -106,6 +106,24 @@ impl Demo {
         send(pid(&processes[name]).unwrap_or_else(|| panic!("{name} does not run")), signal);
     }
 
+    /// Kills each running process that `chosen` says; their supervisor starts them again.
+    /// Returns their pids.
+    pub(crate) fn kill_chosen(&self, mut chosen: impl FnMut(&str) -> bool) -> Vec<u32> {
+        let mut processes = self.processes();
+        processes.retain(|name, _| chosen(name));
+        let pids: Vec<u32> = processes.values().filter_map(pid).collect();
+        pids.iter().for_each(|pid| send(*pid, Signal::SIGKILL));
+        pids
+    }
+
+    /// Waits until every process runs, under another pid than any of `killed`.
+    pub(crate) fn wait_for_restart_of(&self, killed: &[u32]) {
+        wait_for("every process runs", || {
+            let runs = |p: &Value| pid(p).is_some_and(|pid| !killed.contains(&pid));
+            self.processes().values().all(runs).then_some(())
+        });
+    }
+
     /// host:port of a process's SQL endpoint.
     pub(crate) fn sql(&self, name: &str) -> String {
         self.processes()[name]["sql"].as_str().expect("an SQL address").to_owned()

@@ -1,7 +1,55 @@
 //! kill -9 of everything at once, and what is left.
 
+use rand::rngs::StdRng;
+use rand::{Rng as _, SeedableRng as _};
+
 use crate::demo::{Demo, wait_for};
 use crate::load::Load;
+
+/// `scripts/kill-run` sets more rounds than the tests take, and names a seed.
+#[tokio::test(flavor = "multi_thread")]
+async fn killing_any_processes_at_random_loses_nothing_acknowledged() {
+    let number = |name: &str| std::env::var(name).ok().map(|n| n.parse().expect("a number"));
+    let rounds = number("KILL_ROUNDS").unwrap_or(12);
+    let seed = number("KILL_SEED").unwrap_or_else(rand::random);
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut demo = Demo::start(&[]);
+    let load = Load::start(&demo, 8).await;
+    let mut killed = allow_any_failover(&demo);
+    for round in 1..=rounds {
+        load.wait_for(random.random_range(1..100)).await;
+        let whole = random.random_ratio(1, 4);
+        println!("round {round} of {rounds}: {}", if whole { "all" } else { "some" });
+        if whole {
+            // Or the supervisor might start one while it is killed itself.
+            demo.wait_for_restart_of(&killed);
+            demo.kill_all();
+            demo.resume();
+            killed = allow_any_failover(&demo);
+        } else {
+            killed.extend(demo.kill_chosen(|_| random.random_ratio(1, 2)));
+        }
+    }
+    load.wait_for(50).await;
+    // Every row has a number of its own: one that was written twice is told as 23505.
+    let failed = load.stop_and_check(&demo).await;
+    let twice: Vec<_> = failed.iter().filter(|text| text.contains("23505")).collect();
+    assert!(twice.is_empty(), "ran twice: {twice:?}");
+    for node in demo.nodes() {
+        assert_eq!(demo.sqlite(&node, "PRAGMA integrity_check").trim(), "ok");
+    }
+}
+
+/// Lifts rule 28's limit, which the demo's configuration leaves at three in five minutes.
+/// Returns the pid of the monitor killed to read it.
+fn allow_any_failover(demo: &Demo) -> Vec<u32> {
+    let processes = demo.processes();
+    let path = processes["monitor"]["config"].as_str().expect("a configuration");
+    let text = std::fs::read_to_string(path).expect("a readable configuration");
+    std::fs::write(path, format!("failovers_max = 10000\n{text}")).expect("written");
+    demo.kill_chosen(|name| name == "monitor")
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killing_every_process_at_once_loses_nothing_acknowledged() {
