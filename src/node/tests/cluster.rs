@@ -134,6 +134,54 @@ async fn a_follower_that_runs_the_log_has_the_same_content() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_knows_how_far_each_sequence_was_drawn() {
+    let leader = TestNode::new();
+    leader.lead(1).await;
+    let mut client = leader.client();
+    for statement in [
+        "create sequence moved",
+        "create sequence back",
+        "begin",
+        "create table made (id serial, v int)",
+        "insert into made (v) values (1)",
+        "select setval('moved', 1000)",
+        "select nextval('moved')",
+        "commit",
+        "begin",
+        "select nextval('back')",
+        "select setval('back', 2000)",
+        "alter sequence back increment by 2",
+        "commit",
+        "begin",
+        "create sequence gone",
+        "select nextval('gone')",
+        "drop sequence gone",
+        "commit",
+        "create table both (id serial, v int); insert into both (v) values (1)",
+    ] {
+        let said = client.query(statement).await;
+        assert!(!said.contains("error"), "{statement}: {said}");
+    }
+    let follower = TestNode::new();
+    follower.receive(&leader);
+    follower.applied(*leader.hub().applied.borrow()).await;
+    let reserved = |node: &TestNode| {
+        let mut file = Sqlite::open(&node.database(), ConnectionKind::Reader).expect("opens");
+        let query = "SELECT name || ' ' || coalesce(reserved, 'nothing') FROM towline_sequence";
+        let mut rows = file.prepare(query).expect("prepares");
+        let mut found = Vec::new();
+        while rows.step().expect("steps") {
+            found.push(format!("{:?}", rows.column(0)));
+        }
+        found
+    };
+    let there = reserved(&leader);
+    assert_eq!(there.len(), 4, "{there:?}");
+    assert!(!there.iter().any(|line| line.contains("nothing")), "{there:?}");
+    assert_eq!(reserved(&follower), there);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_effect_than_the_leaders_quarantines_the_node() {
     let leader = TestNode::new();
     leader.lead(1).await;

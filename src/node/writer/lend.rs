@@ -110,27 +110,35 @@ impl Writer {
     fn commit_loan(&mut self, term: Term, commit: Commit, left: Left) -> Result<(), Ended> {
         let Commit { mut transcript, token, outcome, durability, reply } = commit;
         let whole = execute::check_deferred(self.sqlite()).and_then(|()| {
-            transcript
-                .schema_changes()
-                .add_effect(self.sqlite())
+            let settled = sequence::settle(self.sqlite(), &left.reservations);
+            settled
+                .and_then(|settled| {
+                    transcript.schema_changes().add_effect(self.sqlite())?;
+                    Ok(settled)
+                })
                 .map_err(|error| SqlError::new(SqlState::INTERNAL_ERROR, error.message))
         });
-        if let Err(error) = whole {
-            let result = self.void_loan(term, &left);
-            let _ = reply.send(Err(error.into()));
-            return result;
-        }
+        let settled = match whole {
+            Ok(settled) => settled,
+            Err(error) => {
+                let result = self.void_loan(term, &left);
+                let _ = reply.send(Err(error.into()));
+                return result;
+            }
+        };
         let changed = !transcript.is_empty();
         let notifications = transcript.take_notifications();
         let mut entries: Vec<Entry> = left.reservations.iter().map(|r| r.entry(DATABASE)).collect();
         if changed {
+            let mut statements = transcript.into_statements();
+            statements.extend(settled);
             entries.push(Entry::Transaction(Transaction {
                 id: left.parts,
                 database: DATABASE,
                 functions: FUNCTIONS,
                 token,
                 outcome,
-                statements: transcript.into_statements(),
+                statements,
                 effect: self.sqlite().effect(),
             }));
         }

@@ -6,7 +6,7 @@
 //! statement draws, so that a bulk insert needs few of them; and a sequence from which
 //! much was drawn takes more at once, for an extension costs as much as some inserts.
 
-use crate::log::{Entry, Value, ValueRef};
+use crate::log::{Context, Entry, Statement, Value, ValueRef};
 use crate::pg::{SqlError, SqlState};
 use crate::storage::sqlite::{Sqlite, SqliteError};
 
@@ -122,16 +122,42 @@ fn plan(held: &Held, before: Option<(i64, i64)>) -> Option<(i64, i64)> {
     Some((next, i64::try_from(last).unwrap_or(edge)))
 }
 
+const RESERVE: &str = "UPDATE towline_sequence SET reserved = ?1 WHERE name = ?2";
+
+/// Runs and returns the last statements of a transaction that made these reservations,
+/// which say how they stand at its end. In the log the reservations come before it, but it
+/// may have moved a sequence by `setval` first, or have made it.
+pub(super) fn settle(
+    sqlite: &mut Sqlite,
+    reservations: &[Reservation],
+) -> Result<Vec<Statement>, SqliteError> {
+    let mut statements = Vec::new();
+    for Reservation { name, .. } in reservations {
+        // One that it has dropped needs none.
+        let Some(held) = read(sqlite, name)? else { continue };
+        let reserved = held.reserved.map_or(Value::Null, Value::Integer);
+        let params = vec![reserved, Value::Text(name.clone())];
+        set_reserved(sqlite, &params)?;
+        statements.push(Statement { text: RESERVE.into(), params, context: Context::default() });
+    }
+    Ok(statements)
+}
+
 /// Records a reservation in the open transaction; outside of the effect hash, for it
 /// has a frame of its own.
 pub(super) fn apply(sqlite: &mut Sqlite, reservation: &Reservation) -> Result<(), SqliteError> {
     let mark = sqlite.effect_mark();
-    let mut update = sqlite.prepare("UPDATE towline_sequence SET reserved = ?1 WHERE name = ?2")?;
-    update.bind_all(&[Value::Integer(reservation.last), Value::Text(reservation.name.clone())])?;
+    let params = [Value::Integer(reservation.last), Value::Text(reservation.name.clone())];
+    set_reserved(sqlite, &params)?;
+    sqlite.effect_undo(mark);
+    Ok(())
+}
+
+fn set_reserved(sqlite: &mut Sqlite, params: &[Value]) -> Result<(), SqliteError> {
+    let mut update = sqlite.prepare(RESERVE)?;
+    update.bind_all(params)?;
     while update.step()? {}
     update.reset();
-    drop(update);
-    sqlite.effect_undo(mark);
     Ok(())
 }
 

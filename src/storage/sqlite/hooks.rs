@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::effect::{EffectHash, RowChange};
+use super::effect::{EffectHash, RawValue, RowChange};
 use super::functions::Surroundings;
 use super::refusals::{self, Action};
 use crate::pg::{SqlError, SqlState};
@@ -51,6 +51,9 @@ const CATALOG_TABLES: [&[u8]; 5] = [
 /// Records the applied LSN, which moves by group on the leader and by batch on a
 /// follower: no part of any transaction's effect.
 const APPLIED_TABLE: &[u8] = b"towline_applied";
+const SEQUENCE_TABLE: &[u8] = b"towline_sequence";
+/// Its column `reserved`.
+const RESERVED: i32 = 7;
 
 impl Hooks {
     pub(super) fn new(surroundings: Surroundings) -> Self {
@@ -146,12 +149,46 @@ impl Hooks {
         if new_key == i64::MAX {
             self.rowid_exhausted.store(true, Ordering::Relaxed);
         }
-        self.effect().add_change(change);
+        if table == SEQUENCE_TABLE {
+            self.effect().add_change(&WithoutReserved(change));
+        } else {
+            self.effect().add_change(change);
+        }
     }
 
     /// The progress handler: whether the running statement should stop.
     pub(super) fn interrupted(&self) -> bool {
         self.surroundings.interrupted()
+    }
+}
+
+/// A change of a sequence but for what is reserved of it: that comes by frames of its own
+/// too, before the transaction that draws.
+struct WithoutReserved<'a, C>(&'a C);
+
+impl<C: RowChange> RowChange for WithoutReserved<'_, C> {
+    fn operation(&self) -> i32 {
+        self.0.operation()
+    }
+
+    fn table(&self) -> &[u8] {
+        self.0.table()
+    }
+
+    fn keys(&self) -> (i64, i64) {
+        self.0.keys()
+    }
+
+    fn columns(&self) -> i32 {
+        self.0.columns()
+    }
+
+    fn before(&self, index: i32) -> Option<RawValue<'_>> {
+        if index == RESERVED { Some(RawValue::Null) } else { self.0.before(index) }
+    }
+
+    fn after(&self, index: i32) -> Option<RawValue<'_>> {
+        if index == RESERVED { Some(RawValue::Null) } else { self.0.after(index) }
     }
 }
 
