@@ -37,6 +37,9 @@ const START_WITHIN: Duration = Duration::from_secs(60);
 /// without.
 const COMPLETE_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a port that the cluster needs may still belong to another process.
+const PORTS_WITHIN: Duration = Duration::from_secs(5);
+
 /// How often the children are looked after.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
@@ -88,7 +91,7 @@ async fn supervise(arguments: &Arguments) -> anyhow::Result<()> {
     let mut interrupt = signal(SignalKind::interrupt()).context("watching for SIGINT")?;
     let layout = prepare(arguments)?;
     let _lock = lock(&layout)?;
-    check_ports(&layout)?;
+    check_ports(&layout).await?;
     let mut cluster = Cluster::start(&layout, arguments.restart)?;
     let mut announced = false;
     let started = Instant::now();
@@ -174,12 +177,18 @@ fn lock(layout: &Layout) -> anyhow::Result<nix::fcntl::Flock<File>> {
     )
 }
 
-/// A port in use is said now, by its owner-to-be, not minutes later in some log.
-fn check_ports(layout: &Layout) -> anyhow::Result<()> {
+/// A port in use is said now, by its owner-to-be, not minutes later in some log. What was
+/// killed a moment ago keeps its ports until the kernel has taken it apart.
+async fn check_ports(layout: &Layout) -> anyhow::Result<()> {
+    let deadline = Instant::now() + PORTS_WITHIN;
     for process in &layout.file.processes {
         for address in [&process.sql, &process.peer, &process.http].into_iter().flatten() {
-            TcpListener::bind(address)
-                .with_context(|| format!("{address}, for {}", process.name))?;
+            while let Err(error) = TcpListener::bind(address) {
+                if Instant::now() > deadline {
+                    return Err(error).context(format!("{address}, for {}", process.name));
+                }
+                sleep(LOOK_EVERY).await;
+            }
         }
     }
     Ok(())
