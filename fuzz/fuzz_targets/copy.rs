@@ -17,12 +17,7 @@ struct Input {
 
 type Rows = Vec<Vec<Option<Vec<u8>>>>;
 
-fn read(
-    options: &CopyOptions,
-    columns: usize,
-    data: &[u8],
-    step: usize,
-) -> Result<Rows, SqlError> {
+fn read(options: &CopyOptions, columns: usize, data: &[u8], step: usize) -> Result<Rows, SqlError> {
     let names = (0..columns).map(|at| at.to_string()).collect();
     let mut decoder = Decoder::new(options.clone(), names);
     let (mut rows, mut row) = (Vec::new(), Row::default());

@@ -288,6 +288,28 @@ mod tests {
             let bytes = encode(&ToMonitor::Report(report));
             prop_assert!(decode::<ToMonitor>(&bytes[..cut.index(bytes.len())]).is_err());
         }
+
+        #[test]
+        fn a_message_with_more_behind_it_is_an_error(report in report(), more in "[^ \t\r\n]{1,9}") {
+            let mut bytes = encode(&ToMonitor::Report(report));
+            bytes.extend_from_slice(more.as_bytes());
+            prop_assert!(decode::<ToMonitor>(&bytes).is_err());
+        }
+
+        #[test]
+        fn a_flipped_bit_is_another_message_or_an_error(
+            report in report(),
+            at in any::<prop::sample::Index>(),
+            bit in 0u8..8,
+        ) {
+            let mut bytes = encode(&ToMonitor::Report(report));
+            let at = at.index(bytes.len());
+            bytes[at] ^= 1 << bit;
+            // TLS vouches for the bytes: what reads must only be what they spell.
+            if let Ok(message) = decode::<ToMonitor>(&bytes) {
+                prop_assert_eq!(decode::<ToMonitor>(&encode(&message))?, message);
+            }
+        }
     }
 
     #[test]

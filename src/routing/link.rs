@@ -443,6 +443,52 @@ mod tests {
         }
 
         #[test]
+        fn a_frame_with_a_flipped_bit_or_cut_short_is_another_or_an_error(
+            up in some_up(),
+            down in some_down(),
+            at in any::<prop::sample::Index>(),
+            bit in 0u8..8,
+        ) {
+            let (mut to_node, mut to_router) = (BytesMut::new(), BytesMut::new());
+            up.encode(SessionNumber(7), &mut to_node);
+            down.encode(SessionNumber(7), &mut to_router);
+            for frame in [to_node, to_router] {
+                let at = at.index(frame.len());
+                let short = frame.clone().freeze().slice(..at);
+                let mut flipped = frame;
+                flipped[at] ^= 1 << bit;
+                for bytes in [short, flipped.freeze()] {
+                    if let Ok((number, up)) = Up::decode(bytes.clone()) {
+                        let mut out = BytesMut::new();
+                        up.encode(number, &mut out);
+                        prop_assert_eq!(Up::decode(out.freeze()), Ok((number, up)));
+                    }
+                    if let Ok((number, down)) = Down::decode(bytes) {
+                        let mut out = BytesMut::new();
+                        down.encode(number, &mut out);
+                        prop_assert_eq!(Down::decode(out.freeze()), Ok((number, down)));
+                    }
+                }
+            }
+        }
+
+        #[test]
+        fn nothing_may_follow_what_has_one_length(up in some_up(), state in some_down()) {
+            let mut out = BytesMut::new();
+            if matches!(up, Up::Cancel | Up::Window { .. } | Up::Close | Up::Ping) {
+                up.encode(SessionNumber(7), &mut out);
+                out.put_u8(0);
+                prop_assert!(Up::decode(out.split().freeze()).is_err());
+            }
+            if matches!(state, Down::State(_)) {
+                // A name has no such byte.
+                state.encode(SessionNumber(0), &mut out);
+                out.put_u8(0);
+                prop_assert!(Down::decode(out.freeze()).is_err());
+            }
+        }
+
+        #[test]
         fn a_cut_header_is_an_error(number: u32, up in some_up(), down in some_down()) {
             let mut out = BytesMut::new();
             up.encode(SessionNumber(number), &mut out);

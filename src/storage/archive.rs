@@ -346,7 +346,8 @@ impl Piece {
         let numbers: Vec<u64> = parts.iter().map(number).collect::<Option<_>>()?;
         let [start, end, before, hash] = numbers[..] else { return None };
         let piece = Self { start: Lsn(start), end: Lsn(end), before, hash };
-        (start < end).then_some(piece)
+        // A piece has one name: signs and capitals are somebody else's.
+        (start < end && piece.to_string() == name).then_some(piece)
     }
 }
 
@@ -407,6 +408,8 @@ mod tests {
             assert_eq!(Piece::from_name(bad), None, "{bad}");
         }
         assert_eq!(Piece::from_name(&piece(5, 5, 0, 0).to_string()), None);
+        let signed = piece(0x10, 0x20, 7, 8).to_string().replacen("00", "+0", 1);
+        assert_eq!(Piece::from_name(&signed), None, "{signed}");
     }
 
     #[test]

@@ -40,6 +40,17 @@ pub struct Control {
     pub unproven: bool,
 }
 
+impl Control {
+    /// What a control file with these bytes says, or why it says nothing.
+    pub fn decode(file: &[u8]) -> Result<Self, String> {
+        let mut slots = [0; 2 * SLOT_LEN];
+        let held = file.len().min(slots.len());
+        slots[..held].copy_from_slice(&file[..held]);
+        let (first, second) = slots.split_at(SLOT_LEN);
+        Ok(decode_slots(first, second)?.1)
+    }
+}
+
 /// The control file could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum ControlError {
@@ -113,12 +124,9 @@ impl ControlFile {
     /// Reads the content without touching the file, which a node may be using.
     pub fn peek(path: &Path) -> Result<Control, ControlError> {
         let io = |source| ControlError::Io { path: path.to_owned(), source };
-        let mut slots = std::fs::read(path).map_err(io)?;
-        slots.resize(2 * SLOT_LEN, 0);
-        let (first, second) = slots.split_at(SLOT_LEN);
-        let (_, control) = decode_slots(first, second)
-            .map_err(|cause| ControlError::Damaged { path: path.to_owned(), cause })?;
-        Ok(control)
+        let bytes = std::fs::read(path).map_err(io)?;
+        Control::decode(&bytes)
+            .map_err(|cause| ControlError::Damaged { path: path.to_owned(), cause })
     }
 
     /// The content.
@@ -199,6 +207,8 @@ fn decode_slot(slot: &[u8]) -> Result<(u64, Control), String> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::super::fs::simulated::SimulatedFs;
     use super::*;
     use crate::log::format_page::Known::{Number, Raw};
@@ -267,6 +277,62 @@ mod tests {
         fs.flip(Path::new(PATH), SLOT_LEN + 40, 0x10);
         let error = open(&fs).err().expect("damaged").to_string();
         assert!(error.contains(PATH) && error.contains("second slot: the checksum"), "{error}");
+    }
+
+    fn control() -> impl Strategy<Value = Control> {
+        let words = any::<(u64, u64, u64, u64)>();
+        (".{0,60}", words, any::<Option<(u64, u64)>>(), any::<bool>()).prop_map(
+            |(cluster, (term, led, commit, generation), promised, unproven)| Control {
+                cluster,
+                term: Term(term),
+                promised: promised.map(|(term, incarnation)| (Term(term), incarnation)),
+                led: Term(led),
+                commit: Lsn(commit),
+                generation,
+                unproven,
+            },
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn a_flipped_bit_or_a_cut_costs_no_more_than_the_slot_that_it_hits(
+            control in control(),
+            number: u64,
+            bit in 0..SLOT_LEN * 8,
+            cut in 0..SLOT_LEN,
+        ) {
+            let slot = encode_slot(number, &control);
+            prop_assert_eq!(decode_slot(&slot), Ok((number, control.clone())));
+            let mut bad = slot.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            let used = HEADER_LEN + serde_json::to_vec(&control).expect("JSON").len();
+            // Behind the content nothing is looked at.
+            prop_assert_eq!(decode_slot(&bad).is_err(), bit / 8 < used);
+            prop_assert_eq!(Control::decode(&[&bad[..], &slot].concat()), Ok(control.clone()));
+            let torn = [&slot[..], &slot[..cut]].concat();
+            prop_assert_eq!(Control::decode(&torn), Ok(control));
+            prop_assert_eq!(Control::decode(&slot[..cut]).is_err(), cut < used);
+        }
+
+        #[test]
+        fn any_bytes_are_only_an_error(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(Control::decode(&bytes).is_err());
+        }
+
+        #[test]
+        fn any_content_is_what_it_says_or_an_error(content in ".{0,200}", length: u32) {
+            // Sound but for the content, which only the checksum vouches for.
+            let mut slot = encode_slot(1, &Control::default());
+            slot[24..28].copy_from_slice(&length.to_le_bytes());
+            let end = HEADER_LEN + content.len();
+            slot[HEADER_LEN..end].copy_from_slice(content.as_bytes());
+            prop_assert!(decode_slot(&slot).is_err());
+            slot[24..28].copy_from_slice(&(content.len() as u32).to_le_bytes());
+            let checksum = crc32c::crc32c(&slot[16..end]);
+            slot[12..16].copy_from_slice(&checksum.to_le_bytes());
+            prop_assert!(decode_slot(&slot).is_err());
+        }
     }
 
     #[test]
