@@ -64,6 +64,11 @@ pub struct Hub {
     /// Follower acknowledgements that a commit needs while this node leads: as appointed,
     /// weakened or restored. Written by `control`.
     acks: AtomicUsize,
+    /// Durable here and written by as many followers as the policy demands; kept while
+    /// somebody waits for it. Written by [`Hub::count`].
+    pub written: watch::Sender<Lsn>,
+    /// Writes that wait for `written` to move.
+    awaiting_written: AtomicUsize,
     /// The leader's accounting behind `commit`.
     pub(super) commits: Mutex<Commits>,
     /// Up to where the own log is verified to equal the current leader's. Written
@@ -149,6 +154,8 @@ impl Hub {
             durable: watch::Sender::new(end.lsn),
             commit: watch::Sender::new(applied),
             acks: AtomicUsize::new(acks),
+            written: watch::Sender::new(Lsn(0)),
+            awaiting_written: AtomicUsize::new(0),
             commits: Mutex::default(),
             verified: watch::Sender::new(Lsn(0)),
             applied: watch::Sender::new(applied),
@@ -204,7 +211,18 @@ impl Hub {
     pub(super) fn awaiting_applied(&self) -> Awaiting<'_> {
         self.awaiting.fetch_add(1, Ordering::SeqCst);
         self.awaited.notify_one();
-        Awaiting(self)
+        Awaiting(&self.awaiting)
+    }
+
+    /// Says, while it lives, that somebody waits for `written` to move: followers are
+    /// asked to tell at once what they have written.
+    pub(super) fn awaiting_written(&self) -> Awaiting<'_> {
+        self.awaiting_written.fetch_add(1, Ordering::SeqCst);
+        Awaiting(&self.awaiting_written)
+    }
+
+    pub(super) fn is_written_awaited(&self) -> bool {
+        self.awaiting_written.load(Ordering::SeqCst) > 0
     }
 
     pub(super) fn is_applied_awaited(&self) -> bool {
@@ -271,12 +289,12 @@ impl Hub {
     }
 }
 
-/// A session's wait for [`Hub::applied`].
-pub(super) struct Awaiting<'a>(&'a Hub);
+/// Somebody's wait, counted while it lasts.
+pub(super) struct Awaiting<'a>(&'a AtomicUsize);
 
 impl Drop for Awaiting<'_> {
     fn drop(&mut self) {
-        self.0.awaiting.fetch_sub(1, Ordering::SeqCst);
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

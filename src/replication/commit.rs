@@ -53,6 +53,8 @@ pub struct CommitTracker {
     durable: Lsn,
     /// The last LSN that each follower reported durable in this term.
     acked: BTreeMap<NodeId, Lsn>,
+    /// And written, durable or not, where that is further: what `remote_write` waits for.
+    written: BTreeMap<NodeId, Lsn>,
     commit: Lsn,
 }
 
@@ -68,7 +70,16 @@ impl CommitTracker {
         let followers: Vec<NodeId> = followers.into_iter().collect();
         let acked = followers.iter().map(|follower| (follower.clone(), Lsn(0))).collect();
         let (connected, commit) = (BTreeSet::new(), commit.min(durable));
-        Self { demand, followers, connected, term_start: None, durable, acked, commit }
+        Self {
+            demand,
+            followers,
+            connected,
+            term_start: None,
+            durable,
+            acked,
+            written: BTreeMap::new(),
+            commit,
+        }
     }
 
     /// The commit LSN.
@@ -93,13 +104,26 @@ impl CommitTracker {
 
     /// Up to where as many followers as are demanded hold the log.
     pub fn held(&self) -> Lsn {
+        self.reached(|follower| self.acked[follower])
+    }
+
+    /// Up to where the log is durable here and written, durable or not, by as many
+    /// followers as are demanded. Nothing is committed by that.
+    pub fn written(&self) -> Lsn {
+        let written = |follower: &NodeId| {
+            let acked = self.acked[follower];
+            self.written.get(follower).map_or(acked, |written| acked.max(*written))
+        };
+        self.reached(written).min(self.durable)
+    }
+
+    fn reached(&self, by: impl Fn(&NodeId) -> Lsn) -> Lsn {
         match self.demand {
             Demand::Any(0) | Demand::First(0) => self.durable,
-            Demand::Any(acks) => nth_highest(self.acked.values().copied().collect(), acks),
+            Demand::Any(acks) => nth_highest(self.followers.iter().map(by).collect(), acks),
             Demand::First(acks) => {
                 let connected = self.followers.iter().filter(|f| self.connected.contains(f));
-                let first = connected.take(acks).map(|follower| self.acked[follower]);
-                nth_highest(first.collect(), acks)
+                nth_highest(connected.take(acks).map(by).collect(), acks)
             }
         }
     }
@@ -126,6 +150,15 @@ impl CommitTracker {
         self.advance()
     }
 
+    /// Records what a follower has written in this term, but not made durable yet. An
+    /// ack of a node that is no member counts for nothing.
+    pub fn follower_written(&mut self, follower: &NodeId, lsn: Lsn) {
+        if self.acked.contains_key(follower) {
+            let written = self.written.entry(follower.clone()).or_default();
+            *written = (*written).max(lsn);
+        }
+    }
+
     /// A follower connected and told how far its log equals this one and is durable:
     /// what it acknowledged before counts no further than that (rule 16a). Returns
     /// what it had acknowledged beyond, which it must have lost.
@@ -134,13 +167,15 @@ impl CommitTracker {
         self.connected.insert(follower.clone());
         let lost = (*acked > lsn).then_some(*acked);
         *acked = (*acked).min(lsn);
+        self.written.remove(follower);
         lost
     }
 
-    /// A follower's connection ended: those behind it in the policy's order move up.
+    /// A follower's connection ended, and with it what it has written may be gone: those behind it in the policy's order move up.
     /// Returns the commit LSN if it moved.
     pub fn follower_left(&mut self, follower: &NodeId) -> Option<Lsn> {
         self.connected.remove(follower);
+        self.written.remove(follower);
         self.advance()
     }
 
@@ -210,6 +245,8 @@ mod tests {
         Leader(u64),
         /// A follower reports a durable LSN.
         Ack(String, u64),
+        /// A follower reports an LSN that it has written.
+        Write(String, u64),
         /// Another number of acknowledgements is demanded.
         Demand(usize),
         /// A follower connects with its log equal up to here.
@@ -245,6 +282,11 @@ mod tests {
                 Command::Demand(acks) => tracker.demand(*acks),
                 Command::Leader(lsn) => tracker.leader_durable(Lsn(*lsn)),
                 Command::Ack(name, lsn) => tracker.follower_durable(&name.parse()?, Lsn(*lsn)),
+                Command::Write(name, lsn) => {
+                    tracker.follower_written(&name.parse()?, Lsn(*lsn));
+                    let (written, commit) = (tracker.written(), tracker.commit());
+                    return Ok(format!("written {}, commit {}", written.0, commit.0));
+                }
                 Command::Leave(name) => tracker.follower_left(&name.parse()?),
                 Command::Rejoin(name, lsn) => {
                     let lost = tracker.follower_rejoined(&name.parse()?, Lsn(*lsn));

@@ -58,6 +58,8 @@ pub struct Ack {
     /// Fsynced, and equal to the leader's log.
     pub durable: Lsn,
     pub applied: Lsn,
+    /// Handed to the operating system, and equal to the leader's log.
+    pub written: Lsn,
 }
 
 /// A leader's messages.
@@ -74,6 +76,8 @@ pub enum ToFollower {
         term: Term,
         start: Lsn,
         commit: Lsn,
+        /// Somebody waits for an ack of what is written, before it is fsynced.
+        ack_written: bool,
         bytes: Bytes,
     },
     Heartbeat {
@@ -145,9 +149,9 @@ impl ToLeader {
                 out.put_u64_le(differs.unwrap_or_default().0);
                 history.encode(&mut out);
             }
-            Self::Ack(Ack { term, durable, applied }) => {
+            Self::Ack(Ack { term, durable, applied, written }) => {
                 out.put_u8(2);
-                for word in [term.0, durable.0, applied.0] {
+                for word in [term.0, durable.0, applied.0, written.0] {
                     out.put_u64_le(word);
                 }
             }
@@ -163,6 +167,7 @@ impl ToLeader {
                 term: Term(reader.u64()?),
                 durable: Lsn(reader.u64()?),
                 applied: Lsn(reader.u64()?),
+                written: Lsn(reader.u64()?),
             }),
             _ => return Err(WireError::Malformed("message: unknown tag")),
         };
@@ -187,11 +192,12 @@ fn decode_request(reader: &mut Reader<'_>) -> Result<Request, WireError> {
 }
 
 /// The front of an append; the bytes follow, so that they need not be copied.
-pub fn append_front(term: Term, start: Lsn, commit: Lsn) -> [u8; 25] {
-    let mut front = [17; 25];
+pub fn append_front(term: Term, start: Lsn, commit: Lsn, ack_written: bool) -> [u8; 26] {
+    let mut front = [17; 26];
     front[1..9].copy_from_slice(&term.0.to_le_bytes());
     front[9..17].copy_from_slice(&start.0.to_le_bytes());
-    front[17..].copy_from_slice(&commit.0.to_le_bytes());
+    front[17..25].copy_from_slice(&commit.0.to_le_bytes());
+    front[25] = u8::from(ack_written);
     front
 }
 
@@ -215,8 +221,8 @@ impl ToFollower {
                     out.put_u64_le(word);
                 }
             }
-            Self::Append { term, start, commit, bytes } => {
-                out.put_slice(&append_front(*term, *start, *commit));
+            Self::Append { term, start, commit, ack_written, bytes } => {
+                out.put_slice(&append_front(*term, *start, *commit, *ack_written));
                 out.put_slice(bytes);
             }
             Self::Heartbeat { term, commit } => {
@@ -274,6 +280,7 @@ impl ToFollower {
                 term: Term(reader.u64()?),
                 start: Lsn(reader.u64()?),
                 commit: Lsn(reader.u64()?),
+                ack_written: reader.bool()?,
                 bytes: frame.slice_ref(reader.take_rest()),
             },
             18 => Self::Heartbeat { term: Term(reader.u64()?), commit: Lsn(reader.u64()?) },
@@ -367,11 +374,12 @@ mod tests {
                     })
                 }
             ),
-            any::<(u64, u64, u64)>().prop_map(|(term, durable, applied)| {
+            any::<(u64, u64, u64, u64)>().prop_map(|(term, durable, applied, written)| {
                 ToLeader::Ack(Ack {
                     term: Term(term),
                     durable: Lsn(durable),
                     applied: Lsn(applied),
+                    written: Lsn(written),
                 })
             }),
         ]
@@ -394,12 +402,15 @@ mod tests {
                 at: Lsn(at),
                 commit: Lsn(commit)
             }),
-            (words(), bytes()).prop_map(|((term, start, commit), bytes)| ToFollower::Append {
-                term: Term(term),
-                start: Lsn(start),
-                commit: Lsn(commit),
-                bytes
-            }),
+            (words(), any::<bool>(), bytes()).prop_map(
+                |((term, start, commit), ack_written, bytes)| ToFollower::Append {
+                    term: Term(term),
+                    start: Lsn(start),
+                    commit: Lsn(commit),
+                    ack_written,
+                    bytes
+                }
+            ),
             words().prop_map(|(term, commit, _)| ToFollower::Heartbeat {
                 term: Term(term),
                 commit: Lsn(commit)
@@ -493,8 +504,14 @@ mod tests {
             ];
             assert_table("Replication request", &ToLeader::Request(request).encode(), &fields);
         }
-        let ack = ToLeader::Ack(Ack { term: Term(1), durable: Lsn(2), applied: Lsn(3) });
-        let fields = [("term", Number(1)), ("durable", Number(2)), ("applied", Number(3))];
+        let ack =
+            ToLeader::Ack(Ack { term: Term(1), durable: Lsn(2), applied: Lsn(3), written: Lsn(4) });
+        let fields = [
+            ("term", Number(1)),
+            ("durable", Number(2)),
+            ("applied", Number(3)),
+            ("written", Number(4)),
+        ];
         assert_table("Replication ack", &ack.encode(), &fields);
     }
 
@@ -509,8 +526,12 @@ mod tests {
         says("start", start, &[("term", one), ("at", two), ("commit", three)]);
         let bytes = Bytes::from_static(b"bytes");
         let raw = ("bytes", Raw(b"bytes"));
-        let append = ToFollower::Append { term, start: Lsn(2), commit, bytes: bytes.clone() };
-        says("append", append, &[("term", one), ("start", two), ("commit", three), raw]);
+        for (ack_written, flags) in [(false, 0), (true, 1)] {
+            let bytes = bytes.clone();
+            let append = ToFollower::Append { term, start: Lsn(2), commit, ack_written, bytes };
+            let flags = ("flags", Number(flags));
+            says("append", append, &[("term", one), ("start", two), ("commit", three), flags, raw]);
+        }
         let heartbeat = ToFollower::Heartbeat { term, commit };
         says("heartbeat", heartbeat, &[("term", one), ("commit", three)]);
         let refused = ToFollower::Refused { term, reason: "no".into() };

@@ -89,5 +89,10 @@ async fn synchronous_commit_hastens_or_delays_the_reply_alone() {
     client.batch_execute(off).await.expect("answered");
     let now = client.query_one("SHOW synchronous_commit", &[]).await.expect("shown");
     assert_eq!(now.get::<_, String>(0), "local");
+    // Both followers tell at once what they have written.
+    client.batch_execute("SET synchronous_commit = remote_write").await.expect("set");
+    for i in 200..300 {
+        client.execute("INSERT INTO t VALUES ($1)", &[&i]).await.expect("answered");
+    }
     demo.assert_equal_content();
 }

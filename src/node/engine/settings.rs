@@ -227,6 +227,7 @@ impl Settings {
         match self.current.get("synchronous_commit").map(String::as_str) {
             Some("off" | "false" | "no" | "0") => Durability::Appended,
             Some("local") => Durability::Local,
+            Some("remote_write") => Durability::Written,
             Some("remote_apply") => Durability::Applied,
             _ => Durability::Committed,
         }

@@ -2,6 +2,7 @@ use super::{Replication, lock, publish};
 use crate::cluster::{NodeId, Policy, Role};
 use crate::log::{Lsn, Term};
 use crate::node::Hub;
+use crate::replication::message::Ack;
 use crate::replication::{CommitTracker, Demand};
 
 /// The commit accounting of the current leadership; made anew for each.
@@ -13,8 +14,8 @@ pub struct Commits {
 
 /// News of a follower, of the term that it was said in.
 pub enum FollowerNews<'a> {
-    /// It acknowledged this LSN as durable.
-    Durable(Term, &'a NodeId, Lsn),
+    /// It acknowledged what it has.
+    Acked(&'a NodeId, Ack),
     /// It connected, and its durable log equals the leader's up to this LSN.
     Rejoined(Term, &'a NodeId, Lsn),
     /// Its connection ended.
@@ -42,6 +43,10 @@ impl Hub {
             commits.tracker = None;
             commits.term = term;
         }
+        if commits.tracker.is_none() {
+            // Of an earlier term, whose log may have been cut since.
+            publish(&self.written, Lsn(0));
+        }
         let (durable, acks) = (*self.durable.borrow(), self.acks());
         let tracker = commits.tracker.get_or_insert_with(|| {
             let demand = match self.policy {
@@ -61,8 +66,9 @@ impl Hub {
         }
         tracker.leader_durable(durable);
         match news {
-            Some(FollowerNews::Durable(said_in, follower, lsn)) if said_in == term => {
-                tracker.follower_durable(follower, lsn);
+            Some(FollowerNews::Acked(follower, ack)) if ack.term == term => {
+                tracker.follower_durable(follower, ack.durable);
+                tracker.follower_written(follower, ack.written);
             }
             Some(FollowerNews::Rejoined(said_in, follower, lsn)) if said_in == term => {
                 if let Some(lost) = tracker.follower_rejoined(follower, lsn) {
@@ -78,6 +84,9 @@ impl Hub {
         let commit = tracker.commit();
         if commit > *self.commit.borrow() {
             publish(&self.commit, commit);
+        }
+        if self.is_written_awaited() {
+            publish(&self.written, tracker.written());
         }
     }
 }

@@ -35,6 +35,8 @@ struct Stream<'a> {
     partial: BytesMut,
     /// The commit LSN told last.
     told: Lsn,
+    /// What is appended and not synced is to be acknowledged as written.
+    ack_written: bool,
     /// What the last ack said.
     acked: (Lsn, Lsn),
     last_ack: Instant,
@@ -223,6 +225,7 @@ impl Replication {
             acks,
             partial: BytesMut::new(),
             told: commit,
+            ack_written: false,
             acked: (Lsn(0), Lsn(0)),
             last_ack: Instant::now(),
         };
@@ -298,6 +301,9 @@ impl Stream<'_> {
             let Some(frame) = self.appends.take()? else { break };
             appended += self.message(frame)?;
         }
+        if std::mem::take(&mut self.ack_written) {
+            self.maybe_ack(true).await?;
+        }
         if appended > 0 {
             self.sync.sync()?;
         }
@@ -307,8 +313,9 @@ impl Stream<'_> {
     /// Bytes appended.
     fn message(&mut self, frame: Bytes) -> Result<usize, StreamError> {
         match decode(&frame)? {
-            ToFollower::Append { term, start, commit, bytes } if term == self.term => {
+            ToFollower::Append { term, start, commit, ack_written, bytes } if term == self.term => {
                 self.told = self.told.max(commit);
+                self.ack_written |= ack_written;
                 self.append(start, bytes)
             }
             ToFollower::Heartbeat { term, commit } if term == self.term => {
@@ -364,15 +371,19 @@ impl Stream<'_> {
         Ok(())
     }
 
-    /// Tells the leader what is durable and applied, if that is news or `anyway`.
+    /// Tells the leader what this node has, if something durable or applied is news or
+    /// `anyway`.
     async fn maybe_ack(&mut self, anyway: bool) -> Result<(), StreamError> {
-        let durable = lock(&self.replication.log).durable();
+        let (written, durable) = {
+            let log = lock(&self.replication.log);
+            (log.end().lsn, log.durable())
+        };
         let applied = *self.replication.hub.applied.borrow();
         if !anyway && self.acked == (durable, applied) {
             return Ok(());
         }
         self.replication.check_follows(self.term)?;
-        let ack = Ack { term: self.term, durable, applied };
+        let ack = Ack { term: self.term, durable, applied, written };
         self.acks.feed(&[&ToLeader::Ack(ack).encode()]);
         self.acks.flush().await?;
         self.acked = (durable, applied);

@@ -10,7 +10,7 @@ use crate::cluster::{NodeId, Role};
 use crate::log::{Lsn, Term};
 use crate::net::{FrameReader, FrameStream, FrameWriter};
 use crate::node::Leadership;
-use crate::replication::message::{BYTES_MAX, Request, ToFollower, ToLeader, append_front};
+use crate::replication::message::{Ack, BYTES_MAX, Request, ToFollower, ToLeader, append_front};
 use crate::replication::{FollowerLog, LeaderLog, Rejoin, SnapshotReason, rejoin};
 
 /// Bytes sent and not acknowledged at most: then the sender waits for acks.
@@ -187,11 +187,13 @@ impl Replication {
             let ToLeader::Ack(ack) = decode(&frame)? else {
                 return Err(StreamError::Protocol("a second request".to_owned()));
             };
-            if ack.term != term || ack.durable > self.hub.end.borrow().lsn {
-                let cause = format!("an ack of {} in term {}", ack.durable, ack.term);
+            let end = self.hub.end.borrow().lsn;
+            if ack.term != term || ack.durable > ack.written || ack.written > end {
+                let Ack { durable, written, .. } = ack;
+                let cause = format!("an ack of {durable} and {written} in term {}", ack.term);
                 return Err(StreamError::Protocol(cause));
             }
-            self.hub.count(Some(FollowerNews::Durable(term, follower, ack.durable)));
+            self.hub.count(Some(FollowerNews::Acked(follower, ack)));
             acked.send_replace(ack.durable);
             listed.update(|progress| {
                 progress.durable = ack.durable;
@@ -231,8 +233,9 @@ impl Replication {
                 }
                 told = *commit.borrow_and_update();
                 commit_due = None;
+                let awaited = self.hub.is_written_awaited();
                 for piece in bytes.chunks(BYTES_MAX) {
-                    appends.feed(&[&append_front(term, sent, told), piece]);
+                    appends.feed(&[&append_front(term, sent, told, awaited), piece]);
                     sent = Lsn(sent.0 + piece.len() as u64);
                     if appends.queued() >= BYTES_MAX {
                         appends.flush().await?;

@@ -15,6 +15,7 @@ use crate::log::{Context, Entry, Statement, Term, TermStart, Transaction, Value}
 use crate::net::{Authority, HelloReply, PeerListener};
 use crate::node::Quarantine;
 use crate::node::{Leadership, Member};
+use crate::storage::fs::{File, Fs, Op, RealFs};
 use crate::storage::log_store::LogOptions;
 use crate::storage::sqlite::{ConnectionKind, Sqlite};
 
@@ -36,6 +37,81 @@ struct Node {
     replication: Arc<Replication>,
     stop: CancellationToken,
     tasks: Vec<JoinHandle<()>>,
+}
+
+/// The real file system, in which no sync of the log returns while the gate is closed.
+#[derive(Clone)]
+struct Gated(Arc<watch::Sender<bool>>);
+
+struct GatedFile(Arc<dyn File>, Arc<watch::Sender<bool>>);
+
+impl Gated {
+    fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(true)))
+    }
+
+    fn wrap(&self, file: std::io::Result<Arc<dyn File>>) -> std::io::Result<Arc<dyn File>> {
+        Ok(Arc::new(GatedFile(file?, self.0.clone())))
+    }
+}
+
+impl Fs for Gated {
+    fn list(&self, op: Op, dir: &Path) -> std::io::Result<Vec<String>> {
+        RealFs.list(op, dir)
+    }
+
+    fn create_dir_all(&self, op: Op, dir: &Path) -> std::io::Result<()> {
+        RealFs.create_dir_all(op, dir)
+    }
+
+    fn open(&self, op: Op, path: &Path) -> std::io::Result<Arc<dyn File>> {
+        self.wrap(RealFs.open(op, path))
+    }
+
+    fn create(&self, op: Op, path: &Path) -> std::io::Result<Arc<dyn File>> {
+        self.wrap(RealFs.create(op, path))
+    }
+
+    fn remove(&self, op: Op, path: &Path) -> std::io::Result<()> {
+        RealFs.remove(op, path)
+    }
+
+    fn rename(&self, op: Op, from: &Path, to: &Path) -> std::io::Result<()> {
+        RealFs.rename(op, from, to)
+    }
+
+    fn sync_dir(&self, op: Op, dir: &Path) -> std::io::Result<()> {
+        RealFs.sync_dir(op, dir)
+    }
+}
+
+impl File for GatedFile {
+    fn length(&self, op: Op) -> std::io::Result<u64> {
+        self.0.length(op)
+    }
+
+    fn read_exact_at(&self, op: Op, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+        self.0.read_exact_at(op, buffer, offset)
+    }
+
+    fn write_all_at(&self, op: Op, bytes: &[u8], offset: u64) -> std::io::Result<()> {
+        self.0.write_all_at(op, bytes, offset)
+    }
+
+    fn allocate(&self, op: Op, length: u64) -> std::io::Result<()> {
+        self.0.allocate(op, length)
+    }
+
+    fn truncate(&self, op: Op, length: u64) -> std::io::Result<()> {
+        self.0.truncate(op, length)
+    }
+
+    fn sync_data(&self, op: Op) -> std::io::Result<()> {
+        while op == Op::SyncLog && !*self.1.borrow() {
+            std::thread::yield_now();
+        }
+        self.0.sync_data(op)
+    }
 }
 
 impl Cluster {
@@ -95,13 +171,18 @@ impl Cluster {
 
     /// Starts a node, or starts it again, and with it its listener (once).
     fn start(&mut self, name: &str) -> Node {
+        self.start_in(Arc::new(RealFs), name)
+    }
+
+    /// As [`Cluster::start`], with the log on the given file system.
+    fn start_in(&mut self, fs: Arc<dyn Fs>, name: &str) -> Node {
         let place = self.members.iter().position(|m| m.name.as_str() == name).expect("a member");
         let name = self.members[place].name.clone();
         let config = self.config(&name);
         let control = ControlFile::open(&config.data.join("control")).expect("control file");
         settle(&config.data, control.get()).expect("settled");
         let options = LogOptions { segment_bytes: 8192, floor: control.get().commit };
-        let log = LogStore::open(&config.data.join("log"), options).expect("log");
+        let log = LogStore::open_in(fs, &config.data.join("log"), options).expect("log");
         let database =
             config.data.join(format!("gen-{}", control.get().generation)).join("main.db");
         std::fs::create_dir_all(database.parent().expect("a parent")).expect("made");
@@ -306,6 +387,35 @@ async fn a_write_is_committed_once_a_follower_holds_it() {
     for node in [a, b, c] {
         node.stop().await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_tells_what_it_has_written_before_it_is_durable() {
+    let mut cluster = Cluster::new(&["a", "b"]).await;
+    let gated = Gated::new();
+    let (a, b) = (cluster.start("a"), cluster.start_in(Arc::new(gated.clone()), "b"));
+    a.lead(1);
+    b.follow(1, "a");
+    let before = a.write(1, 1).await;
+    gated.0.send_replace(false);
+    // Unasked it tells nothing: an ack more for every write would be paid by all.
+    let unasked = a.append(1, &[insert(2)]);
+    a.sync();
+    b.until(&b.hub.end, |end| end.lsn >= unasked).await;
+    assert_eq!((*a.hub.written.borrow(), *a.hub.commit.borrow()), (Lsn(0), before));
+    gated.0.send_replace(true);
+    a.until(&a.hub.commit, |commit| *commit >= unasked).await;
+    gated.0.send_replace(false);
+    let awaiting = a.hub.awaiting_written();
+    let end = a.append(1, &[insert(3)]);
+    a.sync();
+    a.until(&a.hub.written, |written| *written >= end).await;
+    assert_eq!(*a.hub.commit.borrow(), unasked);
+    drop(awaiting);
+    gated.0.send_replace(true);
+    a.until(&a.hub.commit, |commit| *commit >= end).await;
+    a.stop().await;
+    b.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

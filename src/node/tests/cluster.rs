@@ -4,6 +4,8 @@ use super::TestNode;
 use crate::cluster::Position;
 use crate::gateway::Mode;
 use crate::log::{ClientToken, Lsn, Term};
+use crate::node::replicate::FollowerNews;
+use crate::replication::message::Ack;
 use crate::storage::sqlite::{ConnectionKind, Sqlite};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -269,6 +271,39 @@ async fn nothing_is_seen_or_told_before_it_is_committed() {
     node.commit(true);
     node.lead(3).await;
     assert_eq!(node.client().value("select count(*) from t").await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn remote_write_is_answered_for_what_a_follower_wrote_and_did_not_sync() {
+    let node = TestNode::new();
+    node.lead(1).await;
+    node.client().query("create table t (id int primary key)").await;
+    node.commit(false);
+    // An autocommit write, and a transaction that has the writer to itself.
+    for unit in
+        ["insert into t values (1)", "begin; lock table t; insert into t values (2); commit"]
+    {
+        let mut waiting = node.client();
+        waiting.query("set synchronous_commit = remote_write").await;
+        let before = *node.hub().durable.borrow();
+        let write = tokio::spawn(async move { waiting.query(unit).await });
+        let mut durable = node.hub().durable.subscribe();
+        let synced = durable.wait_for(|durable| *durable > before);
+        tokio::time::timeout(super::PATIENCE, synced).await.expect("in time").expect("lives");
+        assert!(!write.is_finished());
+        let (n2, end) = ("n2".parse().expect("a name"), node.hub().end.borrow().lsn);
+        let ack = Ack { term: Term(1), durable: before, applied: before, written: end };
+        node.hub().count(Some(FollowerNews::Acked(&n2, ack)));
+        let said = tokio::time::timeout(super::PATIENCE, write).await.expect("in time");
+        assert!(said.expect("no panic").ends_with("ready, idle\n"));
+        // Told, and not safe: seen by nobody.
+        assert!(*node.hub().commit.borrow() <= before);
+        assert_eq!(node.client().value("select count(*) from t").await, "0");
+        node.commit(true);
+        node.applied(end).await;
+        node.client().query("delete from t").await;
+        node.commit(false);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

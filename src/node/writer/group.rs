@@ -12,6 +12,8 @@
 //! included: a duplicate key may come from a row that is not yet safe. Weaker
 //! durability hastens a reply only where all replies before it are as weak.
 
+use std::sync::Arc;
+
 use super::apply::ApplyError;
 use super::ddl::SchemaChanges;
 use super::job::{Done, Durability, Job, Mark, Unit, UnitError};
@@ -154,6 +156,9 @@ impl Writer {
         }
         let mut members: Vec<Member> = members.collect();
 
+        let hub = Arc::clone(&self.hub);
+        let awaits = members.iter().any(|m| m.unit.durability == Durability::Written);
+        let awaiting = awaits.then(|| hub.awaiting_written());
         for member in &members {
             member.unit.claim.logged.store(true, Ordering::Release);
         }
@@ -173,7 +178,14 @@ impl Writer {
         if let Err(ended) = self.journal.sync(term) {
             return self.lose(members, ended);
         }
-        let members = self.tell_weak(term, members, Durability::Local);
+        let mut members = self.tell_weak(term, members, Durability::Local);
+        if members.first().is_some_and(|m| m.unit.durability == Durability::Written) {
+            if let Err(ended) = self.journal.wait_written(term, end) {
+                return self.lose(members, ended);
+            }
+            members = self.tell_weak(term, members, Durability::Written);
+        }
+        drop(awaiting);
         if let Err(ended) = self.journal.wait_commit(term, end) {
             return self.lose(members, ended);
         }

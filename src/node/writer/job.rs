@@ -24,7 +24,9 @@ pub(crate) enum Durability {
     Appended,
     /// `local`: fsynced here.
     Local,
-    /// `remote_write`, `on`: committed under the policy.
+    /// `remote_write`: that, and written by as many followers as the policy demands.
+    Written,
+    /// `on`: committed under the policy.
     #[default]
     Committed,
     /// `remote_apply`: committed, and visible on as many followers as the policy demands.

@@ -113,6 +113,21 @@ impl Journal {
         if self.leads(term) { Ok(()) } else { Err(Ended::Unknown) }
     }
 
+    /// Waits until `lsn` is written by as many followers as the policy demands, or more.
+    pub(super) fn wait_written(&self, term: Term, lsn: Lsn) -> Result<(), Ended> {
+        let mut written = self.hub.written.subscribe();
+        let mut commit = self.hub.commit.subscribe();
+        let mut leadership = self.hub.leadership.subscribe();
+        self.handle.block_on(async {
+            tokio::select! {
+                _ = written.wait_for(|written| *written >= lsn) => {}
+                _ = commit.wait_for(|commit| *commit >= lsn) => {}
+                _ = leadership.wait_for(|l| l.term != term || l.role == Role::Follower) => {}
+            }
+        });
+        if self.leads(term) { Ok(()) } else { Err(Ended::Unknown) }
+    }
+
     /// Waits until the lease holds: the last check before a reply.
     pub(super) fn wait_lease(&self, term: Term) -> Result<(), Ended> {
         while self.leads(term) {

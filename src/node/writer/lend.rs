@@ -1,6 +1,7 @@
 //! Lending the connection: the writer thread waits for it to come back, and takes it
 //! back where the session does not give it.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::group::{DATABASE, FUNCTIONS};
@@ -158,6 +159,8 @@ impl Writer {
             return lease;
         }
         let mut reply = Some(reply);
+        let hub = Arc::clone(&self.hub);
+        let awaiting = (durability == Durability::Written).then(|| hub.awaiting_written());
         let spans = match self.journal.append(term, &entries) {
             Ok(spans) => spans,
             Err(Ended::Before) => {
@@ -181,6 +184,13 @@ impl Writer {
             if durability == Durability::Local && self.journal.wait_lease(term).is_ok() {
                 tell(&mut reply, Ok(done(early)));
             }
+            if awaiting.is_some() {
+                self.journal.wait_written(term, end)?;
+                if self.journal.wait_lease(term).is_ok() {
+                    tell(&mut reply, Ok(done(early)));
+                }
+            }
+            drop(awaiting);
             self.journal.wait_commit(term, end)
         });
         let committed = safe
