@@ -17,9 +17,13 @@ use crate::routing::link::{NodeState, Notification};
 /// of them ([`CHANNELS`]): it too is taken back with the transaction that changed it.
 pub type SettingsMap = BTreeMap<String, String>;
 
-/// The name of the setting that holds the channels of LISTEN, as a JSON list. SHOW ALL
-/// and RESET ALL pass over it.
+/// The name of the setting that holds [`Channels`], as JSON. SHOW ALL and RESET ALL pass
+/// over it.
 pub const CHANNELS: &str = "towline.channels";
+
+/// The channels that a session listens to, each to what comes after the position at
+/// which its LISTEN was carried out.
+pub type Channels = BTreeMap<String, Position>;
 
 /// With what a session on a node begins.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]

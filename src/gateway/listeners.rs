@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use tokio::sync::{Notify, broadcast};
 
+use super::Channels;
 use super::cancel::CancelRegistry;
 use crate::cluster::Position;
 use crate::routing::link::Notification;
@@ -50,7 +51,7 @@ pub(super) struct Mailbox {
 #[derive(Default)]
 struct Mail {
     /// Channel → where the subscription begins.
-    channels: BTreeMap<String, Position>,
+    channels: Channels,
     waiting: VecDeque<Arc<Notification>>,
     overrun: bool,
 }
@@ -101,8 +102,8 @@ impl Listeners {
         }
     }
 
-    /// Session `pid` listens to `channels`; to those that are new from `since` on.
-    pub(super) fn subscribe(&self, pid: i32, channels: Vec<String>, since: Position) {
+    /// Session `pid` listens to `channels`.
+    pub(super) fn subscribe(&self, pid: i32, channels: Channels) {
         let mut state = self.lock();
         if channels.is_empty() {
             state.mailboxes.remove(&pid);
@@ -110,16 +111,10 @@ impl Listeners {
         }
         let mailbox = Arc::clone(state.mailboxes.entry(pid).or_default());
         let mut mail = mailbox.lock();
-        let before = std::mem::take(&mut mail.channels);
-        let mut added = false;
-        for channel in channels {
-            let begun = before.get(&channel).copied();
-            added |= begun.is_none();
-            mail.channels.insert(channel, begun.unwrap_or(since));
-        }
+        let before = std::mem::replace(&mut mail.channels, channels);
         let Mail { channels, waiting, .. } = &mut *mail;
         waiting.retain(|told| channels.contains_key(&told.channel));
-        if added {
+        if channels.keys().any(|channel| !before.contains_key(channel)) {
             let late = state.kept.values().filter(|told| !before.contains_key(&told.channel));
             waiting.extend(late.filter(|told| wants(channels, told)).cloned());
         }
@@ -166,7 +161,7 @@ impl Mailbox {
     }
 }
 
-fn wants(channels: &BTreeMap<String, Position>, told: &Notification) -> bool {
+fn wants(channels: &Channels, told: &Notification) -> bool {
     channels.get(&told.channel).is_some_and(|since| told.position > *since)
 }
 
@@ -189,6 +184,10 @@ mod tests {
         })
     }
 
+    fn since(lsn: u64, channels: &[&str]) -> Channels {
+        channels.iter().map(|channel| ((*channel).to_owned(), at(lsn))).collect()
+    }
+
     fn payloads(listeners: &Listeners) -> Vec<String> {
         let mailbox = listeners.mailbox(7).expect("it listens");
         mailbox.take().expect("in time").iter().map(|n| n.payload.clone()).collect()
@@ -197,7 +196,7 @@ mod tests {
     #[test]
     fn what_several_nodes_tell_is_heard_once() {
         let listeners = Listeners::default();
-        listeners.subscribe(7, vec!["a".to_owned()], at(0));
+        listeners.subscribe(7, since(0, &["a"]));
         for lsn in [1, 2, 1, 2, 3] {
             listeners.hear(told(lsn, "a"));
         }
@@ -210,12 +209,12 @@ mod tests {
         let listeners = Listeners::default();
         listeners.hear(told(5, "a"));
         listeners.hear(told(6, "a"));
-        listeners.subscribe(7, vec!["a".to_owned()], at(5));
+        listeners.subscribe(7, since(5, &["a"]));
         listeners.hear(told(7, "a"));
         assert_eq!(payloads(&listeners), ["6", "7"]);
-        listeners.subscribe(7, vec!["a".to_owned(), "b".to_owned()], at(7));
+        listeners.subscribe(7, since(7, &["a", "b"]));
         assert_eq!(payloads(&listeners), [""; 0]);
-        listeners.subscribe(7, Vec::new(), at(7));
+        listeners.subscribe(7, Channels::new());
         assert!(listeners.mailbox(7).is_none());
     }
 
@@ -225,7 +224,7 @@ mod tests {
         for lsn in 1..=KEPT_MAX as u64 + 2 {
             listeners.hear(told(lsn, "a"));
         }
-        listeners.subscribe(7, vec!["a".to_owned()], at(0));
+        listeners.subscribe(7, since(0, &["a"]));
         assert_eq!(payloads(&listeners).len(), KEPT_MAX);
         listeners.hear(told(1, "a"));
         assert!(payloads(&listeners).is_empty());
@@ -234,7 +233,7 @@ mod tests {
     #[test]
     fn who_does_not_take_them_is_overrun() {
         let listeners = Listeners::default();
-        listeners.subscribe(7, vec!["a".to_owned()], at(0));
+        listeners.subscribe(7, since(0, &["a"]));
         for lsn in 1..=BEHIND_MAX as u64 + 1 {
             listeners.hear(told(lsn, "a"));
         }

@@ -17,7 +17,7 @@ mod startup;
 mod tests;
 
 pub use backend::{
-    CHANNELS, Canceller, LocalNode, Mode, NoNode, NodeSession, Out, Refusal, Reply, ReplySink,
-    Request, SessionParams, SettingsMap,
+    CHANNELS, Canceller, Channels, LocalNode, Mode, NoNode, NodeSession, Out, Refusal, Reply,
+    ReplySink, Request, SessionParams, SettingsMap,
 };
 pub use serve::{Gateway, GatewayConfig, GatewayError, GatewayStatus, GatewayWatch};

@@ -303,7 +303,7 @@ impl<N: LocalNode> Client<N> {
     }
 
     /// Takes over what the session listens to, of which its settings tell.
-    fn subscribe(&mut self, settings: &SettingsMap, since: Position) {
+    fn subscribe(&mut self, settings: &SettingsMap) {
         let pid = self.cancel.session.pid;
         let listeners = self.shared.nodes.listeners();
         let written = settings.get(CHANNELS);
@@ -311,7 +311,7 @@ impl<N: LocalNode> Client<N> {
             return;
         }
         let channels = written.and_then(|json| serde_json::from_str(json).ok());
-        listeners.subscribe(pid, channels.unwrap_or_default(), since);
+        listeners.subscribe(pid, channels.unwrap_or_default());
         self.mailbox = listeners.mailbox(pid);
     }
 
@@ -622,7 +622,7 @@ impl<N: LocalNode> Client<N> {
             self.session.applied(summary, effects, &mut placed.presence)?;
             if let Some(settings) = reply.settings {
                 self.session.set_settings(Arc::clone(&settings), &mut placed.presence);
-                self.subscribe(&settings, reply.position);
+                self.subscribe(&settings);
             }
         }
         if self.mailbox.is_some() {

@@ -12,7 +12,7 @@ use crate::demo::{Demo, SOON, wait_for};
 /// A client whose notifications, as `channel payload`, arrive by themselves.
 async fn listener(demo: &Demo, process: &str) -> (Client, mpsc::UnboundedReceiver<String>) {
     let (client, mut connection) = demo.config(process).connect(NoTls).await.expect("it connects");
-    let (told, heard) = mpsc::unbounded_channel();
+    let (told, mut heard) = mpsc::unbounded_channel();
     tokio::spawn(async move {
         while let Some(Ok(message)) = poll_fn(|context| connection.poll_message(context)).await {
             if let AsyncMessage::Notification(notification) = message {
@@ -21,7 +21,11 @@ async fn listener(demo: &Demo, process: &str) -> (Client, mpsc::UnboundedReceive
             }
         }
     });
-    client.batch_execute("LISTEN news").await.expect("it listens");
+    // It hears what it sends in the transaction that begins to listen.
+    let own = format!("of_{process}");
+    let batch = format!("LISTEN news; LISTEN {own}; NOTIFY {own}, 'mine'");
+    client.batch_execute(&batch).await.expect("it listens");
+    assert_eq!(hear(&mut heard).await, format!("{own} mine"));
     (client, heard)
 }
 

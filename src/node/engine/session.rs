@@ -322,18 +322,17 @@ impl EngineSession {
         let hub = &self.inner.hub;
         let lsn = *hub.applied.borrow();
         let term = hub.leadership.borrow().term;
-        self.saw(Position { term, lsn });
+        let since = Position { term, lsn };
+        self.saw(since);
         let mut channels = self.settings.channels();
-        if !channels.contains(&channel) {
-            channels.push(channel);
-        }
+        channels.entry(channel).or_insert(since);
         self.settings.set_channels(&channels)
     }
 
     /// UNLISTEN: one, or all.
     pub(super) fn unlisten(&mut self, channel: Option<&str>) -> Result<(), SqlError> {
         let mut channels = self.settings.channels();
-        channels.retain(|known| channel.is_some_and(|channel| channel != known));
+        channels.retain(|known, _| channel.is_some_and(|channel| channel != known));
         self.settings.set_channels(&channels)
     }
 

@@ -4,7 +4,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use crate::gateway::{CHANNELS, SettingsMap};
+use crate::gateway::{CHANNELS, Channels, SettingsMap};
 use crate::node::plan::Reading;
 use crate::node::writer::Durability;
 use crate::pg::SqlError;
@@ -123,13 +123,13 @@ impl Settings {
     }
 
     /// What the session listens to.
-    pub(super) fn channels(&self) -> Vec<String> {
+    pub(super) fn channels(&self) -> Channels {
         let written = self.current.get(CHANNELS);
         written.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
     }
 
-    pub(super) fn set_channels(&mut self, channels: &[String]) -> Result<(), SqlError> {
-        let written = serde_json::to_string(channels).expect("strings are plain JSON");
+    pub(super) fn set_channels(&mut self, channels: &Channels) -> Result<(), SqlError> {
+        let written = serde_json::to_string(channels).expect("names and numbers are plain JSON");
         self.set(CHANNELS, (!channels.is_empty()).then_some(&written), false)
     }
 
