@@ -523,7 +523,8 @@ impl EngineSession {
         Ok(match name {
             "in_hot_standby" => on(recovery),
             "transaction_isolation" => isolation_name(self.characteristics().0).to_owned(),
-            "transaction_read_only" => on(recovery || self.characteristics().1),
+            // A write at a follower is forwarded: none is refused because of where it came to.
+            "transaction_read_only" => on(self.characteristics().1),
             "is_superuser" => on(false),
             "session_authorization" => self.params.user.clone(),
             _ => self.settings.get(name)?.to_owned(),
