@@ -2,12 +2,15 @@
 //! type wins where two meet, and what SQLite declares for each.
 
 use sqlparser::ast::{
-    ArrayElemTypeDef, BinaryLength, CharacterLength, DataType, ExactNumberInfo, ObjectName,
-    TimezoneInfo,
+    ArrayElemTypeDef, BinaryLength, CharacterLength, DataType, ExactNumberInfo, GeometricTypeKind,
+    ObjectName, TimezoneInfo,
 };
 
 use super::translate::names;
+use crate::pg::types::{TYPES, range, type_info};
 use crate::pg::{Oid, SqlError, SqlState};
+
+pub(super) use crate::pg::types::{array_of, element_of};
 
 /// A type with its modifier; -1 is none.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -38,94 +41,23 @@ pub(super) enum Family {
     Array,
     /// regclass and kin: integers, spelled as names.
     Reference,
+    Network,
+    Bits,
+    Geometric,
+    Range,
     Void,
     Unknown,
     Other,
 }
 
-/// (OID, internal name, name in messages, array's OID), in order of OID.
-const TYPES: &[(u32, &str, &str, u32)] = &[
-    (16, "bool", "boolean", 1000),
-    (17, "bytea", "bytea", 1001),
-    (18, "char", "\"char\"", 1002),
-    (19, "name", "name", 1003),
-    (20, "int8", "bigint", 1016),
-    (21, "int2", "smallint", 1005),
-    (22, "int2vector", "int2vector", 1006),
-    (23, "int4", "integer", 1007),
-    (24, "regproc", "regproc", 1008),
-    (25, "text", "text", 1009),
-    (26, "oid", "oid", 1028),
-    (27, "tid", "tid", 1010),
-    (28, "xid", "xid", 1011),
-    (29, "cid", "cid", 1012),
-    (30, "oidvector", "oidvector", 1013),
-    (114, "json", "json", 199),
-    (194, "pg_node_tree", "pg_node_tree", 0),
-    (700, "float4", "real", 1021),
-    (701, "float8", "double precision", 1022),
-    (705, "unknown", "unknown", 0),
-    (869, "inet", "inet", 1041),
-    (1033, "aclitem", "aclitem", 1034),
-    (1042, "bpchar", "character", 1014),
-    (1043, "varchar", "character varying", 1015),
-    (1082, "date", "date", 1182),
-    (1083, "time", "time without time zone", 1183),
-    (1114, "timestamp", "timestamp without time zone", 1115),
-    (1184, "timestamptz", "timestamp with time zone", 1185),
-    (1186, "interval", "interval", 1187),
-    (1266, "timetz", "time with time zone", 1270),
-    (1700, "numeric", "numeric", 1231),
-    (2202, "regprocedure", "regprocedure", 2207),
-    (2205, "regclass", "regclass", 2210),
-    (2206, "regtype", "regtype", 2211),
-    (2249, "record", "record", 2287),
-    (2275, "cstring", "cstring", 1263),
-    (2277, "anyarray", "anyarray", 0),
-    (2278, "void", "void", 0),
-    (2950, "uuid", "uuid", 2951),
-    (3220, "pg_lsn", "pg_lsn", 3221),
-    (3734, "regconfig", "regconfig", 3735),
-    (3802, "jsonb", "jsonb", 3807),
-    (4089, "regnamespace", "regnamespace", 4090),
-    (4096, "regrole", "regrole", 4097),
-];
-
-fn entry(oid: Oid) -> Option<&'static (u32, &'static str, &'static str, u32)> {
-    TYPES.binary_search_by_key(&oid.0, |entry| entry.0).ok().map(|at| &TYPES[at])
-}
-
 /// PostgreSQL's internal name (`int4`), which names of functions are made of.
 pub(super) fn internal_name(oid: Oid) -> String {
-    match (entry(oid), element_of(oid)) {
-        (Some(entry), _) => entry.1.to_owned(),
-        (None, Some(element)) => format!("_{}", internal_name(element)),
-        (None, None) => format!("type{}", oid.0),
-    }
+    type_info(oid).map_or_else(|| format!("type{}", oid.0), |info| info.name.to_owned())
 }
 
 /// The name that messages use (`integer`, `text[]`).
 pub(super) fn display_name(oid: Oid) -> String {
-    match (entry(oid), element_of(oid)) {
-        (Some(entry), _) => entry.2.to_owned(),
-        (None, Some(element)) => format!("{}[]", display_name(element)),
-        (None, None) => format!("type {}", oid.0),
-    }
-}
-
-/// The element type of an array type.
-pub(super) fn element_of(oid: Oid) -> Option<Oid> {
-    match oid {
-        Oid::INT2VECTOR => return Some(Oid::INT2),
-        Oid::OIDVECTOR => return Some(Oid::OID),
-        _ => {}
-    }
-    TYPES.iter().find(|entry| entry.3 == oid.0 && oid.0 != 0).map(|entry| Oid(entry.0))
-}
-
-/// The array type over `element`.
-pub(super) fn array_of(element: Oid) -> Option<Oid> {
-    entry(element).filter(|entry| entry.3 != 0).map(|entry| Oid(entry.3))
+    type_info(oid).map_or_else(|| format!("type {}", oid.0), |info| info.sql_name.to_owned())
 }
 
 pub(super) fn family(oid: Oid) -> Family {
@@ -145,7 +77,11 @@ pub(super) fn family(oid: Oid) -> Family {
         Oid::REGCLASS | Oid::REGTYPE | Oid::REGPROC | Oid(2202 | 4089 | 4096 | 3734) => {
             Family::Reference
         }
+        Oid::INET | Oid::CIDR | Oid::MACADDR | Oid::MACADDR8 => Family::Network,
+        Oid::BIT | Oid::VARBIT => Family::Bits,
         _ if element_of(oid).is_some() => Family::Array,
+        _ if range::subtype(oid).is_some() => Family::Range,
+        _ if type_info(oid).is_some_and(|info| info.category == 'G') => Family::Geometric,
         _ => Family::Other,
     }
 }
@@ -204,6 +140,12 @@ pub(super) fn common(left: Oid, right: Oid) -> Option<Oid> {
             _ => Some(Oid::TIMESTAMP),
         },
         (Family::Json, Family::Json) => Some(Oid::JSONB),
+        (Family::Network, Family::Network) => match (left, right) {
+            (Oid::INET | Oid::CIDR, Oid::INET | Oid::CIDR) => Some(Oid::INET),
+            (Oid::MACADDR | Oid::MACADDR8, Oid::MACADDR | Oid::MACADDR8) => Some(Oid::MACADDR8),
+            _ => None,
+        },
+        (Family::Bits, Family::Bits) => Some(Oid::VARBIT),
         (Family::Reference, Family::Number | Family::Reference) => Some(Oid::OID),
         (Family::Number, Family::Reference) => Some(Oid::OID),
         (Family::Array, Family::Array) => {
@@ -218,6 +160,17 @@ pub(super) fn common(left: Oid, right: Oid) -> Option<Oid> {
     }
 }
 
+/// The collation under which stored forms of the type compare as PostgreSQL compares the
+/// values, where SQLite's own order of them is another.
+pub(super) fn collation(oid: Oid) -> Option<&'static str> {
+    match oid {
+        Oid::NUMERIC => Some("numeric"),
+        Oid::INET | Oid::CIDR => Some("network"),
+        _ if family(oid) == Family::Range => Some("range"),
+        _ => None,
+    }
+}
+
 /// What SQLite declares for a column: the affinity that keeps the type's stored form.
 pub(super) fn sqlite_column_type(oid: Oid) -> &'static str {
     match oid {
@@ -226,8 +179,10 @@ pub(super) fn sqlite_column_type(oid: Oid) -> &'static str {
         Oid::FLOAT4 | Oid::FLOAT8 => "REAL",
         Oid::BYTEA => "BLOB",
         Oid::NUMERIC => "TEXT COLLATE numeric",
+        Oid::INET | Oid::CIDR => "TEXT COLLATE network",
         _ => match family(oid) {
             Family::Reference => "INTEGER",
+            Family::Range => "TEXT COLLATE range",
             _ => "TEXT",
         },
     }
@@ -265,11 +220,14 @@ pub(super) fn by_name(name: &str) -> Option<Oid> {
         "time with time zone" => "timetz",
         "timestamp without time zone" => "timestamp",
         "timestamp with time zone" => "timestamptz",
+        "bit varying" => "varbit",
         "citext" => "text",
         // What `"char"` is called inside; a bare `char` is parsed to bpchar before.
         other => other,
     };
-    TYPES.iter().find(|entry| entry.1 == alias).map(|entry| Oid(entry.0))
+    let info = TYPES.iter().find(|info| info.name == alias)?;
+    // Of these there are no values here.
+    (!matches!(alias, "money" | "jsonpath" | "xml")).then_some(info.oid)
 }
 
 /// A type as a client writes it in a list of types: `varchar(20)`, `int[]`.
@@ -329,6 +287,21 @@ pub(super) fn resolve(data_type: &DataType) -> Result<Type, SqlError> {
         DataType::Datetime(_) => plain(Oid::TIMESTAMP),
         DataType::Interval { .. } => plain(Oid::INTERVAL),
         DataType::Regclass => plain(Oid::REGCLASS),
+        DataType::Bit(length) => {
+            Ok(Type { oid: Oid::BIT, typmod: bits_typmod(length.or(Some(1)))? })
+        }
+        DataType::BitVarying(length) | DataType::VarBit(length) => {
+            Ok(Type { oid: Oid::VARBIT, typmod: bits_typmod(*length)? })
+        }
+        DataType::GeometricType(kind) => plain(match kind {
+            GeometricTypeKind::Point => Oid::POINT,
+            GeometricTypeKind::Line => Oid::LINE,
+            GeometricTypeKind::LineSegment => Oid::LSEG,
+            GeometricTypeKind::GeometricBox => Oid::BOX,
+            GeometricTypeKind::GeometricPath => Oid::PATH,
+            GeometricTypeKind::Polygon => Oid::POLYGON,
+            GeometricTypeKind::Circle => Oid::CIRCLE,
+        }),
         DataType::Array(
             ArrayElemTypeDef::SquareBracket(element, _)
             | ArrayElemTypeDef::Qualified(element, _)
@@ -386,6 +359,18 @@ fn length_typmod(length: Option<CharacterLength>, missing: i32) -> Result<i32, S
     }
 }
 
+/// The length of bits is its own modifier.
+fn bits_typmod(length: Option<u64>) -> Result<i32, SqlError> {
+    match length.map(i32::try_from) {
+        None => Ok(-1),
+        Some(Ok(length @ 1..=83_886_080)) => Ok(length),
+        Some(Ok(0)) => {
+            Err(number_out_of_range("length for type bit must be at least 1".to_owned()))
+        }
+        _ => Err(number_out_of_range("length for type bit cannot exceed 83886080".to_owned())),
+    }
+}
+
 fn numeric_typmod(info: ExactNumberInfo) -> Result<i32, SqlError> {
     let (precision, scale) = match info {
         ExactNumberInfo::None => return Ok(-1),
@@ -419,11 +404,6 @@ pub(super) fn numeric_precision(typmod: i32) -> Option<(i32, i32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_table_is_in_order_of_oid() {
-        assert!(TYPES.is_sorted_by_key(|entry| entry.0));
-    }
 
     #[test]
     fn types_meet_as_postgresql_says() {

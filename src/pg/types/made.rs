@@ -56,7 +56,12 @@ pub fn encode_made(value: ValueRef<'_>, made: &Made, out: &mut BytesMut) -> Resu
     }
 }
 
-fn encode_text_as_binary(text: &str, oid: Oid, out: &mut BytesMut) -> Result<(), SqlError> {
+/// Appends the binary form of a value in its text form.
+pub(super) fn encode_text_as_binary(
+    text: &str,
+    oid: Oid,
+    out: &mut BytesMut,
+) -> Result<(), SqlError> {
     let value = decode(text.as_bytes(), oid, Format::Text, &Display::default())?;
     encode_binary(value.as_ref(), oid, out)
 }

@@ -17,6 +17,10 @@
 //! | interval                    | Text, as printed in style `postgres` ([`interval`])       |
 //! | uuid                        | Text, lower case with hyphens                             |
 //! | json                        | Text as written; jsonb: Text in normal form ([`json`])    |
+//! | inet cidr macaddr macaddr8  | Text as printed; addresses under collation `network` ([`mod@network`]) |
+//! | bit, bit varying            | Text of 0 and 1 ([`bits`])                                |
+//! | geometric types             | Text as printed ([`geometry`])                            |
+//! | ranges                      | Text as printed, under collation `range` ([`mod@range`])  |
 //! | arrays                      | Text, an array literal of the elements' text forms ([`mod@array`]) |
 //! | int2vector oidvector        | Text, numbers with spaces between                         |
 //! | regclass, regtype, …        | Integer OID; Text is a name, printed as it stands         |
@@ -26,16 +30,20 @@
 //! made with SQLite's own tools may hold anything: text output shows what is
 //! there, binary output fails if the type's form can't be made of it.
 pub mod array;
+pub mod bits;
 mod bytea;
 pub mod calendar;
 mod catalog;
 pub mod datetime;
+pub mod geometry;
 pub mod interval;
 mod interval_style;
 pub mod json;
 pub mod made;
+pub mod network;
 pub mod number;
 pub mod numeric;
+pub mod range;
 pub mod zone;
 
 use std::cell::RefCell;
@@ -43,7 +51,10 @@ use std::cell::RefCell;
 use bytes::{BufMut, BytesMut};
 
 use self::array::Array;
+use self::geometry::Shape;
 use self::interval::Interval;
+use self::network::Inet;
+use self::range::Range;
 use self::zone::Zone;
 use super::wire::utf8;
 use super::{SqlError, SqlState};
@@ -128,8 +139,23 @@ impl Oid {
     pub const MONEY: Self = Self(790);
     pub const INET: Self = Self(869);
     pub const CIDR: Self = Self(650);
+    pub const MACADDR: Self = Self(829);
+    pub const MACADDR8: Self = Self(774);
     pub const BIT: Self = Self(1560);
     pub const VARBIT: Self = Self(1562);
+    pub const POINT: Self = Self(600);
+    pub const LSEG: Self = Self(601);
+    pub const PATH: Self = Self(602);
+    pub const BOX: Self = Self(603);
+    pub const POLYGON: Self = Self(604);
+    pub const LINE: Self = Self(628);
+    pub const CIRCLE: Self = Self(718);
+    pub const INT4RANGE: Self = Self(3904);
+    pub const NUMRANGE: Self = Self(3906);
+    pub const TSRANGE: Self = Self(3908);
+    pub const TSTZRANGE: Self = Self(3910);
+    pub const DATERANGE: Self = Self(3912);
+    pub const INT8RANGE: Self = Self(3926);
     pub const BYTEA_ARRAY: Self = Self(1001);
     pub const FLOAT4_ARRAY: Self = Self(1021);
     pub const BPCHAR_ARRAY: Self = Self(1014);
@@ -231,6 +257,15 @@ pub fn encode_text(
         (Oid::INTERVAL, ValueRef::Text(text)) if depends_on_display(oid, display) => {
             display.interval_style.print(Interval::parse(text)?, out);
         }
+        (Oid::TSTZRANGE, ValueRef::Text(text)) if !display.time_zone.is_empty() => {
+            let range = Range::parse(text, |bound| Ok(bound.to_owned()))?;
+            let shown = range.map(|bound| {
+                let mut out = BytesMut::new();
+                encode_text(ValueRef::Text(bound), Oid::TIMESTAMPTZ, -1, display, &mut out)?;
+                Ok(utf8(&out)?.to_owned())
+            })?;
+            out.put_slice(shown.print().as_bytes());
+        }
         (_, ValueRef::Text(text)) => match element_of(oid) {
             Some(element) if depends_on_display(element, display) => {
                 let mut array = Array::parse(text)?;
@@ -256,7 +291,7 @@ pub fn encode_text(
 /// Whether the session's settings change how the type prints.
 fn depends_on_display(oid: Oid, display: &Display) -> bool {
     match oid {
-        Oid::TIMESTAMPTZ => !display.time_zone.is_empty(),
+        Oid::TIMESTAMPTZ | Oid::TSTZRANGE => !display.time_zone.is_empty(),
         Oid::BYTEA => display.bytea_escape,
         Oid::FLOAT4 | Oid::FLOAT8 => display.short_floats,
         Oid::INTERVAL => display.interval_style != IntervalStyle::Postgres,
@@ -369,6 +404,15 @@ pub fn encode_binary(value: ValueRef<'_>, oid: Oid, out: &mut BytesMut) -> Resul
         }
         Oid::PG_LSN => out.put_u64(parse_lsn(&text_of(value))?.0),
         Oid::VOID => {}
+        Oid::INET | Oid::CIDR => {
+            Inet::parse(&text_of(value), oid == Oid::CIDR)?.encode_binary(out);
+        }
+        Oid::MACADDR => out.put_slice(&network::parse_mac::<6>(&text_of(value))?),
+        Oid::MACADDR8 => out.put_slice(&network::parse_mac::<8>(&text_of(value))?),
+        Oid::BIT | Oid::VARBIT => {
+            bits::encode_binary(&bits::parse_bits(&text_of(value))?, out);
+        }
+        _ if is_geometric(oid) => Shape::parse(&text_of(value), oid)?.encode_binary(oid, out),
         Oid::INT2VECTOR | Oid::OIDVECTOR => {
             let text = text_of(value);
             let elements: Vec<_> = text.split_ascii_whitespace().collect();
@@ -386,9 +430,13 @@ pub fn encode_binary(value: ValueRef<'_>, oid: Oid, out: &mut BytesMut) -> Resul
             Some(element) => {
                 let array = Array::parse(&text_of(value))?;
                 array.encode_binary(element, out, |text, out| {
-                    let value =
-                        decode(text.as_bytes(), element, Format::Text, &Display::default())?;
-                    encode_binary(value.as_ref(), element, out)
+                    made::encode_text_as_binary(text, element, out)
+                })?;
+            }
+            None if let Some(element) = range::subtype(oid) => {
+                let range = Range::parse(&text_of(value), |bound| Ok(bound.to_owned()))?;
+                range.encode_binary(out, |bound, out| {
+                    made::encode_text_as_binary(bound, element, out)
                 })?;
             }
             None if lacks_binary(oid) => {
@@ -403,19 +451,16 @@ pub fn encode_binary(value: ValueRef<'_>, oid: Oid, out: &mut BytesMut) -> Resul
     Ok(())
 }
 
-/// Types whose binary form is not their text, and is not made here.
-fn lacks_binary(oid: Oid) -> bool {
+fn is_geometric(oid: Oid) -> bool {
     matches!(
         oid,
-        Oid::TID
-            | Oid::MONEY
-            | Oid::INET
-            | Oid::CIDR
-            | Oid::BIT
-            | Oid::VARBIT
-            | Oid::RECORD
-            | Oid::RECORD_ARRAY
+        Oid::POINT | Oid::LINE | Oid::LSEG | Oid::BOX | Oid::PATH | Oid::POLYGON | Oid::CIRCLE
     )
+}
+
+/// Types whose binary form is not their text, and is not made here.
+fn lacks_binary(oid: Oid) -> bool {
+    matches!(oid, Oid::TID | Oid::MONEY | Oid::RECORD | Oid::RECORD_ARRAY)
 }
 
 fn integer_of(value: ValueRef<'_>, oid: Oid) -> Result<i64, SqlError> {
@@ -507,6 +552,11 @@ fn decode_text(text: &str, oid: Oid, display: &Display) -> Result<Value, SqlErro
         }
         Oid::JSONB => Value::Text(json::normalize_jsonb(text)?),
         Oid::PG_LSN => Value::Text(parse_lsn(text)?.to_string()),
+        Oid::INET | Oid::CIDR => Value::Text(Inet::parse(text, oid == Oid::CIDR)?.to_string()),
+        Oid::MACADDR => Value::Text(network::print_mac(&network::parse_mac::<6>(text)?)),
+        Oid::MACADDR8 => Value::Text(network::print_mac(&network::parse_mac::<8>(text)?)),
+        Oid::BIT | Oid::VARBIT => Value::Text(bits::parse_bits(text)?),
+        _ if is_geometric(oid) => Value::Text(Shape::parse(text, oid)?.print(oid)),
         Oid::RECORD => {
             return Err(SqlError::unsupported("input of anonymous composite types"));
         }
@@ -527,7 +577,15 @@ fn decode_text(text: &str, oid: Oid, display: &Display) -> Result<Value, SqlErro
                 }
                 array_value(&array)
             }
-            None => Value::Text(text.to_owned()),
+            None => match range::subtype(oid) {
+                Some(element) => {
+                    let range = Range::parse(text, |bound| {
+                        canonical_text(&decode_text(bound, element, display)?, element)
+                    })?;
+                    Value::Text(range.canonical(element)?.print())
+                }
+                None => Value::Text(text.to_owned()),
+            },
         },
     })
 }
@@ -619,12 +677,25 @@ fn decode_binary(bytes: &[u8], oid: Oid) -> Result<Value, SqlError> {
                 .ok_or_else(|| invalid_binary(type_name(oid)))?;
             Value::Text(numbers.join(" "))
         }
+        Oid::INET | Oid::CIDR => {
+            Value::Text(Inet::decode_binary(bytes, oid == Oid::CIDR)?.to_string())
+        }
+        Oid::MACADDR => Value::Text(network::print_mac(&fixed::<6>(bytes, oid)?)),
+        Oid::MACADDR8 => Value::Text(network::print_mac(&fixed::<8>(bytes, oid)?)),
+        Oid::BIT | Oid::VARBIT => Value::Text(bits::decode_binary(bytes, type_name(oid))?),
+        _ if is_geometric(oid) => Value::Text(Shape::decode_binary(bytes, oid)?.print(oid)),
         Oid::VOID => {
             fixed::<0>(bytes, oid)?;
             Value::Text(String::new())
         }
         _ => match element_of(oid) {
             Some(element) => array_value(&element_texts(bytes, element)?),
+            None if let Some(element) = range::subtype(oid) => {
+                let range = Range::decode_binary(bytes, type_name(oid), |bytes| {
+                    canonical_text(&decode_binary(bytes, element)?, element)
+                })?;
+                Value::Text(range.canonical(element)?.print())
+            }
             None if lacks_binary(oid) => {
                 return Err(SqlError::unsupported(format!(
                     "binary input of type {}",

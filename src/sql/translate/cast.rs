@@ -62,6 +62,9 @@ impl Translator<'_> {
             return converted;
         }
         let typed = if typed.is_unknown() { self.give_type(typed, ty, how)? } else { typed };
+        if let Some(bits) = Self::bits_of_integer(&typed, ty).filter(|_| how == How::Explicit) {
+            return Ok(bits);
+        }
         let typed =
             if typed.oid() == ty.oid { typed } else { self.change_type(typed, ty.oid, how)? };
         apply_modifier(typed, ty, how)
@@ -214,6 +217,10 @@ impl Translator<'_> {
             (Family::Other, Family::String) if how >= How::Assignment && self.is_enum(from) => {
                 same(typed)
             }
+            (_, Family::Geometric | Family::Range) if source != Family::String => refused(),
+            (Family::Network | Family::Bits, Family::Network | Family::Bits | Family::Number) => {
+                Self::extent_cast(&typed, to, explicit).map_or_else(refused, Ok)
+            }
             (_, Family::String) if how >= How::Assignment => self.text_of(typed, to),
             (Family::String, _) if explicit => match target {
                 Family::Array => Ok(self.array_cast(&typed, Oid::TEXT, to)),
@@ -326,6 +333,9 @@ impl Translator<'_> {
             Family::Boolean | Family::Bytes | Family::Reference => {
                 format!("towline_text_{name}({})", typed.sql)
             }
+            Family::Network if from == Oid::INET => {
+                format!("towline_network_text({})", typed.sql)
+            }
             Family::DateTime if from == Oid::TIMESTAMPTZ => {
                 format!("towline_text_{name}({}{})", typed.sql, self.zone_argument())
             }
@@ -415,6 +425,13 @@ fn apply_modifier(typed: Typed, ty: Type, how: How) -> Result<Typed, SqlError> {
             }
             None => typed.sql,
         },
+        Oid::BIT | Oid::VARBIT => format!(
+            "towline_bits_fit({}, {}, {}, {})",
+            typed.sql,
+            ty.typmod,
+            u8::from(ty.oid == Oid::VARBIT),
+            u8::from(how == How::Explicit)
+        ),
         Oid::TIME | Oid::TIMETZ | Oid::TIMESTAMP | Oid::TIMESTAMPTZ if ty.typmod < 6 => {
             format!("towline_time_precision({}, {})", typed.sql, ty.typmod)
         }
@@ -472,8 +489,16 @@ pub(super) fn record_text(fields: &[Typed]) -> String {
 /// An element's text, taken out of an array, in the type's stored form.
 pub(super) fn from_array_element(text: String, element: Oid) -> Typed {
     let sql = match family(element) {
-        Family::String | Family::Other | Family::DateTime | Family::Interval | Family::Json => text,
-        Family::Array => text,
+        Family::String
+        | Family::Other
+        | Family::DateTime
+        | Family::Interval
+        | Family::Json
+        | Family::Array
+        | Family::Network
+        | Family::Bits
+        | Family::Geometric
+        | Family::Range => text,
         Family::Reference => format!("CAST({text} AS INTEGER)"),
         Family::Number if element == Oid::NUMERIC => text,
         Family::Number if is_integer(element) || element == Oid::OID => {

@@ -7,6 +7,7 @@ use sqlparser::ast::{
 
 use super::scope::{self, Found};
 use super::{Form, Translator, Typed, function, names, operator};
+use crate::pg::types::bits::parse_bits;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::types::{self, Type};
 
@@ -306,9 +307,8 @@ impl Translator<'_> {
             | Value::UnicodeStringLiteral(text)
             | Value::NationalStringLiteral(text) => Ok(text_literal(text)),
             Value::DollarQuotedString(quoted) => Ok(text_literal(&quoted.value)),
-            Value::HexStringLiteral(_) | Value::SingleQuotedByteStringLiteral(_) => {
-                Err(SqlError::unsupported("type bit"))
-            }
+            Value::HexStringLiteral(digits) => bits_literal(&format!("x{digits}")),
+            Value::SingleQuotedByteStringLiteral(digits) => bits_literal(&format!("b{digits}")),
             Value::Boolean(value) => {
                 Ok(Typed::plain(if *value { "TRUE" } else { "FALSE" }, Oid::BOOL)
                     .named_weakly("bool"))
@@ -672,6 +672,13 @@ pub(super) fn row(fields: Vec<Typed>) -> Typed {
     let texts: Vec<&str> = fields.iter().map(|field| field.sql.as_str()).collect();
     let sql = format!("({})", texts.join(", "));
     Typed { form: Form::Row(fields), ..Typed::plain(sql, Oid::RECORD).named("row") }
+}
+
+/// `B'…'` and `X'…'`.
+fn bits_literal(text: &str) -> Result<Typed, SqlError> {
+    let bits = parse_bits(text)?;
+    let ty = Type { oid: Oid::BIT, typmod: bits.len() as i32 };
+    Ok(Typed::of(names::quote_literal(&bits), ty))
 }
 
 pub(super) fn text_literal(text: &str) -> Typed {

@@ -527,6 +527,9 @@ impl Translator<'_> {
     /// Calls a function that is no aggregate on translated arguments.
     pub(super) fn call(&mut self, name: &str, arguments: Vec<Typed>) -> Result<Typed, SqlError> {
         self.note_function(name);
+        if let Some(typed) = self.extent_call(name, &arguments)? {
+            return Ok(typed.named(name));
+        }
         let Some(known) = lookup(name) else {
             if !is_sqlites(name) {
                 let types: Vec<String> =
@@ -783,10 +786,10 @@ impl Translator<'_> {
             })
             .collect();
         if matches!(name, "max" | "min")
-            && first == Oid::NUMERIC
+            && let Some(collation) = types::collation(first)
             && let Some(text) = texts.first_mut()
         {
-            *text = format!("({text}) COLLATE numeric");
+            *text = format!("({text}) COLLATE {collation}");
         }
         if star {
             texts.push("*".to_owned());

@@ -16,6 +16,7 @@ mod copy;
 mod ddl;
 mod delete;
 mod expression;
+mod extent;
 mod function;
 mod grouping;
 mod grouping_sets;
@@ -216,6 +217,16 @@ impl Typed {
     /// Its text as an operand.
     fn operand(&self) -> String {
         if self.atomic { self.sql.clone() } else { format!("({})", self.sql) }
+    }
+
+    /// Its text as an operand that compares as columns of its type do.
+    fn collated(&self) -> String {
+        match types::collation(self.oid()) {
+            Some(collation) if !matches!(self.form, Form::Column { .. }) => {
+                format!("{} COLLATE {collation}", self.operand())
+            }
+            _ => self.operand(),
+        }
     }
 
     fn oid(&self) -> Oid {

@@ -155,6 +155,9 @@ pub(super) fn unary(
         UnaryOperator::BitwiseNot if is_integer(oid) => {
             Ok(Typed::compound(format!("~{}", typed.operand()), oid))
         }
+        UnaryOperator::BitwiseNot if family(oid) == Family::Bits => {
+            Ok(Translator::bits_complement(&typed))
+        }
         UnaryOperator::PGAbs => Ok(translator.call("abs", vec![typed])?.nameless()),
         UnaryOperator::PGSquareRoot | UnaryOperator::PGCubeRoot => {
             let typed = translator.coerce(typed, Type::plain(Oid::FLOAT8))?;
@@ -163,6 +166,18 @@ pub(super) fn unary(
         }
         other => Err(undefined_operator(None, &other.to_string(), oid)),
     }
+}
+
+/// Two operands that SQLite compares as the type does: under the collation of the left
+/// one, if it is a column, else under that which the right one is given.
+fn compared_alike(left: Typed, mut right: Typed) -> (Typed, Typed) {
+    if !matches!(left.form, Form::Column { .. })
+        && let Some(collation) = types::collation(right.oid())
+    {
+        right.sql = format!("{} COLLATE {collation}", right.operand());
+        right.atomic = true;
+    }
+    (left, right)
 }
 
 fn negated_literal(text: &str, oid: Oid) -> Typed {
@@ -239,6 +254,9 @@ impl Translator<'_> {
         let op = plain_operator(op);
         if let Some(text) = comparison(&op) {
             return self.compare(left, text, right);
+        }
+        if let Some(typed) = self.extent_operator(&left, &op, &right)? {
+            return Ok(typed);
         }
         match &*op {
             BinaryOperator::Plus
@@ -333,7 +351,8 @@ impl Translator<'_> {
 
     /// Brings two operands of a comparison to forms that SQLite compares as PostgreSQL does.
     fn meet(&mut self, left: Typed, op: &str, right: Typed) -> Result<(Typed, Typed), SqlError> {
-        let Some(oid) = common(left.oid(), right.oid()) else {
+        let comparable = |oid: &Oid| family(*oid) != Family::Geometric;
+        let Some(oid) = common(left.oid(), right.oid()).filter(comparable) else {
             return Err(undefined_operator(Some(left.oid()), op, right.oid()));
         };
         let oid = match oid {
@@ -354,15 +373,8 @@ impl Translator<'_> {
         match family(oid) {
             Family::Number => {
                 let left = self.comparable_number(left, oid)?;
-                let mut right = self.comparable_number(right, oid)?;
-                let collated = |typed: &Typed| {
-                    typed.oid() == Oid::NUMERIC && matches!(typed.form, Form::Column { .. })
-                };
-                if oid == Oid::NUMERIC && !collated(&left) {
-                    right.sql = format!("{} COLLATE numeric", right.operand());
-                    right.atomic = true;
-                }
-                Ok((left, right))
+                let right = self.comparable_number(right, oid)?;
+                Ok(compared_alike(left, right))
             }
             Family::String if left.oid() == Oid::BPCHAR || right.oid() == Oid::BPCHAR => {
                 self.comparable_char(left, right)
@@ -385,9 +397,9 @@ impl Translator<'_> {
                 let left = self.coerce(left, Type::plain(oid))?;
                 let right = self.coerce(right, Type::plain(oid))?;
                 if matches!(op, "<" | "<=" | ">" | ">=") {
-                    return Ok((self.ranked(left), self.ranked(right)));
+                    return Ok(compared_alike(self.ranked(left), self.ranked(right)));
                 }
-                Ok((left, right))
+                Ok(compared_alike(left, right))
             }
         }
     }
@@ -528,10 +540,7 @@ impl Translator<'_> {
         } else {
             self.coerce(value, Type::plain(oid))?
         };
-        if oid == Oid::NUMERIC && !matches!(value.form, Form::Column { .. }) {
-            value.sql = format!("{} COLLATE numeric", value.operand());
-            value.atomic = true;
-        }
+        value.sql = value.collated();
         Ok(Typed::compound(
             format!("{} {not}IN ({})", value.operand(), texts.join(", ")),
             Oid::BOOL,
@@ -573,9 +582,7 @@ impl Translator<'_> {
             } else {
                 self.coerce(field, Type::plain(oid))?
             };
-            if oid == Oid::NUMERIC {
-                field.sql = format!("{} COLLATE numeric", field.operand());
-            }
+            field.sql = field.collated();
             texts.push(field);
         }
         let sql = self.with_column_types(query, &wanted)?;
@@ -671,9 +678,7 @@ impl Translator<'_> {
                             self.coerce(item, Type::plain(oid))?,
                         )
                     };
-                    if oid == Oid::NUMERIC {
-                        value.sql = format!("{} COLLATE numeric", value.operand());
-                    }
+                    value.sql = value.collated();
                     let not = if quantifier == Quantifier::All { "NOT " } else { "" };
                     return Ok(Typed::compound(
                         format!("{} {not}IN (SELECT {} FROM {rows})", value.operand(), item.sql),

@@ -321,11 +321,8 @@ fn output_item<'i>(expr: &Expr, items: &'i [Item]) -> Option<&'i Item> {
 pub(super) fn order_item(typed: &Typed, item: &OrderByExpr) -> Result<String, SqlError> {
     let mut sql = match family(typed.oid()) {
         Family::Interval => format!("towline_interval_us({})", typed.sql),
-        _ => typed.operand(),
+        _ => typed.collated(),
     };
-    if typed.oid() == Oid::NUMERIC && !matches!(typed.form, Form::Column { .. }) {
-        sql.push_str(" COLLATE numeric");
-    }
     let descending = match &item.options.sort {
         None | Some(OrderBySort::Asc) => false,
         Some(OrderBySort::Desc) => true,

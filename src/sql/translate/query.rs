@@ -866,10 +866,12 @@ pub(super) fn item_list(items: &[Item], wish: Wish<'_>) -> String {
 /// The text of an output column whose equal values are one value to DISTINCT, GROUP BY and
 /// set operations: 1.0 and 1.00. A column has its collation already.
 fn collated(typed: &Typed, oid: Oid) -> String {
-    if oid != Oid::NUMERIC || matches!(typed.form, Form::Column { .. }) || typed.is_null() {
-        return typed.sql.clone();
+    match types::collation(oid) {
+        Some(collation) if !matches!(typed.form, Form::Column { .. }) && !typed.is_null() => {
+            format!("{} COLLATE {collation}", typed.operand())
+        }
+        _ => typed.sql.clone(),
     }
-    format!("{} COLLATE numeric", typed.operand())
 }
 
 /// regclass and kin as the names that clients are shown.

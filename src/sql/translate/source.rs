@@ -569,7 +569,10 @@ pub(super) fn unpacked(source: &str, at: usize, ty: Type) -> String {
 
 /// An expression that is to compare as a column of its type does.
 fn collated(sql: String, ty: Type) -> String {
-    if ty.oid == Oid::NUMERIC { format!("({sql} COLLATE numeric)") } else { sql }
+    match types::collation(ty.oid) {
+        Some(collation) => format!("({sql} COLLATE {collation})"),
+        None => sql,
+    }
 }
 
 fn every_item_aggregates(select: &Select) -> bool {

@@ -244,3 +244,51 @@ select count(*) from (select v from (values (1.50), (2.5)) t(v) union select 1.5
 select count(distinct v) from (select c * 1.00 as v from gs union all select c * 1.0 from gs) u
 select count(*) from (select c * 1.00 as v from gs union all select c * 1.0 from gs) u group by v order by 1
 select grouping(a), count(*) from gs group by a order by a
+-- Networks, bits, shapes, ranges.
+create table ext (id int primary key, ip inet, net cidr, mac macaddr, b bit(4), vb bit varying(6), p point, c circle, r int4range, d daterange, n numrange)
+insert into ext values (1, '10.0.0.9', '10.0.0.0/24', '08:00:2b:01:02:03', '0101', '11', '(1,2)', '<(1,2),3>', '[1,5)', '[2020-01-01,2020-01-31]', '[1.5,2.5]'), (2, '10.0.0.10/24', '10.1.0.0/16', '08002b010204', B'1111', B'101', '3,4', '<(0,0),1>', '[5,10]', '(,2019-01-01)', '(1.50,1.5]'), (3, '::1', '::/0', null, null, '', null, null, 'empty', null, '(,)')
+select * from ext order by id
+select id from ext order by ip
+select id from ext order by net desc
+select id from ext order by r, id
+select id from ext order by n, id
+select id from ext where ip = '10.0.0.9/32'
+select id from ext where ip << '10.0.0.0/8' order by id
+select id from ext where net >>= '10.0.0.9' order by id
+select id, ip && net from ext order by id
+select ip::text, host(ip), masklen(ip), family(ip), network(ip), netmask(ip), broadcast(ip), hostmask(ip), abbrev(ip) from ext order by id
+select net::inet, abbrev(net), ip::cidr from ext order by id
+select set_masklen('10.1.2.3'::inet, 16), set_masklen('10.1.2.3'::inet, 40)
+select max(ip) is not null, count(distinct ip) from ext
+select b & B'0110', b | B'0110', b # B'0110', ~b, b << 1, b >> 1, b || vb, length(vb), octet_length(vb) from ext order by id
+select b::int, 5::bit(8), (-1)::bit(4), X'1F', B'101'::bit(5), B'10101'::varbit(3), get_bit(b, 1), set_bit(b, 0, 1), bit_count(b) from ext order by id
+insert into ext (id, b) values (9, B'10101')
+insert into ext (id, vb) values (9, B'1010101')
+select '1'::bit(3) = B'100', B'10' < B'100', B'101' = B'101'::varbit
+select get_bit(B'101', 3)
+select p, c, p::text from ext order by id
+select '(1,2)'::point = '(1,2)'::point
+select '((0,0),(1,1))'::box, '[(0,0),(1,1)]'::lseg, '((0,0),(1,1))'::path, '((0,0),(1,1))'::polygon, '{1,2,3}'::line
+select r @> 3, r @> '[2,3]', 3 <@ r, r && '[4,6]', r -|- '[5,6]', r << '[7,9]', r >> '[0,0]', lower(r), upper(r), isempty(r), lower_inc(r), upper_inc(r), lower_inf(r), upper_inf(r) from ext order by id
+select r + '[5,6]', r * '[2,6]', r - '[4,20]' from ext where id < 3 order by id
+select r + '[50,60]' from ext where id = 1
+select '[1,10)'::int4range - '[3,4]'
+select d @> '2020-01-15'::date, lower(d), upper(d) + 1, d from ext order by id
+select n @> 1.5, upper(n), lower(n) from ext order by id
+select int4range(1, 5), int4range(1, 5, '[]'), int8range(null, 7), numrange(1.0, 2.50, '(]'), daterange('2020-01-01', null), tsrange('2020-01-01', '2020-01-02'), range_merge('[1,2)'::int4range, '[5,6)')
+select int4range(5, 1)
+select int4range(1, 5, '')
+select int4range(1, 5, null)
+select '[1,3)'::int4range = '[1,2]'::int4range, '[1,3)'::int4range < '[1,4)', 'empty'::int4range < '(,1)', int4range(3, 9) > int4range(1, 9)
+select array['[1,2)'::int4range, 'empty'], '{10.0.0.1,::1}'::inet[], array[B'1', B'0']
+select pg_typeof(ip), pg_typeof(net), pg_typeof(b), pg_typeof(vb), pg_typeof(p), pg_typeof(r), pg_typeof(d) from ext where id = 1
+select format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'ext'::regclass and attnum > 0 order by attnum
+select 1::inet
+select '10.0.0.1'::inet + 1.5
+select r = 1 from ext
+create unique index ext_ip on ext (ip)
+insert into ext (id, ip) values (10, '10.0.0.9/32')
+select ip from ext where ip in ('10.0.0.9', '::1') order by ip
+select ip, count(*) from ext group by ip order by ip
+select r, count(*) from ext group by r order by r
+select point(1, 2.5), box(point(0, 0), point(1, 1)), lseg('(0,0)'::point, point(0.1, 1e30)), circle(p, 2), point(null, 1) from ext order by id

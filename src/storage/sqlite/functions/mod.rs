@@ -36,6 +36,7 @@ mod call;
 mod casts;
 mod datetime;
 mod determinism;
+mod extents;
 mod json;
 mod json_text;
 mod math;
@@ -76,6 +77,7 @@ pub(super) fn register_all(
     determinism::register(connection, surroundings)?;
     operators::register(connection, surroundings)?;
     casts::register(connection, surroundings)?;
+    extents::register(connection, surroundings)?;
     text::register(connection, surroundings)?;
     arrays::register(connection, surroundings)?;
     aggregates::register(connection, surroundings)?;

@@ -1,0 +1,367 @@
+//! Ranges, network addresses and bits, under the internal names that the translator
+//! emits.
+//!
+//! | names | what they are |
+//! |---|---|
+//! | `towline_range(type, lower, upper, bounds)` | a range of two values; NULL is no bound |
+//! | `towline_range_<operator>(range, range)` | `contains`, `overlaps`, `adjacent`, `before`, `union`, `intersection`, `difference`, `merge` |
+//! | `towline_range_contains_element(range, value)` | `@>` of a value |
+//! | `towline_range_<part>(range)` | `lower`, `upper`, `isempty`, `lower_inc`, `upper_inc`, `lower_inf`, `upper_inf` |
+//! | `towline_network_contains(network, network, strictly)`, `…_overlaps` | of addresses |
+//! | `towline_network_<part>(address)` | `host`, `text`, `abbrev`, `masklen`, `family`, `network`, `netmask`, `hostmask`, `broadcast` |
+//! | `towline_bits_<operator>(bits, …)` | `and`, `or`, `xor`, `not`, `shl`, `shr`, `get`, `set`, `count`, `octets`, `fit`, `of_int`, `to_int` |
+//! | collations `network`, `range` | the order of the types' text forms |
+
+use std::cmp::Ordering;
+
+use rusqlite::Connection;
+use rusqlite::types::{Value, ValueRef};
+
+use super::operators::{Arguments, strict};
+use super::{PURE, Surroundings};
+use crate::pg::types::bits::fit_bits;
+use crate::pg::types::network::{self, Inet};
+use crate::pg::types::numeric;
+use crate::pg::types::range::{self, Bound, Range};
+use crate::pg::types::type_by_name;
+use crate::pg::{Oid, SqlError, SqlState};
+
+type Answer = Result<Value, SqlError>;
+
+pub(super) fn register(
+    connection: &Connection,
+    surroundings: &Surroundings,
+) -> rusqlite::Result<()> {
+    connection.create_collation("network", network::compare)?;
+    connection.create_collation("range", compare_ranges)?;
+    register_ranges(connection, surroundings)?;
+    register_networks(connection, surroundings)?;
+    register_bits(connection, surroundings)
+}
+
+/// A range in its text form, and what it ranges over as far as order goes: its type is
+/// not told, but numbers don't look like moments.
+fn read_range(text: &str) -> Result<(Range, Oid), SqlError> {
+    let range = Range::parse(text, |bound| Ok(bound.to_owned()))?;
+    let bound = match &range {
+        Range::Between { lower, upper } => lower.value.as_ref().or(upper.value.as_ref()),
+        Range::Empty => None,
+    };
+    let element = match bound {
+        Some(value) if numeric::canonical(value).is_err() => Oid::TIMESTAMP,
+        _ => Oid::NUMERIC,
+    };
+    Ok((range, element))
+}
+
+/// Two ranges of one type.
+fn two_ranges(arguments: &Arguments<'_, '_>) -> Result<(Range, Range, Oid), SqlError> {
+    let (left, element) = read_range(&arguments.text(0)?)?;
+    let (right, other) = read_range(&arguments.text(1)?)?;
+    // One without bounds does not tell.
+    Ok((left, right, if element == Oid::NUMERIC { other } else { element }))
+}
+
+fn compare_ranges(left: &str, right: &str) -> Ordering {
+    match (read_range(left), read_range(right)) {
+        (Ok((left, element)), Ok((right, other))) => {
+            left.compare(&right, if element == Oid::NUMERIC { other } else { element })
+        }
+        _ => left.cmp(right),
+    }
+}
+
+fn text(range: &Range) -> Value {
+    Value::Text(range.print())
+}
+
+fn bound_value(bound: &Bound) -> Value {
+    bound.value.clone().map_or(Value::Null, Value::Text)
+}
+
+fn boolean(value: bool) -> Value {
+    Value::Integer(value.into())
+}
+
+fn register_ranges(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
+    let raised = surroundings.clone();
+    connection.create_scalar_function("towline_range", 4, PURE, move |context| {
+        let read = |at| match context.get_raw(at) {
+            ValueRef::Null => None,
+            ValueRef::Integer(value) => Some(value.to_string()),
+            ValueRef::Real(value) => Some(value.to_string()),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                Some(String::from_utf8_lossy(bytes).into_owned())
+            }
+        };
+        let name = read(0).unwrap_or_default();
+        construct(&name, read(1), read(2), read(3)).map_err(|error| raised.raise(error))
+    })?;
+    type Test = fn(&Range, &Range, Oid) -> bool;
+    let tests: [(&str, Test); 4] = [
+        ("contains", Range::contains),
+        ("overlaps", |left, right, element| left.intersection(right, element) != Range::Empty),
+        ("adjacent", Range::is_adjacent),
+        ("before", Range::is_before),
+    ];
+    for (name, test) in tests {
+        strict(connection, surroundings, &format!("towline_range_{name}"), 2, move |arguments| {
+            let (left, right, element) = two_ranges(arguments)?;
+            Ok(boolean(test(&left, &right, element)))
+        })?;
+    }
+    type Combination = fn(&Range, &Range, Oid) -> Result<Range, SqlError>;
+    let combinations: [(&str, Combination); 4] = [
+        ("intersection", |left, right, element| Ok(left.intersection(right, element))),
+        ("merge", |left, right, element| Ok(left.merge(right, element))),
+        ("union", union),
+        ("difference", difference),
+    ];
+    for (name, combine) in combinations {
+        strict(connection, surroundings, &format!("towline_range_{name}"), 2, move |arguments| {
+            let (left, right, element) = two_ranges(arguments)?;
+            combine(&left, &right, element).map(|range| text(&range))
+        })?;
+    }
+    strict(connection, surroundings, "towline_range_contains_element", 2, |arguments| {
+        let (range, element) = read_range(&arguments.text(0)?)?;
+        let bound = Bound { value: Some(arguments.text(1)?.into_owned()), inclusive: true };
+        let one = Range::Between { lower: bound.clone(), upper: bound };
+        Ok(boolean(range.contains(&one, element)))
+    })?;
+    type Part = fn(&Bound, &Bound) -> Value;
+    let parts: [(&str, Part, Value); 7] = [
+        ("lower", |lower, _| bound_value(lower), Value::Null),
+        ("upper", |_, upper| bound_value(upper), Value::Null),
+        ("isempty", |_, _| boolean(false), boolean(true)),
+        ("lower_inc", |lower, _| boolean(lower.inclusive), boolean(false)),
+        ("upper_inc", |_, upper| boolean(upper.inclusive), boolean(false)),
+        ("lower_inf", |lower, _| boolean(lower.value.is_none()), boolean(false)),
+        ("upper_inf", |_, upper| boolean(upper.value.is_none()), boolean(false)),
+    ];
+    for (name, part, of_empty) in parts {
+        strict(connection, surroundings, &format!("towline_range_{name}"), 1, move |arguments| {
+            Ok(match read_range(&arguments.text(0)?)?.0 {
+                Range::Empty => of_empty.clone(),
+                Range::Between { lower, upper } => part(&lower, &upper),
+            })
+        })?;
+    }
+    Ok(())
+}
+
+fn construct(
+    name: &str,
+    lower: Option<String>,
+    upper: Option<String>,
+    bounds: Option<String>,
+) -> Answer {
+    let invalid = |message: &str| SqlError::new(SqlState::INVALID_PARAMETER_VALUE, message);
+    let bounds = bounds.ok_or_else(|| {
+        SqlError::new(SqlState("22000"), "range constructor flags argument must not be null")
+    })?;
+    let (lower_in, upper_in) = match bounds.as_str() {
+        "[]" => (true, true),
+        "[)" => (true, false),
+        "(]" => (false, true),
+        "()" => (false, false),
+        _ => {
+            return Err(SqlError::new(SqlState::SYNTAX_ERROR, "invalid range bound flags")
+                .with_hint("Valid values are \"[]\", \"[)\", \"(]\", and \"()\"."));
+        }
+    };
+    let element = type_by_name(name).and_then(range::subtype);
+    let element = element.ok_or_else(|| invalid("not a range type"))?;
+    let range = Range::Between {
+        lower: Bound { value: lower, inclusive: lower_in },
+        upper: Bound { value: upper, inclusive: upper_in },
+    };
+    range.canonical(element).map(|range| text(&range))
+}
+
+fn union(left: &Range, right: &Range, element: Oid) -> Result<Range, SqlError> {
+    let apart = *left != Range::Empty
+        && *right != Range::Empty
+        && left.intersection(right, element) == Range::Empty
+        && !left.is_adjacent(right, element);
+    if apart {
+        return Err(SqlError::new(
+            SqlState("22000"),
+            "result of range union would not be contiguous",
+        ));
+    }
+    Ok(left.merge(right, element))
+}
+
+fn difference(left: &Range, right: &Range, element: Oid) -> Result<Range, SqlError> {
+    let common = left.intersection(right, element);
+    let (Range::Between { lower, upper }, Range::Between { lower: from, upper: to }) =
+        (left, &common)
+    else {
+        return Ok(left.clone());
+    };
+    let outside = |bound: &Bound| Bound { inclusive: !bound.inclusive, ..bound.clone() };
+    match (from == lower, to == upper) {
+        (true, true) => Ok(Range::Empty),
+        (true, false) => Ok(Range::Between { lower: outside(to), upper: upper.clone() }),
+        (false, true) => Ok(Range::Between { lower: lower.clone(), upper: outside(from) }),
+        (false, false) => Err(SqlError::new(
+            SqlState("22000"),
+            "result of range difference would not be contiguous",
+        )),
+    }
+}
+
+/// An address in either type's text form.
+fn read_inet(text: &str) -> Result<Inet, SqlError> {
+    Inet::parse(text, false)
+}
+
+fn register_networks(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
+    strict(connection, surroundings, "towline_network_contains", 3, |arguments| {
+        let (outer, inner) = (read_inet(&arguments.text(0)?)?, read_inet(&arguments.text(1)?)?);
+        let strictly = arguments.integer(2)? != 0;
+        Ok(boolean(outer.contains(&inner) && (!strictly || outer.bits < inner.bits)))
+    })?;
+    strict(connection, surroundings, "towline_network_overlaps", 2, |arguments| {
+        let (left, right) = (read_inet(&arguments.text(0)?)?, read_inet(&arguments.text(1)?)?);
+        Ok(boolean(left.contains(&right) || right.contains(&left)))
+    })?;
+    type Part = fn(&Inet) -> Value;
+    let parts: [(&str, Part); 9] = [
+        ("abbrev", |inet| Value::Text(inet.abbreviated())),
+        ("host", |inet| Value::Text(inet.address.to_string())),
+        ("text", |inet| Value::Text(Inet { cidr: true, ..*inet }.to_string())),
+        ("masklen", |inet| Value::Integer(inet.bits.into())),
+        ("family", |inet| Value::Integer(if inet.address.is_ipv4() { 4 } else { 6 })),
+        ("network", |inet| Value::Text(inet.network().to_string())),
+        ("netmask", |inet| Value::Text(inet.netmask().to_string())),
+        ("hostmask", |inet| Value::Text(inet.hostmask().to_string())),
+        ("broadcast", |inet| Value::Text(inet.broadcast().to_string())),
+    ];
+    for (name, part) in parts {
+        strict(
+            connection,
+            surroundings,
+            &format!("towline_network_{name}"),
+            1,
+            move |arguments| Ok(part(&read_inet(&arguments.text(0)?)?)),
+        )?;
+    }
+    strict(connection, surroundings, "towline_network_set_masklen", 2, |arguments| {
+        let inet = read_inet(&arguments.text(0)?)?;
+        let bits = arguments.integer(1)?;
+        let bits =
+            u8::try_from(bits).ok().filter(|bits| *bits <= inet.max_bits()).ok_or_else(|| {
+                SqlError::new(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    format!("invalid mask length: {bits}"),
+                )
+            })?;
+        Ok(Value::Text(Inet { bits, ..inet }.to_string()))
+    })
+}
+
+fn register_bits(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
+    type Operation = fn(u8, u8) -> u8;
+    let operations: [(&str, &str, Operation); 3] = [
+        ("and", "AND", |left, right| left & right),
+        ("or", "OR", |left, right| left | right),
+        ("xor", "XOR", |left, right| left ^ right),
+    ];
+    for (name, word, operate) in operations {
+        strict(connection, surroundings, &format!("towline_bits_{name}"), 2, move |arguments| {
+            let (left, right) = (arguments.text(0)?, arguments.text(1)?);
+            if left.len() != right.len() {
+                return Err(SqlError::new(
+                    SqlState("22026"),
+                    format!("cannot {word} bit strings of different sizes"),
+                ));
+            }
+            let pairs = left.bytes().zip(right.bytes());
+            let bits = pairs.map(|(l, r)| char::from(b'0' + operate(l & 1, r & 1)));
+            Ok(Value::Text(bits.collect()))
+        })?;
+    }
+    strict(connection, surroundings, "towline_bits_not", 1, |arguments| {
+        let flip = |bit| if bit == '0' { '1' } else { '0' };
+        Ok(Value::Text(arguments.text(0)?.chars().map(flip).collect()))
+    })?;
+    for (name, left) in [("shl", true), ("shr", false)] {
+        strict(connection, surroundings, &format!("towline_bits_{name}"), 2, move |arguments| {
+            let (bits, by) = (arguments.text(0)?, arguments.integer(1)?);
+            let left = left == (by >= 0);
+            let by = usize::try_from(by.unsigned_abs()).map_or(bits.len(), |by| by.min(bits.len()));
+            let zeroes = "0".repeat(by);
+            Ok(Value::Text(if left {
+                format!("{}{zeroes}", &bits[by..])
+            } else {
+                format!("{zeroes}{}", &bits[..bits.len() - by])
+            }))
+        })?;
+    }
+    let place = |bits: &str, at: i64| {
+        usize::try_from(at).ok().filter(|at| *at < bits.len()).ok_or_else(|| {
+            SqlError::new(
+                SqlState("2202E"),
+                format!("bit index {at} out of valid range (0..{})", bits.len() as i64 - 1),
+            )
+        })
+    };
+    strict(connection, surroundings, "towline_bits_get", 2, move |arguments| {
+        let bits = arguments.text(0)?;
+        let at = place(&bits, arguments.integer(1)?)?;
+        Ok(boolean(bits.as_bytes()[at] == b'1'))
+    })?;
+    strict(connection, surroundings, "towline_bits_set", 3, move |arguments| {
+        let mut bits = arguments.text(0)?.into_owned();
+        let at = place(&bits, arguments.integer(1)?)?;
+        let bit = match arguments.integer(2)? {
+            0 => "0",
+            1 => "1",
+            _ => {
+                return Err(SqlError::new(
+                    SqlState::INVALID_PARAMETER_VALUE,
+                    "new bit must be 0 or 1",
+                ));
+            }
+        };
+        bits.replace_range(at..=at, bit);
+        Ok(Value::Text(bits))
+    })?;
+    strict(connection, surroundings, "towline_bits_count", 1, |arguments| {
+        Ok(Value::Integer(arguments.text(0)?.bytes().filter(|bit| *bit == b'1').count() as i64))
+    })?;
+    strict(connection, surroundings, "towline_bits_octets", 1, |arguments| {
+        Ok(Value::Integer(arguments.text(0)?.len().div_ceil(8) as i64))
+    })?;
+    strict(connection, surroundings, "towline_bits_fit", 4, |arguments| {
+        let length = usize::try_from(arguments.integer(1)?).unwrap_or(0);
+        let (varying, explicit) = (arguments.integer(2)? != 0, arguments.integer(3)? != 0);
+        fit_bits(&arguments.text(0)?, length, varying, explicit).map(Value::Text)
+    })?;
+    strict(connection, surroundings, "towline_bits_of_int", 2, |arguments| {
+        let value = arguments.integer(0)?;
+        let length = usize::try_from(arguments.integer(1)?).unwrap_or(0);
+        // The sign goes on to the left.
+        let fill = if value < 0 { "1" } else { "0" };
+        let bits = format!("{value:064b}");
+        Ok(Value::Text(match length.checked_sub(bits.len()) {
+            Some(more) => format!("{}{bits}", fill.repeat(more)),
+            None => bits[bits.len() - length..].to_owned(),
+        }))
+    })?;
+    strict(connection, surroundings, "towline_bits_to_int", 2, |arguments| {
+        let (bits, size) = (arguments.text(0)?, arguments.integer(1)?);
+        if bits.len() as i64 > size {
+            let name = if size == 32 { "integer" } else { "bigint" };
+            return Err(crate::pg::types::out_of_range(name));
+        }
+        let value = bits.bytes().fold(0_u64, |value, bit| value << 1 | u64::from(bit == b'1'));
+        Ok(Value::Integer(if size == 32 {
+            i64::from(value as u32 as i32)
+        } else {
+            value.cast_signed()
+        }))
+    })
+}
