@@ -76,6 +76,9 @@ pub struct Hub {
     pub verified: watch::Sender<Lsn>,
     /// In SQLite, visible to readers. Written by the writer thread.
     pub applied: watch::Sender<Lsn>,
+    /// Up to where a follower last ran parts of a transaction whose end had not come yet:
+    /// nobody sees them. Written as `applied`.
+    pub run: watch::Sender<Lsn>,
     /// Sessions that wait for `applied` to move, and what tells the writer of a new one.
     awaiting: AtomicUsize,
     pub(super) awaited: Notify,
@@ -159,6 +162,7 @@ impl Hub {
             commits: Mutex::default(),
             verified: watch::Sender::new(Lsn(0)),
             applied: watch::Sender::new(applied),
+            run: watch::Sender::new(applied),
             awaiting: AtomicUsize::new(0),
             awaited: Notify::new(),
             followers: Mutex::default(),

@@ -1,6 +1,7 @@
 //! What a node does over time: crashes, replays, ends of leadership.
 
 use super::TestNode;
+use super::client::Client;
 use crate::cluster::Position;
 use crate::gateway::Mode;
 use crate::log::{ClientToken, Lsn, Term};
@@ -133,6 +134,124 @@ async fn a_follower_that_runs_the_log_has_the_same_content() {
     follower.applied(*leader.hub().applied.borrow()).await;
     assert_eq!(super::digest(&follower.database()), super::digest(&leader.database()));
     assert_eq!(follower.client().value("select count(*) from t").await, "10051");
+}
+
+/// Begins a transaction that has the writer to itself, and adds rows to `t (v)` until two
+/// parts are shipped and committed.
+async fn begin_large(leader: &TestNode) -> Client {
+    let mut client = leader.client();
+    client.query("set towline.transactions = 'locking'").await;
+    client.query("begin").await;
+    let values = vec![format!("('{}')", "x".repeat(1000)); 700].join(", ");
+    for _ in 0..2 {
+        let before = leader.hub().end.borrow().lsn;
+        while leader.hub().end.borrow().lsn == before {
+            client.query(&format!("insert into t (v) values {values}")).await;
+        }
+    }
+    let end = leader.hub().end.borrow().lsn;
+    let mut commit = leader.hub().commit.subscribe();
+    let committed = commit.wait_for(|commit| *commit >= end);
+    tokio::time::timeout(super::PATIENCE, committed).await.expect("in time").expect("lives");
+    client
+}
+
+/// Waits until a follower has run all that it holds, in an open transaction.
+async fn until_run(node: &TestNode) {
+    let end = node.hub().end.borrow().lsn;
+    let mut run = node.hub().run.subscribe();
+    let waited = tokio::time::timeout(super::PATIENCE, run.wait_for(|run| *run == end)).await;
+    waited.expect("in time").expect("the hub lives");
+    assert!(*node.hub().applied.borrow() < end);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_runs_the_parts_of_a_large_transaction_as_they_come() {
+    let leader = TestNode::new();
+    leader.lead(1).await;
+    leader.client().query("create table t (id serial primary key, v text)").await;
+    let mut follower = TestNode::new();
+    follower.receive(&leader);
+    let before = *leader.hub().applied.borrow();
+    follower.applied(before).await;
+    let mut client = begin_large(&leader).await;
+    client.query("savepoint s").await;
+    follower.receive(&leader);
+    until_run(&follower).await;
+    assert_eq!(follower.client().value("select count(*) from t").await, "0");
+    assert_eq!(*follower.hub().applied.borrow(), before);
+    // A start anew meets the parts again.
+    follower.stop();
+    follower.start();
+    follower.receive(&leader);
+    follower.hub().verified.send_replace(follower.hub().end.borrow().lsn);
+    until_run(&follower).await;
+    client.query("insert into t (v) values ('undone')").await;
+    client.query("rollback to s").await;
+    client.query("insert into t (v) values ('kept')").await;
+    assert_eq!(client.query("commit").await, "done COMMIT\nready, idle\n");
+    client.query("insert into t (v) values ('behind')").await;
+    follower.receive(&leader);
+    follower.applied(*leader.hub().applied.borrow()).await;
+    assert_eq!(super::digest(&follower.database()), super::digest(&leader.database()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn parts_that_were_run_are_undone_where_their_end_never_comes() {
+    let leader = TestNode::new();
+    leader.lead(1).await;
+    leader.client().query("create table t (id serial primary key, v text)").await;
+    let follower = TestNode::new();
+    // By the client; by the end of the leadership.
+    let mut client = begin_large(&leader).await;
+    follower.receive(&leader);
+    until_run(&follower).await;
+    client.query("rollback").await;
+    client.query("insert into t (v) values ('after')").await;
+    follower.receive(&leader);
+    follower.applied(*leader.hub().applied.borrow()).await;
+    assert_eq!(super::digest(&follower.database()), super::digest(&leader.database()));
+    let client = begin_large(&leader).await;
+    follower.receive(&leader);
+    until_run(&follower).await;
+    leader.follow(2);
+    drop(client);
+    // The follower itself takes over: its first frame ends what was open.
+    follower.lead(2).await;
+    let mut client = follower.client();
+    assert_eq!(client.value("select count(*) from t").await, "1");
+    // No value that was drawn comes again.
+    let said = client.query("insert into t (v) values ('anew') returning id > 1400").await;
+    assert!(said.contains("row t"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_transaction_with_another_effect_leaves_nothing() {
+    let leader = TestNode::new();
+    leader.lead(1).await;
+    leader.client().query("create table t (id serial primary key, v text)").await;
+    leader.client().query("insert into t (id, v) values (1000000, 'x')").await;
+    let mut follower = TestNode::new();
+    follower.receive(&leader);
+    let before = *leader.hub().applied.borrow();
+    follower.applied(before).await;
+    follower.stop();
+    Sqlite::open(&follower.database(), ConnectionKind::Writer)
+        .and_then(|mut sqlite| sqlite.execute_batch("UPDATE t SET v = 'y'"))
+        .expect("changed");
+    follower.start();
+    let mut client = begin_large(&leader).await;
+    client.query("update t set v = v || '!' where id = 1000000").await;
+    client.query("commit").await;
+    follower.receive(&leader);
+    let mut quarantine = follower.hub().quarantine.subscribe();
+    let told = quarantine.wait_for(Option::is_some);
+    tokio::time::timeout(super::PATIENCE, told).await.expect("in time").expect("lives");
+    assert_eq!(*follower.hub().applied.borrow(), before);
+    let mut file = Sqlite::open(&follower.database(), ConnectionKind::Reader).expect("opens");
+    let mut rows = file.prepare("SELECT count(*) FROM t").expect("prepares");
+    assert!(rows.step().expect("steps"));
+    assert_eq!(format!("{:?}", rows.column(0)), "Integer(1)");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

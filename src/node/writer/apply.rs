@@ -1,11 +1,22 @@
 //! Applying the log: running a leader's statements again, and checking that they did
 //! the same here.
 //!
-//! Many frames go into one SQLite transaction, a savepoint each, so that a frame whose
-//! effect differs can be undone without those before it. The applied LSN recorded
-//! with them stays before the first part of a transaction that has not ended: after a
-//! restart its parts are met again. Parts are read a second time from the log at the
-//! final frame, so a transaction of any size costs the memory of one frame.
+//! ```text
+//!            a part                          its transaction: COMMIT
+//!   Between ─────────► Open (in SQLite too) ─────────────────────────► Between
+//!      ▲                 │  ▲ a part                                     │ ▲
+//!      │                 │  └─┘                         other frames,    └─┘
+//!      └─────────────────┘                              many at a time
+//!        abort, a term's start, any other transaction: ROLLBACK
+//! ```
+//!
+//! Between transactions that come in parts, many frames go into one SQLite transaction, a
+//! savepoint each, so that a frame whose effect differs can be undone without those before
+//! it. The parts of a large one are run as they come, in a SQLite transaction of their own
+//! that stays open until the end comes: so its last frame costs no more than any other,
+//! and it never needs more memory than one frame. The applied LSN stays before the first
+//! part meanwhile: after a restart, or after SQLite failed, the parts are met again. That
+//! they can't be taken back is no matter: nothing is applied that a leader could still cut.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -38,16 +49,19 @@ pub(super) struct Applier {
     scanned: Lsn,
     /// Recorded in SQLite: as `scanned`, or before the first part of an open transaction.
     applied: Lsn,
-    /// Term of the last frame applied.
+    /// Term of the last frame looked at.
     term: Term,
-    /// The transaction whose parts were met and whose end was not.
-    open: Option<OpenParts>,
+    /// The transaction whose parts were met and whose end was not: it is open in SQLite.
+    open: Option<Open>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct OpenParts {
+/// A transaction of which some parts are run.
+#[derive(Debug)]
+struct Open {
     id: u64,
-    first: Lsn,
+    run: Run,
+    /// Met since the first part. They outlive it.
+    reservations: Vec<Reservation>,
 }
 
 /// The log can't be applied any further.
@@ -113,39 +127,52 @@ impl Writer {
             if self.shared.quarantined.load(Ordering::Relaxed) {
                 return Err(ApplyError::Quarantined);
             }
-            let before = self.applier.scanned;
-            let result = self.apply_batch(bound);
-            if result.is_err() && self.sqlite().in_transaction() {
-                self.sqlite().execute_batch("ROLLBACK")?;
+            let before = (self.applier.scanned, self.applier.open.is_some());
+            let result = match self.applier.open.take() {
+                None => self.apply_batch(bound),
+                Some(open) => self.apply_parts(open, bound),
+            };
+            if result.is_err() {
+                // Whatever was open comes back from the log, from its first part on.
+                self.applier.scanned = self.applier.applied;
+                self.roll_back()?;
             }
             result?;
-            if self.applier.scanned == before {
+            if before == (self.applier.scanned, self.applier.open.is_some()) {
                 break;
             }
         }
         Ok(())
     }
 
+    /// Applies frames up to the first part of a large transaction.
     fn apply_batch(&mut self, bound: Lsn) -> Result<(), ApplyError> {
         let start = self.applier.scanned;
-        let (mut scanned, mut term, mut open) = (start, self.applier.term, self.applier.open);
+        let (mut scanned, mut term) = (start, self.applier.term);
         let mut differs = None;
         let mut notifications = Vec::new();
         self.begin()?;
         let sqlite = self.sqlite.as_mut().expect("not on loan");
         let mut frames = 0;
-        let mut marked = None;
+        let (mut marked, mut parts) = (None, None);
         while frames < FRAMES_MAX && scanned.0 - start.0 < BYTES_MAX {
             let Some((span, entry)) = self.reader.entry_within(scanned, bound)? else { break };
-            if let Entry::Marker { id } = entry {
-                // The batch ends here, so that the databases can be looked at.
-                marked = Some(id);
-                (scanned, term) = (span.end, span.term);
-                break;
+            match entry {
+                Entry::Marker { id } => {
+                    // The batch ends here, so that the databases can be looked at.
+                    marked = Some(id);
+                    (scanned, term) = (span.end, span.term);
+                    break;
+                }
+                Entry::TransactionPart { id, .. } => {
+                    parts = Some(id);
+                    break;
+                }
+                _ => {}
             }
             sqlite.execute_batch("SAVEPOINT towline_frame")?;
             sqlite.effect_reset();
-            let applied = apply_frame(sqlite, &self.reader, span, entry, &mut open);
+            let applied = apply_frame(sqlite, span, entry);
             match applied {
                 Ok(of_frame) => {
                     sqlite.execute_batch("RELEASE towline_frame")?;
@@ -167,25 +194,107 @@ impl Writer {
             term = span.term;
             frames += 1;
         }
-        let applied = open.map_or(scanned, |open| open.first);
-        if applied > self.applier.applied {
-            sqlite.set_applied(term, applied)?;
-        }
-        sqlite.execute_batch("COMMIT")?;
-        sqlite.effect_reset();
-        self.applier = Applier { scanned, applied, term, open };
-        self.hub.applied.send_if_modified(|known| std::mem::replace(known, applied) != applied);
+        self.commit_applied(term, scanned)?;
         self.send_notifications(notifications);
         if let Some(id) = marked {
             self.look(id, LogEnd { term, lsn: scanned });
         }
-        match differs {
-            None => Ok(()),
-            Some((span, cause)) => {
-                self.quarantine(span, &cause);
-                Err(ApplyError::Quarantined)
+        if let Some((span, cause)) = differs {
+            self.quarantine(span, &cause);
+            return Err(ApplyError::Quarantined);
+        }
+        let Some(id) = parts else { return Ok(()) };
+        self.begin()?;
+        self.apply_parts(Open { id, run: Run::default(), reservations: Vec::new() }, bound)
+    }
+
+    /// Runs the parts of a large transaction that have come, in the open SQLite
+    /// transaction; ends it where its end, or what makes it void, has come too.
+    fn apply_parts(&mut self, mut open: Open, bound: Lsn) -> Result<(), ApplyError> {
+        let start = self.applier.scanned;
+        while self.applier.scanned.0 - start.0 < BYTES_MAX {
+            let next = self.reader.entry_within(self.applier.scanned, bound)?;
+            let Some((span, entry)) = next else { break };
+            let sqlite = self.sqlite.as_mut().expect("not on loan");
+            let ran = match entry {
+                Entry::TransactionPart { id, statements } if id == open.id => statements
+                    .iter()
+                    .try_for_each(|statement| run_statement(sqlite, statement, &mut open.run))
+                    .map_err(FrameError::from),
+                Entry::Transaction(transaction) if transaction.id == open.id => {
+                    match end_transaction(sqlite, span, &transaction, &mut open.run) {
+                        Ok(()) => {
+                            self.commit_applied(span.term, span.end)?;
+                            let position = Position { term: span.term, lsn: span.end };
+                            self.send_notifications(open.run.notifications.placed(position));
+                            return Ok(());
+                        }
+                        Err(error) => Err(error),
+                    }
+                }
+                Entry::SequenceReservation { name, last, .. } => {
+                    let reservation = Reservation { name, last };
+                    let kept = sequence::apply(sqlite, &reservation);
+                    open.reservations.push(reservation);
+                    kept.map_err(FrameError::from)
+                }
+                Entry::Configuration(_) => Ok(()),
+                Entry::Marker { id } => {
+                    // Who looks sees nothing of what is open, on the leader neither.
+                    self.look(id, LogEnd { term: span.term, lsn: span.end });
+                    Ok(())
+                }
+                // One transaction at a time is on loan: this one will never be ended.
+                Entry::Transaction(_)
+                | Entry::TransactionPart { .. }
+                | Entry::Abort { .. }
+                | Entry::TermStart(_) => return self.void(&open),
+            };
+            match ran {
+                Ok(()) => (self.applier.scanned, self.applier.term) = (span.end, span.term),
+                Err(FrameError::Apply(error)) => return Err(error),
+                Err(FrameError::Differs(cause)) => {
+                    self.quarantine(span, &cause);
+                    return Err(ApplyError::Quarantined);
+                }
             }
         }
+        self.applier.open = Some(open);
+        self.hub.run.send_replace(self.applier.scanned);
+        Ok(())
+    }
+
+    /// Undoes the parts that were run, all but what outlives them.
+    fn void(&mut self, open: &Open) -> Result<(), ApplyError> {
+        self.roll_back()?;
+        self.begin()?;
+        for reservation in &open.reservations {
+            sequence::apply(self.sqlite(), reservation)?;
+        }
+        self.commit_applied(self.applier.term, self.applier.scanned)
+    }
+
+    /// Commits the open transaction, with which everything below `lsn` is applied.
+    fn commit_applied(&mut self, term: Term, lsn: Lsn) -> Result<(), ApplyError> {
+        let sqlite = self.sqlite.as_mut().expect("not on loan");
+        if lsn > self.applier.applied {
+            sqlite.set_applied(term, lsn)?;
+        }
+        sqlite.execute_batch("COMMIT")?;
+        sqlite.effect_reset();
+        self.applier = Applier { scanned: lsn, applied: lsn, term, open: None };
+        self.hub.applied.send_if_modified(|known| std::mem::replace(known, lsn) != lsn);
+        Ok(())
+    }
+
+    /// Ends whatever SQLite transaction is open, without effect.
+    fn roll_back(&mut self) -> Result<(), SqliteError> {
+        let sqlite = self.sqlite();
+        if sqlite.in_transaction() {
+            sqlite.execute_batch("ROLLBACK")?;
+        }
+        sqlite.effect_reset();
+        sqlite.set_foreign_keys(true)
     }
 
     /// Begins a transaction, unless the databases can't be trusted.
@@ -239,71 +348,43 @@ impl Writer {
 
 fn apply_frame(
     sqlite: &mut Sqlite,
-    reader: &crate::storage::log_store::LogReader,
     span: FrameSpan,
     entry: Entry,
-    open: &mut Option<OpenParts>,
 ) -> Result<Notifications, FrameError> {
     match entry {
         Entry::Transaction(transaction) => {
-            if transaction.functions > FUNCTIONS {
-                return Err(FrameError::Apply(ApplyError::NewerFunctions(span.start)));
-            }
-            debug_assert_eq!(transaction.database, DATABASE);
-            let parts = open.take().filter(|parts| parts.id == transaction.id);
-            let mut run = Run::default();
-            if let Some(parts) = parts {
-                run_parts(sqlite, reader, parts, span.start, &mut run)?;
-            } else if transaction.id != 0 {
+            if transaction.id != 0 {
                 return Err(FrameError::Differs("the transaction's parts are missing".to_owned()));
             }
-            end_transaction(sqlite, &transaction, &mut run)?;
+            let mut run = Run::default();
+            end_transaction(sqlite, span, &transaction, &mut run)?;
             return Ok(run.notifications);
         }
-        Entry::TransactionPart { id, .. } => {
-            // One transaction at a time is on loan: other parts will never be ended.
-            if open.is_none_or(|parts| parts.id != id) {
-                *open = Some(OpenParts { id, first: span.start });
-            }
-        }
-        Entry::Abort { .. } | Entry::TermStart(_) => *open = None,
-        // A marker ends its batch before it comes here.
-        Entry::Configuration(_) | Entry::Marker { .. } => {}
         Entry::SequenceReservation { name, last, .. } => {
             sequence::apply(sqlite, &Reservation { name, last })?;
         }
+        // A marker and a part end the batch before they come here.
+        Entry::Abort { .. }
+        | Entry::TermStart(_)
+        | Entry::Configuration(_)
+        | Entry::Marker { .. }
+        | Entry::TransactionPart { .. } => {}
     }
     Ok(Notifications::default())
 }
 
-/// Reads the parts of a transaction again and runs them.
-fn run_parts(
-    sqlite: &mut Sqlite,
-    reader: &crate::storage::log_store::LogReader,
-    parts: OpenParts,
-    end: Lsn,
-    run: &mut Run,
-) -> Result<(), FrameError> {
-    let mut at = parts.first;
-    while at < end {
-        let Some((span, entry)) = reader.entry(at)? else { break };
-        if let Entry::TransactionPart { id, statements } = entry
-            && id == parts.id
-        {
-            for statement in &statements {
-                run_statement(sqlite, statement, run)?;
-            }
-        }
-        at = span.end;
-    }
-    Ok(())
-}
-
+/// Runs the statements of a transaction's last frame, and holds its effect against the
+/// leader's.
 fn end_transaction(
     sqlite: &mut Sqlite,
+    span: FrameSpan,
     transaction: &Transaction,
     run: &mut Run,
 ) -> Result<(), FrameError> {
+    if transaction.functions > FUNCTIONS {
+        return Err(FrameError::Apply(ApplyError::NewerFunctions(span.start)));
+    }
+    debug_assert_eq!(transaction.database, DATABASE);
     for statement in &transaction.statements {
         run_statement(sqlite, statement, run)?;
     }
@@ -322,7 +403,7 @@ fn end_transaction(
 }
 
 /// What one transaction's statements add up to.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Run {
     /// The effect hash, and what had been notified, at each savepoint that it made.
     marks: BTreeMap<String, (UndoMark, Mark)>,

@@ -96,6 +96,17 @@ impl Journal {
         }
     }
 
+    /// Has what was appended made durable while the caller goes on: so followers run a
+    /// large transaction's parts, which they may do once these are committed, while the
+    /// leader makes the next ones.
+    pub(super) fn sync_soon(&self, term: Term) {
+        let journal = self.clone();
+        self.handle.spawn_blocking(move || {
+            // A failure ends the term, or it has ended; the caller finds that out itself.
+            let _ = journal.sync(term);
+        });
+    }
+
     /// Waits until `lsn` is committed in `term`.
     pub(super) fn wait_commit(&self, term: Term, lsn: Lsn) -> Result<(), Ended> {
         // The leadership is looked at after the commit LSN: one that moved after

@@ -438,7 +438,10 @@ impl Loan {
         transcript.shipped += statements.len();
         let part = Entry::TransactionPart { id: transcript.parts, statements };
         match self.journal.append(self.term, &[part]) {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.journal.sync_soon(self.term);
+                Ok(())
+            }
             // The transaction isn't complete in the log, so it can't come to be committed.
             Err(Ended::Before | Ended::Unknown) => Err(Revoked::Ended.error().into()),
         }
