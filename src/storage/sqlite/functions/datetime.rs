@@ -35,12 +35,8 @@ pub(super) fn register(
         PURE,
         &[
             ("age", 2, |call| between(moment(call, 0)?, moment(call, 1)?)),
-            ("date_part", 2, |call| {
-                Ok(match extract(&call.text(0)?, moment(call, 1)?)? {
-                    Value::Text(number) => number.parse().map_or(Value::Text(number), Value::Real),
-                    other => other,
-                })
-            }),
+            ("date_part", 2, date_part),
+            ("date_part", 3, date_part),
             ("date_trunc", 2, trunc),
             ("date_trunc", 3, trunc),
             ("isfinite", 1, |call| boolean(moment(call, 0)?.is_finite())),
@@ -79,7 +75,8 @@ pub(super) fn register(
             ("to_timestamp", 2, |call| {
                 printed_utc(time_format::parse(&call.text(0)?, &call.text(1)?)?)
             }),
-            ("towline_extract", 2, |call| extract(&call.text(0)?, moment(call, 1)?)),
+            ("towline_extract", 2, extract),
+            ("towline_extract", 3, extract),
         ],
     )?;
     define_strict(
@@ -176,13 +173,35 @@ fn whole(value: i64) -> Value {
     Value::Text(value.to_string())
 }
 
-/// `extract(field from moment)`, as a numeric.
-fn extract(field: &str, moment: Moment) -> Answer {
-    let field = field.trim().to_ascii_lowercase();
+/// `date_part(field, moment [, zone])`: as [`extract`], but a float.
+fn date_part(call: &Call<'_, '_>) -> Answer {
+    Ok(match extract(call)? {
+        Value::Text(number) => number.parse().map_or(Value::Text(number), Value::Real),
+        other => other,
+    })
+}
+
+/// `extract(field from moment)`, as a numeric. A moment with a zone shows what the clock
+/// of `zone` shows.
+fn extract(call: &Call<'_, '_>) -> Answer {
+    let field = call.text(0)?.trim().to_ascii_lowercase();
     let field = field.as_str();
-    match moment {
+    match moment(call, 1)? {
         Moment::Interval(interval) => extract_of_interval(field, interval),
-        _ => {
+        Moment::Timetz(micros, offset) => extract_of_timetz(field, micros, offset),
+        Moment::Timestamptz(micros) => {
+            let zone = if call.len() > 2 { zone(&call.text(2)?)? } else { Zone::UTC };
+            let offset = zone.offset_at(micros);
+            let local = micros.saturating_add(i64::from(offset) * MICROS_PER_SECOND);
+            match field {
+                "epoch" => Ok(decimal(micros.saturating_sub(UNIX_EPOCH), 6)),
+                _ => extract_of_zone(field, offset).map_or_else(
+                    || extract_of_moment(field, Moment::Timestamptz(micros), local),
+                    Ok,
+                ),
+            }
+        }
+        moment => {
             let micros = moment.micros().unwrap_or(0);
             if !moment.is_finite() {
                 return extract_of_infinity(field, moment, micros);
@@ -235,16 +254,36 @@ fn extract_of_moment(field: &str, moment: Moment, micros: i64) -> Answer {
         "second" | "seconds" if !is_date => decimal(sub_minute, 6),
         "milliseconds" | "millisecond" if !is_date => decimal(sub_minute, 3),
         "microseconds" | "microsecond" if !is_date => whole(sub_minute),
-        // Times with a zone are kept in UTC.
-        "timezone" | "timezone_hour" | "timezone_minute"
-            if matches!(moment, Moment::Timestamptz(_)) =>
-        {
-            whole(0)
-        }
         "hour" | "minute" | "second" | "milliseconds" | "microseconds" | "timezone"
         | "timezone_hour" | "timezone_minute" => return Err(unsupported_unit(field, moment)),
         _ => return Err(unknown_unit(field, moment.kind())),
     })
+}
+
+fn extract_of_zone(field: &str, offset: i32) -> Option<Value> {
+    Some(match field {
+        "timezone" => whole(i64::from(offset)),
+        "timezone_hour" => whole(i64::from(offset / 3600)),
+        "timezone_minute" => whole(i64::from(offset / 60 % 60)),
+        _ => return None,
+    })
+}
+
+fn extract_of_timetz(field: &str, micros: i64, offset: i32) -> Answer {
+    if let Some(value) = extract_of_zone(field, offset) {
+        return Ok(value);
+    }
+    match field {
+        "epoch" => Ok(decimal(micros - i64::from(offset) * MICROS_PER_SECOND, 6)),
+        "hour" | "hours" | "minute" | "minutes" | "second" | "seconds" | "milliseconds"
+        | "millisecond" | "microseconds" | "microsecond" => {
+            extract_of_interval(field, Interval { micros, ..Interval::default() })
+        }
+        "day" | "month" | "year" | "week" | "quarter" | "dow" | "doy" | "century" | "decade" => {
+            Err(unsupported_unit(field, Moment::Timetz(micros, offset)))
+        }
+        _ => Err(unknown_unit(field, "time with time zone")),
+    }
 }
 
 fn unsupported_unit(field: &str, moment: Moment) -> SqlError {
@@ -307,6 +346,10 @@ fn trunc(call: &Call<'_, '_>) -> Answer {
             }
             text(truncate_interval(interval, &unit).ok_or_else(unknown)?.to_string())
         }
+        Moment::Timetz(..) => Err(SqlError::new(
+            SqlState::UNDEFINED_FUNCTION,
+            "function date_trunc(text, time with time zone) does not exist",
+        )),
         Moment::Timestamptz(micros) => {
             let zone = if call.len() > 2 { zone(&call.text(2)?)? } else { Zone::UTC };
             let offset = |seconds: i32| i64::from(seconds) * MICROS_PER_SECOND;

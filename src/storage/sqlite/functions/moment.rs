@@ -5,7 +5,9 @@ use crate::pg::types::calendar::{
     Civil, JULIAN_EPOCH, MICROS_PER_DAY, MICROS_PER_SECOND, civil_from_days, days_from_civil,
     split_days,
 };
-use crate::pg::types::datetime::{INFINITY, NEGATIVE_INFINITY, parse_timestamp, parse_timestamptz};
+use crate::pg::types::datetime::{
+    INFINITY, NEGATIVE_INFINITY, parse_timestamp, parse_timestamptz, parse_timetz,
+};
 use crate::pg::types::interval::Interval;
 use crate::pg::types::zone::Zone;
 use crate::pg::{SqlError, SqlState};
@@ -17,6 +19,8 @@ pub(super) enum Moment {
     Date(i64),
     Timestamp(i64),
     Timestamptz(i64),
+    /// A time of day, and the seconds that its zone lies east of UTC.
+    Timetz(i64, i32),
     /// Times of day too: they print alike, and have the same fields.
     Interval(Interval),
 }
@@ -30,6 +34,13 @@ impl Moment {
         }
         let digits = text.bytes().take_while(u8::is_ascii_digit).count();
         if digits < 4 || text.as_bytes().get(digits) != Some(&b'-') {
+            let zoned = text.bytes().skip(1).any(|byte| matches!(byte, b'+' | b'-'));
+            if zoned
+                && text.contains(':')
+                && let Ok((micros, offset)) = parse_timetz(text, &Zone::UTC, None)
+            {
+                return Ok(Self::Timetz(micros, offset));
+            }
             return Interval::parse(text).map(Self::Interval);
         }
         let body = text.strip_suffix(" BC").unwrap_or(text);
@@ -48,6 +59,7 @@ impl Moment {
             Self::Date(_) => "date",
             Self::Timestamp(_) => "timestamp without time zone",
             Self::Timestamptz(_) => "timestamp with time zone",
+            Self::Timetz(..) => "time with time zone",
             Self::Interval(_) => "interval",
         }
     }
@@ -58,7 +70,7 @@ impl Moment {
             Self::Date(micros) | Self::Timestamp(micros) | Self::Timestamptz(micros) => {
                 Some(micros)
             }
-            Self::Interval(_) => None,
+            Self::Timetz(..) | Self::Interval(_) => None,
         }
     }
 
