@@ -18,7 +18,6 @@ use crate::node::rows::RowFormat;
 use crate::pg::backend::Writer;
 use crate::pg::copy::{self, Decoder, Encoder, Row};
 use crate::pg::frontend::{Message, RawMessage};
-use crate::pg::types;
 use crate::pg::{SqlError, SqlState};
 use crate::sql::{self, Column};
 
@@ -143,7 +142,9 @@ impl EngineSession {
                     None => Value::Null,
                     Some(bytes) => {
                         copy.batch_bytes += bytes.len();
-                        types::decode(bytes, column.oid, format, &self.settings.display)
+                        copy.plan
+                            .catalog
+                            .decode(bytes, column.oid, format, &self.settings.display)
                             .map_err(|error| copy.decoder.locate(error, Some(index)))?
                     }
                 };

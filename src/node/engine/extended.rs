@@ -14,7 +14,7 @@ use crate::node::plan::Plan;
 use crate::node::rows::RowFormat;
 use crate::pg::backend::Writer;
 use crate::pg::frontend::{BindParams, Message, RawMessage, Target};
-use crate::pg::types::{self, Format};
+use crate::pg::types::Format;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql;
 
@@ -174,12 +174,8 @@ impl EngineSession {
             values.push(match value {
                 None => Value::Null,
                 Some(bytes) => {
-                    match (plan.catalog.array_of_user_type(*oid), params.format(index)) {
-                        (Some(element), Format::Binary) => {
-                            types::made::decode_array(bytes, element)?
-                        }
-                        (_, format) => types::decode(bytes, *oid, format, &self.settings.display)?,
-                    }
+                    let (format, display) = (params.format(index), &self.settings.display);
+                    plan.catalog.decode(bytes, *oid, format, display)?
                 }
             });
         }

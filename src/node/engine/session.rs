@@ -31,7 +31,7 @@ use crate::node::rows::RowFormat;
 use crate::node::writer::UnitError;
 use crate::pg::backend::{TransactionStatus, Writer};
 use crate::pg::frontend::RawMessage;
-use crate::pg::types::{self, Format};
+use crate::pg::types::Format;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::routing::link::Notification;
 use crate::sql;
@@ -455,7 +455,9 @@ impl EngineSession {
         };
         let display = &self.settings.display;
         let typed = |(value, oid): (Value, &Oid)| match value {
-            Value::Text(text) => types::decode(text.as_bytes(), *oid, Format::Text, display).ok(),
+            Value::Text(text) => {
+                plan.catalog.decode(text.as_bytes(), *oid, Format::Text, display).ok()
+            }
             value => Some(value),
         };
         // A value that can't be read is told of by whoever reads the whole text.

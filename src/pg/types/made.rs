@@ -1,5 +1,5 @@
-//! Values of types that are made of others: arrays of a client's type, and rows. Their
-//! OIDs alone don't tell what they are made of.
+//! Values of types that are made of others: arrays of a client's type, rows, and the
+//! composite types that are named rows. Their OIDs alone don't tell what they are made of.
 //!
 //! A row's text is `(a,"b c",)`: fields between commas, an empty one is NULL, quotes
 //! around what would be misread, quotes and backslashes inside doubled. Its binary form:
@@ -11,18 +11,19 @@
 //! | 4 | its length, -1 for NULL |
 //! | n | its binary form |
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
 use super::array::Array;
-use super::{Display, Format, Oid, decode, encode_binary, invalid_text};
+use super::{Display, Format, Oid, decode, encode_binary};
 use crate::log::{Value, ValueRef};
-use crate::pg::SqlError;
+use crate::pg::wire::{Reader, utf8};
+use crate::pg::{SqlError, SqlState};
 
 /// What a type is made of.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum Made {
-    /// An array of elements of this type.
-    Array(Oid),
+    /// An array of elements of this type, perhaps made of others.
+    Array(Oid, Option<Box<Self>>),
     /// A row of fields of these types, each perhaps made of others.
     Row(Vec<(Oid, Option<Self>)>),
 }
@@ -31,8 +32,11 @@ pub enum Made {
 pub fn encode_made(value: ValueRef<'_>, made: &Made, out: &mut BytesMut) -> Result<(), SqlError> {
     let text = super::text_of(value);
     match made {
-        Made::Array(element) => Array::parse(&text)?
-            .encode_binary(*element, out, |text, out| encode_text_as_binary(text, *element, out)),
+        Made::Array(element, made) => {
+            Array::parse(&text)?.encode_binary(*element, out, |text, out| {
+                encode_part(text, *element, made.as_deref(), out)
+            })
+        }
         Made::Row(types) => {
             let fields = parse_row(&text)?;
             out.put_i32(types.len() as i32);
@@ -44,15 +48,24 @@ pub fn encode_made(value: ValueRef<'_>, made: &Made, out: &mut BytesMut) -> Resu
                 };
                 let begin = out.len();
                 out.put_i32(0);
-                match made {
-                    Some(made) => encode_made(ValueRef::Text(field), made, out)?,
-                    None => encode_text_as_binary(field, *oid, out)?,
-                }
+                encode_part(field, *oid, made.as_ref(), out)?;
                 let length = (out.len() - begin - 4) as i32;
                 out[begin..begin + 4].copy_from_slice(&length.to_be_bytes());
             }
             Ok(())
         }
+    }
+}
+
+fn encode_part(
+    text: &str,
+    oid: Oid,
+    made: Option<&Made>,
+    out: &mut BytesMut,
+) -> Result<(), SqlError> {
+    match made {
+        Some(made) => encode_made(ValueRef::Text(text), made, out),
+        None => encode_text_as_binary(text, oid, out),
     }
 }
 
@@ -66,14 +79,112 @@ pub(super) fn encode_text_as_binary(
     encode_binary(value.as_ref(), oid, out)
 }
 
-/// Reads the binary form of an array of a client's type.
-pub fn decode_array(bytes: &[u8], element: Oid) -> Result<Value, SqlError> {
-    Ok(super::array_value(&super::element_texts(bytes, element)?))
+/// Reads a value of such a type into its form in SQLite, the text of an array or a row.
+pub fn decode_made(
+    bytes: &[u8],
+    made: &Made,
+    format: Format,
+    display: &Display,
+) -> Result<Value, SqlError> {
+    let part = |bytes: &[u8], oid: Oid, made: Option<&Made>| {
+        let value = match made {
+            Some(made) => decode_made(bytes, made, format, display)?,
+            None => decode(bytes, oid, format, display)?,
+        };
+        super::canonical_text(&value, oid)
+    };
+    match (made, format) {
+        (Made::Array(element, made), Format::Binary) => {
+            let array = Array::decode_binary(bytes, *element, |bytes| {
+                part(bytes, *element, made.as_deref())
+            })?;
+            Ok(super::array_value(&array))
+        }
+        (Made::Array(element, made), Format::Text) => {
+            let mut array = Array::parse(utf8(bytes)?)?;
+            for text in array.elements.iter_mut().flatten() {
+                *text = part(text.as_bytes(), *element, made.as_deref())?;
+            }
+            Ok(super::array_value(&array))
+        }
+        (Made::Row(types), Format::Text) => {
+            let text = utf8(bytes)?;
+            let fields = parse_row(text)?;
+            if fields.len() != types.len() && !(fields.is_empty() && types.len() == 1) {
+                let much = if fields.len() < types.len() { "few" } else { "many" };
+                let malformed = format!("malformed record literal: \"{text}\"");
+                return Err(SqlError::new(SqlState::INVALID_TEXT_REPRESENTATION, malformed)
+                    .with_detail(format!("Too {much} columns.")));
+            }
+            let mut row = Vec::with_capacity(types.len());
+            for (at, (oid, made)) in types.iter().enumerate() {
+                let field = fields.get(at).and_then(Option::as_deref);
+                let field = field.map(|field| part(field.as_bytes(), *oid, made.as_ref()));
+                row.push(field.transpose()?);
+            }
+            Ok(Value::Text(print_row(&row)))
+        }
+        (Made::Row(types), Format::Binary) => {
+            let mut reader = Reader(Bytes::copy_from_slice(bytes));
+            let count = reader.i32()?;
+            if usize::try_from(count) != Ok(types.len()) {
+                return Err(SqlError::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    format!("wrong number of columns: {count}, expected {}", types.len()),
+                ));
+            }
+            let mut row = Vec::with_capacity(types.len());
+            for (oid, made) in types {
+                let given = Oid(reader.u32()?);
+                if given != *oid {
+                    return Err(SqlError::new(
+                        SqlState::DATATYPE_MISMATCH,
+                        format!("binary data has type {}, expected {}", given.0, oid.0),
+                    ));
+                }
+                let field = reader.value()?;
+                row.push(field.map(|field| part(&field, *oid, made.as_ref())).transpose()?);
+            }
+            reader.finish()?;
+            Ok(Value::Text(print_row(&row)))
+        }
+    }
+}
+
+/// A row's text.
+pub fn print_row<T: AsRef<str>>(fields: &[Option<T>]) -> String {
+    let special = |char: char| matches!(char, '"' | '\\' | '(' | ')' | ',') || char.is_whitespace();
+    let mut out = String::from("(");
+    for (at, field) in fields.iter().enumerate() {
+        if at > 0 {
+            out.push(',');
+        }
+        let Some(field) = field.as_ref().map(AsRef::as_ref) else { continue };
+        if !field.is_empty() && !field.contains(special) {
+            out.push_str(field);
+            continue;
+        }
+        out.push('"');
+        for char in field.chars() {
+            if matches!(char, '"' | '\\') {
+                out.push(char);
+            }
+            out.push(char);
+        }
+        out.push('"');
+    }
+    out.push(')');
+    out
 }
 
 /// The fields of a row's text.
 pub fn parse_row(text: &str) -> Result<Vec<Option<String>>, SqlError> {
-    let malformed = || invalid_text("record", text);
+    let malformed = || {
+        SqlError::new(
+            SqlState::INVALID_TEXT_REPRESENTATION,
+            format!("malformed record literal: \"{text}\""),
+        )
+    };
     let inner = text.strip_prefix('(').and_then(|text| text.strip_suffix(')'));
     let mut chars = inner.ok_or_else(malformed)?.chars().peekable();
     let mut fields = Vec::new();
@@ -146,5 +257,33 @@ mod tests {
             ]
             .concat()
         );
+    }
+
+    #[test]
+    fn composites_go_through_both_formats() {
+        let made = Made::Row(vec![
+            (Oid::INT4, None),
+            (Oid::NUMERIC_ARRAY, None),
+            (
+                Oid(20_000),
+                Some(Made::Array(Oid(20_001), Some(Box::new(Made::Row(vec![(Oid::TEXT, None)]))))),
+            ),
+        ]);
+        let display = Display::default();
+        let read = |bytes: &[u8], format| decode_made(bytes, &made, format, &display);
+        let text = r#"(7,"{1.50,NULL}","{(a),""(\\""b c\\"")""}")"#;
+        let value = read(text.replace("(7,", "( 7,").as_bytes(), Format::Text);
+        let value = value.expect("well formed");
+        assert_eq!(value, Value::Text(text.to_owned()));
+        let mut binary = BytesMut::new();
+        encode_made(value.as_ref(), &made, &mut binary).expect("well formed");
+        assert_eq!(read(&binary, Format::Binary).expect("its own form"), value);
+        for end in 0..binary.len() {
+            assert!(read(&binary[..end], Format::Binary).is_err(), "cut at {end}");
+        }
+        assert!(read(&[&binary[..], &[0]].concat(), Format::Binary).is_err());
+        for malformed in ["", "(1,{},{}", "(1,{})", "(1,{},{},)", "(x,{},{})", "(1,{,{})"] {
+            assert!(read(malformed.as_bytes(), Format::Text).is_err(), "{malformed}");
+        }
     }
 }

@@ -21,7 +21,7 @@ pub use definition::{
 pub use functions::{BuiltinFunction, builtin_function, builtin_functions};
 pub use pg_catalog::default_setting;
 pub use relation::{
-    Attribute, Catalog, Comment, Constraint, ConstraintKind, Identity, Index, Relation,
+    Attribute, Catalog, Comment, Constraint, ConstraintKind, Field, Identity, Index, Relation,
     RelationKind, Sequence, UserType, UserTypeKind,
 };
 pub use rows::{Facts, NamedRow, system_rows};

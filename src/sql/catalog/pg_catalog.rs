@@ -210,6 +210,13 @@ fn add_attributes(rows: &mut Rows, catalog: &Catalog) {
         identity: "",
         generated: "",
     };
+    for kind in catalog.types.values() {
+        let UserTypeKind::Composite { relation, fields } = &kind.kind else { continue };
+        for (number, field) in (1..).zip(fields) {
+            let column = bare(*relation, number, &field.name, field.oid, false);
+            add_attribute(rows, &Column { typmod: field.typmod, ..column });
+        }
+    }
     for sequence in catalog.sequences.values() {
         let columns = [("last_value", Oid::INT8), ("log_cnt", Oid::INT8), ("is_called", Oid::BOOL)];
         for (number, (name, oid)) in (1..).zip(columns) {
@@ -297,6 +304,8 @@ struct Class<'a> {
     method: i64,
     kind: &'a str,
     columns: usize,
+    /// The type of its rows, of a composite type's.
+    row_type: Oid,
     checks: usize,
     has_index: bool,
     has_triggers: bool,
@@ -309,6 +318,7 @@ fn add_class(rows: &mut Rows, class: &Class<'_>) {
         "oid" => class.oid,
         "relname" => class.name,
         "relnamespace" => class.namespace,
+        "reltype" => class.row_type,
         "relowner" => OWNER,
         "relam" => class.method,
         "relfilenode" => if stored { i64::from(class.oid.0) } else { 0 },
@@ -350,6 +360,7 @@ fn add_classes(rows: &mut Rows, catalog: &Catalog) {
                     RelationKind::MaterializedView => "m",
                 },
                 columns: relation.attributes.len(),
+                row_type: Oid(0),
                 checks: kinds().filter(|kind| is_check(kind)).count(),
                 has_index: !relation.indexes.is_empty(),
                 // PostgreSQL enforces foreign keys by triggers on both tables.
@@ -368,6 +379,7 @@ fn add_classes(rows: &mut Rows, catalog: &Catalog) {
                     method: BTREE,
                     kind: "i",
                     columns: index.columns.len(),
+                    row_type: Oid(0),
                     checks: 0,
                     has_index: false,
                     has_triggers: false,
@@ -383,11 +395,19 @@ fn add_classes(rows: &mut Rows, catalog: &Catalog) {
         method,
         kind,
         columns,
+        row_type: Oid(0),
         checks: 0,
         has_index: false,
         has_triggers: false,
         temporary: false,
     };
+    for kind in catalog.types.values() {
+        if let UserTypeKind::Composite { relation, fields } = &kind.kind {
+            let (name, namespace) = (catalog.bare(&kind.name), catalog.namespace_of(&kind.name));
+            let class = plain(*relation, name, namespace, 0, "c", fields.len());
+            add_class(rows, &Class { row_type: kind.oid, ..class });
+        }
+    }
     for sequence in catalog.sequences.values() {
         let (name, namespace) =
             (catalog.bare(&sequence.name), catalog.namespace_of(&sequence.name));
@@ -953,30 +973,38 @@ fn add_user_types(rows: &mut Rows, catalog: &Catalog) {
     for kind in catalog.types.values() {
         let (schema, name) = (catalog.namespace_of(&kind.name), catalog.bare(&kind.name));
         let domain = match &kind.kind {
-            UserTypeKind::Enum(_) => None,
             UserTypeKind::Domain { base, typmod, not_null, default, .. } => {
                 Some((builtin_type(*base), *base, *typmod, *not_null, default.as_deref()))
             }
+            _ => None,
+        };
+        // Letter, functions, category, length and relation.
+        let (letter, functions, category, length, relation) = match &kind.kind {
+            UserTypeKind::Enum(_) => ("e", "enum", "E", 4, Oid(0)),
+            UserTypeKind::Composite { relation, .. } => ("c", "record", "C", -1, *relation),
+            UserTypeKind::Domain { .. } => ("d", "domain", "E", 4, Oid(0)),
         };
         let base = domain.and_then(|(base, ..)| base);
+        let is_enum = letter == "e";
         row!(rows,
             "oid" => kind.oid,
             "typname" => name,
             "typnamespace" => schema,
             "typowner" => OWNER,
-            "typlen" => base.map_or(4, |base| base.length),
-            "typbyval" => base.is_none_or(|base| base.by_value),
-            "typtype" => if domain.is_some() { "d" } else { "e" },
-            "typcategory" => base.map_or("E", |base| base.category),
+            "typlen" => base.map_or(length, |base| base.length),
+            "typbyval" => base.map_or(is_enum, |base| base.by_value),
+            "typtype" => letter,
+            "typcategory" => base.map_or(category, |base| base.category),
             "typisdefined" => true,
             "typdelim" => ",",
+            "typrelid" => relation,
             "typarray" => kind.array,
-            "typinput" => if domain.is_some() { "domain_in" } else { "enum_in" },
-            "typoutput" => base.map_or("enum_out", |base| base.output),
-            "typreceive" => if domain.is_some() { "domain_recv" } else { "enum_recv" },
-            "typsend" => base.map_or("enum_send", |base| base.send),
-            "typalign" => base.map_or("i", |base| base.align),
-            "typstorage" => base.map_or("p", |base| base.storage),
+            "typinput" => format!("{functions}_in"),
+            "typoutput" => base.map_or_else(|| format!("{functions}_out"), |b| b.output.to_owned()),
+            "typreceive" => format!("{functions}_recv"),
+            "typsend" => base.map_or_else(|| format!("{functions}_send"), |b| b.send.to_owned()),
+            "typalign" => base.map_or(if is_enum { "i" } else { "d" }, |base| base.align),
+            "typstorage" => base.map_or(if is_enum { "p" } else { "x" }, |base| base.storage),
             "typnotnull" => domain.is_some_and(|(_, _, _, not_null, _)| not_null),
             "typbasetype" => domain.map_or(Oid(0), |(_, base, ..)| base),
             "typtypmod" => domain.map_or(-1, |(_, _, typmod, ..)| typmod),

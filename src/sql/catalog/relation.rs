@@ -52,6 +52,19 @@ pub enum UserTypeKind {
         /// Names and conditions over VALUE, in PostgreSQL's spelling.
         checks: Vec<(String, String)>,
     },
+    Composite {
+        /// The OID of its row in `pg_class`.
+        relation: Oid,
+        fields: Vec<Field>,
+    },
+}
+
+/// A field of a composite type.
+#[derive(Clone, Debug)]
+pub struct Field {
+    pub name: String,
+    pub oid: Oid,
+    pub typmod: i32,
 }
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

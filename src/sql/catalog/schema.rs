@@ -4,7 +4,10 @@
 //! of another schema is stored as `public.name`.
 
 use super::{Catalog, UserType, UserTypeKind, format_type, quote_stored};
-use crate::pg::Oid;
+use crate::log::Value;
+use crate::pg::types::made::{Made, decode_made};
+use crate::pg::types::{Display, Format, decode};
+use crate::pg::{Oid, SqlError};
 
 /// The schema that is there without being made.
 pub const PUBLIC: &str = "public";
@@ -95,14 +98,37 @@ impl Catalog {
         self.types.values().find(|kind| kind.oid == oid || kind.array == oid)
     }
 
-    /// The element type of an array of an enum.
-    pub fn array_of_user_type(&self, oid: Oid) -> Option<Oid> {
+    /// What a type is made of whose values are arrays or rows by what a client has made.
+    pub fn made_of(&self, oid: Oid) -> Option<Made> {
         // Those that come with PostgreSQL have lower numbers.
         if oid.0 < 16_384 {
             return None;
         }
-        let kind = self.types.values().find(|kind| kind.array == oid)?;
-        matches!(kind.kind, UserTypeKind::Enum(_)).then_some(kind.oid)
+        let kind = self.user_type(oid)?;
+        match &kind.kind {
+            UserTypeKind::Domain { .. } => None,
+            _ if kind.array == oid => {
+                Some(Made::Array(kind.oid, self.made_of(kind.oid).map(Box::new)))
+            }
+            UserTypeKind::Enum(_) => None,
+            UserTypeKind::Composite { fields, .. } => Some(Made::Row(
+                fields.iter().map(|field| (field.oid, self.made_of(field.oid))).collect(),
+            )),
+        }
+    }
+
+    /// Reads a value of any type into its form in SQLite.
+    pub fn decode(
+        &self,
+        bytes: &[u8],
+        oid: Oid,
+        format: Format,
+        display: &Display,
+    ) -> Result<Value, SqlError> {
+        match self.made_of(oid) {
+            Some(made) => decode_made(bytes, &made, format, display),
+            None => decode(bytes, oid, format, display),
+        }
     }
 
     /// What a domain is over, as type and modifier; `None` for what is no domain.
@@ -110,7 +136,7 @@ impl Catalog {
         let kind = self.types.values().find(|kind| kind.oid == oid)?;
         match &kind.kind {
             UserTypeKind::Domain { base, typmod, .. } => Some((*base, *typmod)),
-            UserTypeKind::Enum(_) => None,
+            UserTypeKind::Enum(_) | UserTypeKind::Composite { .. } => None,
         }
     }
 

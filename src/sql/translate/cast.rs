@@ -37,15 +37,16 @@ impl Translator<'_> {
     ) -> Result<Typed, SqlError> {
         let from = typed.oid();
         self.convert(typed, ty, How::Assignment).map_err(|error| {
-            if error.state != SqlState("42846") {
+            // One with a detail says what it is about a row.
+            if error.state != SqlState("42846") || error.detail.is_some() {
                 return error;
             }
             SqlError::new(
                 SqlState::DATATYPE_MISMATCH,
                 format!(
                     "column \"{column}\" is of type {} but expression is of type {}",
-                    types::display_name(ty.oid),
-                    types::display_name(from)
+                    self.type_name(ty.oid),
+                    self.type_name(from)
                 ),
             )
             .with_hint("You will need to rewrite or cast the expression.")
@@ -88,7 +89,7 @@ impl Translator<'_> {
     }
 
     /// How literals are read: in the session's time zone.
-    fn display(&self) -> Display {
+    pub(super) fn display(&self) -> Display {
         Display { time_zone: self.context.time_zone.to_owned(), ..Display::default() }
     }
 
@@ -182,14 +183,11 @@ impl Translator<'_> {
         {
             return Ok(constant);
         }
+        let names = (self.type_name(from), self.type_name(to));
         let refused = || {
             Err(SqlError::new(
                 SqlState("42846"),
-                format!(
-                    "cannot cast type {} to {}",
-                    types::display_name(from),
-                    types::display_name(to)
-                ),
+                format!("cannot cast type {} to {}", names.0, names.1),
             ))
         };
         let same = |typed: Typed| {
@@ -262,7 +260,8 @@ impl Translator<'_> {
             (Family::Reference, Family::Reference) => same(typed),
             (Family::DateTime, Family::DateTime) => {
                 let zoned = matches!(from, Oid::TIMESTAMPTZ | Oid::TIMETZ)
-                    != matches!(to, Oid::TIMESTAMPTZ | Oid::TIMETZ);
+                    != matches!(to, Oid::TIMESTAMPTZ | Oid::TIMETZ)
+                    || (from, to) == (Oid::TIMESTAMPTZ, Oid::TIMETZ);
                 let allowed = match (from, to) {
                     (Oid::DATE, Oid::TIMESTAMP | Oid::TIMESTAMPTZ) => true,
                     (Oid::TIMESTAMP, Oid::TIMESTAMPTZ) | (Oid::TIME, Oid::TIMETZ) => true,
@@ -288,6 +287,7 @@ impl Translator<'_> {
             (Family::Json, Family::Number | Family::Boolean) if explicit && from == Oid::JSONB => {
                 call(&format!("towline_jsonb_{name}"))
             }
+            (Family::Array, Family::Other) if to == Oid::ANYARRAY => Ok(typed),
             (Family::Array, Family::Array) => {
                 let (Some(a), Some(b)) = (types::element_of(from), types::element_of(to)) else {
                     return refused();

@@ -338,7 +338,7 @@ impl Translator<'_> {
 
     fn is_test(&mut self, inner: &Expr, test: &str) -> Result<Typed, SqlError> {
         let typed = self.settled(inner)?;
-        if let Form::Row(fields) = &typed.form {
+        if let Some(fields) = self.row_fields(&typed) {
             // A row is null when all its fields are, not null when none is.
             let tests: Vec<String> =
                 fields.iter().map(|field| format!("{} {test}", field.operand())).collect();
@@ -439,7 +439,7 @@ impl Translator<'_> {
         let oid = match types::family(element) {
             // Rows of a two-dimensional array are arrays themselves.
             types::Family::Array => element,
-            _ => types::array_of(element).unwrap_or(Oid::TEXT_ARRAY),
+            _ => self.array_over(element),
         };
         let texts: Vec<String> = elements.iter().map(super::cast::array_element).collect();
         let function = if types::family(element) == types::Family::Array {
@@ -460,16 +460,16 @@ impl Translator<'_> {
         let mut typed = self.settled(root)?;
         let mut name = typed.name.clone();
         for access in chain {
-            if let (Form::Row(fields), AccessExpr::Dot(Expr::Identifier(field))) =
-                (&typed.form, access)
+            if let AccessExpr::Dot(Expr::Identifier(field)) = access
+                && let Some(fields) = self.row_fields(&typed)
             {
                 let wanted = names::fold(field);
-                let found = fields.iter().find(|other| other.name.as_deref() == Some(&wanted));
-                typed = found.cloned().ok_or_else(|| missing_column(&wanted))?;
+                let found = fields.into_iter().find(|other| other.name.as_deref() == Some(&wanted));
+                typed = found.ok_or_else(|| self.missing_field(&wanted, typed.oid()))?;
                 name = Some(wanted);
                 continue;
             }
-            let element = types::element_of(typed.oid());
+            let element = self.element_of(typed.oid());
             typed = match access {
                 AccessExpr::Subscript(Subscript::Index { index }) => {
                     let index = self.expression(index)?;
@@ -520,9 +520,14 @@ impl Translator<'_> {
                     )
                 }
                 AccessExpr::Dot(Expr::Identifier(field)) => {
-                    return Err(SqlError::unsupported(format_args!(
-                        "field {field} of a composite value"
-                    )));
+                    return Err(SqlError::new(
+                        SqlState::WRONG_OBJECT_TYPE,
+                        format!(
+                            "column notation .{} applied to type {}, which is not a composite type",
+                            names::fold(field),
+                            types::display_name(typed.oid())
+                        ),
+                    ));
                 }
                 _ => return Err(SqlError::unsupported("this kind of subscript")),
             };
@@ -594,12 +599,10 @@ impl Translator<'_> {
         } else {
             typed
         };
-        let value = self.in_session_zone(typed)?;
-        Ok(Typed::plain(
-            format!("towline_extract({}, {})", names::quote_literal(&field), value.sql),
-            Oid::NUMERIC,
-        )
-        .named("extract"))
+        let zoned = typed.oid() == Oid::TIMESTAMPTZ;
+        let zone = if zoned { self.zone_argument() } else { String::new() };
+        let sql = format!("towline_extract({}, {}{zone})", names::quote_literal(&field), typed.sql);
+        Ok(Typed::plain(sql, Oid::NUMERIC).named("extract"))
     }
 
     /// A timestamp with time zone as the session's clock shows it, without a zone;

@@ -556,16 +556,10 @@ impl Translator<'_> {
         let (arguments, ty) = self.typed_arguments(known, arguments)?;
         let texts: Vec<&str> = arguments.iter().map(|argument| argument.sql.as_str()).collect();
         let sqlite = if known.sqlite.is_empty() { known.name } else { known.sqlite };
-        let zone = match name {
-            "date_trunc"
-                if arguments.get(1).is_some_and(|moment| moment.oid() == Oid::TIMESTAMPTZ)
-                    && arguments.len() == 2 =>
-            {
-                self.zone_argument()
-            }
-            "date_part" | "to_char" => String::new(),
-            _ => String::new(),
-        };
+        let zoned = matches!(name, "date_trunc" | "date_part")
+            && arguments.len() == 2
+            && arguments[1].oid() == Oid::TIMESTAMPTZ;
+        let zone = if zoned { self.zone_argument() } else { String::new() };
         Ok(Typed::of(format!("{sqlite}({}{zone})", texts.join(", ")), ty).named(name))
     }
 
@@ -632,7 +626,7 @@ impl Translator<'_> {
             }),
             Returns::ArrayOf => Type::plain(match family(first) {
                 Family::Array => first,
-                _ => types::array_of(first).unwrap_or(Oid::TEXT_ARRAY),
+                _ => self.array_over(first),
             }),
             Returns::FloatOrNumeric => {
                 let numeric = typed.iter().any(|argument| argument.oid() == Oid::NUMERIC)
@@ -668,7 +662,6 @@ impl Translator<'_> {
             }
             "nextval" | "currval" | "setval" if at == 0 => Ok(self.sequence_name(argument)),
             // PostgreSQL's time functions work on the session's clock.
-            "date_part" if at == 1 => self.in_session_zone(argument),
             "to_char" if at == 0 => self.in_session_zone(argument),
             "date_trunc" if at == 1 && oid == Oid::DATE => {
                 self.coerce(argument, Type::plain(Oid::TIMESTAMPTZ))

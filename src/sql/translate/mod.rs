@@ -315,7 +315,7 @@ impl<'a> Translator<'a> {
             }
         }
         for column in translated.columns.iter_mut().filter(|column| column.made.is_none()) {
-            column.made = self.array_of_user_type(column.oid);
+            column.made = self.context.catalog.made_of(column.oid);
         }
         translated.notices = self.notices;
         if let Kind::Read { .. } = translated.kind {

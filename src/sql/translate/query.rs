@@ -10,6 +10,7 @@ use sqlparser::ast::{
 use super::grouping_sets::{self, GroupingSet};
 use super::scope::{Scope, SourceColumn};
 use super::{CommonTable, Form, OutputColumn, SetReturning, Translator, Typed, names};
+use crate::pg::types::type_info;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::translated::{Kind, Tag, Translated};
 use crate::sql::types::{self, Family, Type, family};
@@ -880,12 +881,12 @@ pub(super) fn printed_reference(typed: Typed) -> Typed {
     if family(typed.oid()) != Family::Reference || column || typed.is_null() {
         return typed;
     }
-    let constant = typed.sql.parse::<u32>().ok().map(Oid);
     if typed.oid() == Oid::REGTYPE
-        && let Some(oid) = constant
+        && let Ok(number) = typed.sql.parse()
+        && let Some(info) = type_info(Oid(number))
     {
-        let name = types::display_name(oid);
-        return Typed { sql: names::quote_literal(&name), ..typed };
+        let name = info.sql_name;
+        return Typed { sql: names::quote_literal(name), ..typed };
     }
     let name = types::internal_name(typed.oid());
     Typed { sql: format!("towline_text_{name}({})", typed.sql), ..typed }

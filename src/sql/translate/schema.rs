@@ -109,10 +109,8 @@ impl<'a> Translator<'a> {
 
     /// How messages call a stored object.
     pub(super) fn shown<'n>(&'n self, stored: &'n str) -> &'n str {
-        match self.context.catalog.split_name(stored) {
-            (PUBLIC, name) => name,
-            _ => stored,
-        }
+        let (schema, name) = self.context.catalog.split_name(stored);
+        if self.path().iter().any(|visible| visible == schema) { name } else { stored }
     }
 
     /// Refuses a schema that isn't there.

@@ -1,8 +1,8 @@
-//! Enums and domains in expressions.
+//! Enums, composites and domains in expressions.
 //!
 //! An enum's value is its label, as text; a label that isn't one is refused where text
 //! becomes the enum (22P02), and what sorts or compares by order goes by the labels'
-//! order. A domain's value is one of its base type, and that is the type that
+//! order. A composite's value is its row's text. A domain's value is one of its base type, and that is the type that
 //! expressions see, as in PostgreSQL's own results; its conditions are checked in a
 //! cast, and by the tables that have columns of it.
 
@@ -10,10 +10,12 @@ use sqlparser::ast::{ArrayElemTypeDef, DataType, Expr, Ident, ObjectName, VisitM
 
 use super::cast::How;
 use super::scope::{Scope, Source, SourceColumn};
-use super::{Form, Translator, Typed, names, syntax};
-use crate::pg::types::made::Made;
+use super::{Form, Translator, Typed, cast, names, syntax};
+use crate::log::Value;
+use crate::pg::types::Format;
+use crate::pg::types::made::{Made, decode_made};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::{Attribute, Relation, UserType, UserTypeKind};
+use crate::sql::catalog::{Attribute, Field, Relation, UserType, UserTypeKind};
 use crate::sql::types::{self, Family, Type, family};
 
 impl<'a> Translator<'a> {
@@ -69,20 +71,68 @@ impl<'a> Translator<'a> {
                 default: default.as_deref(),
                 checks,
             }),
-            UserTypeKind::Enum(_) => None,
+            _ => None,
         }
     }
 
-    /// What an array of a client's type is made of.
-    pub(super) fn array_of_user_type(&self, oid: Oid) -> Option<Made> {
-        self.context.catalog.array_of_user_type(oid).map(Made::Array)
+    /// The fields of a composite type.
+    fn fields(&self, oid: Oid) -> Option<(&'a str, &'a [Field])> {
+        let kind = self.user_type(oid).filter(|kind| kind.oid == oid)?;
+        match &kind.kind {
+            UserTypeKind::Composite { fields, .. } => Some((&kind.name, fields)),
+            _ => None,
+        }
+    }
+
+    /// A row's fields: those of a row that is being made, or of a value of a composite type.
+    pub(super) fn row_fields(&self, typed: &Typed) -> Option<Vec<Typed>> {
+        if let Form::Row(fields) = &typed.form {
+            return Some(fields.clone());
+        }
+        let (_, fields) = self.fields(typed.oid())?;
+        let field = |(at, field): (usize, &Field)| {
+            let text = format!("towline_record_field({}, {at})", typed.sql);
+            let read = cast::from_array_element(text, field.oid);
+            let ty = Type { oid: field.oid, typmod: field.typmod };
+            Typed { ty, ..read.named(field.name.clone()) }
+        };
+        Some(fields.iter().enumerate().map(field).collect())
+    }
+
+    pub(super) fn missing_field(&self, name: &str, row: Oid) -> SqlError {
+        let message = match row {
+            Oid::RECORD => format!("could not identify column \"{name}\" in record data type"),
+            _ => format!("column \"{name}\" not found in data type {}", self.type_name(row)),
+        };
+        SqlError::new(SqlState::UNDEFINED_COLUMN, message)
+    }
+
+    /// A type's name in messages.
+    pub(super) fn type_name(&self, oid: Oid) -> String {
+        match self.user_type(oid) {
+            Some(kind) if kind.array == oid => format!("{}[]", self.shown(&kind.name)),
+            Some(kind) => self.shown(&kind.name).to_owned(),
+            None => types::display_name(oid),
+        }
+    }
+
+    /// The type of arrays of `element`.
+    pub(super) fn array_over(&self, element: Oid) -> Oid {
+        let made = || self.user_type(element).map(|kind| kind.array);
+        types::array_of(element).or_else(made).unwrap_or(Oid::TEXT_ARRAY)
+    }
+
+    /// What subscripts of an array give.
+    pub(super) fn element_of(&self, array: Oid) -> Option<Oid> {
+        let made = || self.user_type(array).filter(|kind| kind.array == array);
+        types::element_of(array).or_else(|| made().map(|kind| kind.oid))
     }
 
     fn labels(&self, oid: Oid) -> Option<(&'a str, &'a [String])> {
         let kind = self.user_type(oid).filter(|kind| kind.oid == oid)?;
         match &kind.kind {
             UserTypeKind::Enum(labels) => Some((&kind.name, labels)),
-            UserTypeKind::Domain { .. } => None,
+            _ => None,
         }
     }
 
@@ -114,6 +164,9 @@ impl<'a> Translator<'a> {
         if let Some((name, labels)) = self.labels(ty.oid) {
             return Some(self.convert_to_enum(typed, ty.oid, name, labels, how));
         }
+        if let Some((name, fields)) = self.fields(ty.oid) {
+            return Some(self.convert_to_composite(typed, ty.oid, name, fields, how));
+        }
         let kind = self.user_type(ty.oid)?;
         let text = matches!(typed.oid(), Oid::TEXT_ARRAY | Oid::VARCHAR_ARRAY);
         if typed.is_unknown()
@@ -124,9 +177,73 @@ impl<'a> Translator<'a> {
             if let Form::Parameter(number) = typed.form {
                 self.type_parameter(number, kind.array);
             }
+            if let (Form::Text(text), Some(made)) =
+                (&typed.form, self.context.catalog.made_of(ty.oid))
+            {
+                return Some(self.made_literal(text, &made, ty.oid));
+            }
             return Some(Ok(Typed { ty: Type::plain(kind.array), ..typed.clone() }));
         }
         None
+    }
+
+    /// A literal of a type that is made of others.
+    fn made_literal(&self, text: &str, made: &Made, oid: Oid) -> Result<Typed, SqlError> {
+        match decode_made(text.as_bytes(), made, Format::Text, &self.display())? {
+            Value::Text(text) => Ok(Typed::plain(names::quote_literal(&text), oid)),
+            _ => Ok(Typed { form: Form::Null, ..Typed::plain("NULL", oid) }),
+        }
+    }
+
+    fn convert_to_composite(
+        &mut self,
+        typed: &Typed,
+        oid: Oid,
+        stored: &str,
+        fields: &[Field],
+        how: How,
+    ) -> Result<Typed, SqlError> {
+        let name = self.context.catalog.bare(stored);
+        let refused = |reason: &str| {
+            SqlError::new(
+                SqlState("42846"),
+                format!("cannot cast type {} to {name}", self.type_name(typed.oid())),
+            )
+            .with_detail(reason)
+        };
+        match &typed.form {
+            Form::Row(given) if given.len() < fields.len() => {
+                Err(refused("Input has too few columns."))
+            }
+            Form::Row(given) if given.len() > fields.len() => {
+                Err(refused("Input has too many columns."))
+            }
+            Form::Row(given) => {
+                let mut row = Vec::with_capacity(fields.len());
+                for (value, field) in given.iter().zip(fields) {
+                    let ty = Type { oid: field.oid, typmod: field.typmod };
+                    row.push(self.convert(value.clone(), ty, how)?);
+                }
+                Ok(Typed::plain(cast::record_text(&row), oid))
+            }
+            Form::Text(text) => {
+                let made = self.context.catalog.made_of(oid);
+                let made = made.ok_or_else(|| SqlError::unsupported("this composite type"))?;
+                self.made_literal(text, &made, oid)
+            }
+            Form::Null => Ok(Typed { ty: Type::plain(oid), ..typed.clone() }),
+            Form::Parameter(number) if typed.is_unknown() => {
+                self.type_parameter(*number, oid);
+                Ok(Typed { ty: Type::plain(oid), ..typed.clone() })
+            }
+            _ if typed.oid() == oid || typed.is_unknown() => {
+                Ok(Typed { ty: Type::plain(oid), ..typed.clone() })
+            }
+            _ if family(typed.oid()) == Family::String => {
+                Err(SqlError::unsupported("text that is no literal as a composite type"))
+            }
+            _ => Err(SqlError { detail: None, ..refused("") }),
+        }
     }
 
     fn convert_to_enum(

@@ -13,8 +13,8 @@ use super::{Sqlite, SqliteError, Statement};
 use crate::log::ValueRef;
 use crate::pg::Oid;
 use crate::sql::catalog::{
-    Attribute, Catalog, Comment, Constraint, ConstraintKind, Identity, Index, RESERVED_PREFIX,
-    Relation, RelationKind, Sequence, UserType, UserTypeKind, type_of_declaration,
+    Attribute, Catalog, Comment, Constraint, ConstraintKind, Field, Identity, Index,
+    RESERVED_PREFIX, Relation, RelationKind, Sequence, UserType, UserTypeKind, type_of_declaration,
 };
 
 /// Loads the catalog as of the connection's snapshot.
@@ -76,20 +76,29 @@ fn user_types(sqlite: &mut Sqlite) -> Result<BTreeMap<String, UserType>, SqliteE
             oid: oid(row, 0),
             name: text(row, 1),
             array: oid(row, 3),
-            kind: if text(row, 2) == "e" {
-                UserTypeKind::Enum(list(&text(row, 8)))
-            } else {
-                UserTypeKind::Domain {
+            kind: match text(row, 2).as_str() {
+                "e" => UserTypeKind::Enum(list(&text(row, 8))),
+                "c" => {
+                    UserTypeKind::Composite { relation: oid(row, 4), fields: fields(&text(row, 8)) }
+                }
+                _ => UserTypeKind::Domain {
                     base: oid(row, 4),
                     typmod: i32::try_from(integer(row, 5)).unwrap_or(-1),
                     not_null: integer(row, 6) != 0,
                     default: optional(row, 7),
                     checks: serde_json::from_str(&text(row, 9)).unwrap_or_default(),
-                }
+                },
             },
         },
     )?;
     Ok(found.into_iter().map(|kind| (kind.name.clone(), kind)).collect())
+}
+
+/// A composite's fields: names, OIDs and modifiers.
+fn fields(json: &str) -> Vec<Field> {
+    let fields: Vec<(String, u32, i32)> = serde_json::from_str(json).unwrap_or_default();
+    let field = |(name, oid, typmod)| Field { name, oid: Oid(oid), typmod };
+    fields.into_iter().map(field).collect()
 }
 
 fn on_commit(sqlite: &mut Sqlite) -> Result<BTreeMap<String, char>, SqliteError> {

@@ -292,3 +292,46 @@ select ip from ext where ip in ('10.0.0.9', '::1') order by ip
 select ip, count(*) from ext group by ip order by ip
 select r, count(*) from ext group by r order by r
 select point(1, 2.5), box(point(0, 0), point(1, 1)), lseg('(0,0)'::point, point(0.1, 1e30)), circle(p, 2), point(null, 1) from ext order by id
+-- Composites.
+create type mood as enum ('sad', 'ok', 'happy')
+create type address as (street text, number int, mood mood)
+create type person as (name text, home address, scores int[])
+create type address as (a int)
+create type twice as (a int, a text)
+create table people (id int primary key, p person, a address, many address[])
+insert into people values (1, row('Ann', row('High St', 3, 'ok'), array[1,2]), ('Low St', 4, 'happy'), array[row('x', 1, 'sad')::address]), (2, '("Bob ""B""",,)', '("a,b",,)', '{"(y,2,ok)"}'), (3, null, null, null)
+select * from people order by id
+select (p).name, ((p).home).street, (p).scores[2], (a).number + 1, (many[1]).street from people order by id
+select (p).nothing from people
+select (a).mood, (a).mood = 'happy' from people order by id
+select id from people where (a).number = 4
+select id from people where a = row('Low St', 4, 'happy')::address
+select a is null, a is not null from people order by id
+update people set a = row('New', 1, null) where id = 3 returning a
+insert into people (id, a) values (4, row('x'))
+insert into people (id, a) values (4, row('x', 1, 'ok', 2))
+insert into people (id, a) values (4, '(x,1)')
+insert into people (id, a) values (4, '(x,one,ok)')
+insert into people (id, a) values (4, 'x')
+insert into people (id, a) values (4, row('x', 1, 'angry'))
+insert into people (id, a) values (4, 7)
+select row('s', 1, 'sad')::address, null::address, '(q,2,)'::address, array[row('s', 1, 'sad')::address, null]
+select (row('s', 1, 'sad')::address).street, pg_typeof(row('s', 1, 'sad')::address)
+select typname, typtype, typcategory, typlen from pg_type where typname in ('address', 'person', '_address') order by 1
+select relname, relkind, relnatts from pg_class where relname = 'address'
+select attname, format_type(atttypid, atttypmod), attnum from pg_attribute where attrelid = (select typrelid from pg_type where typname = 'person') order by attnum
+select count(*) from people group by a order by 1
+drop type address
+drop table people
+drop type mood
+drop type person
+drop type address
+drop type mood
+-- Moments in a session's zone.
+set time zone 'America/Toronto'
+select extract(epoch from '2020-01-01 00:00:00+00'::timestamptz), date_part('epoch', '2020-01-01 00:00:00+00'::timestamptz), extract(hour from '2020-01-01 00:00:00+00'::timestamptz), extract(timezone from '2020-07-01 00:00:00+00'::timestamptz), extract(timezone_hour from '2020-01-01 00:00:00+00'::timestamptz)
+select '2020-07-01 00:00:00+00'::timestamptz::timetz, ('2020-01-01 00:00:00+00'::timestamptz)::time, '2020-01-01 00:00:00+00'::timestamptz::date
+select extract(epoch from '2020-01-01 00:00:00'::timestamp), extract(epoch from '2020-01-01'::date), extract(day from '2020-01-01 00:00:00+00'::timestamptz), date_part('month', '2020-01-01 00:00:00+00'::timestamptz)
+select extract(epoch from '10:00-05'::timetz), extract(hour from '10:30-05'::timetz), extract(timezone from '10:30-05'::timetz), date_part('minute', '10:30+05:30'::timetz)
+select extract(day from '10:00-05'::timetz)
+set time zone 'UTC'

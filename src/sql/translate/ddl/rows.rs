@@ -1,6 +1,8 @@
 //! The rows that Towline's catalog keeps of an object, as SQL.
 
-use crate::sql::catalog::{Attribute, Constraint, ConstraintKind, Identity, Index, Sequence};
+use crate::sql::catalog::{
+    Attribute, Constraint, ConstraintKind, Field, Identity, Index, Sequence,
+};
 use crate::sql::translate::names::quote_literal;
 
 /// OIDs allotted by one statement: the n-th is `next + n`.
@@ -58,6 +60,15 @@ pub(super) fn pairs(items: &[(String, String)]) -> String {
         .map(|(first, second)| format!("[{},{}]", json_string(first), json_string(second)))
         .collect();
     quote_literal(&format!("[{}]", quoted.join(",")))
+}
+
+/// A composite type's fields, as a JSON array of names, OIDs and modifiers.
+pub(super) fn fields(fields: &[Field]) -> String {
+    let written: Vec<String> = fields
+        .iter()
+        .map(|f| format!("[{},{},{}]", json_string(&f.name), f.oid.0, f.typmod))
+        .collect();
+    quote_literal(&format!("[{}]", written.join(",")))
 }
 
 /// The relation's own row; `oid` is an SQL expression.

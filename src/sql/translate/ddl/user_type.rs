@@ -1,17 +1,18 @@
-//! CREATE TYPE … AS ENUM, CREATE DOMAIN, ALTER and DROP of both.
+//! CREATE TYPE … AS ENUM and AS (…), CREATE DOMAIN, ALTER and DROP of both.
 //!
-//! An enum's values are stored as their labels, a domain's as its base type's. What a
+//! An enum's values are stored as their labels, a composite's as its row's text, a domain's
+//! as its base type's. What a
 //! value may be is checked where it becomes one: in a cast, or on its way into a column.
 
 use sqlparser::ast::{
     AlterType, AlterTypeAddValuePosition, AlterTypeOperation, CreateDomain, ObjectName,
-    TableConstraint, UserDefinedTypeRepresentation,
+    TableConstraint, UserDefinedTypeCompositeAttributeDef, UserDefinedTypeRepresentation,
 };
 
 use super::nothing;
 use super::rows::{self, Oids};
 use crate::pg::{SqlError, SqlState};
-use crate::sql::catalog::UserTypeKind;
+use crate::sql::catalog::{Field, UserTypeKind};
 use crate::sql::translate::{Translator, names, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
 
@@ -35,8 +36,12 @@ impl Translator<'_> {
         name: &ObjectName,
         representation: Option<&UserDefinedTypeRepresentation>,
     ) -> Result<Translated, SqlError> {
-        let Some(UserDefinedTypeRepresentation::Enum { labels }) = representation else {
-            return Err(SqlError::unsupported("CREATE TYPE of anything but an enum"));
+        let labels = match representation {
+            Some(UserDefinedTypeRepresentation::Enum { labels }) => labels,
+            Some(UserDefinedTypeRepresentation::Composite { attributes }) => {
+                return self.create_composite(name, attributes);
+            }
+            _ => return Err(SqlError::unsupported("CREATE TYPE of this kind")),
         };
         let labels: Vec<String> = labels.iter().map(|label| label.value.clone()).collect();
         for (at, label) in labels.iter().enumerate() {
@@ -52,6 +57,34 @@ impl Translator<'_> {
         let columns = format!(
             "kind, labels) SELECT {{oid}}, {{array}}, {{name}}, 'e', {}",
             rows::list(&labels)
+        );
+        Ok(made(&stored, &columns, "CREATE TYPE", self.schema_for(&stored)))
+    }
+
+    fn create_composite(
+        &mut self,
+        name: &ObjectName,
+        attributes: &[UserDefinedTypeCompositeAttributeDef],
+    ) -> Result<Translated, SqlError> {
+        let mut fields: Vec<Field> = Vec::with_capacity(attributes.len());
+        for attribute in attributes {
+            let name = names::fold(&attribute.name);
+            let ty = self.resolve_type(&attribute.data_type)?;
+            if self.base_of(ty) != ty {
+                return Err(SqlError::unsupported("a domain as a field's type"));
+            }
+            if fields.iter().any(|other| other.name == name) {
+                return Err(SqlError::new(
+                    SqlState::DUPLICATE_COLUMN,
+                    format!("column \"{name}\" specified more than once"),
+                ));
+            }
+            fields.push(Field { name, oid: ty.oid, typmod: ty.typmod });
+        }
+        let stored = self.new_type_name(name)?;
+        let columns = format!(
+            "kind, base, labels) SELECT {{oid}}, {{array}}, {{name}}, 'c', {{relation}}, {}",
+            rows::fields(&fields)
         );
         Ok(made(&stored, &columns, "CREATE TYPE", self.schema_for(&stored)))
     }
@@ -160,7 +193,7 @@ impl Translator<'_> {
                     }
                 }
             }
-            (_, UserTypeKind::Domain { .. }) => {
+            (_, UserTypeKind::Domain { .. } | UserTypeKind::Composite { .. }) => {
                 return Err(SqlError::new(
                     SqlState::WRONG_OBJECT_TYPE,
                     format!("{} is not an enum", self.shown(&stored)),
@@ -224,6 +257,23 @@ impl Translator<'_> {
                     ),
                 ));
             }
+            let holder = self.context.catalog.types.values().find_map(|other| match &other.kind {
+                UserTypeKind::Composite { fields, .. } => {
+                    let of = |field: &&Field| field.oid == kind.oid || field.oid == kind.array;
+                    fields.iter().find(of).map(|field| (other, field))
+                }
+                _ => None,
+            });
+            if let Some((other, field)) = holder.filter(|(other, _)| !wanted.contains(&other.name))
+            {
+                let detail = format!(
+                    "column {} of composite type {} depends on type {}",
+                    field.name,
+                    self.shown(&other.name),
+                    self.shown(name)
+                );
+                return Err(super::drop::depended_on("type", self.shown(name)).with_detail(detail));
+            }
             statements.push(format!(
                 "DELETE FROM towline_type WHERE name = {}",
                 names::quote_literal(name)
@@ -240,10 +290,13 @@ impl Translator<'_> {
 /// The statements that make a type; `columns` is the rest of its row.
 fn made(stored: &str, columns: &str, tag: &'static str, first: Vec<String>) -> Translated {
     let mut oids = Oids::default();
-    let row = columns
+    let mut row = columns
         .replace("{oid}", &oids.allot())
         .replace("{array}", &oids.allot())
         .replace("{name}", &names::quote_literal(stored));
+    if row.contains("{relation}") {
+        row = row.replace("{relation}", &oids.allot());
+    }
     let mut statements = first;
     statements.push(format!("INSERT INTO towline_type (oid, array_oid, name, {row}"));
     statements.extend(oids.taken());

@@ -8,7 +8,7 @@
 //! | `towline_text_<type>(value [, zone])` | the type's text form, where it isn't how it is stored |
 //! | `towline_varchar`, `towline_bpchar`, `towline_pad`, `towline_numeric_scale`, `towline_time_precision` | a type's modifier, enforced |
 //! | `towline_cast_array(array, element [, from, zone])` | an array's elements cast to another type |
-//! | `towline_record(field, …)` | a row's text |
+//! | `towline_record(field, …)`, `towline_record_field(row, at)` | a row's text; a field's, counted from 0 |
 //! | `towline_required(value, table, column)` | refuses NULL for the column by which SQLite numbers rows |
 
 use bytes::BytesMut;
@@ -18,6 +18,7 @@ use rusqlite::types::{Value, ValueRef};
 use super::operators::{Arguments, date_text, strict, time_text, timestamp_text, timestamptz_text};
 use super::{PURE, Surroundings};
 use crate::pg::types::array::Array;
+use crate::pg::types::made;
 use crate::pg::types::number::check_integer;
 use crate::pg::types::zone::Zone;
 use crate::pg::types::{
@@ -100,23 +101,20 @@ pub(super) fn register(
     })?;
     register_user_types(connection, surroundings)?;
     connection.create_scalar_function("towline_record", -1, PURE, |context| {
-        let mut text = String::from("(");
-        for at in 0..context.len() {
-            if at > 0 {
-                text.push(',');
+        let field = |at| match context.get_raw(at) {
+            ValueRef::Null => None,
+            ValueRef::Integer(value) => Some(value.to_string()),
+            ValueRef::Real(value) => Some(value.to_string()),
+            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
+                Some(String::from_utf8_lossy(bytes).into_owned())
             }
-            let field = match context.get_raw(at) {
-                ValueRef::Null => continue,
-                ValueRef::Integer(value) => value.to_string(),
-                ValueRef::Real(value) => value.to_string(),
-                ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-                    String::from_utf8_lossy(bytes).into_owned()
-                }
-            };
-            push_field(&field, &mut text);
-        }
-        text.push(')');
-        Ok(text)
+        };
+        Ok(made::print_row(&(0..context.len()).map(field).collect::<Vec<_>>()))
+    })?;
+    strict(connection, surroundings, "towline_record_field", 2, |arguments| {
+        let at = usize::try_from(arguments.integer(1)?).unwrap_or(usize::MAX);
+        let field = made::parse_row(&arguments.text(0)?)?.into_iter().nth(at).flatten();
+        Ok(field.map_or(Value::Null, Value::Text))
     })?;
     let raised = surroundings.clone();
     connection.create_scalar_function("towline_required", 3, PURE, move |context| {
@@ -128,23 +126,6 @@ pub(super) fn register(
             value => Value::try_from(value).map_err(Into::into),
         }
     })
-}
-
-/// A field of a row's text, in quotes where it needs them.
-fn push_field(field: &str, out: &mut String) {
-    let special = |char: char| matches!(char, '"' | '\\' | '(' | ')' | ',') || char.is_whitespace();
-    if !field.is_empty() && !field.contains(special) {
-        out.push_str(field);
-        return;
-    }
-    out.push('"');
-    for char in field.chars() {
-        if matches!(char, '"' | '\\') {
-            out.push(char);
-        }
-        out.push(char);
-    }
-    out.push('"');
 }
 
 fn missing(table: String, column: String) -> SqlError {
