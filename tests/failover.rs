@@ -190,6 +190,7 @@ impl Cluster {
             segment_bytes: 1 << 20,
             retain_bytes: 1 << 20,
             reserve_bytes: 0,
+            snapshot_rate_bytes: 0,
             archive: None,
             readers: 1,
         };

@@ -18,7 +18,8 @@ fuzz_target!(|data: &[u8]| {
         assert_eq!(decode(&text, oid, Format::Text, &plain).as_ref(), Ok(&value));
     }
     let mut binary = BytesMut::new();
-    if encode_binary(value.as_ref(), oid, &mut binary).is_ok() {
+    // Of void nothing but that it is there goes either way.
+    if oid != Oid::VOID && encode_binary(value.as_ref(), oid, &mut binary).is_ok() {
         assert_eq!(decode(&binary, oid, Format::Binary, &plain).as_ref(), Ok(&value));
     }
 });

@@ -34,6 +34,10 @@ pub fn node(file: &Path, text: &str) -> Result<NodeConfig, ConfigError> {
     if !(64 << 10..=1 << 30).contains(&segment_bytes) {
         return Err(check.invalid("segment_bytes must be from 65536 to 1073741824"));
     }
+    let snapshot_rate_bytes = written.snapshot_rate_bytes.unwrap_or(128 << 20);
+    if (1..64 << 10).contains(&snapshot_rate_bytes) {
+        return Err(check.invalid("snapshot_rate_bytes must be 0 or at least 65536"));
+    }
     let readers = written.readers.unwrap_or(4);
     check.at_least("readers", readers, 1)?;
     Ok(NodeConfig {
@@ -48,6 +52,7 @@ pub fn node(file: &Path, text: &str) -> Result<NodeConfig, ConfigError> {
         timing: check.timing(written.timing.unwrap_or_default())?,
         segment_bytes,
         retain_bytes: written.retain_bytes.unwrap_or(1 << 30),
+        snapshot_rate_bytes,
         reserve_bytes: written.reserve_bytes.unwrap_or(128 << 20),
         archive: written.archive.map(|archive| ArchiveConfig {
             url: archive.url,

@@ -25,6 +25,8 @@ pub struct NodeConfig {
     pub retain_bytes: u64,
     /// Writes stop while less of the disk is free, bytes.
     pub reserve_bytes: u64,
+    /// Bytes a second at which a snapshot is sent at most; 0: as fast as it goes.
+    pub snapshot_rate_bytes: u64,
     pub archive: Option<ArchiveConfig>,
     /// Read connections to SQLite.
     pub readers: usize,

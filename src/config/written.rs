@@ -23,6 +23,7 @@ pub(super) struct Node {
     pub segment_bytes: Option<u64>,
     pub retain_bytes: Option<u64>,
     pub reserve_bytes: Option<u64>,
+    pub snapshot_rate_bytes: Option<u64>,
     pub archive: Option<Archive>,
     pub readers: Option<usize>,
     pub sql: Sql,

@@ -275,6 +275,8 @@ fn open(config: &NodeConfig) -> Result<Opened, NodeError> {
             // What is missing was acknowledged: others have it, and this node is
             // seeded anew. Until then it counts for nothing.
             tracing::error!(%error, "the log is damaged; this node will be seeded anew");
+            let generation = control.get().generation;
+            replicate::set_aside(data, generation).map_err(io(data))?;
             control.update(|control| {
                 control.unproven = true;
                 control.generation += 1;

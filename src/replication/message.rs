@@ -9,7 +9,9 @@
 //!     │ ◄─ append … append … heartbeat   │ bytes as they are written; not aligned to frames
 //!     │ ack … ack ──────────────────────►│ durable, and equal to the leader's log
 //!     │      or
-//!     │ ◄─ snapshot, piece …, snapshot end; then it connects anew
+//!     │ ◄──────────────────── snapshot  │ a copy of the databases, and its files' lengths
+//!     │ told … told all ───────────────►│ what it has of them, in ranges
+//!     │ ◄──── piece …, snapshot end     │ what it lacks; then it connects anew
 //! ```
 //!
 //! Every message bears the term of the leadership it belongs to.
@@ -31,6 +33,13 @@ pub enum ToLeader {
     /// The first: where it stands.
     Request(Request),
     Ack(Ack),
+    /// The hashes of the next ranges that it has of a snapshot's file.
+    Told {
+        file: usize,
+        hashes: Vec<u64>,
+    },
+    /// It has told all that it has of the snapshot.
+    ToldAll,
 }
 
 /// Where a follower stands.
@@ -155,6 +164,12 @@ impl ToLeader {
                     out.put_u64_le(word);
                 }
             }
+            Self::Told { file, hashes } => {
+                out.put_u8(3);
+                put_varint(&mut out, *file as u64);
+                put_hashes(&mut out, hashes);
+            }
+            Self::ToldAll => out.put_u8(4),
         }
         out
     }
@@ -169,6 +184,8 @@ impl ToLeader {
                 applied: Lsn(reader.u64()?),
                 written: Lsn(reader.u64()?),
             }),
+            3 => Self::Told { file: file_number(&mut reader)?, hashes: hashes(&mut reader)? },
+            4 => Self::ToldAll,
             _ => return Err(WireError::Malformed("message: unknown tag")),
         };
         reader.finish()?;
@@ -189,6 +206,23 @@ fn decode_request(reader: &mut Reader<'_>) -> Result<Request, WireError> {
     };
     let history = TermHistory::decode(reader)?;
     Ok(Request { term, end, hash, applied, differs, reseed, history })
+}
+
+fn put_hashes(out: &mut BytesMut, hashes: &[u64]) {
+    put_varint(out, hashes.len() as u64);
+    for hash in hashes {
+        out.put_u64_le(*hash);
+    }
+}
+
+fn hashes(reader: &mut Reader<'_>) -> Result<Vec<u64>, WireError> {
+    let count = reader.count(8)?;
+    (0..count).map(|_| reader.u64()).collect()
+}
+
+/// The place of a file in a snapshot's list.
+fn file_number(reader: &mut Reader<'_>) -> Result<usize, WireError> {
+    usize::try_from(reader.varint()?).map_err(|_| WireError::Malformed("number of a file"))
 }
 
 /// The front of an append; the bytes follow, so that they need not be copied.
@@ -259,10 +293,7 @@ impl ToFollower {
             }
             Self::SnapshotEnd { hashes } => {
                 out.put_u8(22);
-                put_varint(&mut out, hashes.len() as u64);
-                for hash in hashes {
-                    out.put_u64_le(*hash);
-                }
+                put_hashes(&mut out, hashes);
             }
         }
         out
@@ -292,8 +323,7 @@ impl ToFollower {
                 files: decode_files(&mut reader)?,
             }),
             21 => {
-                let file = usize::try_from(reader.varint()?)
-                    .map_err(|_| WireError::Malformed("piece: file"))?;
+                let file = file_number(&mut reader)?;
                 let offset = reader.u64()?;
                 let checksum = reader.u32()?;
                 let bytes = frame.slice_ref(reader.take_rest());
@@ -302,11 +332,7 @@ impl ToFollower {
                 }
                 Self::Piece { file, offset, bytes }
             }
-            22 => {
-                let count = reader.count(8)?;
-                let hashes = (0..count).map(|_| reader.u64()).collect::<Result<_, _>>()?;
-                Self::SnapshotEnd { hashes }
-            }
+            22 => Self::SnapshotEnd { hashes: hashes(&mut reader)? },
             _ => return Err(WireError::Malformed("message: unknown tag")),
         };
         reader.finish()?;
@@ -382,7 +408,14 @@ mod tests {
                     written: Lsn(written),
                 })
             }),
+            told(),
+            Just(ToLeader::ToldAll),
         ]
+    }
+
+    fn told() -> impl Strategy<Value = ToLeader> {
+        (0usize..9, vec(any::<u64>(), 0..4))
+            .prop_map(|(file, hashes)| ToLeader::Told { file, hashes })
     }
 
     fn file() -> impl Strategy<Value = SnapshotFile> {
@@ -513,6 +546,10 @@ mod tests {
             ("written", Number(4)),
         ];
         assert_table("Replication ack", &ack.encode(), &fields);
+        let told = ToLeader::Told { file: 300, hashes: vec![5] };
+        let fields = [("file", Number(300)), ("count", Number(1)), ("hash", Number(5))];
+        assert_table("Replication told", &told.encode(), &fields);
+        assert_table("Replication told all", &ToLeader::ToldAll.encode(), &[]);
     }
 
     #[test]

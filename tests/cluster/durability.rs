@@ -122,6 +122,44 @@ fn a_node_whose_directory_was_lost_comes_back_from_a_snapshot() {
     demo.assert_equal_content();
 }
 
+#[test]
+fn a_node_killed_while_it_receives_a_snapshot_goes_on_with_it() {
+    let sets = ["snapshot_rate_bytes=2097152", "segment_bytes=65536", "retain_bytes=65536"];
+    let mut demo = Demo::start(&sets.map(|set| ["--set", set]).concat());
+    demo.psql("CREATE TABLE t (i int PRIMARY KEY, x text)");
+    // More log than is kept.
+    let long = "x".repeat(20_000);
+    for i in 1..=20 {
+        demo.psql(&format!("INSERT INTO t VALUES (-{i}, '{long}')"));
+    }
+    demo.psql("INSERT INTO t SELECT g, repeat(md5(g::text), 30) FROM generate_series(1, 10000) g");
+    demo.wait_until_equal();
+    let leader = demo.leader();
+    let follower = demo.nodes().into_iter().find(|node| *node != leader).expect("a follower");
+    demo.stop();
+    std::fs::remove_dir_all(demo.dir().join(&follower)).expect("the directory is removed");
+    demo.resume();
+    // Percent of the snapshot, as `status` shows it.
+    let progress = || {
+        let view = demo.view()?;
+        let node =
+            view["nodes"].as_array()?.iter().find(|node| node["name"] == follower.as_str())?;
+        let rest = node["reason"].as_str()?.strip_prefix("receives a snapshot: ")?.to_owned();
+        rest.split_once(" %")?.0.parse::<u32>().ok()
+    };
+    wait_for("some of the snapshot", || progress().filter(|percent| *percent >= 30));
+    let mut killed = demo.kill_chosen(|name| name == follower);
+    demo.wait_for_restart_of(&killed);
+    // It has what came before the kill: the first that it shows is beyond that.
+    let shown = wait_for("the snapshot to go on", progress);
+    assert!(shown >= 30, "{shown} %");
+    killed = demo.kill_chosen(|name| name == follower);
+    demo.wait_for_restart_of(&killed);
+    demo.psql("INSERT INTO t VALUES (0, 'after')");
+    demo.assert_equal_content();
+    assert_eq!(demo.sqlite(&follower, "PRAGMA integrity_check").trim(), "ok");
+}
+
 /// The disk is nearly full while a large file lies on it: that file is the test's.
 #[test]
 fn a_nearly_full_disk_stops_writes_before_harm_and_nothing_else() {

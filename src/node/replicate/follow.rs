@@ -147,6 +147,7 @@ impl Replication {
         match decode(&answer)? {
             ToFollower::Start { term: said, at, commit } if said == term => {
                 self.join(&request, at, commit)?;
+                self.remove_unfinished();
                 tracing::info!(%term, %leader, at = %at, "following");
                 self.stream(stream, term, commit, reseed_after).await
             }

@@ -22,7 +22,9 @@
 mod commits;
 mod diverged;
 mod follow;
+mod incoming;
 mod retain;
+mod seed;
 mod serve;
 mod snapshot;
 mod space;
@@ -31,7 +33,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
@@ -44,11 +46,12 @@ use crate::config::{NodeConfig, Timing};
 use crate::log::Lsn;
 use crate::net::{FrameStream, Hello, NetError, PeerTls, Purpose};
 use crate::storage::control_file::ControlFile;
+use crate::storage::fs::{Fs, RealFs};
 use crate::storage::log_store::{LogError, LogReader, LogStore};
 use crate::storage::sqlite::SqliteError;
 
 pub use self::commits::{Commits, FollowerNews};
-pub use self::snapshot::settle;
+pub use self::snapshot::{set_aside, settle};
 
 /// A snapshot lies in its directory: the writer must go on with that database.
 #[derive(Debug)]
@@ -88,6 +91,9 @@ pub struct Replication {
     segment_bytes: u64,
     retain_bytes: u64,
     reserve_bytes: u64,
+    snapshot_rate_bytes: u64,
+    /// Where snapshots are received.
+    fs: Arc<dyn Fs>,
     connections: AtomicU64,
     /// Followers whose databases differ: at which frame, and since when it is known.
     differing: Mutex<BTreeMap<NodeId, (Lsn, Instant)>>,
@@ -96,6 +102,9 @@ pub struct Replication {
     breaks: Mutex<Option<mpsc::Receiver<LogError>>>,
     /// Taken by whoever sends a snapshot: one at a time.
     seeding: tokio::sync::Semaphore,
+    /// The last snapshot's files were not what they should be: the next one is received
+    /// without what lies here.
+    afresh: AtomicBool,
     installed: mpsc::Sender<Installed>,
 }
 
@@ -126,6 +135,8 @@ enum StreamError {
     Reseeded,
     #[error("this node's databases differ from the leader's")]
     Quarantined,
+    #[error("{0} is not what was sent")]
+    BadSnapshot(PathBuf),
     #[error("the leader sends no snapshot now: {0}")]
     NotReseeded(String),
 }
@@ -134,6 +145,18 @@ impl Replication {
     /// Prepares it. The channel brings what the writer must be told (see
     /// [`Installed`]); it must be read while this node may follow.
     pub fn new(
+        config: &NodeConfig,
+        hub: Arc<Hub>,
+        log: Arc<Mutex<LogStore>>,
+        control: Arc<Mutex<ControlFile>>,
+        tls: PeerTls,
+    ) -> (Arc<Self>, mpsc::Receiver<Installed>) {
+        Self::new_in(Arc::new(RealFs), config, hub, log, control, tls)
+    }
+
+    /// As [`Replication::new`], with snapshots received on the given file system.
+    pub fn new_in(
+        fs: Arc<dyn Fs>,
         config: &NodeConfig,
         hub: Arc<Hub>,
         log: Arc<Mutex<LogStore>>,
@@ -156,11 +179,14 @@ impl Replication {
             segment_bytes: config.segment_bytes,
             retain_bytes: config.retain_bytes,
             reserve_bytes: config.reserve_bytes,
+            snapshot_rate_bytes: config.snapshot_rate_bytes,
+            fs,
             connections: AtomicU64::new(0),
             differing: Mutex::default(),
             broken,
             breaks: Mutex::new(Some(breaks)),
             seeding: tokio::sync::Semaphore::new(1),
+            afresh: AtomicBool::new(false),
             installed,
         };
         replication.count_visible(&BTreeMap::new());

@@ -185,7 +185,7 @@ impl Replication {
                 .map_err(|_| StreamError::Silent(silence_max))??
                 .ok_or(StreamError::Closed)?;
             let ToLeader::Ack(ack) = decode(&frame)? else {
-                return Err(StreamError::Protocol("a second request".to_owned()));
+                return Err(StreamError::Protocol("not an ack".to_owned()));
             };
             let end = self.hub.end.borrow().lsn;
             if ack.term != term || ack.durable > ack.written || ack.written > end {
@@ -300,6 +300,6 @@ impl Replication {
     }
 }
 
-fn decode(frame: &[u8]) -> Result<ToLeader, StreamError> {
+pub(super) fn decode(frame: &[u8]) -> Result<ToLeader, StreamError> {
     ToLeader::decode(frame).map_err(|error| StreamError::Protocol(error.to_string()))
 }

@@ -2,6 +2,7 @@
 //! `control` and the writer.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
@@ -17,7 +18,7 @@ use crate::node::Quarantine;
 use crate::node::{Leadership, Member};
 use crate::storage::fs::{File, Fs, Op, RealFs};
 use crate::storage::log_store::LogOptions;
-use crate::storage::sqlite::{ConnectionKind, Sqlite};
+use crate::storage::sqlite::{ConnectionKind, Sqlite, content_digest};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -39,77 +40,127 @@ struct Node {
     tasks: Vec<JoinHandle<()>>,
 }
 
-/// The real file system, in which no sync of the log returns while the gate is closed.
+/// The real file system, with a word to say before every operation.
 #[derive(Clone)]
-struct Gated(Arc<watch::Sender<bool>>);
+struct Hooked(Arc<dyn Fn(Op) -> std::io::Result<()> + Send + Sync>);
 
-struct GatedFile(Arc<dyn File>, Arc<watch::Sender<bool>>);
+struct HookedFile(Arc<dyn File>, Hooked);
 
-impl Gated {
-    fn new() -> Self {
-        Self(Arc::new(watch::Sender::new(true)))
+impl Hooked {
+    fn new(hook: impl Fn(Op) -> std::io::Result<()> + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self(Arc::new(hook)))
     }
 
-    fn wrap(&self, file: std::io::Result<Arc<dyn File>>) -> std::io::Result<Arc<dyn File>> {
-        Ok(Arc::new(GatedFile(file?, self.0.clone())))
+    /// No sync of the log returns while the gate is closed.
+    fn gated(gate: &watch::Sender<bool>) -> Arc<Self> {
+        let gate = gate.clone();
+        Self::new(move |op| {
+            while op == Op::SyncLog && !*gate.borrow() {
+                std::thread::yield_now();
+            }
+            Ok(())
+        })
+    }
+
+    /// Once armed, after `count` more operations of this label all of them fail, whatever
+    /// their label: as if the process had been killed there.
+    fn dying(label: Op, count: usize) -> (Arc<Self>, Arc<Death>) {
+        let death = Arc::new(Death { left: AtomicUsize::new(count), ..Death::default() });
+        let hand = death.clone();
+        let hook = move |op| {
+            if hand.armed.load(Ordering::SeqCst) && op == label {
+                let left = hand.left.load(Ordering::SeqCst).checked_sub(1);
+                match left {
+                    Some(left) => hand.left.store(left, Ordering::SeqCst),
+                    None => hand.dead.store(true, Ordering::SeqCst),
+                }
+            }
+            match hand.dead.load(Ordering::SeqCst) {
+                true => Err(std::io::Error::other("killed")),
+                false => Ok(()),
+            }
+        };
+        (Self::new(hook), death)
     }
 }
 
-impl Fs for Gated {
+#[derive(Default)]
+struct Death {
+    armed: AtomicBool,
+    left: AtomicUsize,
+    dead: AtomicBool,
+}
+
+impl Fs for Hooked {
     fn list(&self, op: Op, dir: &Path) -> std::io::Result<Vec<String>> {
+        (self.0)(op)?;
         RealFs.list(op, dir)
     }
 
     fn create_dir_all(&self, op: Op, dir: &Path) -> std::io::Result<()> {
+        (self.0)(op)?;
         RealFs.create_dir_all(op, dir)
     }
 
     fn open(&self, op: Op, path: &Path) -> std::io::Result<Arc<dyn File>> {
-        self.wrap(RealFs.open(op, path))
+        (self.0)(op)?;
+        Ok(Arc::new(HookedFile(RealFs.open(op, path)?, self.clone())))
     }
 
     fn create(&self, op: Op, path: &Path) -> std::io::Result<Arc<dyn File>> {
-        self.wrap(RealFs.create(op, path))
+        (self.0)(op)?;
+        Ok(Arc::new(HookedFile(RealFs.create(op, path)?, self.clone())))
     }
 
     fn remove(&self, op: Op, path: &Path) -> std::io::Result<()> {
+        (self.0)(op)?;
         RealFs.remove(op, path)
     }
 
+    fn remove_dir_all(&self, op: Op, dir: &Path) -> std::io::Result<()> {
+        (self.0)(op)?;
+        RealFs.remove_dir_all(op, dir)
+    }
+
     fn rename(&self, op: Op, from: &Path, to: &Path) -> std::io::Result<()> {
+        (self.0)(op)?;
         RealFs.rename(op, from, to)
     }
 
     fn sync_dir(&self, op: Op, dir: &Path) -> std::io::Result<()> {
+        (self.0)(op)?;
         RealFs.sync_dir(op, dir)
     }
 }
 
-impl File for GatedFile {
+impl File for HookedFile {
     fn length(&self, op: Op) -> std::io::Result<u64> {
+        (self.1.0)(op)?;
         self.0.length(op)
     }
 
     fn read_exact_at(&self, op: Op, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+        (self.1.0)(op)?;
         self.0.read_exact_at(op, buffer, offset)
     }
 
     fn write_all_at(&self, op: Op, bytes: &[u8], offset: u64) -> std::io::Result<()> {
+        (self.1.0)(op)?;
         self.0.write_all_at(op, bytes, offset)
     }
 
     fn allocate(&self, op: Op, length: u64) -> std::io::Result<()> {
+        (self.1.0)(op)?;
         self.0.allocate(op, length)
     }
 
     fn truncate(&self, op: Op, length: u64) -> std::io::Result<()> {
+        (self.1.0)(op)?;
         self.0.truncate(op, length)
     }
 
     fn sync_data(&self, op: Op) -> std::io::Result<()> {
-        while op == Op::SyncLog && !*self.1.borrow() {
-            std::thread::yield_now();
-        }
+        (self.1.0)(op)?;
         self.0.sync_data(op)
     }
 }
@@ -164,6 +215,7 @@ impl Cluster {
             segment_bytes: 8192,
             retain_bytes: 0,
             reserve_bytes: 0,
+            snapshot_rate_bytes: 0,
             archive: None,
             readers: 1,
         }
@@ -174,15 +226,16 @@ impl Cluster {
         self.start_in(Arc::new(RealFs), name)
     }
 
-    /// As [`Cluster::start`], with the log on the given file system.
+    /// As [`Cluster::start`], on the given file system.
     fn start_in(&mut self, fs: Arc<dyn Fs>, name: &str) -> Node {
         let place = self.members.iter().position(|m| m.name.as_str() == name).expect("a member");
         let name = self.members[place].name.clone();
         let config = self.config(&name);
-        let control = ControlFile::open(&config.data.join("control")).expect("control file");
+        let control =
+            ControlFile::open_in(&*fs, &config.data.join("control")).expect("control file");
         settle(&config.data, control.get()).expect("settled");
         let options = LogOptions { segment_bytes: 8192, floor: control.get().commit };
-        let log = LogStore::open_in(fs, &config.data.join("log"), options).expect("log");
+        let log = LogStore::open_in(fs.clone(), &config.data.join("log"), options).expect("log");
         let database =
             config.data.join(format!("gen-{}", control.get().generation)).join("main.db");
         std::fs::create_dir_all(database.parent().expect("a parent")).expect("made");
@@ -195,7 +248,7 @@ impl Cluster {
         let control = Arc::new(Mutex::new(control));
         let tls = load_tls(self.directory.path(), name.as_str());
         let (replication, mut installs) =
-            Replication::new(&config, hub.clone(), log.clone(), control.clone(), tls);
+            Replication::new_in(fs, &config, hub.clone(), log.clone(), control.clone(), tls);
         let stop = CancellationToken::new();
         let running = replication.clone().run(stop.clone());
         let mut tasks = vec![tokio::spawn(async move { running.await.expect("runs") })];
@@ -348,6 +401,39 @@ impl Node {
         segments.map(|path| (name(&path), std::fs::read(&path).expect("read"))).collect()
     }
 
+    fn database(&self) -> PathBuf {
+        self.replication.database_path(lock(&self.control).get().generation)
+    }
+
+    /// Puts `statements` into the database, and into no log.
+    fn run(&self, statements: &str) {
+        let mut sqlite = Sqlite::open(&self.database(), ConnectionKind::Writer).expect("database");
+        sqlite.execute_batch(statements).expect("run");
+    }
+
+    fn digest(&self) -> BTreeMap<String, u64> {
+        let mut sqlite = Sqlite::open(&self.database(), ConnectionKind::Reader).expect("database");
+        assert_eq!(sqlite.integrity_check().expect("checked"), [""; 0]);
+        content_digest(&mut sqlite).expect("whole")
+    }
+
+    /// Generations of the databases that lie there, in use or not.
+    fn generations(&self) -> usize {
+        let names = RealFs.list(Op::ReadControl, &self.data).expect("listed");
+        names.iter().filter(|name| name.starts_with("gen-")).count()
+    }
+
+    /// Ends it as it is, whatever state it is in.
+    async fn kill(self) {
+        self.stop.cancel();
+        for (place, task) in self.tasks.into_iter().enumerate() {
+            if place > 0 {
+                task.abort();
+            }
+            let _ = task.await;
+        }
+    }
+
     async fn stop(self) {
         self.stop.cancel();
         for (place, task) in self.tasks.into_iter().enumerate() {
@@ -392,27 +478,27 @@ async fn a_write_is_committed_once_a_follower_holds_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_follower_tells_what_it_has_written_before_it_is_durable() {
     let mut cluster = Cluster::new(&["a", "b"]).await;
-    let gated = Gated::new();
-    let (a, b) = (cluster.start("a"), cluster.start_in(Arc::new(gated.clone()), "b"));
+    let gate = watch::Sender::new(true);
+    let (a, b) = (cluster.start("a"), cluster.start_in(Hooked::gated(&gate), "b"));
     a.lead(1);
     b.follow(1, "a");
     let before = a.write(1, 1).await;
-    gated.0.send_replace(false);
+    gate.send_replace(false);
     // Unasked it tells nothing: an ack more for every write would be paid by all.
     let unasked = a.append(1, &[insert(2)]);
     a.sync();
     b.until(&b.hub.end, |end| end.lsn >= unasked).await;
     assert_eq!((*a.hub.written.borrow(), *a.hub.commit.borrow()), (Lsn(0), before));
-    gated.0.send_replace(true);
+    gate.send_replace(true);
     a.until(&a.hub.commit, |commit| *commit >= unasked).await;
-    gated.0.send_replace(false);
+    gate.send_replace(false);
     let awaiting = a.hub.awaiting_written();
     let end = a.append(1, &[insert(3)]);
     a.sync();
     a.until(&a.hub.written, |written| *written >= end).await;
     assert_eq!(*a.hub.commit.borrow(), unasked);
     drop(awaiting);
-    gated.0.send_replace(true);
+    gate.send_replace(true);
     a.until(&a.hub.commit, |commit| *commit >= end).await;
     a.stop().await;
     b.stop().await;
@@ -661,4 +747,162 @@ async fn an_empty_log_beside_full_databases_is_re_seeded() {
     b.until_bound(last).await;
     a.stop().await;
     b.stop().await;
+}
+
+/// A leader with so many megabytes of content, and a follower that makes it commit.
+async fn filled(cluster: &mut Cluster, megabytes: usize) -> (Node, Node, Lsn) {
+    let (a, b) = (cluster.start("a"), cluster.start("b"));
+    a.lead(1);
+    b.follow(1, "a");
+    a.run(&format!(
+        "CREATE TABLE filler (id INTEGER PRIMARY KEY, b BLOB);
+         WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {megabytes}000)
+         INSERT INTO filler SELECT i, randomblob(1000) FROM n"
+    ));
+    let end = a.write(1, 1).await;
+    a.apply(1, end);
+    // Nothing is left of the log's first segments: who comes later needs a snapshot.
+    let mut end = end;
+    for n in 0..300 {
+        end = a.write(1, n).await;
+    }
+    a.apply(1, end);
+    let released = async {
+        while a.replication.reader.first() == Lsn(0) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, released).await.expect("segments are released");
+    (a, b, end)
+}
+
+/// Starts `c` on a file system that dies, has it follow, and waits for its death; `None`
+/// if it lived and was seeded.
+async fn die(cluster: &mut Cluster, label: Op, count: usize, end: Lsn) -> Option<()> {
+    let (fs, death) = Hooked::dying(label, count);
+    let c = cluster.start_in(fs, "c");
+    if *c.hub.applied.borrow() == end {
+        c.hub.quarantine.send_replace(Some(Quarantine::Edited(end)));
+        c.hub.applied.send_replace(Lsn(1));
+    }
+    death.armed.store(true, Ordering::SeqCst);
+    c.follow(1, "a");
+    let ended = async {
+        loop {
+            if death.dead.load(Ordering::SeqCst) {
+                return Some(());
+            }
+            if c.hub.caught_up.borrow().0 == 1 {
+                return None;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let ended = tokio::time::timeout(PATIENCE, ended).await.expect("dies or is seeded");
+    c.kill().await;
+    ended
+}
+
+/// Every label of an operation that installs a snapshot.
+const STEPS: [Op; 9] = [
+    Op::PrepareSnapshot,
+    Op::ReceiveSnapshot,
+    Op::VerifySnapshot,
+    Op::SyncDir,
+    Op::WriteControl,
+    Op::CreateSegment,
+    Op::RemoveSegment,
+    Op::RemoveGeneration,
+    Op::NoteDurable,
+];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_kill_at_any_step_of_a_snapshot_leaves_a_node_that_finishes_by_itself() {
+    let mut cluster = Cluster::new(&["a", "b", "c"]).await;
+    let (a, b, end) = filled(&mut cluster, 1).await;
+    let content = a.digest();
+    let mut deaths = 0;
+    // A node without anything; one whose databases alone are bad.
+    for wiped in [true, false] {
+        for label in STEPS {
+            // Each time it is met; of many alike, as reading a file is, some.
+            let mut count = 0;
+            loop {
+                if wiped {
+                    let config = cluster.config(&"c".parse().expect("a name"));
+                    RealFs.remove_dir_all(Op::RemoveGeneration, &config.data).expect("wiped");
+                    // Made before it follows: its first files are not what is tried here.
+                    cluster.start("c").stop().await;
+                }
+                let died = die(&mut cluster, label, count, end).await;
+                let c = cluster.start("c");
+                c.follow(1, "a");
+                c.until(&c.hub.applied, |applied| *applied == end).await;
+                c.until(&c.hub.caught_up, |term| *term == Term(1)).await;
+                assert_eq!(c.digest(), content, "{label} {count}");
+                assert_eq!(a.segments().last_key_value(), c.segments().last_key_value());
+                assert_eq!(c.generations(), 1, "{label} {count}");
+                assert!(!c.database().with_file_name("log").exists());
+                c.stop().await;
+                if died.is_none() {
+                    break;
+                }
+                deaths += 1;
+                count += 1 + count / 4;
+            }
+        }
+    }
+    assert!(deaths > 40, "{deaths} steps");
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_goes_on_where_it_was_cut_and_sends_what_differs() {
+    let mut cluster = Cluster::new(&["a", "b", "c"]).await;
+    let (a, b, end) = filled(&mut cluster, 6).await;
+    // Cut off before the fourth piece, of one megabyte each.
+    assert_eq!(die(&mut cluster, Op::ReceiveSnapshot, 3, end).await, Some(()));
+    let pieces = Arc::new(AtomicUsize::new(0));
+    let counter = pieces.clone();
+    let counted = Hooked::new(move |op| {
+        counter.fetch_add(usize::from(op == Op::ReceiveSnapshot), Ordering::SeqCst);
+        Ok(())
+    });
+    let c = cluster.start_in(counted, "c");
+    c.follow(1, "a");
+    c.until(&c.hub.applied, |applied| *applied == end).await;
+    let came = pieces.swap(0, Ordering::SeqCst);
+    assert!((3..8).contains(&came), "{came} pieces after the cut");
+    // Another value here, which only this node's file has: one page, perhaps two.
+    c.run("UPDATE filler SET b = zeroblob(1000) WHERE id = 3000");
+    assert_ne!(c.digest(), a.digest());
+    c.hub.quarantine.send_replace(Some(Quarantine::Edited(end)));
+    c.until(&c.hub.quarantine, Option::is_none).await;
+    assert_eq!(c.digest(), a.digest());
+    let came = pieces.load(Ordering::SeqCst);
+    assert!((1..4).contains(&came), "{came} pieces of what differed");
+    for node in [a, b, c] {
+        node.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_lies_there_and_is_wrong_is_not_believed() {
+    let mut cluster = Cluster::new(&["a", "b", "c"]).await;
+    let (a, b, end) = filled(&mut cluster, 6).await;
+    cluster.start("c").stop().await;
+    let next = cluster.config(&"c".parse().expect("a name")).data.join("gen-1");
+    std::fs::create_dir_all(next.join("log")).expect("made");
+    for name in ["main.db", "main.db-wal", "main.db-journal", "log/0000000000000001.seg"] {
+        std::fs::write(next.join(name), vec![7; 3 << 20]).expect("written");
+    }
+    let c = cluster.start("c");
+    c.follow(1, "a");
+    c.until(&c.hub.applied, |applied| *applied == end).await;
+    assert_eq!(c.digest(), a.digest());
+    assert_eq!(a.segments().last_key_value(), c.segments().last_key_value());
+    for node in [a, b, c] {
+        node.stop().await;
+    }
 }

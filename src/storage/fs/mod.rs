@@ -38,6 +38,14 @@ pub enum Op {
     WriteControl,
     /// A directory's entries are made durable.
     SyncDir,
+    /// What is there of a snapshot's files is laid out and told.
+    PrepareSnapshot,
+    /// A piece of a snapshot is written.
+    ReceiveSnapshot,
+    /// A snapshot's files are made durable, and read back.
+    VerifySnapshot,
+    /// A generation of the databases that is not in use goes.
+    RemoveGeneration,
 }
 
 impl fmt::Display for Op {
@@ -54,6 +62,10 @@ impl fmt::Display for Op {
             Self::ReadControl => "read the control file",
             Self::WriteControl => "write the control file",
             Self::SyncDir => "sync the directory",
+            Self::PrepareSnapshot => "prepare for a snapshot",
+            Self::ReceiveSnapshot => "receive a snapshot",
+            Self::VerifySnapshot => "verify a snapshot",
+            Self::RemoveGeneration => "remove a generation",
         })
     }
 }
@@ -68,6 +80,8 @@ pub trait Fs: Send + Sync {
     /// Creates a file, or empties the one there.
     fn create(&self, op: Op, path: &Path) -> io::Result<Arc<dyn File>>;
     fn remove(&self, op: Op, path: &Path) -> io::Result<()>;
+    /// Removes a directory and all in it, if it is there.
+    fn remove_dir_all(&self, op: Op, dir: &Path) -> io::Result<()>;
     /// Renames over what is there.
     fn rename(&self, op: Op, from: &Path, to: &Path) -> io::Result<()>;
     /// Makes creations, renames and removals in `dir` durable.
@@ -84,7 +98,7 @@ pub trait File: Send + Sync {
     /// Reserves space up to `length` and makes that the file's length, zeros where
     /// nothing was written.
     fn allocate(&self, op: Op, length: u64) -> io::Result<()>;
-    /// Cuts the file to `length`.
+    /// Makes `length` the file's length, zeros where there was nothing.
     fn truncate(&self, op: Op, length: u64) -> io::Result<()>;
     /// Makes the content durable, and so much of the rest as is needed to read it back.
     fn sync_data(&self, op: Op) -> io::Result<()>;

@@ -46,6 +46,13 @@ impl Fs for RealFs {
         fs::remove_file(path)
     }
 
+    fn remove_dir_all(&self, _: Op, dir: &Path) -> io::Result<()> {
+        match fs::remove_dir_all(dir) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
+    }
+
     fn rename(&self, _: Op, from: &Path, to: &Path) -> io::Result<()> {
         fs::rename(from, to)
     }

@@ -247,6 +247,17 @@ impl Fs for SimulatedFs {
         Ok(())
     }
 
+    fn remove_dir_all(&self, op: Op, dir: &Path) -> io::Result<()> {
+        self.permit(op)?;
+        let mut state = self.lock();
+        let inside = state.files.keys().filter(|path| path.starts_with(dir));
+        for path in inside.cloned().collect::<Vec<_>>() {
+            state.change(EntryChange::Remove(path));
+        }
+        state.dirs.retain(|path| !path.starts_with(dir));
+        Ok(())
+    }
+
     fn rename(&self, op: Op, from: &Path, to: &Path) -> io::Result<()> {
         self.permit(op)?;
         let mut state = self.lock();
