@@ -32,6 +32,7 @@ fn main() {
             let context = TranslateContext {
                 catalog: &catalog,
                 param_types: &[],
+                database: "",
                 search_path: &[],
                 time_zone: "",
                 sqlite_dialect: false,

@@ -113,6 +113,7 @@ impl Database {
         let context = TranslateContext {
             catalog: &catalog,
             param_types: &[],
+            database: "",
             search_path: &["public".to_owned()],
             temporary_schema: "pg_temp_1",
             time_zone: "",

@@ -53,6 +53,7 @@ impl Session {
         let context = TranslateContext {
             catalog: &catalog,
             param_types: &self.params,
+            database: "",
             search_path: &["public".to_owned()],
             temporary_schema: "pg_temp_1",
             time_zone: &self.time_zone,
@@ -247,6 +248,7 @@ fn empty_context(catalog: &Catalog) -> TranslateContext<'_> {
     TranslateContext {
         catalog,
         param_types: &[],
+        database: "",
         search_path: &*SEARCH_PATH,
         temporary_schema: "",
         time_zone: "",

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::status::{Monitor, Target, block_on};
+use crate::sql::catalog::split_database;
 
 /// How often a node is asked whether it is done.
 const ASK_EVERY: Duration = Duration::from_millis(50);
@@ -36,6 +37,7 @@ struct Content {
     name: String,
     node: Monitor,
     tables: BTreeMap<String, String>,
+    databases: BTreeMap<u32, String>,
 }
 
 async fn verify(arguments: &Arguments) -> anyhow::Result<()> {
@@ -52,7 +54,9 @@ async fn verify(arguments: &Arguments) -> anyhow::Result<()> {
         let name = node.name.to_string();
         let asked = monitor.node(&node.peer);
         match tables(&asked, &marked["id"], deadline).await {
-            Ok(tables) => contents.push(Content { name, node: asked, tables }),
+            Ok((tables, databases)) => {
+                contents.push(Content { name, node: asked, tables, databases });
+            }
             Err(error) => silent.push(format!("{name}: {error:#}")),
         }
     }
@@ -65,16 +69,17 @@ async fn verify(arguments: &Arguments) -> anyhow::Result<()> {
     report(arguments.json, lsn, &contents, &differing, &silent)
 }
 
-/// The node's digests, once it has them.
+/// The node's digests, once it has them, and its databases by number.
 async fn tables(
     node: &Monitor,
     id: &Value,
     deadline: Instant,
-) -> anyhow::Result<BTreeMap<String, String>> {
+) -> anyhow::Result<(BTreeMap<String, String>, BTreeMap<u32, String>)> {
     loop {
         let answer = node.ask(json!({ "request": "digests", "id": id })).await?;
         if let Some(tables) = answer.get("tables") {
-            return Ok(serde_json::from_value(tables.clone())?);
+            let databases = serde_json::from_value(answer["databases"].clone())?;
+            return Ok((serde_json::from_value(tables.clone())?, databases));
         }
         if Instant::now() >= deadline {
             match answer["reason"].as_str() {
@@ -121,7 +126,17 @@ async fn difference(right: &Content, other: &Content, id: &Value) -> anyhow::Res
         _ if table == schema => "the definitions differ".to_owned(),
         _ => first_row(right, other, &table, id).await?,
     };
+    let table = shown(&table, &right.databases);
     Ok(Difference { node: other.name.clone(), table, row, tables: names.len() })
+}
+
+/// A table's name with that of its database, where that is not the first.
+fn shown(table: &str, databases: &BTreeMap<u32, String>) -> String {
+    let (number, name) = split_database(table);
+    match databases.get(&number) {
+        Some(database) => format!("{name} of database {database}"),
+        None => table.to_owned(),
+    }
 }
 
 /// Goes over the table on both until a row differs.
@@ -190,5 +205,18 @@ fn report(
         (0, 0) => Ok(()),
         (0, silent) => bail!("{silent} nodes could not be compared at {lsn}"),
         (differing, _) => bail!("{differing} nodes differ at {lsn}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_called_with_their_database() {
+        let databases = BTreeMap::from([(16_390, "shop".to_owned())]);
+        assert_eq!(shown("t", &databases), "t");
+        assert_eq!(shown("@16390:s.t", &databases), "s.t of database shop");
+        assert_eq!(shown("@7:t", &databases), "@7:t");
     }
 }

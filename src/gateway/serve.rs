@@ -64,6 +64,8 @@ pub(super) struct Shared<N> {
     pub cancels: Arc<CancelRegistry>,
     pub leader_wait: Duration,
     pub message_max: usize,
+    /// What clients call the first database.
+    pub database: String,
     accounts: Accounts,
     tls: Option<ClientTls>,
     sessions: AtomicUsize,
@@ -100,7 +102,7 @@ impl<N: LocalNode> Gateway<N> {
         local: Option<(NodeId, N)>,
     ) -> Result<Self, GatewayError> {
         let sql = &config.sql;
-        let accounts = Accounts::new(&sql.users, &sql.database).map_err(GatewayError::Accounts)?;
+        let accounts = Accounts::new(&sql.users).map_err(GatewayError::Accounts)?;
         let tls = match &sql.certificate {
             Some((certificate, key)) => Some(ClientTls::load(certificate, key)?),
             None => None,
@@ -118,6 +120,7 @@ impl<N: LocalNode> Gateway<N> {
             cancels,
             leader_wait: config.leader_wait,
             message_max: sql.message_max,
+            database: sql.database.clone(),
             accounts,
             tls,
             sessions: AtomicUsize::new(0),

@@ -40,7 +40,9 @@ use crate::routing::route::{
 };
 use crate::routing::session::{Presence, Session};
 use crate::routing::unit::{Cut, Cutter, Need, Summary, summarize};
+use crate::sql::catalog::MAINTENANCE_DATABASE;
 use crate::sql::{Class, classify};
+use crate::storage::sqlite::bare_channel;
 
 /// Bytes that a client may send ahead while its unit runs.
 const AHEAD_MAX: usize = 256 * 1024;
@@ -67,6 +69,8 @@ enum Ended {
     Terminated,
     /// It is told why, and then it ends.
     Told(Box<SqlError>),
+    /// What it is told is on its way, and then it ends.
+    Answered,
 }
 
 impl From<SqlError> for Ended {
@@ -82,9 +86,14 @@ pub(super) async fn serve<N: LocalNode>(
     shutdown: CancellationToken,
 ) {
     let mut client = Client::new(shared, introduced);
-    let ended = client.live(&shutdown).await;
-    if let Ended::Told(error) = ended {
-        Writer(&mut client.out.buffer).error(&error);
+    let ended = match client.admit().await {
+        Ok(()) => client.live(&shutdown).await,
+        Err(ended) => ended,
+    };
+    if let Ended::Told(error) = &ended {
+        Writer(&mut client.out.buffer).error(error);
+    }
+    if matches!(ended, Ended::Told(_) | Ended::Answered) {
         // Whether the client still reads is its own business.
         let _ = tokio::time::timeout(Duration::from_secs(1), client.out.close()).await;
     }
@@ -190,7 +199,7 @@ impl<N: LocalNode> Client<N> {
         let mut session = Session::new(settings.clone(), rand::random());
         session.saw(shared.nodes.begin_at());
         let params = SessionParams { user, database, settings, backend_pid: cancel.session.pid };
-        let mut client = Self {
+        Self {
             seats: (0..shared.nodes.count()).map(|_| None).collect(),
             changes: shared.nodes.changes(),
             shared,
@@ -209,13 +218,34 @@ impl<N: LocalNode> Client<N> {
             candidates: Vec::new(),
             standby: false,
             mailbox: None,
-        };
-        client.greet();
-        client
+        }
+    }
+
+    /// Greets the client, once it is certain that there is its database. Two are always
+    /// there; of the others a node knows.
+    async fn admit(&mut self) -> Result<(), Ended> {
+        let nodes = &self.shared.nodes;
+        nodes.ask_local();
+        let named = &self.params.database;
+        if *named != self.shared.database && named != MAINTENANCE_DATABASE.0 {
+            // The leader minds who is in a database before it is dropped.
+            let leads = nodes.leader().is_some();
+            let need = if leads { Need::Leader } else { Need::default() };
+            let summary = Summary { need, simple: true, ..Summary::default() };
+            let empty_query = Bytes::from_static(b"Q\0\0\0\x05\0");
+            self.standby = self.is_standby();
+            self.carry_out(&empty_query, true, &summary).await?;
+            if let Some(error) = first_error(&self.out.buffer) {
+                self.out.buffer = error;
+                return Err(Ended::Answered);
+            }
+            self.out.buffer.clear();
+        }
+        self.greet();
+        Ok(())
     }
 
     fn greet(&mut self) {
-        self.shared.nodes.ask_local();
         self.standby = self.is_standby();
         let mut writer = Writer(&mut self.out.buffer);
         let params = &self.params;
@@ -297,7 +327,7 @@ impl<N: LocalNode> Client<N> {
         })?;
         let mut writer = Writer(&mut self.out.buffer);
         for told in waiting {
-            writer.notification(told.pid, &told.channel, &told.payload);
+            writer.notification(told.pid, bare_channel(&told.channel), &told.payload);
         }
         Ok(())
     }
@@ -936,6 +966,22 @@ impl<N: LocalNode> Seat<N> {
         match self {
             Self::Local(session) => session.canceller(),
             Self::Remote(session) => session.canceller(),
+        }
+    }
+}
+
+/// The first ErrorResponse among a node's messages.
+fn first_error(messages: &BytesMut) -> Option<BytesMut> {
+    let mut messages = messages.clone();
+    loop {
+        let length: [u8; 4] = messages.get(1..5)?.try_into().ok()?;
+        let length = usize::try_from(u32::from_be_bytes(length)).ok()? + 1;
+        if messages.len() < length {
+            return None;
+        }
+        let message = messages.split_to(length);
+        if message[0] == b'E' {
+            return Some(message);
         }
     }
 }

@@ -26,10 +26,6 @@ use crate::pg::{SERVER_VERSION, Severity, SqlError, SqlState};
 /// Bytes of a message before the session has begun.
 const MESSAGE_MAX: usize = 65_536;
 
-/// Another name of the database: the one that every PostgreSQL server has, to which
-/// tools connect when they were told none.
-const MAINTENANCE: &str = "postgres";
-
 /// Who may log in.
 pub(super) struct Accounts {
     users: BTreeMap<String, Verifier>,
@@ -37,7 +33,6 @@ pub(super) struct Accounts {
     mock_secret: [u8; 32],
     /// Nobody is configured: everybody may, under any name.
     open: bool,
-    database: String,
 }
 
 /// A client that has said who it is.
@@ -47,6 +42,7 @@ pub(super) struct Introduced {
     /// What it has sent ahead.
     pub inbound: BytesMut,
     pub user: String,
+    /// As it names it. Whether there is one, a node knows.
     pub database: String,
     pub settings: BTreeMap<String, String>,
 }
@@ -64,7 +60,7 @@ pub(super) enum Arrival {
 
 impl Accounts {
     /// From (name, verifier) pairs; a verifier that can't be read names its user.
-    pub(super) fn new(users: &[(String, String)], database: &str) -> Result<Self, String> {
+    pub(super) fn new(users: &[(String, String)]) -> Result<Self, String> {
         let mut known = BTreeMap::new();
         for (name, verifier) in users {
             let verifier = verifier
@@ -72,12 +68,7 @@ impl Accounts {
                 .map_err(|error: scram::InvalidVerifier| format!("user {name:?}: {error}"))?;
             known.insert(name.clone(), verifier);
         }
-        Ok(Self {
-            open: known.is_empty(),
-            users: known,
-            mock_secret: rand::random(),
-            database: database.to_owned(),
-        })
+        Ok(Self { open: known.is_empty(), users: known, mock_secret: rand::random() })
     }
 }
 
@@ -234,13 +225,6 @@ async fn introduce(
         authenticate(reader, writer, inbound, &mut out, &user, binding, accounts).await?;
     }
     let database = startup.database().unwrap_or(&user).to_owned();
-    if database != accounts.database && database != MAINTENANCE {
-        return Err(SqlError::fatal(
-            SqlState::INVALID_CATALOG_NAME,
-            format!("database \"{database}\" does not exist"),
-        )
-        .into());
-    }
     let mut settings = BTreeMap::new();
     for (name, value) in startup.settings()? {
         let name = name.to_ascii_lowercase();

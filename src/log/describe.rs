@@ -20,13 +20,16 @@ pub fn describe(span: &FrameSpan, entry: &Entry) -> String {
             if let Some(outcome) = &transaction.outcome {
                 let _ = write!(text, ", outcome {}", one_line(&outcome.tag));
             }
+            if transaction.database != 0 {
+                let _ = write!(text, ", database {}", transaction.database);
+            }
             let _ = match transaction.id {
                 0 => writeln!(text),
                 id => writeln!(text, ", the end of transaction {id}"),
             };
             writeln!(text, "BEGIN;\n{}COMMIT;", statements(&transaction.statements))
         }
-        Entry::TransactionPart { id, statements: part } => {
+        Entry::TransactionPart { id, statements: part, .. } => {
             write!(text, ", a part of transaction {id}\n{}", statements(part))
         }
         Entry::Abort { id } => writeln!(text, ": transaction {id} was rolled back"),

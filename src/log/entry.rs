@@ -10,7 +10,7 @@ pub enum Entry {
     Transaction(Transaction),
     /// Statements of a transaction that is still running on the leader. Effective
     /// only with the [`Entry::Transaction`] of the same `id` that ends it.
-    TransactionPart { id: u64, statements: Vec<Statement> },
+    TransactionPart { id: u64, database: u32, statements: Vec<Statement> },
     /// The parts logged so far of transaction `id` are void.
     Abort { id: u64 },
     /// The first frame of every term.
@@ -37,7 +37,8 @@ pub struct TermStart {
 pub struct Transaction {
     /// Of the parts logged before, or 0 if this frame is all of it.
     pub id: u64,
-    /// The database inside the cluster; the first one made is 0.
+    /// The number of the database inside the cluster: the OID of one that was made, and 0
+    /// for the first.
     pub database: u32,
     /// The version of the function set that the statements were run with.
     pub functions: u16,

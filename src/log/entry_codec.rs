@@ -31,8 +31,9 @@ pub fn kind_of(entry: &Entry) -> FrameKind {
 pub fn encode(entry: &Entry, dictionary: &mut Dictionary, out: &mut BytesMut) {
     match entry {
         Entry::Transaction(transaction) => encode_transaction(transaction, dictionary, out),
-        Entry::TransactionPart { id, statements } => {
+        Entry::TransactionPart { id, database, statements } => {
             put_varint(out, *id);
+            put_varint(out, u64::from(*database));
             encode_statements(statements, dictionary, out);
         }
         Entry::Abort { id } | Entry::Marker { id } => put_varint(out, *id),
@@ -132,6 +133,7 @@ pub fn decode(
         FrameKind::Transaction => Entry::Transaction(decode_transaction(&mut reader, dictionary)?),
         FrameKind::TransactionPart => Entry::TransactionPart {
             id: reader.varint()?,
+            database: narrow(reader.varint()?)?,
             statements: decode_statements(&mut reader, dictionary)?,
         },
         FrameKind::Abort => Entry::Abort { id: reader.varint()? },
@@ -288,8 +290,9 @@ pub(crate) mod strategies {
         prop_oneof![
             4 => transaction().prop_map(Entry::Transaction),
             1 => any::<u64>().prop_map(|id| Entry::Marker { id }),
-            1 => (any::<u64>(), statements())
-                .prop_map(|(id, statements)| Entry::TransactionPart { id, statements }),
+            1 => (any::<u64>(), any::<u32>(), statements()).prop_map(|(id, database, statements)| {
+                Entry::TransactionPart { id, database, statements }
+            }),
             1 => any::<u64>().prop_map(|id| Entry::Abort { id }),
             1 => ("[a-z]{0,9}", any::<i64>())
                 .prop_map(|(leader, time_us)| Entry::TermStart(TermStart { leader, time_us })),
@@ -385,7 +388,7 @@ mod tests {
         let mut body = BytesMut::new();
         let statements = (0..1000).map(statement).collect();
         encode(
-            &Entry::TransactionPart { id: 1, statements },
+            &Entry::TransactionPart { id: 1, database: 0, statements },
             &mut Dictionary::default(),
             &mut body,
         );
@@ -413,9 +416,18 @@ mod tests {
     #[test]
     fn transactions_are_as_the_page_says() {
         let statement = statement_of_the_page();
-        let part = body(&Entry::TransactionPart { id: 4, statements: vec![statement.clone()] });
-        let bytes = &part[2..];
-        let fields = [("id", Number(4)), ("count", Number(1)), ("statements", Raw(bytes))];
+        let part = body(&Entry::TransactionPart {
+            id: 4,
+            database: 3,
+            statements: vec![statement.clone()],
+        });
+        let bytes = &part[3..];
+        let fields = [
+            ("id", Number(4)),
+            ("database", Number(3)),
+            ("count", Number(1)),
+            ("statements", Raw(bytes)),
+        ];
         assert_table("Transaction part", &part, &fields);
         let fields = [
             ("SQL", Raw(b"select ?1")),
@@ -465,8 +477,8 @@ mod tests {
         second.context.clock_us = -4;
         second.context.seed = 299;
         second.context.last_insert_rowid = 18;
-        let alone = body(&Entry::TransactionPart { id: 4, statements: vec![first.clone()] });
-        let both = body(&Entry::TransactionPart { id: 4, statements: vec![first, second] });
+        let part = |statements| body(&Entry::TransactionPart { id: 4, database: 0, statements });
+        let (alone, both) = (part(vec![first.clone()]), part(vec![first, second]));
         // Behind the text, which is kept now: now, clock, seed, rowid, changes.
         let text = 1 + 1 + b"select ?1".len();
         let second = &both[alone.len()..];

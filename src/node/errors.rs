@@ -4,7 +4,7 @@
 use super::plan::Plan;
 use crate::log::Value;
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::{Catalog, ConstraintKind, Relation};
+use crate::sql::catalog::{Catalog, ConstraintKind, PUBLIC, Relation};
 use crate::storage::sqlite::{SqliteError, SqliteErrorKind};
 
 /// What the client is told of `error`, raised by running `plan`.
@@ -319,7 +319,8 @@ fn foreign_key(catalog: &Catalog, plan: &Plan, params: &[Value]) -> SqlError {
             "the statement violates a foreign key constraint",
         )
     };
-    let Some((verb, table)) = target(&plan.text) else { return bare() };
+    let Some((verb, written)) = target(&plan.text) else { return bare() };
+    let table = catalog.stored_name(PUBLIC, &written);
     let foreign = |relation: &Relation| {
         let keys = relation.constraints.iter();
         keys.filter_map(|c| match &c.kind {

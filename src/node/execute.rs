@@ -129,6 +129,7 @@ pub(super) fn wall_clock_us() -> i64 {
 
 /// Runs a plan's statements in order.
 pub(super) fn run(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> {
+    sqlite.set_database(work.plan.database());
     let rebuild = matches!(work.plan.translated.kind, Kind::Ddl { rebuild: true });
     if !rebuild {
         return run_statements(sqlite, work);
@@ -240,6 +241,7 @@ pub(super) fn run_rows(
     rows: usize,
 ) -> Result<(Option<log::Statement>, u64), (usize, Failure)> {
     let Some(step) = work.plan.translated.statements.first() else { return Ok((None, 0)) };
+    sqlite.set_database(work.plan.database());
     sqlite.set_context(&fresh_context(work.now_us, work.registers));
     let effect = sqlite.effect();
     let prepared = sqlite.prepare(&step.text);

@@ -25,7 +25,7 @@ use super::control::ControlHandle;
 use super::engine::Engine;
 use super::hub::Hub;
 use super::replicate::Replication;
-use super::verify::Look;
+use super::verify::{Digests, Look};
 use crate::cluster::{NodeId, Role};
 use crate::gateway::link;
 use crate::log::{LogEnd, Lsn, Term};
@@ -96,6 +96,8 @@ enum Body {
     Digests {
         lsn: Lsn,
         tables: BTreeMap<String, String>,
+        /// Names of the databases that tables' prefixes tell of.
+        databases: BTreeMap<u32, String>,
     },
     Backup(Box<Manifest>),
     /// Key and digest of each.
@@ -289,9 +291,10 @@ impl Peers {
     fn digests(&self, id: u64) -> Answer {
         let look = self.look(id);
         match look.as_ref().and_then(|look| look.digests().map(|digests| (look.at, digests))) {
-            Some((at, Ok(digests))) => {
-                let tables = digests.iter().map(|(name, hash)| (name.clone(), hex(*hash)));
-                Answer::Ok(Body::Digests { lsn: at.lsn, tables: tables.collect() })
+            Some((at, Ok(Digests { tables, databases }))) => {
+                let tables = tables.iter().map(|(name, hash)| (name.clone(), hex(*hash)));
+                let (lsn, databases) = (at.lsn, databases.clone());
+                Answer::Ok(Body::Digests { lsn, tables: tables.collect(), databases })
             }
             Some((_, Err(error))) => Answer::Error(error.clone()),
             None => {

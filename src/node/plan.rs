@@ -31,6 +31,8 @@ pub(super) struct Plan {
 pub(super) struct Given {
     /// Parameter types that the client named.
     pub types: Vec<Oid>,
+    /// What the session's database is called.
+    pub database: Arc<str>,
     pub reading: Arc<Reading>,
 }
 
@@ -51,6 +53,7 @@ impl Plan {
         let context = TranslateContext {
             catalog: &catalog,
             param_types: &given.types,
+            database: &given.database,
             search_path: &given.reading.search_path,
             temporary_schema: &given.reading.temporary_schema,
             time_zone: &given.reading.time_zone,
@@ -65,6 +68,11 @@ impl Plan {
             || translated.statements.iter().any(|s| asks_for_surroundings(&s.text));
         let quick = OnceLock::new();
         Ok(Self { text: text.into(), given, translated, catalog, needs_environment, quick })
+    }
+
+    /// The plan of a translation that came from no text.
+    pub(super) fn of(translated: Translated, catalog: Arc<Catalog>) -> Self {
+        Self { translated, catalog, ..Self::empty("") }
     }
 
     /// A plan without statements, for looking up what became of another.
@@ -127,6 +135,11 @@ impl Plan {
             && !spelled
     }
 
+    /// The number of the database that it was translated for.
+    pub(super) fn database(&self) -> u32 {
+        self.catalog.database
+    }
+
     /// Whether the statement changes the database, so that only the leader runs it.
     pub(super) fn is_write(&self) -> bool {
         match self.translated.kind {
@@ -165,7 +178,7 @@ impl PlanCache {
         given: &Given,
         catalog: Arc<Catalog>,
     ) -> Option<Arc<Plan>> {
-        let key = key(&shape.text, &given.types);
+        let key = key(&shape.text, &given.types, catalog.database);
         let version = catalog.version;
         let unfit = || self.unfit.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plan) = self.cached(key, &shape.text, given, version) {
@@ -201,7 +214,7 @@ impl PlanCache {
         given: &Given,
         catalog: Arc<Catalog>,
     ) -> Result<Arc<Plan>, SqlError> {
-        let key = key(text, &given.types);
+        let key = key(text, &given.types, catalog.database);
         if let Some(plan) = self.cached(key, text, given, catalog.version) {
             return Ok(plan);
         }
@@ -218,8 +231,10 @@ impl PlanCache {
 }
 
 /// Texts that share a key displace each other.
-fn key(text: &str, types: &[Oid]) -> u64 {
-    let seed = types.iter().fold(0u64, |seed, oid| seed.wrapping_mul(31) + u64::from(oid.0));
+fn key(text: &str, types: &[Oid], database: u32) -> u64 {
+    let seed = types
+        .iter()
+        .fold(u64::from(database), |seed, oid| seed.wrapping_mul(31) + u64::from(oid.0));
     xxh3_64_with_seed(text.as_bytes(), seed)
 }
 

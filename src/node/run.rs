@@ -46,6 +46,8 @@ const QUEUE: usize = 1024;
 const IDLE_WHILE_OTHERS_WAIT: Duration = Duration::from_secs(5);
 /// How long a read waits for what it must see.
 const SEE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long DROP DATABASE waits for sessions that are about to go: as in PostgreSQL.
+const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
 /// How long a statement waits for a leader.
 const LEADER_WAIT: Duration = Duration::from_secs(30);
 /// How often the WAL is checkpointed while there are changes.
@@ -140,8 +142,11 @@ pub async fn run(
         stop.clone(),
     )
     .map_err(|source| NodeError::Database { path: opened.database.clone(), source })?;
-    let options =
-        EngineOptions { database: config.sql.database.clone(), see_patience: SEE_PATIENCE };
+    let options = EngineOptions {
+        database: config.sql.database.clone(),
+        see_patience: SEE_PATIENCE,
+        leave_patience: LEAVE_PATIENCE,
+    };
     let log = lock(&opened.log).reader();
     let engine = Engine::new(Arc::clone(&hub), readers.clone(), writer.clone(), log, options);
 

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use super::Hub;
 use crate::log::LogEnd;
+use crate::sql::catalog::MAINTENANCE_DATABASE;
 use crate::storage::sqlite::{
     ConnectionKind, RowDigest, Sqlite, SqliteError, content_digest, row_digests,
 };
@@ -23,6 +24,14 @@ const KEPT: Duration = Duration::from_secs(60);
 /// Rows told at once, at most.
 const ROWS_MAX: u64 = 4096;
 
+/// What the databases hold.
+pub(super) struct Digests {
+    /// A digest a table, by its name in the file.
+    pub(super) tables: BTreeMap<String, u64>,
+    /// The databases that such names tell of by number.
+    pub(super) databases: BTreeMap<u32, String>,
+}
+
 /// The databases at a marker.
 pub(super) struct Look {
     /// The marker's.
@@ -30,7 +39,7 @@ pub(super) struct Look {
     pub(super) at: LogEnd,
     /// In a read transaction.
     sqlite: Mutex<Sqlite>,
-    digests: OnceLock<Result<BTreeMap<String, u64>, String>>,
+    digests: OnceLock<Result<Digests, String>>,
     asked: Mutex<Instant>,
 }
 
@@ -50,7 +59,7 @@ impl Look {
         let look = Arc::new(self);
         hub.look.send_replace(Some(Arc::clone(&look)));
         let work = move || {
-            let digests = content_digest(&mut lock(&look.sqlite));
+            let digests = Digests::of(&mut lock(&look.sqlite));
             let _ = look.digests.set(digests.map_err(|error| error.to_string()));
             *lock(&look.asked) = Instant::now();
             let is_this = |held: &Option<Arc<Self>>| {
@@ -71,8 +80,8 @@ impl Look {
         }
     }
 
-    /// A digest a table; `None` while they are being made.
-    pub(super) fn digests(&self) -> Option<&Result<BTreeMap<String, u64>, String>> {
+    /// `None` while they are being made.
+    pub(super) fn digests(&self) -> Option<&Result<Digests, String>> {
         *lock(&self.asked) = Instant::now();
         self.digests.get()
     }
@@ -81,6 +90,17 @@ impl Look {
     pub(super) fn rows(&self, table: &str, skip: u64) -> Result<Vec<RowDigest>, SqliteError> {
         *lock(&self.asked) = Instant::now();
         row_digests(&mut lock(&self.sqlite), table, skip, ROWS_MAX)
+    }
+}
+
+impl Digests {
+    fn of(sqlite: &mut Sqlite) -> Result<Self, SqliteError> {
+        let tables = content_digest(sqlite)?;
+        let databases = &sqlite.catalog()?.databases;
+        let databases = databases.iter().map(|(name, number)| (*number, name.clone()));
+        let (maintenance, number) = MAINTENANCE_DATABASE;
+        let databases = databases.chain([(number, maintenance.to_owned())]).collect();
+        Ok(Self { tables, databases })
     }
 }
 

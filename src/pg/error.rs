@@ -36,6 +36,8 @@ impl SqlState {
     pub const INVALID_CURSOR_NAME: Self = Self("34000");
     pub const INVALID_SAVEPOINT: Self = Self("3B001");
     pub const INVALID_CATALOG_NAME: Self = Self("3D000");
+    pub const DUPLICATE_DATABASE: Self = Self("42P04");
+    pub const OBJECT_IN_USE: Self = Self("55006");
     pub const INVALID_SCHEMA_NAME: Self = Self("3F000");
     pub const SERIALIZATION_FAILURE: Self = Self("40001");
     pub const DEADLOCK_DETECTED: Self = Self("40P01");

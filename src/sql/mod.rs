@@ -17,8 +17,8 @@ pub use classify::{Class, Isolation, classify};
 pub use shape::{Shape, shape};
 pub use split::split;
 pub use temporary::may_be_temporary;
-pub use translate::translate;
+pub use translate::{create_database, drop_database, rename_database, translate};
 pub use translated::{
-    Column, CopyFormat, CopyOptions, Counts, Kind, Movement, Ship, SqliteStatement, Tag,
-    TranslateContext, Translated,
+    Column, CopyFormat, CopyOptions, Counts, DatabaseChange, Kind, Movement, Ship, SqliteStatement,
+    Tag, TranslateContext, Translated,
 };

@@ -180,8 +180,28 @@ pub enum Kind {
     Vacuum {
         analyze: bool,
     },
+    /// Makes, drops or renames a database.
+    Database(DatabaseChange),
     /// Accepted, does nothing (GRANT, COMMENT, …); the tag says what.
     Nothing,
+}
+
+/// What becomes of a database.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum DatabaseChange {
+    Create {
+        name: String,
+    },
+    /// With `force`, those who are connected to it are sent away.
+    Drop {
+        name: String,
+        if_exists: bool,
+        force: bool,
+    },
+    Rename {
+        from: String,
+        to: String,
+    },
 }
 
 /// Which rows FETCH wants, from where the cursor stands. NEXT is `Forward(Some(1))`, LAST
@@ -220,6 +240,8 @@ pub struct TranslateContext<'a> {
     pub catalog: &'a Catalog,
     /// Types that the client gave to parameters; 0 or missing means "infer".
     pub param_types: &'a [Oid],
+    /// What the session's database is called; empty where any may be meant.
+    pub database: &'a str,
     /// Schemas, in order.
     pub search_path: &'a [String],
     /// The schema of the session's temporary objects; empty if it has none.

@@ -7,6 +7,7 @@ mod archive;
 mod bad_input;
 mod changes;
 mod clients;
+mod databases;
 mod demo;
 mod drift;
 mod durability;

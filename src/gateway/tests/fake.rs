@@ -54,6 +54,8 @@ pub(super) struct FakeSession {
     statements: BTreeMap<String, String>,
     portals: BTreeMap<String, String>,
     status: TransactionStatus,
+    /// The session's database is one that the node knows.
+    known: bool,
     /// An extended unit has failed; nothing more until Sync.
     failed: bool,
     copying: Option<(usize, bool)>,
@@ -89,6 +91,7 @@ impl LocalNode for FakeNode {
             statements: BTreeMap::new(),
             portals: BTreeMap::new(),
             status: TransactionStatus::Idle,
+            known: params.database == "app",
             failed: false,
             copying: None,
             pending: Vec::new(),
@@ -113,6 +116,12 @@ impl NodeSession for FakeSession {
         let start = out.buffer.len();
         if request.see.lsn.0 > self.node.applied.load(Ordering::SeqCst) && !self.node.leads() {
             return Err(Refusal::Behind);
+        }
+        if !self.known {
+            let error = SqlError::fatal(SqlState::INVALID_CATALOG_NAME, "no such database");
+            Writer(&mut out.buffer).error(&error);
+            Writer(&mut out.buffer).ready_for_query(self.status);
+            return Ok(Reply::default());
         }
         self.token = request.token;
         let settings = self.settings.clone();

@@ -29,7 +29,7 @@ pub(super) struct Table {
 
 #[derive(Default)]
 struct State {
-    held: BTreeMap<AdvisoryKey, Vec<Hold>>,
+    held: BTreeMap<Key, Vec<Hold>>,
     /// Who waits for what.
     waiting: BTreeMap<u64, Wish>,
     owners: u64,
@@ -44,9 +44,12 @@ struct Hold {
     transaction: u32,
 }
 
+/// A lock: each database has its own.
+type Key = (u32, AdvisoryKey);
+
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 struct Wish {
-    key: AdvisoryKey,
+    key: Key,
     shared: bool,
     transaction: bool,
 }
@@ -100,7 +103,7 @@ impl Table {
     }
 
     /// Changes what `owner` holds, and forgets what is not held any more.
-    fn release(&self, owner: u64, mut change: impl FnMut(AdvisoryKey, &mut Hold)) {
+    fn release(&self, owner: u64, mut change: impl FnMut(Key, &mut Hold)) {
         let mut state = self.lock();
         let mut freed = false;
         state.held.retain(|key, holds| {
@@ -150,15 +153,16 @@ impl State {
 }
 
 impl Owner {
-    /// What the functions of this session's statements call.
-    pub(super) fn calls(&self) -> AdvisoryLocks {
+    /// What the functions of this session's statements call, in the database with this
+    /// number.
+    pub(super) fn calls(&self, database: u32) -> AdvisoryLocks {
         let (table, owner) = (Arc::clone(&self.table), self.number);
         let statement = Arc::clone(&self.statement);
         AdvisoryLocks::new(move |asked| {
             let mut statement = statement.lock().unwrap_or_else(PoisonError::into_inner);
             match asked {
                 AdvisoryCall::Lock { key, shared, transaction } => {
-                    let wish = Wish { key, shared, transaction };
+                    let wish = Wish { key: (database, key), shared, transaction };
                     let taken = table.take(owner, wish);
                     if taken {
                         statement.given.push(wish);
@@ -171,7 +175,7 @@ impl Owner {
                 AdvisoryCall::Unlock { key, shared } => {
                     let mut held = false;
                     table.release(owner, |at, hold| {
-                        if at == key && hold.shared == shared && hold.session > 0 {
+                        if at == (database, key) && hold.shared == shared && hold.session > 0 {
                             hold.session -= 1;
                             held = true;
                         }
@@ -321,7 +325,7 @@ mod tests {
     use super::*;
 
     fn lock(owner: &Owner, key: i64, shared: bool) -> bool {
-        let key = AdvisoryKey::One(key);
+        let key = (0, AdvisoryKey::One(key));
         owner.table.take(owner.number, Wish { key, shared, transaction: false })
     }
 
@@ -329,13 +333,16 @@ mod tests {
     fn a_lock_is_one_sessions_until_it_is_gone() {
         let table = Arc::new(Table::default());
         let (a, b) = (table.owner(), table.owner());
-        let calls = a.calls();
+        let calls = a.calls(0);
         let key = AdvisoryKey::One(1);
         let wish = AdvisoryCall::Lock { key, shared: false, transaction: false };
         assert!(calls.call(wish) && calls.call(wish));
         assert!(!lock(&b, 1, false) && !lock(&b, 1, true) && lock(&b, 2, false));
         let unlock = AdvisoryCall::Unlock { key, shared: false };
         assert!(calls.call(unlock) && !lock(&b, 1, false));
+        // Another database's is another lock.
+        let elsewhere = b.calls(16_385);
+        assert!(calls.call(wish) && elsewhere.call(wish));
         drop((calls, a));
         assert!(lock(&b, 1, false));
     }
@@ -352,7 +359,8 @@ mod tests {
         let table = Arc::new(Table::default());
         let (a, b) = (table.owner(), table.owner());
         assert!(lock(&a, 1, false) && lock(&b, 2, false));
-        let wish = |key| Wish { key: AdvisoryKey::One(key), shared: false, transaction: false };
+        let wish =
+            |key| Wish { key: (0, AdvisoryKey::One(key)), shared: false, transaction: false };
         a.statement().refused = Some(wish(2));
         let waiting = a.begin_wait().expect("b does not wait");
         b.statement().refused = Some(wish(1));

@@ -3,10 +3,11 @@
 //!
 //! An object is a row of `towline_large_object` with its size, and of
 //! `towline_large_object_page` a row for each page that was ever written; what was not
-//! is zeros. Writes are logged as the statements that change those tables. Descriptors
+//! is zeros. An object is its database's alone. Writes are logged as the statements that change those tables. Descriptors
 //! end with their transaction, all of which runs on the writer's loan.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::session::{EngineSession, Stop};
 use crate::log::Value;
@@ -153,15 +154,17 @@ impl EngineSession {
         } else {
             wanted
         };
-        if self.object_size(object)?.is_some() {
+        // OIDs are the whole file's.
+        let text = "SELECT 1 FROM main.towline_large_object WHERE oid = ?1";
+        if self.object_query(text, &[int(object)])?.is_some() {
             return Err(SqlError::new(
                 SqlState::UNIQUE_VIOLATION,
                 format!("large object {object} already exists"),
             )
             .into());
         }
-        let text = "INSERT INTO main.towline_large_object (oid, size) VALUES (?1, 0)";
-        self.object_change(text, &[int(object)])?;
+        let text = "INSERT INTO main.towline_large_object (oid, size, database) VALUES (?1, 0, ?2)";
+        self.object_change(text, &[int(object), int(self.place.number().into())])?;
         Ok(object)
     }
 
@@ -295,8 +298,9 @@ impl EngineSession {
     }
 
     fn object_size(&mut self, object: i64) -> Result<Option<i64>, Stop> {
-        let text = "SELECT size FROM main.towline_large_object WHERE oid = ?1";
-        Ok(match self.object_query(text, &[int(object)])? {
+        let text = "SELECT size FROM main.towline_large_object WHERE oid = ?1 AND database = ?2";
+        let database = int(self.place.number().into());
+        Ok(match self.object_query(text, &[int(object), database])? {
             Some(Value::Integer(size)) => Some(size),
             _ => None,
         })
@@ -346,12 +350,11 @@ impl EngineSession {
     fn object_change(&mut self, text: &str, params: &[Value]) -> Result<(), Stop> {
         let reading = Reading { sqlite_dialect: true, ..Reading::default() };
         let types = vec![Oid::UNSPECIFIED; params.len()];
-        let given = Given { types, reading: reading.into() };
+        let given = Given { types, reading: reading.into(), ..Given::default() };
         let open = self.open.as_mut().expect("the caller has opened it");
         let loan = open.loan.as_mut().expect("the caller has taken it");
-        let catalog = loan.take().map_err(|revoked| revoked.error())?.catalog();
-        let catalog = catalog.map_err(|error| errors::translate_bare(&error))?;
-        let plan = Plan::make(text, given, catalog)?;
+        // It names Towline's own tables alone, which are the whole file's.
+        let plan = Plan::make(text, given, Arc::default())?;
         open.begun = true;
         let work = Work {
             plan: &plan,

@@ -10,10 +10,12 @@
 //! - `transaction` knows when a transaction begins, what it holds, and how it ends.
 //! - `portal` are results that are fetched in pieces, `cursor` those of SQL.
 //! - `advisory` are the locks that clients give names to.
+//! - `database` tells which database a session is in, and makes and drops them.
 
 mod advisory;
 mod copy;
 mod cursor;
+mod database;
 mod explain;
 mod extended;
 mod function_call;
@@ -47,10 +49,12 @@ pub(super) use session::EngineSession;
 /// How the engine behaves.
 #[derive(Clone, Debug)]
 pub(super) struct EngineOptions {
-    /// The name that clients connect to.
+    /// What clients call the first database.
     pub database: String,
     /// How long a read waits until the node has applied what it must see.
     pub see_patience: Duration,
+    /// How long DROP DATABASE waits for sessions that are about to go.
+    pub leave_patience: Duration,
 }
 
 /// The node's sessions. Cheap to clone.
@@ -74,6 +78,7 @@ pub(super) struct Inner {
     plans: PlanCache,
     options: EngineOptions,
     advisory: Arc<advisory::Table>,
+    sessions: Arc<database::Sessions>,
 }
 
 impl Engine {
@@ -85,8 +90,9 @@ impl Engine {
         options: EngineOptions,
     ) -> Self {
         let plans = PlanCache::new();
-        let advisory = Arc::default();
-        Self { inner: Arc::new(Inner { hub, readers, writer, log, plans, options, advisory }) }
+        let (advisory, sessions) = (Arc::default(), Arc::default());
+        let inner = Inner { hub, readers, writer, log, plans, options, advisory, sessions };
+        Self { inner: Arc::new(inner) }
     }
 }
 

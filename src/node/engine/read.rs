@@ -115,6 +115,7 @@ fn prepare(
     now_us: i64,
 ) -> Result<Statement, Stop> {
     let told = |error| errors::translate(&error, plan, params);
+    sqlite.set_database(plan.database());
     sqlite.set_context(&execute::fresh_context(now_us, execute::Registers::default()));
     let steps = &plan.translated.statements;
     let Some((last, before)) = steps.split_last() else {

@@ -1,5 +1,6 @@
 //! One session on this node: what it remembers, and how a request is taken apart.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
@@ -13,6 +14,7 @@ use tokio::sync::Notify;
 use super::Inner;
 use super::advisory::Owner;
 use super::copy::CopyIn;
+use super::database::Place;
 use super::large_object::LargeObjects;
 use super::live::Cursor;
 use super::portal::Portal;
@@ -35,13 +37,15 @@ use crate::pg::types::Format;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::routing::link::Notification;
 use crate::sql;
-use crate::sql::catalog::Catalog;
-use crate::storage::sqlite::{Environment, Orders, Sqlite};
+use crate::sql::catalog::{Catalog, database_prefix};
+use crate::storage::sqlite::{Environment, Orders, Sqlite, scoped_channel};
 
 /// A session on this node.
 pub(crate) struct EngineSession {
     pub(super) inner: Arc<Inner>,
     pub(super) params: SessionParams,
+    /// What the client calls its database.
+    database_name: Arc<str>,
     pub(super) settings: Settings,
     /// As `settings` when the client was last told.
     told: Arc<SettingsMap>,
@@ -69,6 +73,8 @@ pub(crate) struct EngineSession {
     pub(super) position: Position,
     /// The large objects that its transaction has open.
     pub(super) objects: LargeObjects,
+    /// Its database.
+    pub(super) place: Place,
     /// Its advisory locks.
     pub(super) locks: Owner,
     /// Nothing has come since the last ReadyForQuery.
@@ -176,7 +182,11 @@ impl NodeSession for EngineSession {
 impl EngineSession {
     pub(super) fn new(inner: Arc<Inner>, params: SessionParams) -> Self {
         let settings = Settings::new(&params.settings);
+        let first = &inner.options.database;
+        let name = if params.database.is_empty() { first } else { &params.database };
         Self {
+            place: Place::told_by(name, first),
+            database_name: name.as_str().into(),
             told: Arc::clone(settings.map()),
             objects: LargeObjects::default(),
             locks: inner.advisory.owner(),
@@ -212,6 +222,14 @@ impl EngineSession {
 
     async fn serve_pinned(&mut self, request: Request, out: &mut Out) -> Result<bool, Stop> {
         self.await_position(request.see).await?;
+        match self.enter_database().await {
+            Err(Stop::Sql(error)) => {
+                self.report(&error, out);
+                self.ready(out);
+                return Ok(false);
+            }
+            entered => entered?,
+        }
         let mut messages = request.messages;
         while let Some(message) = next_message(&mut messages)? {
             let result = self.message(&message, &messages, out).await;
@@ -290,10 +308,33 @@ impl EngineSession {
 
     /// Appends an error, or keeps it where nobody listens.
     pub(super) fn report(&mut self, error: &SqlError, out: &mut Out) {
+        let error = self.shown_error(error);
         if self.mode == Mode::Silent {
             self.failed.get_or_insert_with(|| error.to_string());
         }
-        Writer(&mut out.buffer).error(error);
+        Writer(&mut out.buffer).error(&error);
+    }
+
+    /// An error as the client knows its objects: their names without the prefix by which
+    /// the file tells databases apart.
+    pub(super) fn shown_error<'e>(&self, error: &'e SqlError) -> Cow<'e, SqlError> {
+        let prefix = database_prefix(self.place.number());
+        if prefix.is_empty() {
+            return Cow::Borrowed(error);
+        }
+        let mut error = error.clone();
+        let bare = |text: &mut String| *text = text.replace(&prefix, "");
+        bare(&mut error.message);
+        let fields = [
+            &mut error.detail,
+            &mut error.hint,
+            &mut error.schema,
+            &mut error.table,
+            &mut error.column,
+            &mut error.constraint,
+        ];
+        fields.into_iter().flatten().for_each(bare);
+        Cow::Owned(error)
     }
 
     /// ReadyForQuery, and before it the settings that have changed.
@@ -324,6 +365,7 @@ impl EngineSession {
         let term = hub.leadership.borrow().term;
         let since = Position { term, lsn };
         self.saw(since);
+        let channel = self.own_channel(&channel)?;
         let mut channels = self.settings.channels();
         channels.entry(channel).or_insert(since);
         self.settings.set_channels(&channels)
@@ -331,9 +373,17 @@ impl EngineSession {
 
     /// UNLISTEN: one, or all.
     pub(super) fn unlisten(&mut self, channel: Option<&str>) -> Result<(), SqlError> {
+        let channel = channel.map(|channel| self.own_channel(channel)).transpose()?;
         let mut channels = self.settings.channels();
-        channels.retain(|known, _| channel.is_some_and(|channel| channel != known));
+        channels.retain(|known, _| channel.as_ref().is_some_and(|channel| channel != known));
         self.settings.set_channels(&channels)
+    }
+
+    /// A channel of the session's database, as notifications in it are marked.
+    fn own_channel(&self, channel: &str) -> Result<String, SqlError> {
+        scoped_channel(self.place.number(), channel).ok_or_else(|| {
+            SqlError::new(SqlState::INVALID_PARAMETER_VALUE, "channel name cannot be empty")
+        })
     }
 
     fn status(&self) -> TransactionStatus {
@@ -425,7 +475,8 @@ impl EngineSession {
     }
 
     pub(super) fn given(&self, types: &[Oid]) -> Given {
-        Given { types: types.to_vec(), reading: Arc::clone(&self.settings.reading) }
+        let reading = Arc::clone(&self.settings.reading);
+        Given { types: types.to_vec(), database: Arc::clone(&self.database_name), reading }
     }
 
     /// The plan of one statement, against the schema that it will meet.
@@ -467,14 +518,16 @@ impl EngineSession {
     }
 
     /// The catalog that the next statement meets.
-    async fn catalog(&mut self) -> Result<Arc<Catalog>, Stop> {
+    pub(super) async fn catalog(&mut self) -> Result<Arc<Catalog>, Stop> {
         let failed = |error| crate::node::errors::translate_bare(&error);
+        let database = self.place.number();
         // A transaction sees its own DDL.
         if let Some(loan) = self.open.as_ref().and_then(|open| open.loan.as_ref()) {
-            let catalog = loan.take().map_err(|revoked| revoked.error())?.catalog();
+            let mut taken = loan.take().map_err(|revoked| revoked.error())?;
+            let catalog = taken.catalog_of(database);
             return Ok(catalog.map_err(failed)?);
         }
-        Ok(self.reader().await?.catalog().map_err(failed)?)
+        Ok(self.reader().await?.catalog_of(database).map_err(failed)?)
     }
 
     pub(super) async fn reader(&mut self) -> Result<Reader, Stop> {
@@ -496,6 +549,7 @@ impl EngineSession {
         Arc::new(Environment {
             user: self.params.user.clone(),
             database: self.database().to_owned(),
+            first_database: self.inner.options.database.clone(),
             in_recovery,
             backend_pid: self.params.backend_pid,
             commit_lsn: *hub.commit.borrow(),
@@ -505,14 +559,14 @@ impl EngineSession {
             sequence_values: Arc::clone(&self.sequences),
             last_sequence: self.last_sequence.clone(),
             live: super::live::relations(hub, self.cursors()),
-            advisory: self.locks.calls(),
+            advisory: self.locks.calls(self.place.number()),
             orders: self.orders(),
         })
     }
 
     /// How `pg_terminate_backend` and kin reach the gateways of all sessions: each has a
     /// link to this node.
-    fn orders(&self) -> Orders {
+    pub(super) fn orders(&self) -> Orders {
         let (hub, own) = (Arc::clone(&self.inner.hub), self.params.backend_pid);
         Orders::new(move |channel, pid| {
             // No gateway being there is no error.
@@ -538,16 +592,14 @@ impl EngineSession {
         cursors.collect()
     }
 
+    /// What the client calls the session's database.
     pub(super) fn database(&self) -> &str {
-        if self.params.database.is_empty() {
-            &self.inner.options.database
-        } else {
-            &self.params.database
-        }
+        &self.database_name
     }
 
     /// Sets a connection's surroundings for a plan, where it may ask for them.
     pub(super) fn surround(&self, sqlite: &mut Sqlite, plan: &Plan) {
+        sqlite.set_database(plan.database());
         if plan.needs_environment {
             sqlite.set_environment(self.environment());
         }
@@ -576,6 +628,9 @@ impl Drop for EngineSession {
         let text = format!("DROP SCHEMA IF EXISTS {schema} CASCADE");
         let mut heir = Self::new(Arc::clone(&self.inner), self.params.clone());
         runtime.spawn(async move {
+            if heir.enter_database().await.is_err() {
+                return;
+            }
             let Ok(plan) = heir.plan(&text, &[]).await else { return };
             let _ = heir.write(&plan, Vec::new(), &RowFormat::default(), true).await;
         });

@@ -335,6 +335,7 @@ impl EngineSession {
         let deadlines = [patience.map(|p| Instant::now() + p), limits.deadline];
         let (reply, answer) = oneshot::channel();
         let borrow = Borrow {
+            database: self.place.number(),
             token: self.token.filter(|_| !self.open.as_ref().is_some_and(|open| open.explicit)),
             limits: limits.clone(),
             lock_deadline: deadlines[0],
@@ -444,9 +445,12 @@ impl EngineSession {
             return Ok(());
         }
         let failed = |error| crate::node::errors::translate_bare(&error);
+        let database = self.place.number();
         let loan = self.loan().await?;
-        let catalog = loan.take().map_err(|revoked| revoked.error())?.catalog().map_err(failed)?;
-        let prefix = format!("{schema}.");
+        let mut taken = loan.take().map_err(|revoked| revoked.error())?;
+        let catalog = taken.catalog_of(database).map_err(failed)?;
+        drop(taken);
+        let prefix = format!("{}{schema}.", catalog.prefix);
         for (name, letter) in &catalog.on_commit {
             let Some(table) = name.strip_prefix(&prefix) else { continue };
             let table = format!("{schema}.\"{}\"", table.replace('"', "\"\""));

@@ -69,7 +69,9 @@ impl EngineSession {
         }
         if self.open.as_ref().is_none_or(|open| open.loan.is_none()) {
             let mut reader = self.reader().await?;
-            let catalog = reader.catalog().map_err(|error| errors::translate_bare(&error))?;
+            let catalog = reader
+                .catalog_of(self.place.number())
+                .map_err(|error| errors::translate_bare(&error))?;
             if catalog.version == plan.catalog.version {
                 return Ok(plan);
             }
@@ -190,7 +192,7 @@ impl EngineSession {
         };
         if !notices.is_empty() && !quiet() {
             let mut writer = Writer(&mut out.buffer);
-            notices.iter().for_each(|notice| writer.notice(notice));
+            notices.iter().for_each(|notice| writer.notice(&self.shown_error(notice)));
         }
     }
 
@@ -321,6 +323,11 @@ impl EngineSession {
                 "LOCK TABLE".into()
             }
             Kind::Vacuum { analyze } => self.vacuum(plan, *analyze, run).await?,
+            Kind::Database(change) => {
+                let verb = fixed(&plan.translated.tag);
+                self.change_database(change, verb, run.alone, out).await?;
+                verb.into()
+            }
             Kind::Nothing => fixed(&plan.translated.tag).into(),
             Kind::Empty | Kind::Read { .. } | Kind::Write | Kind::Ddl { .. } | Kind::Advisory => {
                 unreachable!("carried out by run_described")

@@ -76,6 +76,7 @@ impl EngineSession {
         let unit = Unit {
             script,
             plan: Arc::clone(plan),
+            database: self.place.number(),
             params,
             format: format.clone(),
             token: self.token,

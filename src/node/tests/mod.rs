@@ -3,6 +3,7 @@
 
 mod client;
 mod cluster;
+mod databases;
 mod scripts;
 mod shapes;
 mod transactions;
@@ -94,6 +95,7 @@ impl TestNode {
         let options = EngineOptions {
             database: "towline".to_owned(),
             see_patience: Duration::from_millis(200),
+            leave_patience: Duration::from_millis(200),
         };
         let committing = Arc::new(watch::Sender::new(true));
         let reader = writer::lock(&log).reader();

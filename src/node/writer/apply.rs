@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ddl::SchemaChanges;
-use super::group::{DATABASE, FUNCTIONS};
+use super::group::FUNCTIONS;
 use super::loan::is_savepoint;
 use super::notify::{Mark, Notifications};
 use super::outcome;
@@ -217,10 +217,13 @@ impl Writer {
             let Some((span, entry)) = next else { break };
             let sqlite = self.sqlite.as_mut().expect("not on loan");
             let ran = match entry {
-                Entry::TransactionPart { id, statements } if id == open.id => statements
-                    .iter()
-                    .try_for_each(|statement| run_statement(sqlite, statement, &mut open.run))
-                    .map_err(FrameError::from),
+                Entry::TransactionPart { id, database, statements } if id == open.id => {
+                    sqlite.set_database(database);
+                    statements
+                        .iter()
+                        .try_for_each(|statement| run_statement(sqlite, statement, &mut open.run))
+                        .map_err(FrameError::from)
+                }
                 Entry::Transaction(transaction) if transaction.id == open.id => {
                     match end_transaction(sqlite, span, &transaction, &mut open.run) {
                         Ok(()) => {
@@ -384,7 +387,8 @@ fn end_transaction(
     if transaction.functions > FUNCTIONS {
         return Err(FrameError::Apply(ApplyError::NewerFunctions(span.start)));
     }
-    debug_assert_eq!(transaction.database, DATABASE);
+    // What its statements' functions read of the catalog is that database's.
+    sqlite.set_database(transaction.database);
     for statement in &transaction.statements {
         run_statement(sqlite, statement, run)?;
     }

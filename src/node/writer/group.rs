@@ -32,8 +32,6 @@ use crate::pg::{SqlError, SqlState};
 use crate::sql::Tag;
 use crate::storage::sqlite::Sqlite;
 
-/// The database that this file is, inside the cluster.
-pub(super) const DATABASE: u32 = 0;
 /// Version of the functions compiled in; a follower refuses frames of a newer one.
 pub(super) const FUNCTIONS: u16 = 1;
 
@@ -362,7 +360,7 @@ fn run_member(
         });
         group.entries.push(Entry::Transaction(Transaction {
             id: 0,
-            database: DATABASE,
+            database: unit.database,
             functions: FUNCTIONS,
             token: unit.token,
             outcome,
@@ -509,7 +507,7 @@ fn run_in_savepoint(
                     restore_reservations(sqlite, &group.entries)?;
                 }
                 match sequence::reserve(sqlite, &name, before) {
-                    Ok(reservation) => group.entries.push(reservation.entry(DATABASE)),
+                    Ok(reservation) => group.entries.push(reservation.entry(unit.database)),
                     Err(error) => return Ok(Err(error)),
                 }
             }

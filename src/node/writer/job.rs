@@ -60,6 +60,8 @@ pub(crate) struct Unit {
     /// What the transaction has done, to be done again before `plan`.
     pub script: Option<Script>,
     pub plan: Arc<Plan>,
+    /// The number of the session's database.
+    pub database: u32,
     pub params: Vec<Value>,
     pub format: RowFormat,
     pub token: Option<ClientToken>,
@@ -89,6 +91,8 @@ pub(crate) struct Claim {
 
 /// A wish for the writer's connection.
 pub(crate) struct Borrow {
+    /// The number of the session's database.
+    pub database: u32,
     /// Of the transaction's COMMIT: one that is recorded must not run again.
     pub token: Option<ClientToken>,
     pub limits: Limits,

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::group::{DATABASE, FUNCTIONS};
+use super::group::FUNCTIONS;
 use super::job::{Borrow, Done, Durability, Reply, UnitError};
 use super::journal::Ended;
 use super::loan::{Commit, End, Left, Lender, Loan, Look, Revoked};
@@ -54,7 +54,7 @@ impl Writer {
         self.sqlite().effect_reset();
         let began_at = *self.hub.applied.borrow();
         let sqlite = self.sqlite.take().expect("not on loan");
-        let loan = Loan::new(sqlite, term, self.journal.clone(), began_at);
+        let loan = Loan::new(sqlite, term, borrow.database, self.journal.clone(), began_at);
         let lender = loan.lender();
         *self.shared.lent() = Some(loan.lender());
         // A session that is gone drops the loan, which rolls it back.
@@ -63,15 +63,15 @@ impl Writer {
         *self.shared.lent() = None;
         self.sqlite = Some(sqlite);
         match end {
-            Some(End::Commit(commit)) => self.commit_loan(term, *commit, left),
+            Some(End::Commit(commit)) => self.commit_loan(term, borrow.database, *commit, left),
             Some(End::Rollback(reply)) => {
-                let result = self.void_loan(term, &left);
+                let result = self.void_loan(term, borrow.database, &left);
                 if let Some(reply) = reply {
                     let _ = reply.send(());
                 }
                 result
             }
-            None => self.void_loan(term, &left),
+            None => self.void_loan(term, borrow.database, &left),
         }
     }
 
@@ -108,7 +108,13 @@ impl Writer {
         }
     }
 
-    fn commit_loan(&mut self, term: Term, commit: Commit, left: Left) -> Result<(), Ended> {
+    fn commit_loan(
+        &mut self,
+        term: Term,
+        database: u32,
+        commit: Commit,
+        left: Left,
+    ) -> Result<(), Ended> {
         let Commit { mut transcript, token, outcome, durability, reply } = commit;
         let whole = execute::check_deferred(self.sqlite()).and_then(|()| {
             let settled = sequence::settle(self.sqlite(), &left.reservations);
@@ -122,20 +128,20 @@ impl Writer {
         let settled = match whole {
             Ok(settled) => settled,
             Err(error) => {
-                let result = self.void_loan(term, &left);
+                let result = self.void_loan(term, database, &left);
                 let _ = reply.send(Err(error.into()));
                 return result;
             }
         };
         let changed = !transcript.is_empty();
         let notifications = transcript.take_notifications();
-        let mut entries: Vec<Entry> = left.reservations.iter().map(|r| r.entry(DATABASE)).collect();
+        let mut entries: Vec<Entry> = left.reservations.iter().map(|r| r.entry(database)).collect();
         if changed {
             let mut statements = transcript.into_statements();
             statements.extend(settled);
             entries.push(Entry::Transaction(Transaction {
                 id: left.parts,
-                database: DATABASE,
+                database,
                 functions: FUNCTIONS,
                 token,
                 outcome,
@@ -210,7 +216,7 @@ impl Writer {
     }
 
     /// Rolls back, and keeps in the log what outlives it.
-    fn void_loan(&mut self, term: Term, left: &Left) -> Result<(), Ended> {
+    fn void_loan(&mut self, term: Term, database: u32, left: &Left) -> Result<(), Ended> {
         let sqlite = self.sqlite();
         sqlite.set_cancel(None, None);
         if sqlite.in_transaction()
@@ -221,7 +227,7 @@ impl Writer {
             return Err(Ended::Unknown);
         }
         sqlite.effect_reset();
-        let mut entries: Vec<Entry> = left.reservations.iter().map(|r| r.entry(DATABASE)).collect();
+        let mut entries: Vec<Entry> = left.reservations.iter().map(|r| r.entry(database)).collect();
         if left.parts != 0 {
             entries.push(Entry::Abort { id: left.parts });
         }

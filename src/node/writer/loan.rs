@@ -43,6 +43,8 @@ const PART_BYTES: usize = 1 << 20;
 pub(crate) struct Loan {
     shared: Arc<Shared>,
     term: Term,
+    /// The number of the session's database.
+    database: u32,
     journal: Journal,
     transcript: Transcript,
     /// Start of the transaction: its `now()`.
@@ -224,7 +226,13 @@ pub(super) fn is_savepoint(text: &str) -> bool {
 }
 
 impl Loan {
-    pub(super) fn new(sqlite: Sqlite, term: Term, journal: Journal, began_at: Lsn) -> Self {
+    pub(super) fn new(
+        sqlite: Sqlite,
+        term: Term,
+        database: u32,
+        journal: Journal,
+        began_at: Lsn,
+    ) -> Self {
         let slot = Slot {
             sqlite: Some(sqlite),
             idle_since: Instant::now(),
@@ -237,6 +245,7 @@ impl Loan {
         Self {
             shared: Arc::new(Shared { slot: Mutex::new(slot), changed: Condvar::new() }),
             term,
+            database,
             journal,
             transcript: Transcript::default(),
             now_us: execute::wall_clock_us(),
@@ -436,7 +445,8 @@ impl Loan {
         transcript.bytes = 0;
         statements.iter().for_each(|statement| transcript.shipped_schema.note(statement));
         transcript.shipped += statements.len();
-        let part = Entry::TransactionPart { id: transcript.parts, statements };
+        let (id, database) = (transcript.parts, self.database);
+        let part = Entry::TransactionPart { id, database, statements };
         match self.journal.append(self.term, &[part]) {
             Ok(_) => {
                 self.journal.sync_soon(self.term);

@@ -79,6 +79,10 @@ CREATE TABLE towline_sequence (
     owner_table TEXT,
     owner_column TEXT
 ) STRICT;
+CREATE TABLE towline_database (
+    oid INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
 CREATE TABLE towline_schema (
     oid INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE
@@ -104,7 +108,8 @@ CREATE TABLE towline_comment (
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE towline_large_object (
     oid INTEGER PRIMARY KEY,
-    size INTEGER NOT NULL
+    size INTEGER NOT NULL,
+    database INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE TABLE towline_large_object_page (
     oid INTEGER NOT NULL,

@@ -3,6 +3,7 @@
 //! `information_schema` that follow from them.
 
 mod bootstrap;
+mod database;
 mod definition;
 mod functions;
 mod information_schema;
@@ -14,6 +15,10 @@ mod system;
 mod types;
 
 pub use bootstrap::{BOOTSTRAP, RESERVED_PREFIX};
+pub use database::{
+    EMPTY_TEMPLATES, FIRST_DATABASE, MAINTENANCE_DATABASE, database_pattern, database_prefix,
+    split_database,
+};
 pub use definition::{
     constraint_definition, index_definition, index_key_definition, quote_ident, quote_literal,
     quote_qualified, quote_stored, view_definition,

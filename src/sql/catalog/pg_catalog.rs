@@ -8,8 +8,9 @@ use super::rows::{Facts, Rows, number_array, row, vector};
 use super::system::system_relations;
 use super::types::{builtin_type, builtin_types, data_lines, format_type};
 use super::{
-    Attribute, Catalog, Constraint, ConstraintKind, Identity, Index, NAMESPACES, PUBLIC, Relation,
-    RelationKind, Sequence, TEMPORARY_PREFIX, UserTypeKind,
+    Attribute, Catalog, Constraint, ConstraintKind, EMPTY_TEMPLATES, FIRST_DATABASE, Identity,
+    Index, MAINTENANCE_DATABASE, NAMESPACES, PUBLIC, Relation, RelationKind, Sequence,
+    TEMPORARY_PREFIX, UserTypeKind,
 };
 use crate::pg::Oid;
 
@@ -19,7 +20,8 @@ pub(super) const DATABASE_OWNER: i64 = 6171;
 pub(super) const PG_CATALOG: i64 = 11;
 const PUBLIC_OID: i64 = 2200;
 pub(super) const INFORMATION_SCHEMA: i64 = 13_207;
-pub(super) const DATABASE: i64 = 5;
+/// Of the first database, whose number is none that PostgreSQL gives.
+const FIRST_DATABASE_OID: i64 = 5;
 const HEAP: i64 = 2;
 const BTREE: i64 = 403;
 const DEFAULT_TABLESPACE: i64 = 1663;
@@ -44,7 +46,7 @@ pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
         "pg_class" => add_classes(rows, catalog),
         "pg_collation" => add_collations(rows),
         "pg_constraint" => add_constraints(rows, catalog),
-        "pg_database" => add_database(rows, facts),
+        "pg_database" => add_databases(rows, facts),
         "pg_depend" => add_dependencies(rows, catalog),
         "pg_index" => add_indexes(rows, catalog),
         "pg_indexes" => add_index_definitions(rows, catalog),
@@ -62,7 +64,9 @@ pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
         | "pg_statio_all_tables"
         | "pg_statio_user_tables" => add_table_statistics(rows, catalog),
         "pg_stat_database" => {
-            row!(rows, "datid" => DATABASE, "datname" => facts.database);
+            for database in databases(facts) {
+                row!(rows, "datid" => database.oid, "datname" => database.name);
+            }
         }
         "pg_tables" => add_tables(rows, facts),
         "pg_tablespace" => {
@@ -533,21 +537,59 @@ pub(super) fn columns_in(relation: &Relation, condition: &str) -> Vec<String> {
     relation.attributes.iter().filter(is_named).map(|attribute| attribute.name.clone()).collect()
 }
 
-fn add_database(rows: &mut Rows, facts: &Facts<'_>) {
-    row!(rows,
-        "oid" => DATABASE,
-        "datname" => facts.database,
-        "datdba" => OWNER,
-        "encoding" => 6_i64,
-        "datlocprovider" => "c",
-        "datallowconn" => true,
-        "datconnlimit" => -1_i64,
-        "datfrozenxid" => "1",
-        "datminmxid" => "1",
-        "dattablespace" => DEFAULT_TABLESPACE,
-        "datcollate" => "C.UTF-8",
-        "datctype" => "C.UTF-8",
-    );
+/// A database of the cluster.
+struct DatabaseRow<'a> {
+    oid: i64,
+    name: &'a str,
+    is_template: bool,
+}
+
+/// All databases, the first one first.
+fn databases<'a>(facts: &'a Facts<'_>) -> impl Iterator<Item = DatabaseRow<'a>> {
+    let first = facts.first_database;
+    // Where nothing tells the first one's name, it is the session's.
+    let first = if first.is_empty() { facts.database } else { first };
+    let named = |(name, number): (&'a str, u32), is_template| DatabaseRow {
+        oid: number.into(),
+        name,
+        is_template,
+    };
+    let maintenance = named(MAINTENANCE_DATABASE, false);
+    let templates = EMPTY_TEMPLATES.into_iter().map(move |template| named(template, true));
+    let built_in = std::iter::once(maintenance).chain(templates);
+    let made = facts.catalog.databases.iter();
+    let made = made.map(move |(name, number)| named((name.as_str(), *number), false));
+    std::iter::once(DatabaseRow { oid: FIRST_DATABASE_OID, name: first, is_template: false })
+        .chain(built_in.filter(move |database| database.name != first))
+        .chain(made)
+}
+
+/// The OID of the session's database.
+fn current_database_oid(facts: &Facts<'_>) -> i64 {
+    match facts.catalog.database {
+        FIRST_DATABASE => FIRST_DATABASE_OID,
+        number => number.into(),
+    }
+}
+
+fn add_databases(rows: &mut Rows, facts: &Facts<'_>) {
+    for database in databases(facts) {
+        row!(rows,
+            "oid" => database.oid,
+            "datname" => database.name,
+            "datdba" => OWNER,
+            "encoding" => 6_i64,
+            "datlocprovider" => "c",
+            "datistemplate" => database.is_template,
+            "datallowconn" => !database.is_template,
+            "datconnlimit" => -1_i64,
+            "datfrozenxid" => "1",
+            "datminmxid" => "1",
+            "dattablespace" => DEFAULT_TABLESPACE,
+            "datcollate" => "C.UTF-8",
+            "datctype" => "C.UTF-8",
+        );
+    }
 }
 
 fn add_dependencies(rows: &mut Rows, catalog: &Catalog) {
@@ -851,7 +893,7 @@ fn add_settings(rows: &mut Rows, facts: &Facts<'_>) {
 
 fn add_own_activity(rows: &mut Rows, facts: &Facts<'_>) {
     row!(rows,
-        "datid" => DATABASE,
+        "datid" => current_database_oid(facts),
         "datname" => facts.database,
         "pid" => facts.backend_pid,
         "usesysid" => OWNER,

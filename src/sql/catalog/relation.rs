@@ -3,14 +3,20 @@ use std::collections::BTreeMap;
 use crate::pg::Oid;
 
 /// A database's schema at one schema version. Keys are names as stored (folded
-/// to lower case unless they were quoted).
+/// to lower case unless they were quoted, and behind the database's prefix).
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
+    /// The database's number, as in the log.
+    pub database: u32,
+    /// With what all its stored names begin; empty for the first database.
+    pub prefix: String,
+    /// The databases that clients made, by name: all of the cluster's.
+    pub databases: BTreeMap<String, u32>,
     /// SQLite's schema version, the cache key of everything derived.
     pub version: u64,
     pub relations: BTreeMap<String, Relation>,
     pub sequences: BTreeMap<String, Sequence>,
-    /// Schemas that clients made, with their OIDs.
+    /// Schemas that clients made, by name without prefix, with their OIDs.
     pub schemas: BTreeMap<String, Oid>,
     /// Enums and domains, by name as stored.
     pub types: BTreeMap<String, UserType>,

@@ -18,7 +18,9 @@ pub type NamedRow = Vec<(String, Value)>;
 /// What system relations show besides the catalog.
 pub struct Facts<'a> {
     pub catalog: &'a Catalog,
+    /// The name of the session's database, and that of the first.
     pub database: &'a str,
+    pub first_database: &'a str,
     pub user: &'a str,
     pub settings: &'a BTreeMap<String, String>,
     pub backend_pid: i32,
@@ -182,6 +184,7 @@ mod tests {
         let facts = Facts {
             catalog: &Catalog::default(),
             database: "main",
+            first_database: "main",
             user: "ann",
             settings: &BTreeMap::new(),
             backend_pid: 1,

@@ -1,8 +1,10 @@
 //! Schemas. SQLite's file has one namespace: a relation, sequence or index of schema
 //! `s` is stored as `s.name`, one of `public` under its name alone, so that `sqlite3`
 //! shows what PostgreSQL clients call it. A name in `public` that would read as one
-//! of another schema is stored as `public.name`.
+//! of another schema is stored as `public.name`. Before all of that stands the prefix of
+//! a database other than the first (see [`split_database`]).
 
+use super::database::{FIRST_DATABASE, MAINTENANCE_DATABASE, database_prefix, split_database};
 use super::{Catalog, UserType, UserTypeKind, format_type, quote_stored};
 use crate::log::Value;
 use crate::pg::types::made::{Made, decode_made};
@@ -20,6 +22,20 @@ pub const NAMESPACES: [(i64, &str); 4] =
     [(11, "pg_catalog"), (99, "pg_toast"), (2200, PUBLIC), (13_207, "information_schema")];
 
 impl Catalog {
+    /// Of a database that holds nothing yet.
+    pub fn empty(database: u32) -> Self {
+        Self { database, prefix: database_prefix(database), ..Self::default() }
+    }
+
+    /// The number of the database that clients call `name`, where the first is `first`.
+    pub fn database_named(&self, name: &str, first: &str) -> Option<u32> {
+        if name == first {
+            return Some(FIRST_DATABASE);
+        }
+        let (maintenance, number) = MAINTENANCE_DATABASE;
+        if name == maintenance { Some(number) } else { self.databases.get(name).copied() }
+    }
+
     /// Whether there is such a schema.
     pub fn has_schema(&self, name: &str) -> bool {
         NAMESPACES.iter().any(|(_, known)| *known == name) || self.schemas.contains_key(name)
@@ -35,17 +51,25 @@ impl Catalog {
 
     /// The name under which SQLite holds `name` of `schema`.
     pub fn stored_name(&self, schema: &str, name: &str) -> String {
+        let prefix = &self.prefix;
         if schema != PUBLIC {
-            return format!("{schema}.{name}");
+            return format!("{prefix}{schema}.{name}");
         }
-        match self.split_name(name) {
-            (PUBLIC, whole) if whole == name => name.to_owned(),
-            _ => format!("{PUBLIC}.{name}"),
+        // The first database's have no prefix, so none may seem to have one.
+        let seems_foreign = prefix.is_empty() && split_database(name).0 != FIRST_DATABASE;
+        match self.split_schema(name) {
+            (PUBLIC, whole) if whole == name && !seems_foreign => format!("{prefix}{name}"),
+            _ => format!("{prefix}{PUBLIC}.{name}"),
         }
     }
 
     /// Schema and name of what is stored under `stored`.
     pub fn split_name<'n>(&'n self, stored: &'n str) -> (&'n str, &'n str) {
+        self.split_schema(stored.strip_prefix(&*self.prefix).unwrap_or(stored))
+    }
+
+    /// As [`Self::split_name`], of a name without its database's prefix.
+    fn split_schema<'n>(&'n self, stored: &'n str) -> (&'n str, &'n str) {
         let Some((schema, name)) = stored.split_once('.') else { return (PUBLIC, stored) };
         let own = schema.starts_with(TEMPORARY_PREFIX);
         if schema == PUBLIC || own || self.schemas.contains_key(schema) {
@@ -200,6 +224,38 @@ mod tests {
         assert_eq!(catalog.stored_name(PUBLIC, "a.b"), "public.a.b");
         assert_eq!(catalog.split_name("public.a.b"), (PUBLIC, "a.b"));
         assert_eq!(catalog.stored_name(PUBLIC, "t"), "t");
+    }
+
+    #[test]
+    fn stored_names_tell_their_database() {
+        let mut other = Catalog::empty(16_385);
+        other.schemas.insert("s".to_owned(), Oid(20_000));
+        let first = Catalog { prefix: String::new(), database: 0, ..other.clone() };
+        let names = ["t", "s.t", "public.t", "@16385:t", "@1:t", "@16385:s.t", "a b"];
+        for schema in [PUBLIC, "s"] {
+            for name in names {
+                let (here, there) =
+                    (first.stored_name(schema, name), other.stored_name(schema, name));
+                assert_eq!(first.split_name(&here), (schema, name));
+                assert_eq!(other.split_name(&there), (schema, name));
+                assert_eq!(split_database(&here).0, 0, "{here}");
+                assert_eq!(split_database(&there).0, 16_385, "{there}");
+            }
+        }
+        assert_eq!(other.stored_name(PUBLIC, "t"), "@16385:t");
+        assert_eq!(first.stored_name(PUBLIC, "@16385:t"), "public.@16385:t");
+    }
+
+    #[test]
+    fn databases_are_found_by_name() {
+        let mut catalog = Catalog::default();
+        catalog.databases.insert("shop".to_owned(), 16_390);
+        let found = |name| catalog.database_named(name, "main");
+        assert_eq!(found("main"), Some(0));
+        assert_eq!(found("postgres"), Some(3));
+        assert_eq!(found("shop"), Some(16_390));
+        assert_eq!((found("template0"), found("Shop")), (None, None));
+        assert_eq!(catalog.database_named("postgres", "postgres"), Some(0));
     }
 
     #[test]

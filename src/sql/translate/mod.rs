@@ -13,6 +13,7 @@ mod anonymous;
 mod cast;
 mod clauses;
 mod copy;
+mod database;
 mod ddl;
 mod delete;
 mod expression;
@@ -37,6 +38,8 @@ mod update;
 mod user_type;
 mod utility;
 
+pub use self::database::{create_database, drop_database, rename_database};
+
 use std::sync::Arc;
 
 use sqlparser::ast::{Ident, ObjectName, Statement};
@@ -58,7 +61,7 @@ pub fn translate(statement: &str, context: &TranslateContext<'_>) -> Result<Tran
         return Ok(translated);
     }
     if context.sqlite_dialect {
-        return Ok(syntax::pass_through(statement));
+        return syntax::pass_through(statement, context);
     }
     limits::check(statement)?;
     let (plain, clauses) = clauses::take_out(statement)?;
@@ -67,7 +70,10 @@ pub fn translate(statement: &str, context: &TranslateContext<'_>) -> Result<Tran
     ) {
         Ok(parsed) => parsed,
         // SQL that only SQLite knows still runs: SQLite judges it.
-        Err(error) => return syntax::only_sqlite_knows(statement).ok_or(error),
+        Err(error) if syntax::only_sqlite_knows(statement) => {
+            return syntax::pass_through(statement, context).map_err(|_| error);
+        }
+        Err(error) => return Err(error),
     };
     let mut translator = Translator::new(statement, context);
     translator.clauses = clauses;

@@ -46,10 +46,17 @@ impl<'a> Translator<'a> {
         let name = parts.pop().unwrap_or_default();
         match (parts.len(), parts.pop()) {
             (0, _) => Ok((None, name)),
-            (1 | 2, Some(schema)) if schema == PG_TEMP => {
-                Ok((Some(self.context.temporary_schema.to_owned()), name))
+            (1 | 2, Some(schema)) => {
+                let own = self.context.database;
+                if let Some(database) = parts.pop().filter(|d| !own.is_empty() && d != own) {
+                    return Err(SqlError::unsupported(format_args!(
+                        "a cross-database reference: \"{database}.{schema}.{name}\""
+                    )));
+                }
+                let temporary = schema == PG_TEMP;
+                let own = self.context.temporary_schema;
+                Ok((Some(if temporary { own.to_owned() } else { schema }), name))
             }
-            (1 | 2, Some(schema)) => Ok((Some(schema), name)),
             _ => Err(SqlError::new(
                 SqlState::SYNTAX_ERROR,
                 "improper qualified name (too many dotted names)",
@@ -109,8 +116,13 @@ impl<'a> Translator<'a> {
 
     /// How messages call a stored object.
     pub(super) fn shown<'n>(&'n self, stored: &'n str) -> &'n str {
-        let (schema, name) = self.context.catalog.split_name(stored);
-        if self.path().iter().any(|visible| visible == schema) { name } else { stored }
+        let catalog = self.context.catalog;
+        let (schema, name) = catalog.split_name(stored);
+        if self.path().iter().any(|visible| visible == schema) {
+            name
+        } else {
+            stored.strip_prefix(&*catalog.prefix).unwrap_or(stored)
+        }
     }
 
     /// Refuses a schema that isn't there.

@@ -8,8 +8,9 @@ use sqlparser::tokenizer::Token;
 
 use super::limits;
 use crate::pg::{SqlError, SqlState};
+use crate::sql::catalog::FIRST_DATABASE;
 use crate::sql::scan::Scanner;
-use crate::sql::translated::{Kind, Tag, Translated};
+use crate::sql::translated::{Kind, Tag, TranslateContext, Translated};
 use crate::sql::{Class, classify};
 
 /// Parses exactly one statement.
@@ -126,8 +127,15 @@ pub(super) fn position(text: &str, line: u64, column: u64) -> Option<usize> {
     Some(before + usize::try_from(column).ok()?)
 }
 
-/// The text itself, for SQLite, with the kind that its first words suggest.
-pub(super) fn pass_through(text: &str) -> Translated {
+/// The text itself, for SQLite, with the kind that its first words suggest. Its names are
+/// those of the whole file, which are the first database's.
+pub(super) fn pass_through(
+    text: &str,
+    context: &TranslateContext<'_>,
+) -> Result<Translated, SqlError> {
+    if context.catalog.database != FIRST_DATABASE {
+        return Err(SqlError::unsupported("SQLite's dialect in a database other than the first"));
+    }
     let mut scanner = Scanner::new(text);
     let first = scanner.next().ok().flatten();
     let is = |word: &str| first.is_some_and(|token| token.is(word));
@@ -142,27 +150,26 @@ pub(super) fn pass_through(text: &str) -> Translated {
         _ if is("alter") => (Kind::Ddl { rebuild: false }, Tag::Fixed("ALTER")),
         _ => (Kind::Write, Tag::Fixed("OK")),
     };
-    Translated {
+    Ok(Translated {
         kind,
         tag,
         params: Vec::new(),
         columns: Vec::new(),
         statements: vec![super::shipped(text.to_owned())],
         notices: Vec::new(),
-    }
+    })
 }
 
-/// Statements whose first words no PostgreSQL grammar has, or whose PostgreSQL form
+/// Whether it is a statement whose first words no PostgreSQL grammar has, or whose PostgreSQL form
 /// is told apart by its words: SQLite may know them.
-pub(super) fn only_sqlite_knows(text: &str) -> Option<Translated> {
+pub(super) fn only_sqlite_knows(text: &str) -> bool {
     let mut scanner = Scanner::new(text);
-    let first = scanner.next().ok().flatten()?;
+    let Ok(Some(first)) = scanner.next() else { return false };
     let second = scanner.peek();
-    let sqlite = ["replace", "pragma", "reindex"].iter().any(|word| first.is(word))
+    ["replace", "pragma", "reindex"].iter().any(|word| first.is(word))
         || ((first.is("insert") || first.is("update"))
             && second.is_some_and(|token| token.is("or")))
-        || (first.is("create") && mentions_sqlite(scanner));
-    sqlite.then(|| pass_through(text))
+        || (first.is("create") && mentions_sqlite(scanner))
 }
 
 /// CREATE TRIGGER … BEGIN, CREATE VIRTUAL TABLE, AUTOINCREMENT, STRICT, WITHOUT ROWID.

@@ -2,7 +2,7 @@
 //! statements, cursors, LISTEN and kin. The queries inside them (`DECLARE c CURSOR
 //! FOR …`) are handed on as text.
 
-use super::{copy, translated};
+use super::{copy, database, translated};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::classify::{TransactionModes, transaction_modes};
 use crate::sql::scan::{self, Scanner, Token};
@@ -97,6 +97,9 @@ pub(super) fn translate(
             let select = format!("SELECT * FROM {}", words.scanner.rest());
             return super::translate(&select, context).map(Some);
         }
+        "create" if words.take("database") => database::create(&mut words)?,
+        "drop" if words.take("database") => database::drop(&mut words)?,
+        "alter" if words.take("database") => database::alter(&mut words)?,
         "create" if words.take("sequence") => {
             return super::ddl::create_sequence(text, words.scanner, context).map(Some);
         }
@@ -223,21 +226,21 @@ fn explain(
 }
 
 /// A statement being read word by word.
-struct Words<'a> {
+pub(super) struct Words<'a> {
     text: &'a str,
-    scanner: Scanner<'a>,
+    pub(super) scanner: Scanner<'a>,
 }
 
 impl Words<'_> {
-    fn take(&mut self, word: &str) -> bool {
+    pub(super) fn take(&mut self, word: &str) -> bool {
         self.scanner.take_word(word)
     }
 
-    fn expect(&mut self, word: &str) -> Result<(), SqlError> {
+    pub(super) fn expect(&mut self, word: &str) -> Result<(), SqlError> {
         if self.take(word) { Ok(()) } else { Err(self.syntax_error()) }
     }
 
-    fn next(&mut self) -> Result<Token<'_>, SqlError> {
+    pub(super) fn next(&mut self) -> Result<Token<'_>, SqlError> {
         let text = self.text;
         match self.scanner.next() {
             Ok(Some(token)) => Ok(token),
@@ -247,7 +250,7 @@ impl Words<'_> {
     }
 
     /// An error at the next token.
-    fn syntax_error(&self) -> SqlError {
+    pub(super) fn syntax_error(&self) -> SqlError {
         let mut ahead = self.scanner;
         match ahead.next() {
             Ok(Some(_)) => {
@@ -260,7 +263,7 @@ impl Words<'_> {
     }
 
     /// An identifier.
-    fn name(&mut self) -> Result<String, SqlError> {
+    pub(super) fn name(&mut self) -> Result<String, SqlError> {
         let error = self.syntax_error();
         scan::identifier(self.next()?).ok_or(error)
     }
@@ -275,7 +278,7 @@ impl Words<'_> {
     }
 
     /// Ends the statement.
-    fn done(&mut self, kind: Kind, tag: &'static str) -> Result<Translated, SqlError> {
+    pub(super) fn done(&mut self, kind: Kind, tag: &'static str) -> Result<Translated, SqlError> {
         match self.scanner.peek() {
             None => Ok(plain(kind, tag)),
             Some(_) => Err(self.syntax_error()),

@@ -13,22 +13,26 @@ use super::{Sqlite, SqliteError, Statement};
 use crate::log::ValueRef;
 use crate::pg::Oid;
 use crate::sql::catalog::{
-    Attribute, Catalog, Comment, Constraint, ConstraintKind, Field, Identity, Index,
-    RESERVED_PREFIX, Relation, RelationKind, Sequence, UserType, UserTypeKind, type_of_declaration,
+    Attribute, Catalog, Comment, Constraint, ConstraintKind, Field, Identity, Index, NAMESPACES,
+    RESERVED_PREFIX, Relation, RelationKind, Sequence, UserType, UserTypeKind, split_database,
+    type_of_declaration,
 };
 
-/// Loads the catalog as of the connection's snapshot.
-pub(super) fn load(sqlite: &mut Sqlite) -> Result<Catalog, SqliteError> {
+/// Loads the catalog of a database as of the connection's snapshot.
+pub(super) fn load(sqlite: &mut Sqlite, database: u32) -> Result<Catalog, SqliteError> {
+    let lies_here = |stored: &str| split_database(stored).0 == database;
     let mut catalog = Catalog {
         version: schema_version(sqlite)?,
-        schemas: schemas(sqlite)?,
+        databases: databases(sqlite)?,
+        schemas: schemas(sqlite, database)?,
         types: user_types(sqlite)?,
-        comments: comments(sqlite)?,
         on_commit: on_commit(sqlite)?,
-        ..Catalog::default()
+        ..Catalog::empty(database)
     };
+    catalog.types.retain(|name, _| lies_here(name));
+    catalog.on_commit.retain(|name, _| lies_here(name));
     let mut names = BTreeMap::new();
-    for relation in relations(sqlite)? {
+    for relation in relations(sqlite)?.into_iter().filter(|relation| lies_here(&relation.name)) {
         names.insert(relation.oid, relation.name.clone());
         catalog.relations.insert(relation.name.clone(), relation);
     }
@@ -49,9 +53,34 @@ pub(super) fn load(sqlite: &mut Sqlite) -> Result<Catalog, SqliteError> {
         add_key_indexes(relation);
     }
     catalog.sequences = sequences(sqlite)?;
+    catalog.sequences.retain(|name, _| lies_here(name));
     let taken: BTreeSet<Oid> = names.keys().copied().collect();
     describe_foreign(sqlite, &mut catalog, taken)?;
+    let known = oids(&catalog);
+    catalog.comments = comments(sqlite)?;
+    catalog.comments.retain(|comment| known.contains(&comment.object));
     Ok(catalog)
+}
+
+/// The OIDs of all that a database holds.
+fn oids(catalog: &Catalog) -> BTreeSet<Oid> {
+    let relations = catalog.relations.values().flat_map(|relation| {
+        let constraints = relation.constraints.iter().map(|constraint| constraint.oid);
+        let indexes = relation.indexes.iter().map(|index| index.oid);
+        constraints.chain(indexes).chain([relation.oid])
+    });
+    let sequences = catalog.sequences.values().map(|sequence| sequence.oid);
+    let types = catalog.types.values().map(|kind| kind.oid);
+    let schemas = NAMESPACES.iter().map(|(oid, _)| Oid(u32::try_from(*oid).unwrap_or(0)));
+    let schemas = schemas.chain(catalog.schemas.values().copied());
+    relations.chain(sequences).chain(types).chain(schemas).collect()
+}
+
+fn databases(sqlite: &mut Sqlite) -> Result<BTreeMap<String, u32>, SqliteError> {
+    let found = rows(sqlite, "SELECT name, oid FROM main.towline_database", |row| {
+        (text(row, 0), oid(row, 1).0)
+    })?;
+    Ok(found.into_iter().collect())
 }
 
 fn schema_version(sqlite: &mut Sqlite) -> Result<u64, SqliteError> {
@@ -60,11 +89,15 @@ fn schema_version(sqlite: &mut Sqlite) -> Result<u64, SqliteError> {
     Ok(u64::try_from(integer(&statement, 0)).unwrap_or(0))
 }
 
-fn schemas(sqlite: &mut Sqlite) -> Result<BTreeMap<String, Oid>, SqliteError> {
+fn schemas(sqlite: &mut Sqlite, database: u32) -> Result<BTreeMap<String, Oid>, SqliteError> {
     let found = rows(sqlite, "SELECT name, oid FROM main.towline_schema", |row| {
         (text(row, 0), oid(row, 1))
     })?;
-    Ok(found.into_iter().collect())
+    let here = found.iter().filter_map(|(stored, oid)| {
+        let (of, name) = split_database(stored);
+        (of == database).then(|| (name.to_owned(), *oid))
+    });
+    Ok(here.collect())
 }
 
 fn user_types(sqlite: &mut Sqlite) -> Result<BTreeMap<String, UserType>, SqliteError> {
@@ -268,7 +301,8 @@ fn describe_foreign(
     )?;
     for (name, is_view, sql) in objects {
         let lower = name.to_lowercase();
-        if lower.starts_with("sqlite_") || lower.starts_with(RESERVED_PREFIX) {
+        let elsewhere = split_database(&name).0 != catalog.database;
+        if lower.starts_with("sqlite_") || lower.starts_with(RESERVED_PREFIX) || elsewhere {
             continue;
         }
         match catalog.relations.get_mut(&name) {

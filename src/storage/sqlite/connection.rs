@@ -40,6 +40,8 @@ pub enum ConnectionKind {
 pub struct Environment {
     pub user: String,
     pub database: String,
+    /// What the first database is called.
+    pub first_database: String,
     pub in_recovery: bool,
     pub backend_pid: i32,
     pub commit_lsn: Lsn,
@@ -78,7 +80,7 @@ pub(super) struct Handle {
     generations: Arc<Generations>,
     /// The open transaction changed the schema or catalog: others learn at its end.
     changed: AtomicBool,
-    catalog: Mutex<CachedCatalog>,
+    catalog: Mutex<CachedCatalogs>,
     /// SQLite's count of other connections' changes, as seen last.
     data_version: AtomicI64,
     database: Arc<Database>,
@@ -90,13 +92,20 @@ struct Cache {
     generation: u64,
 }
 
-#[derive(Default)]
+/// The catalogs of the databases that the connection served last.
+struct CachedCatalogs {
+    by_database: LruCache<u32, CachedCatalog>,
+    loading: bool,
+}
+
 struct CachedCatalog {
     /// The catalog generation that it was loaded at; `None` if it is to be loaded.
     generation: Option<u64>,
     catalog: Arc<Catalog>,
-    loading: bool,
 }
+
+/// Catalogs that a connection keeps.
+const CACHE_CATALOGS: NonZeroUsize = NonZeroUsize::new(8).expect("not zero");
 
 /// Counts the changes that connections to one file must notice. SQLite notices a
 /// changed schema only when a statement is stepped, which is too late for whoever
@@ -153,7 +162,10 @@ impl Sqlite {
             cache: Mutex::new(Cache { statements: LruCache::new(CACHE_STATEMENTS), generation: 0 }),
             generations: generations(path),
             changed: AtomicBool::new(false),
-            catalog: Mutex::default(),
+            catalog: Mutex::new(CachedCatalogs {
+                by_database: LruCache::new(CACHE_CATALOGS),
+                loading: false,
+            }),
             data_version: AtomicI64::new(0),
             database,
         };
@@ -203,7 +215,7 @@ impl Sqlite {
         let (mut made, mut whole) = (false, false);
         while schema.step()? {
             made |= schema.column(0) == ValueRef::Text("towline_applied");
-            whole |= schema.column(0) == ValueRef::Text("towline_schema");
+            whole |= schema.column(0) == ValueRef::Text("towline_database");
             if let ValueRef::Text(sql) = schema.column(1) {
                 refusals::refuse_rollback_clauses(sql).map_err(SqliteError::refused)?;
             }
@@ -474,33 +486,59 @@ impl Sqlite {
         self.handle.database.last_insert_rowid()
     }
 
-    /// The types, relations and sequences of the database, cached by schema version.
+    /// Whose catalog functions and system relations see from here on: the database of
+    /// the statements that follow. A new connection's is the first.
+    pub fn set_database(&mut self, database: u32) {
+        let surroundings = self.handle.surroundings();
+        if surroundings.database() == database {
+            return;
+        }
+        let mut cached = self.handle.cached_catalogs();
+        let catalog = match cached.by_database.get(&database) {
+            Some(known) => Arc::clone(&known.catalog),
+            None => Arc::new(Catalog::empty(database)),
+        };
+        surroundings.set_database(catalog);
+    }
+
+    /// The types, relations and sequences of the connection's database, cached by schema
+    /// version.
     pub fn catalog(&mut self) -> Result<Arc<Catalog>, SqliteError> {
         self.refresh_catalog()?;
-        Ok(Arc::clone(&self.handle.cached_catalog().catalog))
+        Ok(self.handle.surroundings().catalog())
+    }
+
+    /// As [`Self::catalog`], of the database with this number.
+    pub fn catalog_of(&mut self, database: u32) -> Result<Arc<Catalog>, SqliteError> {
+        self.set_database(database);
+        self.catalog()
     }
 
     /// Loads the catalog if it may have changed, and shows it to the functions.
     pub(super) fn refresh_catalog(&mut self) -> Result<(), SqliteError> {
         let current = self.handle.generations.catalog.load(Ordering::Acquire);
+        let database = self.handle.surroundings().database();
         {
-            let mut cached = self.handle.cached_catalog();
+            let mut cached = self.handle.cached_catalogs();
+            let known = cached.by_database.get(&database);
             // While loading, functions called by the loader see the one before.
-            if cached.generation == Some(current) || cached.loading {
+            if known.is_some_and(|known| known.generation == Some(current)) || cached.loading {
                 return Ok(());
             }
             cached.loading = true;
         }
-        let loaded = self.trusted(catalog::load);
+        let loaded = self.trusted(|sqlite| catalog::load(sqlite, database));
         // An old snapshot's catalog is not the current one.
         let settled = self.handle.kind == ConnectionKind::Writer || !self.in_transaction();
-        let mut cached = self.handle.cached_catalog();
+        let mut cached = self.handle.cached_catalogs();
         cached.loading = false;
         let mut catalog = loaded?;
         catalog.version = digest::catalog_version(&catalog);
-        cached.catalog = Arc::new(catalog);
-        cached.generation = settled.then_some(current);
-        self.handle.surroundings().set_catalog(Arc::clone(&cached.catalog));
+        let catalog = Arc::new(catalog);
+        let generation = settled.then_some(current);
+        let loaded = CachedCatalog { generation, catalog: Arc::clone(&catalog) };
+        cached.by_database.put(database, loaded);
+        self.handle.surroundings().set_catalog(catalog);
         Ok(())
     }
 
@@ -665,7 +703,7 @@ impl Handle {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn cached_catalog(&self) -> MutexGuard<'_, CachedCatalog> {
+    fn cached_catalogs(&self) -> MutexGuard<'_, CachedCatalogs> {
         self.catalog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

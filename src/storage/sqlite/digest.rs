@@ -154,8 +154,8 @@ fn quote(name: &str) -> String {
 
 /// A version of the catalog that is equal wherever its content is: on all nodes, in
 /// all connections. SQLite's own schema version does not do: a sequence, or a
-/// column's PostgreSQL type, changes without it. What is reserved of a sequence does
-/// not count: it moves all the time, and no translation depends on it.
+/// column's PostgreSQL type, changes without it, and it is the same for every database of
+/// the file. What is reserved of a sequence does not count: it moves all the time, and no translation depends on it.
 pub(super) fn catalog_version(catalog: &Catalog) -> u64 {
     struct Sink(Xxh3);
     impl std::fmt::Write for Sink {
@@ -166,7 +166,7 @@ pub(super) fn catalog_version(catalog: &Catalog) -> u64 {
     }
     let mut sink = Sink(Xxh3::new());
     // Writing to the sink does not fail.
-    let _ = write!(sink, "{}{:?}", catalog.version, catalog.relations);
+    let _ = write!(sink, "{}@{}{:?}", catalog.version, catalog.database, catalog.relations);
     for sequence in catalog.sequences.values() {
         let mut sequence = sequence.clone();
         sequence.reserved = None;

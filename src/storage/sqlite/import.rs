@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::connection::{ConnectionKind, Sqlite};
 use super::error::SqliteError;
 use crate::log::{Lsn, Term, ValueRef};
-use crate::sql::catalog::RESERVED_PREFIX;
+use crate::sql::catalog::{FIRST_DATABASE, RESERVED_PREFIX, split_database};
 
 /// Why a file can't become a cluster's database.
 #[derive(Debug, thiserror::Error)]
@@ -73,7 +73,10 @@ fn check(source: &mut Sqlite, path: &Path) -> Result<(), ImportError> {
         return Err(ImportError::Encoding { path: path.to_owned(), encoding });
     }
     let names = texts(source, "SELECT name FROM main.sqlite_schema").map_err(of)?;
-    let reserved = |name: &String| name.to_ascii_lowercase().starts_with(RESERVED_PREFIX);
+    let reserved = |name: &String| {
+        name.to_ascii_lowercase().starts_with(RESERVED_PREFIX)
+            || split_database(name).0 != FIRST_DATABASE
+    };
     match names.into_iter().find(reserved) {
         Some(name) => Err(ImportError::Reserved { path: path.to_owned(), name }),
         None => Ok(()),

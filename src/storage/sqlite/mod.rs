@@ -32,7 +32,7 @@ pub use digest::{RowDigest, content_digest, row_digests};
 pub use error::{SqliteError, SqliteErrorKind};
 pub use functions::{
     AdvisoryCall, AdvisoryKey, AdvisoryLocks, CANCEL, NEEDS_LOCK, NotificationMade, Orders,
-    SettingMade, TERMINATE,
+    SettingMade, TERMINATE, bare_channel, scoped_channel,
 };
 pub use import::{ImportError, Imported, import};
 pub use statement::Statement;

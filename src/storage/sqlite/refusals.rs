@@ -106,10 +106,11 @@ fn judge_function(name: &str) -> Result<(), SqlError> {
 
 /// Whether a function reads the catalog of its connection's surroundings.
 pub(super) fn needs_catalog(name: &str) -> bool {
-    const PREFIXES: [&str; 9] = [
+    const PREFIXES: [&str; 10] = [
         "pg_",
         "to_reg",
         "towline_reg",
+        "towline_text_reg",
         "towline_cast_reg",
         "format_type",
         "has_",

@@ -39,7 +39,7 @@ impl Translator<'_> {
             matches!(option.option, ColumnOption::DialectSpecific(_) | ColumnOption::OnConflict(_))
         });
         if create.without_rowid || create.strict || sqlites {
-            return Ok(crate::sql::translate::syntax::pass_through(self.text));
+            return crate::sql::translate::syntax::pass_through(self.text, self.context);
         }
         // Storage parameters are PostgreSQL's own affair.
         match &create.table_options {

@@ -53,7 +53,6 @@ impl Translator<'_> {
                 self.drop_relations(&wanted, RelationKind::MaterializedView, *if_exists, *cascade)
             }
             ObjectType::Role if *if_exists => Ok(nothing("DROP ROLE")),
-            ObjectType::Database => Err(SqlError::unsupported("DROP DATABASE")),
             other => Err(SqlError::unsupported(format_args!("DROP {other}"))),
         }
     }

@@ -21,6 +21,7 @@ mod user_type;
 mod view;
 
 pub(super) use self::comment::comment_on;
+pub(super) use self::rows::touch;
 pub(super) use self::sequence::{alter_sequence, create_sequence};
 pub(super) use self::view::refresh;
 
@@ -63,12 +64,11 @@ impl Translator<'_> {
                 )),
             },
             Statement::Pragma { .. } | Statement::CreateVirtualTable { .. } => {
-                Ok(super::syntax::pass_through(self.text))
+                super::syntax::pass_through(self.text, self.context)
             }
             Statement::DropExtension(_) => Ok(nothing("DROP EXTENSION")),
             Statement::Grant(_) => Ok(nothing("GRANT")),
             Statement::Revoke(_) => Ok(nothing("REVOKE")),
-            Statement::CreateDatabase { .. } => Err(SqlError::unsupported("CREATE DATABASE")),
             Statement::CreateFunction(_) => Err(SqlError::unsupported("CREATE FUNCTION")),
             Statement::CreateProcedure { .. } => Err(SqlError::unsupported("CREATE PROCEDURE")),
             Statement::CreateTrigger(_) => Err(SqlError::unsupported("CREATE TRIGGER")),
@@ -270,12 +270,12 @@ impl Translator<'_> {
     }
 }
 
-fn nothing(tag: &'static str) -> Translated {
+pub(super) fn nothing(tag: &'static str) -> Translated {
     translated(Kind::Nothing, Tag::Fixed(tag), Vec::new(), Vec::new())
 }
 
 /// Cuts a name to what PostgreSQL keeps of it.
-fn shortened(name: &str) -> String {
+pub(super) fn shortened(name: &str) -> String {
     let mut end = name.len().min(NAME_MAX);
     while !name.is_char_boundary(end) {
         end -= 1;

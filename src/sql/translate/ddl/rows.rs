@@ -205,6 +205,6 @@ pub(super) fn forget_relation(name: &str) -> Vec<String> {
 
 /// Catalogs are cached by SQLite's schema version: a change that SQLite's schema
 /// doesn't show moves it by a view made and dropped.
-pub(super) fn touch() -> Vec<String> {
+pub(in crate::sql::translate) fn touch() -> Vec<String> {
     vec!["CREATE VIEW towline_touch AS SELECT 1".to_owned(), "DROP VIEW towline_touch".to_owned()]
 }

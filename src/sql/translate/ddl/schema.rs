@@ -5,7 +5,9 @@ use sqlparser::ast::SchemaName;
 use super::nothing;
 use super::rows::{self, Oids};
 use crate::pg::{SqlError, SqlState};
-use crate::sql::catalog::{NAMESPACES, PUBLIC, RelationKind};
+use crate::sql::catalog::{
+    Catalog, FIRST_DATABASE, NAMESPACES, PUBLIC, RelationKind, split_database,
+};
 use crate::sql::translate::{Translator, names, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
 
@@ -37,22 +39,24 @@ impl Translator<'_> {
             .with_detail("The prefix \"pg_\" is reserved for system schemas."));
         }
         // Names in it are stored behind the schema's name and a dot.
-        let prefix = format!("{name}.");
-        let ambiguous = self.context.catalog.relations.keys().any(|key| key.starts_with(&prefix));
+        let catalog = self.context.catalog;
+        let prefix = format!("{}{name}.", catalog.prefix);
+        let ambiguous = catalog.relations.keys().any(|key| key.starts_with(&prefix))
+            || split_database(&name).0 != FIRST_DATABASE;
         if name.is_empty() || name.contains('.') || ambiguous {
             return Err(SqlError::unsupported(format_args!("a schema named \"{name}\"")));
         }
-        Ok(schema_change("CREATE SCHEMA", make_schema(&name)))
+        Ok(schema_change("CREATE SCHEMA", make_schema(catalog, &name)))
     }
 
     /// What makes the session's own schema, if `stored` is to lie in it and it isn't
     /// there yet.
     pub(super) fn schema_for(&self, stored: &str) -> Vec<String> {
         let own = self.context.temporary_schema;
-        let lies_in =
-            !own.is_empty() && stored.strip_prefix(own).is_some_and(|rest| rest.starts_with('.'));
-        if lies_in && !self.context.catalog.schemas.contains_key(own) {
-            make_schema(own)
+        let catalog = self.context.catalog;
+        let lies_in = !own.is_empty() && catalog.split_name(stored).0 == own;
+        if lies_in && !catalog.schemas.contains_key(own) {
+            make_schema(catalog, own)
         } else {
             Vec::new()
         }
@@ -132,7 +136,7 @@ impl Translator<'_> {
             }
             statements.push(format!(
                 "DELETE FROM towline_schema WHERE name = {}",
-                names::quote_literal(schema)
+                names::quote_literal(&format!("{}{schema}", self.context.catalog.prefix))
             ));
         }
         if statements.is_empty() {
@@ -159,12 +163,12 @@ impl Translator<'_> {
 }
 
 /// The row of a new schema.
-pub(super) fn make_schema(name: &str) -> Vec<String> {
+pub(super) fn make_schema(catalog: &Catalog, name: &str) -> Vec<String> {
     let mut oids = Oids::default();
     let mut statements = vec![format!(
         "INSERT INTO towline_schema (oid, name) VALUES ({}, {})",
         oids.allot(),
-        names::quote_literal(name)
+        names::quote_literal(&format!("{}{name}", catalog.prefix))
     )];
     statements.extend(oids.taken());
     statements

@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 use super::{IMPURE, Surroundings};
 use crate::pg::{SqlError, SqlState};
-use crate::sql::catalog::{PUBLIC, parts_of_written};
+use crate::sql::catalog::{PUBLIC, database_prefix, parts_of_written, split_database};
 use crate::storage::sqlite::ffi::with_caller;
 
 /// Up to so many, SQLite's own counter is set to what `changes()` is to answer.
@@ -205,7 +205,9 @@ fn find(
         .ok_or_else(|| oid.to_string()),
         ValueRef::Text(written) => {
             let written = String::from_utf8_lossy(written);
-            let read = with_caller(context, |connection| stored_name(connection, &written))?;
+            let prefix = database_prefix(surroundings.database());
+            let read =
+                with_caller(context, |connection| stored_name(connection, &prefix, &written))?;
             read.ok_or_else(|| written.into_owned())
         }
         _ => Err("NULL".to_owned()),
@@ -217,6 +219,9 @@ fn find(
         ))
     };
     let name = name.map_err(|name| undefined(&name))?;
+    if split_database(&name).0 != surroundings.database() {
+        return Err(undefined(&name));
+    }
     let current = surroundings.catalog_generation();
     {
         let sequences = surroundings.sequences();
@@ -246,8 +251,13 @@ fn find(
 }
 
 /// The name by which a sequence is stored: the one given, or what it means as SQL
-/// writes names.
-fn stored_name(connection: &Connection, written: &str) -> rusqlite::Result<Option<String>> {
+/// writes names in the database with this prefix.
+fn stored_name(
+    connection: &Connection,
+    prefix: &str,
+    written: &str,
+) -> rusqlite::Result<Option<String>> {
+    let written = written.strip_prefix(prefix).unwrap_or(written);
     let parts = parts_of_written(written);
     let name = parts.last().cloned().unwrap_or_default();
     let qualified = match parts.len() {
@@ -256,17 +266,18 @@ fn stored_name(connection: &Connection, written: &str) -> rusqlite::Result<Optio
     };
     // Most often the translator has found it already.
     if written == qualified && parts.len() == 1 {
-        return Ok(Some(name));
+        return Ok(Some(format!("{prefix}{name}")));
     }
     let text = "SELECT name FROM main.towline_sequence WHERE name = ?1";
     for candidate in [written, &qualified] {
+        let candidate = format!("{prefix}{candidate}");
         let found = connection.query_row(text, [candidate], |row| row.get(0)).optional()?;
         if found.is_some() {
             return Ok(found);
         }
     }
     let public = parts.len() == 1 || parts[parts.len() - 2] == PUBLIC;
-    Ok(public.then_some(name))
+    Ok(public.then(|| format!("{prefix}{name}")))
 }
 
 fn read_definition(connection: &Connection, name: &str) -> rusqlite::Result<Option<Definition>> {

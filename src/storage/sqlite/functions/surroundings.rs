@@ -1,14 +1,14 @@
 //! What functions may ask of the connection that runs them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use super::determinism::Definition;
 use crate::log::Context;
 use crate::pg::SqlError;
-use crate::sql::catalog::{Catalog, parts_of_written};
+use crate::sql::catalog::{Catalog, FIRST_DATABASE, parts_of_written};
 use crate::storage::sqlite::{ConnectionKind, Environment};
 
 /// The state that a connection shares with its functions, virtual tables and hooks.
@@ -33,6 +33,8 @@ struct Shared {
     random: AtomicU64,
     environment: Mutex<Arc<Environment>>,
     catalog: Mutex<Arc<Catalog>>,
+    /// The number of the database that `catalog` is of.
+    database: AtomicU32,
     /// Moves with every change of the catalog that this connection may not have
     /// seen; functions that cache what they read compare it.
     catalog_generation: AtomicU64,
@@ -109,6 +111,7 @@ impl Surroundings {
             random: AtomicU64::new(rand::random()),
             environment: Mutex::default(),
             catalog: Mutex::default(),
+            database: AtomicU32::new(FIRST_DATABASE),
             catalog_generation: AtomicU64::new(0),
             sequences: Mutex::default(),
             cancel: Mutex::default(),
@@ -195,6 +198,17 @@ impl Surroundings {
 
     pub(in crate::storage::sqlite) fn set_catalog(&self, catalog: Arc<Catalog>) {
         *lock(&self.0.catalog) = catalog;
+    }
+
+    /// The number of the database whose catalog it is.
+    pub(in crate::storage::sqlite) fn database(&self) -> u32 {
+        self.0.database.load(Ordering::Relaxed)
+    }
+
+    /// Shows another database, of which `catalog` is what is known so far.
+    pub(in crate::storage::sqlite) fn set_database(&self, catalog: Arc<Catalog>) {
+        self.0.database.store(catalog.database, Ordering::Relaxed);
+        self.set_catalog(catalog);
     }
 
     pub(in crate::storage::sqlite) fn catalog_generation(&self) -> u64 {

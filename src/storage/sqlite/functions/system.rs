@@ -1,7 +1,7 @@
 //! PostgreSQL's system functions: what there is, how it is defined, and who asks.
 //!
-//! There is one database, and one user as far as rights go: whoever is connected owns
-//! everything and may do everything, as in a PostgreSQL of one's own.
+//! There is one user as far as rights go: whoever is connected owns everything and may
+//! do everything, as in a PostgreSQL of one's own.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -17,9 +17,10 @@ use crate::pg::types::datetime::{UNIX_EPOCH, print_timestamptz};
 use crate::pg::types::zone::Zone;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
-    Catalog, NAMESPACES, PUBLIC, builtin_function, builtin_functions, constraint_definition,
-    default_setting, index_definition, index_key_definition, parse_type, parts_of_written,
-    quote_qualified, quote_stored, system_relation, system_relations, view_definition,
+    Catalog, FIRST_DATABASE, NAMESPACES, PUBLIC, builtin_function, builtin_functions,
+    constraint_definition, default_setting, index_definition, index_key_definition, parse_type,
+    parts_of_written, quote_qualified, quote_stored, system_relation, system_relations,
+    view_definition,
 };
 
 /// The OID of the role that is connected, and of the one that owns `public`.
@@ -83,18 +84,38 @@ fn notify(call: &Call<'_, '_>) -> Answer {
     let channel = call.optional_text(0)?.unwrap_or_default().into_owned();
     let payload = call.optional_text(1)?.unwrap_or_default().into_owned();
     let refused = |message| SqlError::new(SqlState::INVALID_PARAMETER_VALUE, message);
-    if channel.is_empty() || channel.starts_with('\u{1}') {
-        return Err(refused("channel name cannot be empty"));
-    }
     if channel.len() >= CHANNEL_LIMIT {
         return Err(refused("channel name too long"));
     }
     if payload.len() >= PAYLOAD_LIMIT {
         return Err(refused("payload string too long"));
     }
+    let refused = refused("channel name cannot be empty");
+    let channel = scoped_channel(call.surroundings.database(), &channel).ok_or(refused)?;
     let pid = environment(call).backend_pid;
     call.surroundings.make_notification(super::NotificationMade { pid, channel, payload });
     text("")
+}
+
+/// With what channels begin that clients can't name.
+const OWN_CHANNEL: char = '\u{1}';
+
+/// By which name a channel of a database goes through the log and to the gateways: each
+/// database has its own. `None` if it can't be a channel's name.
+pub fn scoped_channel(database: u32, channel: &str) -> Option<String> {
+    if channel.is_empty() || channel.starts_with(OWN_CHANNEL) {
+        return None;
+    }
+    Some(match database {
+        FIRST_DATABASE => channel.to_owned(),
+        number => format!("{OWN_CHANNEL}{number}{OWN_CHANNEL}{channel}"),
+    })
+}
+
+/// What clients call a channel.
+pub fn bare_channel(scoped: &str) -> &str {
+    let database = scoped.strip_prefix(OWN_CHANNEL).and_then(|rest| rest.split_once(OWN_CHANNEL));
+    database.map_or(scoped, |(_, channel)| channel)
 }
 
 /// Channels by which gateways are told to stop sessions; the payload is whose. No client
@@ -114,6 +135,15 @@ impl Orders {
     }
 }
 
+impl Orders {
+    /// Gives an order to the session with a number.
+    pub fn give(&self, channel: &'static str, pid: i32) {
+        if let Some(carrier) = &self.0 {
+            carrier(channel, pid);
+        }
+    }
+}
+
 impl std::fmt::Debug for Orders {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_tuple("Orders").field(&self.0.is_some()).finish()
@@ -128,8 +158,8 @@ fn order(call: &Call<'_, '_>, channel: &'static str) -> Answer {
         _ => call.text(0)?.trim().parse().ok(),
     };
     let environment = environment(call);
-    if let (Some(pid), Some(carrier)) = (pid, &environment.orders.0) {
-        carrier(channel, pid);
+    if let Some(pid) = pid {
+        environment.orders.give(channel, pid);
     }
     boolean(pid.is_some())
 }

@@ -148,6 +148,7 @@ impl SystemTable {
         let facts = Facts {
             catalog: &catalog,
             database: &environment.database,
+            first_database: &environment.first_database,
             user: &environment.user,
             settings: &environment.settings,
             backend_pid: environment.backend_pid,
