@@ -279,6 +279,12 @@ async fn a_follower_knows_how_far_each_sequence_was_drawn() {
         "drop sequence gone",
         "commit",
         "create table both (id serial, v int); insert into both (v) values (1)",
+        "create table filled (v int)",
+        "insert into filled values (1), (2)",
+        "alter table filled add column id serial",
+        "alter table filled drop column id",
+        "alter table filled add column id serial primary key",
+        "insert into filled values (3)",
     ] {
         let said = client.query(statement).await;
         assert!(!said.contains("error"), "{statement}: {said}");
@@ -297,7 +303,7 @@ async fn a_follower_knows_how_far_each_sequence_was_drawn() {
         found
     };
     let there = reserved(&leader);
-    assert_eq!(there.len(), 4, "{there:?}");
+    assert_eq!(there.len(), 5, "{there:?}");
     assert!(!there.iter().any(|line| line.contains("nothing")), "{there:?}");
     assert_eq!(reserved(&follower), there);
 }

@@ -200,14 +200,23 @@ fn is_call_or_name(expression: &str) -> bool {
         })
 }
 
-fn printed_key(key: &IndexKey<'_>) -> String {
+fn printed_key(key: &IndexKey<'_>, pretty: bool) -> String {
     if key.is_column {
         quote_ident(key.text)
     } else if is_call_or_name(key.text) {
         key.text.to_owned()
-    } else {
+    } else if pretty {
         format!("({})", key.text)
+    } else {
+        format!("(({}))", key.text)
     }
+}
+
+/// Splits one of [`Index::columns`] into the key and the order that is written behind it.
+pub fn split_order(written: &str) -> (&str, &str) {
+    let orders = [" DESC NULLS LAST", " NULLS FIRST", " DESC"];
+    let order = orders.into_iter().find(|order| written.ends_with(order)).unwrap_or("");
+    written.split_at(written.len() - order.len())
 }
 
 /// `pg_get_indexdef(oid, 0, pretty)`.
@@ -231,7 +240,7 @@ pub fn index_definition(
             (true, true) => " DESC",
             (true, false) => " DESC NULLS LAST",
         };
-        printed_key(&key) + order
+        printed_key(&key, pretty) + order
     });
     let keys = keys.collect::<Vec<_>>().join(", ");
     let mut text = format!(
@@ -248,7 +257,7 @@ pub fn index_definition(
 /// `pg_get_indexdef(oid, number, pretty)` for a key's number from 1: the key alone.
 pub fn index_key_definition(relation: &Relation, index: &Index, number: usize) -> Option<String> {
     let written = index.columns.get(number.checked_sub(1)?)?;
-    Some(printed_key(&index_key(relation, written)))
+    Some(printed_key(&index_key(relation, written), true))
 }
 
 /// A condition, in parentheses unless it is to be pretty or is but a name.
@@ -370,9 +379,9 @@ mod tests {
             shown(&["(lower((j)::text))", "parent_id DESC"], Some("ok")),
             "(lower((j)::text), parent_id DESC) WHERE ok"
         );
-        assert_eq!(shown(&["(a + b)"], Some("(a > 1)")), "((a + b)) WHERE (a > 1)");
+        assert_eq!(shown(&["(a + b)"], Some("(a > 1)")), "(((a + b))) WHERE (a > 1)");
         assert_eq!(shown(&["Mixed NULLS FIRST"], None), "(\"Mixed\" NULLS FIRST)");
-        assert_eq!(shown(&["(f(a) + f(b))"], None), "((f(a) + f(b)))");
+        assert_eq!(shown(&["(f(a) + f(b))"], None), "(((f(a) + f(b))))");
         let second = index_key_definition(&relation, &index(&["parent_id", "(a+1)"], None), 2);
         assert_eq!(second.as_deref(), Some("(a+1)"));
     }

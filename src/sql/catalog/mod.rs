@@ -21,7 +21,7 @@ pub use database::{
 };
 pub use definition::{
     constraint_definition, index_definition, index_key_definition, quote_ident, quote_literal,
-    quote_qualified, quote_stored, view_definition,
+    quote_qualified, quote_stored, split_order, view_definition,
 };
 pub use functions::{BuiltinFunction, builtin_function, builtin_functions};
 pub use pg_catalog::default_setting;

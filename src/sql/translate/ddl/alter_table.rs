@@ -10,7 +10,9 @@ use super::create_table::{Draft, default_text};
 use super::nothing;
 use super::rows::{self, Oids};
 use crate::pg::{SqlError, SqlState};
-use crate::sql::catalog::{Attribute, ConstraintKind, Identity, Relation, RelationKind};
+use crate::sql::catalog::{
+    Attribute, ConstraintKind, Identity, Relation, RelationKind, split_order,
+};
 use crate::sql::translate::returning::{check_table, undefined_column};
 use crate::sql::translate::{Translator, names, syntax, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
@@ -32,6 +34,8 @@ struct Change {
     rebuild: bool,
     /// Statements of SQLite's own ALTER TABLE.
     native: Vec<String>,
+    /// Columns that are gone, and with them their sequences.
+    dropped: Vec<String>,
 }
 
 impl Translator<'_> {
@@ -72,6 +76,7 @@ impl Translator<'_> {
                 .collect(),
             rebuild: false,
             native: Vec::new(),
+            dropped: Vec::new(),
         };
         for operation in &alter.operations {
             self.apply(&mut change, operation, relation)?;
@@ -81,14 +86,20 @@ impl Translator<'_> {
             return Ok(nothing("ALTER TABLE"));
         }
         let mut oids = Oids::default();
-        let mut statements = if change.rebuild {
-            self.rebuild(relation, &change.draft, &change.fills, &[])?
+        let mut statements: Vec<String> = change
+            .dropped
+            .iter()
+            .map(|column| rows::forget_owned(&relation.name, column))
+            .collect();
+        if change.rebuild {
+            statements.extend(self.rebuild(relation, &change.draft, &change.fills, &[])?);
         } else {
-            change.native
-        };
+            statements.extend(change.native);
+        }
         statements.extend(redescribed(&change.draft.relation, &mut oids));
         for sequence in &change.draft.sequences {
             statements.push(rows::sequence(sequence, &mut oids));
+            statements.push(rows::drawn_for_all(sequence, &change.draft.relation.name));
         }
         statements.extend(oids.taken());
         Ok(translated(
@@ -221,11 +232,12 @@ impl Translator<'_> {
             .sequences
             .iter()
             .find(|sequence| sequence.owner.as_ref().is_some_and(|(_, owned)| *owned == name));
-        let fill = match (sequence, attribute.identity) {
-            (Some(sequence), Some(_)) => {
-                format!("nextval({})", names::quote_literal(&sequence.name))
+        let fill = match sequence {
+            // Its sequence is not there yet: the values that it would give.
+            Some(sequence) => {
+                format!("{} + {} * (row_number() OVER () - 1)", sequence.start, sequence.increment)
             }
-            _ => self.default_value(attribute, &relation)?,
+            None => self.default_value(attribute, &relation)?,
         };
         let constant = fill == "NULL" || is_constant(&fill);
         let plain = constraints == relation.constraints.len()
@@ -312,12 +324,13 @@ impl Translator<'_> {
         });
         relation.indexes.retain(|index| {
             !index.columns.iter().any(|name| {
-                let name = name.strip_suffix(" DESC").unwrap_or(name);
+                let (name, _) = split_order(name);
                 name == column || (name.starts_with('(') && mentions(&name.to_owned()))
             }) && !index.predicate.as_ref().is_some_and(mentions)
         });
         relation.attributes.remove(at);
         change.fills.remove(at);
+        change.dropped.push(column.to_owned());
         change.rebuild = true;
         Ok(())
     }
@@ -363,14 +376,11 @@ impl Translator<'_> {
         }
         for index in &mut relation.indexes {
             for column in &mut index.columns {
-                let (name, order) = match column.strip_suffix(" DESC") {
-                    Some(name) => (name.to_owned(), " DESC"),
-                    None => (column.clone(), ""),
-                };
+                let (name, order) = split_order(column);
                 if name == old {
                     *column = format!("{new}{order}");
                 } else if name.starts_with('(') {
-                    let mut text = name;
+                    let mut text = name.to_owned();
                     renamed(&mut text);
                     *column = format!("{text}{order}");
                 }

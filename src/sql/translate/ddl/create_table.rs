@@ -4,8 +4,9 @@
 use sqlparser::ast::{
     CheckConstraint, ColumnDef, ColumnOption, ConstraintCharacteristics, CreateTable,
     CreateTableLikeKind, CreateTableOptions, DataType, DeferrableInitial, Expr,
-    ForeignKeyConstraint, GeneratedAs, GeneratedExpressionMode, Ident, IndexColumn, OnCommit,
-    Query, ReferentialAction, Select, SelectInto, SetExpr, TableConstraint, Value,
+    ForeignKeyConstraint, FunctionArg, FunctionArgExpr, FunctionArguments, GeneratedAs,
+    GeneratedExpressionMode, Ident, IndexColumn, OnCommit, Query, ReferentialAction, Select,
+    SelectInto, SetExpr, TableConstraint, Value,
 };
 
 use super::rows::{self, Oids};
@@ -736,8 +737,25 @@ fn is_serial(data_type: &DataType) -> bool {
 pub(super) fn default_text(expr: &Expr) -> Option<String> {
     match expr {
         Expr::Value(value) if value.value == Value::Null => None,
-        expr => Some(expr.to_string()),
+        expr => Some(drawn(expr).unwrap_or_else(|| expr.to_string())),
     }
+}
+
+/// `nextval('name')` as PostgreSQL spells it, with its argument's type.
+fn drawn(expr: &Expr) -> Option<String> {
+    let Expr::Function(call) = expr else { return None };
+    let FunctionArguments::List(list) = &call.args else { return None };
+    let [FunctionArg::Unnamed(FunctionArgExpr::Expr(argument))] = list.args.as_slice() else {
+        return None;
+    };
+    let argument = match argument {
+        Expr::Cast { expr, data_type: DataType::Regclass, .. } => expr,
+        argument => argument,
+    };
+    let Expr::Value(value) = argument else { return None };
+    let name = value.value.clone().into_string()?;
+    (names::last(&call.name)? == "nextval")
+        .then(|| format!("nextval({}::regclass)", names::quote_literal(&name)))
 }
 
 pub(super) fn key_columns(columns: &[IndexColumn]) -> Result<Vec<String>, SqlError> {

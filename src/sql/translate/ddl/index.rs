@@ -5,7 +5,7 @@ use sqlparser::ast::{AlterIndexOperation, CreateIndex, Expr, ObjectName, OrderBy
 use super::nothing;
 use super::rows::{self, Oids};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::{Index, Relation, RelationKind};
+use crate::sql::catalog::{Index, Relation, RelationKind, split_order};
 use crate::sql::translate::{Translator, names, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
 
@@ -21,8 +21,14 @@ impl Translator<'_> {
         let mut columns = Vec::with_capacity(create.columns.len());
         let mut hints = Vec::new();
         for column in &create.columns {
-            let descending = matches!(column.column.options.sort, Some(OrderBySort::Desc));
-            let order = if descending { " DESC" } else { "" };
+            let options = &column.column.options;
+            let descending = matches!(options.sort, Some(OrderBySort::Desc));
+            let order = match (descending, options.nulls_first) {
+                (true, Some(false)) => " DESC NULLS LAST",
+                (true, _) => " DESC",
+                (false, Some(true)) => " NULLS FIRST",
+                (false, _) => "",
+            };
             match &column.column.expr {
                 Expr::Identifier(ident) => {
                     let name = names::fold(ident);
@@ -87,10 +93,9 @@ impl Translator<'_> {
     ) -> Result<String, SqlError> {
         let mut terms = Vec::with_capacity(index.columns.len());
         for column in &index.columns {
-            let (column, order) = match column.strip_suffix(" DESC") {
-                Some(column) => (column, " DESC"),
-                None => (column.as_str(), ""),
-            };
+            let (column, order) = split_order(column);
+            // SQLite has NULL at one end only.
+            let order = if order.starts_with(" DESC") { " DESC" } else { "" };
             if relation.attributes.iter().any(|attribute| attribute.name == column) {
                 terms.push(format!("{}{order}", names::quote(column)));
             } else {

@@ -3,7 +3,7 @@
 use crate::sql::catalog::{
     Attribute, Constraint, ConstraintKind, Field, Identity, Index, Sequence,
 };
-use crate::sql::translate::names::quote_literal;
+use crate::sql::translate::names::{quote, quote_literal};
 
 /// OIDs allotted by one statement: the n-th is `next + n`.
 #[derive(Default)]
@@ -184,6 +184,25 @@ pub(super) fn sequence(sequence: &Sequence, oids: &mut Oids) -> String {
         sequence.min,
         sequence.max,
         u8::from(sequence.cycle),
+    )
+}
+
+/// A new sequence goes on behind the values that each row of `table` has got from it.
+pub(super) fn drawn_for_all(sequence: &Sequence, table: &str) -> String {
+    let count = format!("(SELECT count(*) FROM {})", quote(table));
+    format!(
+        "UPDATE towline_sequence SET reserved = start + increment * ({count} - 1) WHERE name = {} \
+         AND {count} > 0",
+        quote_literal(&sequence.name)
+    )
+}
+
+/// Forgets the sequences that belong to a column.
+pub(super) fn forget_owned(table: &str, column: &str) -> String {
+    format!(
+        "DELETE FROM towline_sequence WHERE owner_table = {} AND owner_column = {}",
+        quote_literal(table),
+        quote_literal(column)
     )
 }
 
