@@ -193,6 +193,8 @@ impl Cluster {
             snapshot_rate_bytes: 0,
             archive: None,
             readers: 1,
+            wal_max_bytes: 1 << 30,
+            wal_read_max: Duration::from_secs(30),
         };
         let control_file = ControlFile::open(&data.join("control")).expect("a control file");
         let options = LogOptions { segment_bytes: 1 << 20, floor: Lsn(0) };

@@ -60,6 +60,8 @@ pub fn node(file: &Path, text: &str) -> Result<NodeConfig, ConfigError> {
             tail_every: archive.tail_every.unwrap_or(Duration::from_secs(10)),
         }),
         readers,
+        wal_max_bytes: written.wal_max_bytes.unwrap_or(256 << 20),
+        wal_read_max: written.wal_read_max.unwrap_or(Duration::from_secs(30)),
         name: written.name,
     })
 }

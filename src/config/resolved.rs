@@ -30,6 +30,10 @@ pub struct NodeConfig {
     pub archive: Option<ArchiveConfig>,
     /// Read connections to SQLite.
     pub readers: usize,
+    /// While SQLite's WAL is larger, bytes, …
+    pub wal_max_bytes: u64,
+    /// … reads that have gone on for longer than this are ended.
+    pub wal_read_max: Duration,
 }
 
 /// Where the log and snapshots are archived.

@@ -26,6 +26,9 @@ pub(super) struct Node {
     pub snapshot_rate_bytes: Option<u64>,
     pub archive: Option<Archive>,
     pub readers: Option<usize>,
+    pub wal_max_bytes: Option<u64>,
+    #[serde(default, deserialize_with = "duration")]
+    pub wal_read_max: Option<Duration>,
     pub sql: Sql,
     pub tls: PeerTls,
     pub members: Vec<Member>,

@@ -3,6 +3,9 @@
 //!
 //! Connections are opened when they are first needed, up to a bound, and handed out
 //! last in, first out, so that a quiet node keeps few page caches warm.
+//!
+//! A reader that goes on for long keeps SQLite's WAL from starting over, and so lets it
+//! grow by all that is written meanwhile: [`Readers::end_older`] ends such.
 
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
@@ -12,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 
 use crate::pg::{SqlError, SqlState};
-use crate::storage::sqlite::{ConnectionKind, Sqlite, SqliteError};
+use crate::storage::sqlite::{ConnectionKind, Ender, Sqlite, SqliteError};
 
 /// The read connections of one database. Cheap to clone.
 #[derive(Clone)]
@@ -23,6 +26,8 @@ pub(super) struct Readers {
 struct Pool {
     idle: Mutex<Idle>,
     permits: Semaphore,
+    /// Of every connection that is open.
+    enders: Mutex<Vec<Ender>>,
 }
 
 struct Idle {
@@ -63,7 +68,8 @@ impl Readers {
     /// A pool of at most `max` connections on the file at `path`.
     pub(super) fn new(path: PathBuf, max: usize) -> Self {
         let idle = Idle { path, file: 0, connections: Vec::new() };
-        Self { pool: Arc::new(Pool { idle: Mutex::new(idle), permits: Semaphore::new(max) }) }
+        let (idle, permits, enders) = (Mutex::new(idle), Semaphore::new(max), Mutex::default());
+        Self { pool: Arc::new(Pool { idle, permits, enders }) }
     }
 
     /// A connection, without waiting for one in use.
@@ -86,11 +92,30 @@ impl Readers {
             (Some(connection), _) => connection,
             (None, path) => {
                 let path = path.expect("cloned where no connection was idle");
-                Sqlite::open(&path, ConnectionKind::Reader)?
+                let sqlite = Sqlite::open(&path, ConnectionKind::Reader)?;
+                let mut enders = self.pool.enders();
+                enders.retain(|ender| !ender.is_done());
+                enders.push(sqlite.ender());
+                sqlite
             }
         };
+        sqlite.set_lent(true);
         permit.forget();
         Ok(Reader { sqlite: Some(sqlite), file, pool: Arc::clone(&self.pool) })
+    }
+
+    /// Ends the reads that have gone on for longer than this: they are told 40001. Returns
+    /// how many there were.
+    pub(super) fn end_older(&self, than: Duration) -> usize {
+        let enders = self.pool.enders();
+        enders.iter().filter(|ender| !ender.is_done() && ender.end_if_lent_for(than)).count()
+    }
+
+    /// Bytes of the file's WAL.
+    pub(super) fn wal_bytes(&self) -> u64 {
+        let mut path = self.pool.idle().path.clone().into_os_string();
+        path.push("-wal");
+        std::fs::metadata(path).map_or(0, |wal| wal.len())
     }
 
     /// From now on hands out connections to the file at `path` alone.
@@ -108,6 +133,10 @@ impl Readers {
 impl Pool {
     fn idle(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn enders(&self) -> MutexGuard<'_, Vec<Ender>> {
+        self.enders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -137,8 +166,10 @@ impl Drop for Reader {
     fn drop(&mut self) {
         let mut sqlite = self.sqlite.take().expect("dropped once");
         sqlite.set_cancel(None, None);
+        sqlite.set_lent(false);
         // A connection whose snapshot can't be ended would pin the WAL: close it.
-        let clean = !sqlite.in_transaction() || sqlite.execute_batch("ROLLBACK").is_ok();
+        let clean = !sqlite.is_ended()
+            && (!sqlite.in_transaction() || sqlite.execute_batch("ROLLBACK").is_ok());
         let surplus = {
             let mut idle = self.pool.idle();
             if clean && idle.file == self.file {

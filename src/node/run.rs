@@ -191,7 +191,8 @@ pub async fn run(
     let mut keeping = std::mem::replace(&mut control.task, tokio::spawn(async { Ok(()) }));
     let mut replicating = tokio::spawn(Arc::clone(&replication).run(stop.clone()));
     let installing = tokio::spawn(install(installs, writer));
-    let checkpointing = tokio::spawn(checkpoint(Arc::clone(&hub), readers));
+    let limit = WalLimit { bytes: config.wal_max_bytes, read_max: config.wal_read_max };
+    let checkpointing = tokio::spawn(checkpoint(Arc::clone(&hub), readers, limit));
     let peers = Arc::new(Peers {
         cluster: config.cluster.clone(),
         hub: Arc::clone(&hub),
@@ -329,10 +330,19 @@ async fn install(mut installs: mpsc::Receiver<Installed>, writer: WriterHandle) 
     }
 }
 
-/// Checkpoints the WAL while there are changes, and has the writer give free pages back
+/// When reads are ended for the WAL's sake.
+struct WalLimit {
+    /// While it is larger.
+    bytes: u64,
+    /// Reads that go on for longer.
+    read_max: Duration,
+}
+
+/// Checkpoints the WAL while there are changes, ends the reads that keep it from starting
+/// over once it is large, and has the writer give free pages back
 /// where they are much of the file. (Each node does so by itself: what lies on which page
 /// is no part of the content.)
-async fn checkpoint(hub: Arc<Hub>, readers: Readers) {
+async fn checkpoint(hub: Arc<Hub>, readers: Readers, limit: WalLimit) {
     let mut applied = hub.applied.subscribe();
     let mut surplus = hub.surplus.subscribe();
     loop {
@@ -343,6 +353,13 @@ async fn checkpoint(hub: Arc<Hub>, readers: Readers) {
         tokio::time::sleep(CHECKPOINT_EVERY).await;
         applied.mark_unchanged();
         surplus.mark_unchanged();
+        let wal = readers.wal_bytes();
+        if wal > limit.bytes {
+            let ended = readers.end_older(limit.read_max);
+            if ended > 0 {
+                tracing::warn!(wal, ended, "reads that kept the WAL from starting over are ended");
+            }
+        }
         let Ok(mut reader) = readers.take().await else { continue };
         let done = tokio::task::spawn_blocking(move || {
             reader.checkpoint()?;

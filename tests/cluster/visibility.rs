@@ -96,3 +96,47 @@ async fn synchronous_commit_hastens_or_delays_the_reply_alone() {
     }
     demo.assert_equal_content();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_is_kept_for_long_does_not_let_the_wal_grow_without_bound() {
+    let demo = Demo::start(&["--set", "wal_max_bytes=1048576", "--set", "wal_read_max=\"1s\""]);
+    demo.psql("CREATE TABLE t (i int PRIMARY KEY, x text)");
+    demo.wait_until_equal();
+    let leader = demo.leader();
+    let follower = demo.nodes().into_iter().find(|node| *node != leader).expect("a follower");
+    // What in the WAL's header is another one whenever it starts over, and its length.
+    let wal = |name: &str| {
+        let path = demo.dir().join(name).join("gen-0");
+        let mut files =
+            std::fs::read_dir(path).expect("listed").map(|file| file.expect("an entry"));
+        let file = files.find(|file| file.path().to_string_lossy().ends_with("-wal"));
+        let bytes = std::fs::read(file.expect("a WAL").path()).expect("read");
+        (bytes[12..24].to_vec(), bytes.len())
+    };
+    let writing = demo.connect(&leader).await;
+    let rewrite = "INSERT INTO t SELECT g, repeat(md5(random()::text), 30) \
+                   FROM generate_series(1, 500) g ON CONFLICT (i) DO UPDATE SET x = excluded.x";
+    for name in [&leader, &follower] {
+        let kept = demo.connect(name).await;
+        kept.batch_execute("BEGIN ISOLATION LEVEL REPEATABLE READ").await.expect("begun");
+        kept.query_one("SELECT count(*) FROM t", &[]).await.expect("read");
+        let deadline = tokio::time::Instant::now() + SOON;
+        let error = loop {
+            assert!(tokio::time::Instant::now() < deadline, "never ended");
+            writing.batch_execute(rewrite).await.expect("written");
+            if let Err(error) = kept.query_one("SELECT count(*) FROM t", &[]).await {
+                break error;
+            }
+        };
+        assert_eq!(code(&error), "40001", "{error:?}");
+        kept.batch_execute("ROLLBACK").await.expect("rolled back");
+        // Now it starts over, and by what it could not before.
+        let (before, length) = wal(name);
+        assert!(length > 1 << 20, "{length}");
+        while wal(name).0 == before {
+            assert!(tokio::time::Instant::now() < deadline, "never starts over");
+            writing.batch_execute(rewrite).await.expect("written");
+        }
+    }
+    demo.assert_equal_content();
+}

@@ -221,7 +221,10 @@ impl EngineSession {
                 piece.clear();
                 count += 1;
                 if out.is_full() {
-                    handle.block_on(out.flush()).map_err(|_| Stop::Gone)?;
+                    source.set_resting(true);
+                    let flushed = handle.block_on(out.flush());
+                    source.set_resting(false);
+                    flushed.map_err(|_| Stop::Gone)?;
                 }
             }
             encoder.end(&mut piece);

@@ -274,10 +274,19 @@ impl Rows<'_> {
                 None => out.buffer.extend_from_slice(&last),
             }
             if out.is_full() {
-                out.flush().await?;
+                self.set_resting(true);
+                let flushed = out.flush().await;
+                self.set_resting(false);
+                flushed?;
             }
         }
         Ok(1)
+    }
+
+    fn set_resting(&mut self, resting: bool) {
+        if let State::Open(source) = self.state {
+            source.set_resting(resting);
+        }
     }
 
     fn take_row(&mut self) -> Result<bool, Stop> {

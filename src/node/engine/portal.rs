@@ -73,12 +73,16 @@ impl Source {
             Self::Live { statement, limits, .. } => {
                 let run = Stepping { plan, params, format, limits };
                 if statement.is_point() {
-                    run.step_some(statement, max, out, |_| Ok(()))
+                    run.step_some(statement, max, out, |_, _| Ok(()))
                 } else {
                     let handle = Handle::current();
                     block_in_place(|| {
-                        run.step_some(statement, max, out, |out| {
-                            handle.block_on(out.flush()).map_err(|_| Stop::Gone)
+                        run.step_some(statement, max, out, |statement, out| {
+                            // However long the client takes: no row is looked at meanwhile.
+                            statement.set_resting(true);
+                            let flushed = handle.block_on(out.flush());
+                            statement.set_resting(false);
+                            flushed.map_err(|_| Stop::Gone)
                         })
                     })
                 }
@@ -89,6 +93,13 @@ impl Source {
 }
 
 impl Source {
+    /// Says whether nobody looks at its rows for now, while a client takes what was sent.
+    pub(super) fn set_resting(&self, resting: bool) {
+        if let Self::Live { statement, .. } = self {
+            statement.set_resting(resting);
+        }
+    }
+
     /// Appends the next row as one DataRow; whether there was one.
     pub(super) fn next_row(
         &mut self,
@@ -125,7 +136,7 @@ impl Stepping<'_> {
         statement: &mut Statement,
         max: u64,
         out: &mut Out,
-        flush: impl Fn(&mut Out) -> Result<(), Stop>,
+        flush: impl Fn(&Statement, &mut Out) -> Result<(), Stop>,
     ) -> Result<(u64, bool), Stop> {
         let mut count = 0;
         while max == 0 || count < max {
@@ -134,7 +145,7 @@ impl Stepping<'_> {
             }
             count += 1;
             if out.is_full() {
-                flush(out)?;
+                flush(statement, out)?;
             }
         }
         Ok((count, false))

@@ -215,7 +215,9 @@ impl EngineSession {
     /// Carries out the messages of a request; whether more of its unit must come.
     async fn serve(&mut self, request: Request, out: &mut Out) -> Result<bool, Stop> {
         self.pin_loan();
+        self.set_reads_resting(false);
         let served = self.serve_pinned(request, out).await;
+        self.set_reads_resting(true);
         self.unpin_loan();
         served
     }

@@ -27,6 +27,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use super::portal::State;
 use super::session::{EngineSession, Stop, unless_cancelled};
 use super::settings::Settings;
 use super::write::{wait_for_writer, wait_given_up};
@@ -290,6 +291,19 @@ impl EngineSession {
         open.rested = Instant::now();
         if let (Some(loan), Some(_)) = (&open.loan, &open.script) {
             loan.unpin(!self.inner.writer.is_empty());
+        }
+    }
+
+    /// Says of the connections that the session keeps between its requests, for a snapshot
+    /// or a portal, whether it leaves them alone for now.
+    pub(super) fn set_reads_resting(&self, resting: bool) {
+        if let Some(snapshot) = self.open.as_ref().and_then(|open| open.snapshot.as_ref()) {
+            snapshot.reader.set_resting(resting);
+        }
+        for portal in self.portals.values() {
+            if let State::Open(source) = &portal.state {
+                source.set_resting(resting);
+            }
         }
     }
 

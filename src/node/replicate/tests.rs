@@ -218,6 +218,8 @@ impl Cluster {
             snapshot_rate_bytes: 0,
             archive: None,
             readers: 1,
+            wal_max_bytes: 1 << 30,
+            wal_read_max: Duration::from_secs(30),
         }
     }
 

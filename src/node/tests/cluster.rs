@@ -514,6 +514,60 @@ async fn statements_stop_when_told_and_when_their_time_is_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reads_that_go_on_for_long_are_ended_running_or_not() {
+    let node = TestNode::new();
+    node.lead(1).await;
+    let mut writing = node.client();
+    writing.query("create table t (id int primary key, v text)").await;
+    writing.query("insert into t select g, repeat('x', 500) from generate_series(1, 3000) g").await;
+    let readers = &node.running().readers;
+    // Pages of the WAL that a snapshot keeps from the file.
+    let kept = || {
+        let mut file = Sqlite::open(&node.database(), ConnectionKind::Reader).expect("opens");
+        file.checkpoint().expect("checkpointed")
+    };
+    assert_eq!(kept(), 0);
+    let mut snapshot = node.client();
+    snapshot.query("begin isolation level repeatable read").await;
+    snapshot.query("select count(*) from t").await;
+    let mut cursor = node.client();
+    cursor.query("begin; declare c cursor for select * from t").await;
+    assert!(cursor.query("fetch 2 from c").await.contains("done FETCH 2"));
+    let mut portal = node.client();
+    portal.parse("", "select id from t", &[]);
+    portal.bind("", "", &[]);
+    portal.execute("", 2);
+    assert!(portal.flush().await.contains("row 2"));
+    writing.query("update t set v = 'y'").await;
+    assert!(kept() > 0);
+    // Young ones are let be.
+    assert_eq!(readers.end_older(super::PATIENCE), 0);
+    assert_eq!(readers.end_older(std::time::Duration::ZERO), 3);
+    assert_eq!(kept(), 0);
+    let ended = "error 40001: canceling statement due to conflict with recovery";
+    assert!(snapshot.query("select count(*) from t").await.contains(ended));
+    assert!(snapshot.query("rollback").await.contains("done ROLLBACK"));
+    assert_eq!(snapshot.value("select count(*) from t where v = 'y'").await, "3000");
+    assert!(cursor.query("fetch 2 from c").await.contains(ended));
+    assert!(cursor.query("rollback").await.contains("done ROLLBACK"));
+    portal.execute("", 2);
+    assert!(portal.sync().await.contains(ended));
+    assert_eq!(portal.value("select 1").await, "1");
+    // One that runs stops by itself.
+    let mut running = node.client();
+    let run = tokio::spawn(async move {
+        let forever = "select count(*) from t a, t b, t c, t d where a.v < b.v || c.v || d.v";
+        running.query(forever).await
+    });
+    while !run.is_finished() {
+        readers.end_older(std::time::Duration::from_millis(50));
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+    assert!(run.await.expect("no panic").contains(ended));
+    assert_eq!(readers.end_older(std::time::Duration::ZERO), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_waits_for_what_it_must_see() {
     let leader = TestNode::new();
     leader.lead(1).await;

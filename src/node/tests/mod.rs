@@ -40,6 +40,7 @@ struct Running {
     hub: Arc<Hub>,
     log: Arc<Mutex<LogStore>>,
     engine: Engine,
+    readers: Readers,
     thread: std::thread::JoinHandle<()>,
     /// While false, nothing is committed: the followers are away.
     committing: Arc<watch::Sender<bool>>,
@@ -99,8 +100,8 @@ impl TestNode {
         };
         let committing = Arc::new(watch::Sender::new(true));
         let reader = writer::lock(&log).reader();
-        let engine = Engine::new(Arc::clone(&hub), readers, writer, reader, options);
-        self.running = Some(Running { hub, log, engine, thread, committing, stop });
+        let engine = Engine::new(Arc::clone(&hub), readers.clone(), writer, reader, options);
+        self.running = Some(Running { hub, log, engine, readers, thread, committing, stop });
     }
 
     fn running(&self) -> &Running {

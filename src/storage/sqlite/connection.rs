@@ -7,7 +7,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lru::LruCache;
 use rusqlite::ffi as codes;
@@ -83,7 +83,45 @@ pub(super) struct Handle {
     catalog: Mutex<CachedCatalogs>,
     /// SQLite's count of other connections' changes, as seen last.
     data_version: AtomicI64,
+    usage: Mutex<Usage>,
     database: Arc<Database>,
+}
+
+/// Who has a connection of a pool.
+#[derive(Debug, Default)]
+struct Usage {
+    /// Since when somebody has it.
+    lent: Option<Instant>,
+    /// Its holder does nothing with it until it says so.
+    resting: bool,
+}
+
+/// Ends a connection that is in somebody else's hands. Does not keep it open.
+pub struct Ender(Weak<Handle>);
+
+impl Ender {
+    /// Whether the connection is closed, or about to be.
+    pub fn is_done(&self) -> bool {
+        self.0.upgrade().is_none_or(|handle| handle.is_ended())
+    }
+
+    /// Ends it if it has been lent for longer than this; whether it did. What runs on it
+    /// stops soon, and gives its snapshot up then; whoever rests loses it now, and hears of
+    /// it at the next use.
+    pub fn end_if_lent_for(&self, longer_than: Duration) -> bool {
+        let Some(handle) = self.0.upgrade() else { return false };
+        let usage = handle.usage();
+        if usage.lent.is_none_or(|lent| lent.elapsed() <= longer_than) {
+            return false;
+        }
+        handle.surroundings().end();
+        if usage.resting
+            && let Err(error) = handle.database.end_reads()
+        {
+            tracing::warn!(%error, "a read transaction could not be ended");
+        }
+        true
+    }
 }
 
 struct Cache {
@@ -167,6 +205,7 @@ impl Sqlite {
                 loading: false,
             }),
             data_version: AtomicI64::new(0),
+            usage: Mutex::default(),
             database,
         };
         let mut sqlite = Self { handle: Arc::new(handle) };
@@ -240,6 +279,7 @@ impl Sqlite {
 
     /// Prepares, or takes from the cache. `sql` is exactly one statement.
     pub fn prepare(&mut self, sql: &str) -> Result<Statement, SqliteError> {
+        self.handle.check_not_ended()?;
         self.handle.check_schema()?;
         if let Some(statement) = self.check_out_cached(sql) {
             return Ok(statement);
@@ -430,6 +470,27 @@ impl Sqlite {
 
     fn add_effect(&self, values: &[RawValue<'_>]) {
         self.handle.hooks().effect().add_row(values.iter().copied());
+    }
+
+    /// What ends it while somebody has it.
+    pub fn ender(&self) -> Ender {
+        Ender(Arc::downgrade(&self.handle))
+    }
+
+    /// It goes from a pool into somebody's hands (`true`), or comes back.
+    pub fn set_lent(&self, lent: bool) {
+        *self.handle.usage() = Usage { lent: lent.then(Instant::now), resting: false };
+    }
+
+    /// Says whether its holder leaves it alone for now, statements and rows included, or
+    /// goes on with it. While it rests it can be ended at once.
+    pub fn set_resting(&self, resting: bool) {
+        self.handle.set_resting(resting);
+    }
+
+    /// Whether it was ended while somebody had it: good for nothing any more.
+    pub fn is_ended(&self) -> bool {
+        self.handle.is_ended()
     }
 
     /// Stops a running statement with `Interrupted` soon after `flag` is set or
@@ -693,6 +754,32 @@ fn run(mut statement: Statement) -> Result<(), SqliteError> {
 impl Handle {
     pub(super) fn hooks(&self) -> &Hooks {
         self.database.hooks()
+    }
+
+    fn usage(&self) -> MutexGuard<'_, Usage> {
+        self.usage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn set_resting(&self, resting: bool) {
+        self.usage().resting = resting;
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.surroundings().is_ended()
+    }
+
+    /// What is told of whatever is done with a connection that was ended.
+    pub(super) fn check_not_ended(&self) -> Result<(), SqliteError> {
+        if !self.is_ended() {
+            return Ok(());
+        }
+        let error = SqlError::new(
+            SqlState::SERIALIZATION_FAILURE,
+            "canceling statement due to conflict with recovery",
+        );
+        let detail = "The read kept the write-ahead log of this node's database from starting \
+                      over for too long.";
+        Err(SqliteError::refused(error.with_detail(detail)))
     }
 
     pub(super) fn surroundings(&self) -> &Surroundings {

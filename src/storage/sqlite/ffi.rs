@@ -236,6 +236,37 @@ impl Database {
         Ok(u64::try_from(log.saturating_sub(done)).unwrap_or(0))
     }
 
+    /// Ends every statement that stands between two rows, and the open transaction: the
+    /// snapshot goes. The caller sees to it that nobody looks at a row meanwhile.
+    pub(super) fn end_reads(&self) -> Result<(), SqliteError> {
+        // SAFETY: the handle is open; a statement is reset, which whoever holds it may do
+        // again, and the mutex keeps it from being finalized between the two calls.
+        let code = unsafe {
+            let mutex = ffi::sqlite3_db_mutex(self.db.as_ptr());
+            ffi::sqlite3_mutex_enter(mutex);
+            let mut statement = ffi::sqlite3_next_stmt(self.db.as_ptr(), ptr::null_mut());
+            while !statement.is_null() {
+                ffi::sqlite3_reset(statement);
+                statement = ffi::sqlite3_next_stmt(self.db.as_ptr(), statement);
+            }
+            let open = ffi::sqlite3_get_autocommit(self.db.as_ptr()) == 0;
+            let rollback = c"ROLLBACK".as_ptr();
+            let code = match open {
+                true => ffi::sqlite3_exec(
+                    self.db.as_ptr(),
+                    rollback,
+                    None,
+                    ptr::null_mut(),
+                    ptr::null_mut(),
+                ),
+                false => ffi::SQLITE_OK,
+            };
+            ffi::sqlite3_mutex_leave(mutex);
+            code
+        };
+        self.check(code)
+    }
+
     /// Compiles the first statement of `sql`. Returns it (`None` where there is only
     /// white space and comments) and how many bytes it took.
     pub(super) fn prepare(

@@ -27,7 +27,7 @@ mod statement;
 mod tests;
 mod vtab;
 
-pub use connection::{ConnectionKind, Environment, SequenceRanges, Sqlite, UndoMark, query};
+pub use connection::{ConnectionKind, Ender, Environment, SequenceRanges, Sqlite, UndoMark, query};
 pub use digest::{RowDigest, content_digest, row_digests};
 pub use error::{SqliteError, SqliteErrorKind};
 pub use functions::{

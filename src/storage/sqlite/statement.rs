@@ -86,6 +86,7 @@ impl Statement {
 
     /// Advances; whether there is a row.
     pub fn step(&mut self) -> Result<bool, SqliteError> {
+        self.handle.check_not_ended()?;
         let traits = self.cached().prepared.traits();
         if !self.running {
             if traits.catalog {
@@ -104,6 +105,9 @@ impl Statement {
         }
         self.running = false;
         self.handle.after_run(traits);
+        if step.is_err() {
+            self.handle.check_not_ended()?;
+        }
         step?;
         if self.handle.hooks().take_rowid_exhausted() {
             return Err(SqliteError::refused(hooks::rowids_exhausted()));
@@ -164,6 +168,11 @@ impl Statement {
     /// As [`Sqlite::take_settings`], for whoever holds only the statement.
     pub fn take_settings(&self) -> Vec<super::SettingMade> {
         self.handle.surroundings().take_settings()
+    }
+
+    /// As [`Sqlite::set_resting`], for whoever holds only the statement.
+    pub fn set_resting(&self, resting: bool) {
+        self.handle.set_resting(resting);
     }
 
     /// Ends the run and clears bindings; the statement can be bound and stepped again.

@@ -40,6 +40,8 @@ struct Shared {
     catalog_generation: AtomicU64,
     sequences: Mutex<Sequences>,
     cancel: Mutex<Cancel>,
+    /// Nothing runs on this connection any more.
+    ended: AtomicBool,
     raised: Mutex<Option<Box<SqlError>>>,
     /// What `set_config` was asked to set, for the session to take over.
     settings_made: Mutex<Vec<SettingMade>>,
@@ -115,6 +117,7 @@ impl Surroundings {
             catalog_generation: AtomicU64::new(0),
             sequences: Mutex::default(),
             cancel: Mutex::default(),
+            ended: AtomicBool::new(false),
             raised: Mutex::default(),
             settings_made: Mutex::default(),
             notifications_made: Mutex::default(),
@@ -235,8 +238,18 @@ impl Surroundings {
     /// sleeps asks now and then, and returns an error of SQLite's `INTERRUPT`.
     pub(in crate::storage::sqlite) fn interrupted(&self) -> bool {
         let cancel = lock(&self.0.cancel);
-        cancel.flag.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
+        self.is_ended()
+            || cancel.flag.as_ref().is_some_and(|flag| flag.load(Ordering::Relaxed))
             || cancel.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Has whatever runs stop, and nothing run after it.
+    pub(in crate::storage::sqlite) fn end(&self) {
+        self.0.ended.store(true, Ordering::SeqCst);
+    }
+
+    pub(in crate::storage::sqlite) fn is_ended(&self) -> bool {
+        self.0.ended.load(Ordering::SeqCst)
     }
 
     /// Makes the error that a function returns to raise `error` at the client.
