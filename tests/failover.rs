@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
-use towline::cluster::{NodeId, Policy, Role};
+use towline::cluster::{Configuration, NodeId, Policy, Role, Roll};
 use towline::config::{
     Choice, EtcdConfig, MonitorConfig, NodeConfig, PeerTlsConfig, SqlConfig, Timing,
 };
@@ -23,7 +23,7 @@ use towline::log::{Entry, Lsn, Term, TermStart};
 use towline::monitor::{self, MonitorError};
 use towline::net::{Authority, Hello, HelloReply, PeerListener, PeerTls, Purpose, dial};
 use towline::node::control::{self, ControlHandle};
-use towline::node::{Hub, Member, boottime_ns};
+use towline::node::{Hub, boottime_ns};
 use towline::storage::control_file::ControlFile;
 use towline::storage::log_store::{LogOptions, LogStore};
 use towline::supervisor::Supervisor;
@@ -199,10 +199,9 @@ impl Cluster {
         let control_file = ControlFile::open(&data.join("control")).expect("a control file");
         let options = LogOptions { segment_bytes: 1 << 20, floor: Lsn(0) };
         let log = LogStore::open(&data.join("log"), options).expect("a log");
-        let member =
-            |(name, peer): &(NodeId, String)| Member { name: name.clone(), peer: peer.clone() };
-        let members = self.members.iter().map(member).collect();
-        let hub = Arc::new(Hub::new(name.clone(), members, Policy::Any(1), log.end(), Lsn(0)));
+        let member = |(name, peer): &(NodeId, String)| (name.clone(), peer.clone(), 1);
+        let roll = Roll::new(Configuration::initial(self.members.iter().map(member)));
+        let hub = Arc::new(Hub::new(name.clone(), roll, Policy::Any(1), log.end(), Lsn(0)));
         let log = Arc::new(Mutex::new(log));
         let control = control::spawn(
             &config,

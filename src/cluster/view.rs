@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{NodeId, Policy};
+use super::{Configuration, NodeId, Policy};
 use crate::log::{LogEnd, Lsn, Term};
 
 /// A place in the history of the cluster that a session has seen: the term in
@@ -42,6 +42,10 @@ pub struct View {
     /// Less may have been demanded than the policy says: nobody is elected without the last
     /// leader's report, or everybody's (rule 20).
     pub weakened: bool,
+    /// The newest members that the leader confirmed (P22).
+    pub configuration: Option<Configuration>,
+    /// One sentence while a node joins or leaves: how far that is.
+    pub change: Option<String>,
     pub nodes: Vec<NodeView>,
     /// One sentence where something blocks: the rule, the missing node, the
     /// command that helps.
@@ -54,6 +58,9 @@ pub struct NodeView {
     pub name: NodeId,
     /// An operator keeps it from leading.
     pub maintenance: bool,
+    /// It counts for nothing yet: it has to catch up first.
+    #[serde(default)]
+    pub joining: bool,
     /// host:port of its peer listener.
     pub peer: String,
     /// host:port of its SQL listener, once it has said so.

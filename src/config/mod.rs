@@ -10,7 +10,7 @@ mod resolve;
 mod resolved;
 mod written;
 
-pub use resolve::{ConfigError, monitor, node, proxy};
+pub use resolve::{ConfigError, PRIORITY, monitor, node, proxy};
 pub use resolved::{
     ArchiveConfig, Choice, EtcdConfig, MonitorConfig, NodeConfig, PeerTlsConfig, ProxyConfig,
     SqlConfig, Timing,

@@ -11,6 +11,9 @@ use super::written;
 use crate::cluster::{NodeId, Policy};
 use crate::pg::scram;
 
+/// Of a member for which none is written.
+pub const PRIORITY: u32 = 100;
+
 /// A configuration that cannot be used. Says where and why.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -211,7 +214,7 @@ impl Check<'_> {
                 return Err(self.invalid(format!("members lists {} twice", member.name)));
             }
             let peer = self.address("members.peer", member.peer.clone())?;
-            members.push((member.name.clone(), peer, member.priority.unwrap_or(100)));
+            members.push((member.name.clone(), peer, member.priority.unwrap_or(PRIORITY)));
         }
         if members.is_empty() {
             return Err(self.invalid("members is empty"));

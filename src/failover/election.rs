@@ -18,10 +18,11 @@ pub enum Choice {
     Seniority,
 }
 
-/// What the counts depend on.
+/// What the counts depend on, in one configuration of the members. While a change of them
+/// is not confirmed there are two, and an election satisfies both (P22).
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Electorate {
-    /// Members: N.
+    /// Members that count: N.
     pub members: usize,
     /// Follower acknowledgements that the configured policy demands.
     pub acks_configured: usize,

@@ -1,5 +1,5 @@
 //! Until when a leader may acknowledge (P3, P5, rules 11 and 13).
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::Moment;
@@ -15,15 +15,16 @@ use crate::cluster::NodeId;
 ///                                     lease:   the later of both
 /// ```
 ///
-/// Invariant: the end never moves backwards; a new term starts a new `Lease`.
+/// Invariant: while the members are the same the end never moves backwards; a new term
+/// starts a new `Lease`.
 #[derive(Clone, Debug)]
 pub struct Lease {
     length: Duration,
-    /// Members, this one included.
-    members: usize,
+    /// The other members that count.
+    others: BTreeSet<NodeId>,
     /// When the newest request that the monitor granted was sent.
     monitor: Option<Moment>,
-    /// The same of each other member.
+    /// The same of each node that granted.
     peers: BTreeMap<NodeId, Moment>,
     /// When the members were asked last: the leader grants to itself then.
     own: Option<Moment>,
@@ -33,9 +34,13 @@ pub struct Lease {
 
 impl Lease {
     /// The lease of a term that begins at `now`, not granted by anybody yet.
-    pub fn new(length: Duration, members: usize, now: Moment) -> Self {
-        assert!(members > 0, "a cluster has members");
-        Self { length, members, monitor: None, peers: BTreeMap::new(), own: None, since: now }
+    pub fn new(length: Duration, others: BTreeSet<NodeId>, now: Moment) -> Self {
+        Self { length, others, monitor: None, peers: BTreeMap::new(), own: None, since: now }
+    }
+
+    /// Other members count from here on: a majority of them, and of nobody else (P22).
+    pub fn count(&mut self, others: BTreeSet<NodeId>) {
+        self.others = others;
     }
 
     /// The monitor granted what was asked at `sent`.
@@ -67,12 +72,13 @@ impl Lease {
 
     /// The sending of the oldest request in the newest majority.
     fn majority(&self) -> Option<Moment> {
+        let granted = self.peers.iter().filter(|(peer, _)| self.others.contains(*peer));
         let mut sent: Vec<Moment> =
-            self.own.into_iter().chain(self.peers.values().copied()).collect();
+            self.own.into_iter().chain(granted.map(|(_, sent)| *sent)).collect();
         self.own?;
         sent.sort_unstable_by(|a, b| b.cmp(a));
         // The leader's own grant is part of every majority, and the newest of all.
-        sent.get(self.members / 2).copied()
+        sent.get(self.others.len().div_ceil(2)).copied()
     }
 }
 
@@ -84,9 +90,13 @@ mod tests {
         name.parse().expect("a legal name")
     }
 
+    fn others(names: &[&str]) -> BTreeSet<NodeId> {
+        names.iter().map(|name| node(name)).collect()
+    }
+
     #[test]
     fn the_monitor_alone_suffices_and_counts_from_the_request() {
-        let mut lease = Lease::new(Duration::from_nanos(100), 3, Moment(0));
+        let mut lease = Lease::new(Duration::from_nanos(100), others(&["b", "c"]), Moment(0));
         assert_eq!(lease.until(), None);
         lease.monitor_granted(Moment(10));
         assert_eq!(lease.until(), Some(Moment(110)));
@@ -96,7 +106,8 @@ mod tests {
 
     #[test]
     fn members_suffice_as_a_majority_with_the_leader() {
-        let mut lease = Lease::new(Duration::from_nanos(100), 5, Moment(0));
+        let mut lease =
+            Lease::new(Duration::from_nanos(100), others(&["b", "c", "d", "e"]), Moment(0));
         lease.peer_granted(node("b"), Moment(20));
         lease.peer_granted(node("c"), Moment(30));
         assert_eq!(lease.until(), None, "the leader has not asked");
@@ -110,14 +121,29 @@ mod tests {
 
     #[test]
     fn a_leader_alone_in_its_cluster_grants_to_itself() {
-        let mut lease = Lease::new(Duration::from_nanos(100), 1, Moment(0));
+        let mut lease = Lease::new(Duration::from_nanos(100), others(&[]), Moment(0));
         lease.asked_members(Moment(7));
         assert_eq!(lease.until(), Some(Moment(107)));
     }
 
     #[test]
+    fn with_other_members_their_majority_counts_and_no_strangers_grant() {
+        let mut lease = Lease::new(Duration::from_nanos(100), others(&["b", "c"]), Moment(0));
+        lease.asked_members(Moment(40));
+        lease.peer_granted(node("b"), Moment(30));
+        lease.peer_granted(node("x"), Moment(40));
+        assert_eq!(lease.until(), Some(Moment(130)));
+        lease.count(others(&["b", "c", "d"]));
+        assert_eq!(lease.until(), None, "two of four are no majority");
+        lease.peer_granted(node("d"), Moment(35));
+        assert_eq!(lease.until(), Some(Moment(130)));
+        lease.count(others(&["d"]));
+        assert_eq!(lease.until(), Some(Moment(135)));
+    }
+
+    #[test]
     fn members_are_asked_when_the_monitor_stays_silent() {
-        let mut lease = Lease::new(Duration::from_nanos(90), 3, Moment(0));
+        let mut lease = Lease::new(Duration::from_nanos(90), others(&["b", "c"]), Moment(0));
         assert!(!lease.wants_members(Moment(30)));
         assert!(lease.wants_members(Moment(31)));
         lease.monitor_granted(Moment(50));

@@ -20,6 +20,7 @@
 //! | monitor | `view`             | on change                                               |
 //! | monitor | `policy`           | to the leader: demand fewer acknowledgements, as recorded (P19) |
 //! | monitor | `restore`          | to the leader: demand more, and report once all is committed so |
+//! | monitor | `members`          | to the leader: act under this configuration, as recorded (P22) |
 //! | monitor | `freeze`, `thaw`   | planned hand-over: no new writes; take them again       |
 //! | node    | `frozen`           | all that was begun is committed                         |
 //! | monitor | `poll`             | wants a report now                                      |
@@ -33,7 +34,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::{Moment, Rule};
-use crate::cluster::{NodeId, Role, View};
+use crate::cluster::{Configuration, NodeId, Role, Roll, View};
 use crate::log::{LogEnd, Lsn, Term};
 
 /// The largest message that is decoded, bytes.
@@ -139,6 +140,15 @@ pub enum ToNode {
         acks: usize,
         version: u64,
     },
+    /// Act under `configuration` from here on, and demand no more than `acks` follower
+    /// acknowledgements if `version` is new: both are recorded already. Write it into the
+    /// log, and report once that frame is committed.
+    Members {
+        term: Term,
+        configuration: Configuration,
+        acks: usize,
+        version: u64,
+    },
     Poll,
 }
 
@@ -186,6 +196,9 @@ pub struct Report {
     pub leader_seen_ms: Option<u64>,
     /// New, re-seeded or cut: counts for no election (rule 16a).
     pub unproven: bool,
+    /// The members that it knows, and acts upon.
+    #[serde(default)]
+    pub roll: Roll,
     /// host:port of its SQL listener.
     pub sql: Option<String>,
     /// Why it does not serve or follow; empty when all is well.
@@ -218,6 +231,9 @@ pub struct Appointment {
     /// Follower acknowledgements to demand.
     pub acks: usize,
     pub policy_version: u64,
+    /// The members to act upon.
+    #[serde(default)]
+    pub configuration: Configuration,
 }
 
 /// A message's frame.
@@ -258,6 +274,7 @@ mod tests {
                     policy_version: c,
                     leader_seen_ms,
                     unproven,
+                    roll: Roll::default(),
                     sql: None,
                     reason,
                 }

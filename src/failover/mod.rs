@@ -9,7 +9,7 @@
 //! | `practice`  | how many acknowledgements a leader demands                           |
 //! | `lease`     | until when a leader may acknowledge                                  |
 //! | `election`  | how many promises suffice, who is chosen, how long the office waits  |
-//! | `machine`   | the monitor: suspicion, elections, planned hand-overs                |
+//! | `machine`   | the monitor: suspicion, elections, hand-overs, changes of members    |
 //! | `rules`     | which rule allows which transition                                   |
 //! | `event`     | what was decided, and why                                            |
 //!
@@ -35,7 +35,8 @@ pub use election::Choice;
 pub use event::Event;
 pub use lease::Lease;
 pub use machine::{
-    Appointed, Candidate, Command, Input, Machine, MonitorState, Operator, Options, Start, Timing,
+    Appointed, Candidate, Change, Command, Input, Machine, MonitorState, Operator, Options, Start,
+    Timing,
 };
 pub use message::{
     Appointment, FromPeer, MESSAGE_MAX, MessageError, Notice, PromiseMade, Report, ToMonitor,

@@ -399,6 +399,7 @@ mod tests {
     use test_each_file::test_each_path;
 
     use super::*;
+    use crate::cluster::Configuration;
 
     test_each_path! { in "tests/golden/failover/oath" => golden }
 
@@ -483,6 +484,7 @@ mod tests {
                     wait_ns: wait * MS.unsigned_abs(),
                     acks: 1,
                     policy_version: 0,
+                    configuration: Configuration::default(),
                 }),
                 Script::Leads { term, ref leader, monitor } => {
                     let by_monitor = monitor.unwrap_or_default();

@@ -103,10 +103,19 @@ impl Practice {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::Configuration;
 
     fn practice(acks: usize, policy_version: u64) -> Practice {
         let (term, incarnation, wait_ns) = (Term(3), 1, 0);
-        Practice::new(&Appointment { term, incarnation, wait_ns, acks, policy_version })
+        let configuration = Configuration::default();
+        Practice::new(&Appointment {
+            term,
+            incarnation,
+            wait_ns,
+            acks,
+            policy_version,
+            configuration,
+        })
     }
 
     #[test]

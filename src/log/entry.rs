@@ -15,7 +15,7 @@ pub enum Entry {
     Abort { id: u64 },
     /// The first frame of every term.
     TermStart(TermStart),
-    /// The members and policy in force from here on, as JSON of
+    /// The members in force from here on, as JSON of
     /// `cluster::Configuration` (this layer doesn't look inside).
     Configuration(Vec<u8>),
     /// Changes nothing: where every node may be asked for its content as it is here.

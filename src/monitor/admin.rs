@@ -8,9 +8,11 @@
 //! | `{"request":"failover","allow_data_loss":true}`      | `{"ok":…}`                        |
 //! | `{"request":"weaken","acks":0}`, `{"request":"restore"}` | `{"ok":…}`                    |
 //! | `{"request":"maintenance","node":"n2","on":true}`    | `{"ok":…}`                        |
+//! | `{"request":"add","node":"n4","peer":"host:7001","replaces":"n2"}` (`replaces`, `priority` optional) | `{"ok":…}` |
+//! | `{"request":"drop","node":"n2"}`                     | `{"ok":…}`                        |
 //!
-//! What is refused or fails is `{"error":"one sentence"}`. A switchover is answered when
-//! it is over.
+//! What is refused or fails is `{"error":"one sentence"}`. A switchover, and a change of
+//! members, is answered when it is over.
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +21,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::driver::{Happening, Outlook};
 use super::events::{EventLog, Happened};
 use crate::cluster::{NodeId, View};
+use crate::config::PRIORITY;
 use crate::failover::Operator;
 use crate::net::FrameStream;
 
@@ -51,6 +54,21 @@ enum Request {
         node: NodeId,
         on: bool,
     },
+    Add {
+        node: NodeId,
+        peer: String,
+        #[serde(default = "priority")]
+        priority: u32,
+        replaces: Option<NodeId>,
+    },
+    Drop {
+        node: NodeId,
+    },
+}
+
+/// As a configuration file without one.
+fn priority() -> u32 {
+    PRIORITY
 }
 
 #[derive(Serialize)]
@@ -111,6 +129,10 @@ async fn handle(
         Request::Maintenance { node, on } => {
             operate(Operator::Maintenance { node, on }, happenings).await
         }
+        Request::Add { node, peer, priority, replaces } => {
+            operate(Operator::Add { node, peer, priority, replaces }, happenings).await
+        }
+        Request::Drop { node } => operate(Operator::Drop { node }, happenings).await,
     }
 }
 

@@ -237,6 +237,9 @@ impl Driver {
         self.told = view.clone();
         self.outlook.send_replace(Outlook { view, phase, incarnation });
         self.repeat();
+        // Who was dropped has been told so, and is heard no more.
+        let listed = |name: &NodeId| self.told.nodes.iter().any(|node| node.name == *name);
+        self.nodes.retain(|name, _| listed(name));
     }
 
     /// Sends everybody what was told last.
@@ -263,6 +266,7 @@ fn essence(view: &View) -> View {
     View {
         nodes: view.nodes.iter().map(still).collect(),
         blocked: view.blocked.as_ref().map(|_| String::new()),
+        change: view.change.as_ref().map(|_| String::new()),
         ..view.clone()
     }
 }

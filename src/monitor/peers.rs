@@ -25,7 +25,7 @@ const SEND_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) struct Door {
     name: String,
     cluster: String,
-    members: BTreeMap<NodeId, Line>,
+    lines: BTreeMap<NodeId, Line>,
     suspicion: Duration,
     heartbeat: Duration,
     happenings: mpsc::Sender<Happening>,
@@ -36,7 +36,6 @@ pub(super) struct Door {
 }
 
 /// The connection of one member.
-#[derive(Default)]
 struct Line {
     /// Of the process at its other end.
     instance: u64,
@@ -54,11 +53,7 @@ impl Door {
         Self {
             name: config.name.clone(),
             cluster: config.cluster.clone(),
-            members: config
-                .members
-                .iter()
-                .map(|(name, ..)| (name.clone(), Line::default()))
-                .collect(),
+            lines: BTreeMap::new(),
             suspicion: config.timing.suspicion,
             heartbeat: config.timing.heartbeat,
             happenings,
@@ -94,7 +89,7 @@ impl Door {
                 let node: NodeId = hello.name.parse().expect("admitted as a member");
                 self.generation += 1;
                 let (heard, seen) = watch::channel(Instant::now());
-                self.members
+                self.lines
                     .insert(node.clone(), Line { instance: hello.instance, heard: Some(seen) });
                 let happenings = self.happenings.clone();
                 let carry = carry(stream, welcome, node, self.generation, heard, happenings);
@@ -140,15 +135,18 @@ impl Door {
             }
             Purpose::Control => {
                 let node = hello.name.parse::<NodeId>().map_err(|error| error.to_string())?;
-                let line = self.members.get(&node);
-                let line =
-                    line.ok_or_else(|| format!("{node} is no member of {:?}", self.cluster))?;
-                let alive = line.heard.as_ref().is_some_and(|heard| {
+                if !self.outlook.borrow().view.nodes.iter().any(|listed| listed.name == node) {
+                    return Err(format!("{node} is no member of {:?}", self.cluster));
+                }
+                let line = self.lines.get(&node);
+                let heard = line.and_then(|line| line.heard.as_ref());
+                let alive = heard.is_some_and(|heard| {
                     // A closed channel: its connection has ended.
                     heard.has_changed().is_ok() && heard.borrow().elapsed() < self.suspicion
                 });
                 // A process that dials again knows better than its old connection.
-                let same = hello.instance != 0 && hello.instance == line.instance;
+                let same =
+                    hello.instance != 0 && line.is_some_and(|line| hello.instance == line.instance);
                 if alive && !same {
                     Err(format!("a node named {node} is connected already"))
                 } else {

@@ -61,7 +61,8 @@ impl StateFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::failover::Appointed;
+    use crate::cluster::Configuration;
+    use crate::failover::{Appointed, Change};
     use crate::log::Term;
 
     #[test]
@@ -79,6 +80,9 @@ mod tests {
             rebuilt: true,
             weakened_to: None,
             maintenance: ["n2".parse().expect("legal")].into(),
+            configuration: Configuration::default(),
+            unconfirmed: vec![Configuration { version: 1, members: Vec::new() }],
+            change: Some(Change::Leave { node: "n3".parse().expect("legal") }),
         };
         file.save(&state).expect("writable");
         assert_eq!(file.load().expect("readable"), Some(state));

@@ -6,21 +6,13 @@ use tokio::sync::{Notify, broadcast, watch};
 
 use super::replicate::{Commits, Progress};
 use super::verify::Look;
-use crate::cluster::{NodeId, Policy, Role, View};
+use crate::cluster::{Configuration, NodeId, Policy, Role, Roll, View};
 use crate::failover::{Notice, Rule};
 use crate::log::{LogEnd, Lsn, Term};
 use crate::routing::link::Notification;
 
 /// Notices kept while the monitor is away; then the oldest go.
 const NOTICES_MAX: usize = 64;
-
-/// A member of the cluster, from the configuration.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Member {
-    pub name: NodeId,
-    /// host:port of its peer listener.
-    pub peer: String,
-}
 
 /// What this node does in its current term.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -47,8 +39,14 @@ pub enum Quarantine {
 /// application is bounded by both (see [`Hub::apply_bound`]).
 pub struct Hub {
     pub me: NodeId,
-    /// All members, this node included.
-    pub members: Vec<Member>,
+    /// The members that it knows, and those that it acts upon while it leads. Written by
+    /// `control`.
+    pub roll: watch::Sender<Roll>,
+    /// The newest configuration that was read in the committed log, or written into it.
+    /// Written by the writer.
+    pub configured: watch::Sender<Option<Configuration>>,
+    /// The monitor has shown a view without this node: it was dropped. Written by `control`.
+    pub dropped: watch::Sender<bool>,
     pub policy: Policy,
     /// Written by `control`.
     pub leadership: watch::Sender<Leadership>,
@@ -139,18 +137,14 @@ impl Hub {
     /// Notifications that a listener may be behind.
     const NOTIFICATIONS: usize = 16_384;
 
-    pub fn new(
-        me: NodeId,
-        members: Vec<Member>,
-        policy: Policy,
-        end: LogEnd,
-        applied: Lsn,
-    ) -> Self {
-        let acks = policy.acks(members.len());
+    pub fn new(me: NodeId, roll: Roll, policy: Policy, end: LogEnd, applied: Lsn) -> Self {
+        let acks = policy.acks(roll.newest().size());
         let follower = Leadership { term: Term(0), role: Role::Follower, leader: None };
         Self {
             me,
-            members,
+            roll: watch::Sender::new(roll),
+            configured: watch::Sender::new(None),
+            dropped: watch::Sender::new(false),
             policy,
             leadership: watch::Sender::new(follower),
             end: watch::Sender::new(end),
@@ -186,6 +180,31 @@ impl Hub {
             notifications: broadcast::Sender::new(Self::NOTIFICATIONS),
             notices: Mutex::default(),
         }
+    }
+
+    /// The followers whose acknowledgements count while this node leads, in the policy's
+    /// order.
+    pub fn followers_counted(&self) -> Vec<NodeId> {
+        let roll = self.roll.borrow();
+        self.policy.followers(roll.newest().counting(), &self.me).into_iter().cloned().collect()
+    }
+
+    /// The other members that count, and where they are.
+    pub fn others(&self) -> BTreeMap<NodeId, String> {
+        let roll = self.roll.borrow();
+        let others = roll.newest().members.iter().filter(|it| it.counts && it.name != self.me);
+        others.map(|member| (member.name.clone(), member.peer.clone())).collect()
+    }
+
+    /// Where another node is, as the members say, or else the view: of a change that this
+    /// node has not read yet.
+    pub fn address(&self, name: &NodeId) -> Option<String> {
+        let listed = self.roll.borrow().get(name).map(|member| member.peer.clone());
+        let seen = || {
+            let view = self.view.borrow();
+            view.nodes.iter().find(|node| node.name == *name).map(|node| node.peer.clone())
+        };
+        listed.or_else(seen).filter(|_| *name != self.me)
     }
 
     /// Has `reason`, one sentence, told to operators as an event.

@@ -28,7 +28,7 @@ use super::replicate::Replication;
 use super::verify::{Digests, Look};
 use crate::cluster::{NodeId, Role};
 use crate::gateway::link;
-use crate::log::{LogEnd, Lsn, Term};
+use crate::log::{Entry, LogEnd, Lsn, Term};
 use crate::net::{FrameStream, Hello, HelloReply, NetError, PeerIdentity, PeerListener, Purpose};
 use crate::storage::archive::Manifest;
 
@@ -223,8 +223,8 @@ impl Peers {
             if identity.0 != hello.name {
                 return Some(format!("the certificate does not name {:?}", hello.name));
             }
-            let member = |name: &NodeId| name.as_str() == hello.name && *name != self.hub.me;
-            if !self.hub.members.iter().any(|m| member(&m.name)) {
+            let name = hello.name.parse::<NodeId>().ok();
+            if name.and_then(|name| self.hub.address(&name)).is_none() {
                 return Some(format!("{:?} is no other member of the cluster", hello.name));
             }
         }
@@ -259,7 +259,8 @@ impl Peers {
 
     async fn mark(&self) -> Answer {
         let id = rand::random::<u64>() >> 1;
-        match tokio::time::timeout(IDLE_MAX, self.engine.writer().mark(id)).await {
+        match tokio::time::timeout(IDLE_MAX, self.engine.writer().note(Entry::Marker { id })).await
+        {
             Ok(Some(lsn)) => Answer::Ok(Body::Marked { id, lsn }),
             Ok(None) => Answer::Error(format!("{} does not lead", self.hub.me)),
             Err(_) => Answer::Error("the marker is not committed yet".to_owned()),

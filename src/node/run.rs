@@ -26,16 +26,17 @@ use tokio_util::sync::CancellationToken;
 use super::archive::Archiver;
 use super::control::{self, KeepError};
 use super::engine::{Engine, EngineOptions};
-use super::hub::{Hub, Member};
+use super::hub::Hub;
 use super::peers::Peers;
 use super::readers::Readers;
 use super::replicate::{self, Installed, Replication};
 use super::writer::{self, WriterHandle, WriterOptions};
+use crate::cluster::{Configuration, Role, Roll};
 use crate::config::NodeConfig;
 use crate::gateway::{Gateway, GatewayConfig, GatewayError};
-use crate::log::Lsn;
+use crate::log::{Entry, Lsn, Term};
 use crate::net::{NetError, PeerListener, PeerTls};
-use crate::storage::control_file::{ControlError, ControlFile};
+use crate::storage::control_file::{Control, ControlError, ControlFile};
 use crate::storage::log_store::{LogError, LogOptions, LogStore};
 use crate::storage::sqlite::{ConnectionKind, Sqlite, SqliteError};
 use crate::supervisor::Supervisor;
@@ -56,6 +57,8 @@ const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
 const FREE_PAGES_KEPT: u64 = 4096;
 /// Free pages up to this part of the file stay where they are.
 const FREE_PART_KEPT: u64 = 4;
+/// Pause before the members are written into the log again, where that failed.
+const NOTE_AGAIN: Duration = Duration::from_millis(200);
 /// Portals and snapshots may keep connections beyond those that serve reads.
 const READERS_BEYOND: usize = 64;
 
@@ -111,11 +114,9 @@ pub async fn run(
     let listener = PeerListener::bind(&config.peer_listen, tls.clone()).await?;
 
     let end = lock(&opened.log).end();
-    let members = config.members.iter();
-    let members = members.map(|(name, peer)| Member { name: name.clone(), peer: peer.clone() });
     let hub = Hub::new(
         config.name.clone(),
-        members.collect(),
+        roll(&config, lock(&opened.control).get()),
         config.policy.clone(),
         end,
         opened.applied,
@@ -190,6 +191,7 @@ pub async fn run(
     )?;
     let mut keeping = std::mem::replace(&mut control.task, tokio::spawn(async { Ok(()) }));
     let mut replicating = tokio::spawn(Arc::clone(&replication).run(stop.clone()));
+    let noting = tokio::spawn(note_members(Arc::clone(&hub), writer.clone()));
     let installing = tokio::spawn(install(installs, writer));
     let limit = WalLimit { bytes: config.wal_max_bytes, read_max: config.wal_read_max };
     let checkpointing = tokio::spawn(checkpoint(Arc::clone(&hub), readers, limit));
@@ -206,8 +208,13 @@ pub async fn run(
     let reloading = tokio::spawn(tls.reload_on_hangup(reload_clients));
     supervisor.ready();
 
+    let mut dropped = hub.dropped.subscribe();
     let ended = tokio::select! {
         () = shutdown.cancelled() => Ok(()),
+        _ = dropped.wait_for(|dropped| *dropped) => {
+            tracing::warn!(rule = "P22", "this node was dropped from the cluster, and ends");
+            Ok(())
+        }
         ended = &mut keeping => match ended {
             Ok(Err(error)) => Err(NodeError::from(error)),
             _ => Err(NodeError::TaskEnded),
@@ -225,6 +232,7 @@ pub async fn run(
     let _ = tokio::join!(clients, listening);
     checkpointing.abort();
     installing.abort();
+    noting.abort();
     stop.cancel();
     if let Some(archiving) = archiving {
         archiving.abort();
@@ -307,6 +315,44 @@ fn open(config: &NodeConfig) -> Result<Opened, NodeError> {
         commit,
         applied,
     })
+}
+
+/// The members as recorded, or else as the file says.
+fn roll(config: &NodeConfig, control: &Control) -> Roll {
+    let mut roll = control.roll.clone();
+    if roll.committed.version == 0 {
+        let members = config.members.iter();
+        // Who is preferred as leader is the monitor's matter.
+        let members = members.map(|(name, peer)| (name.clone(), peer.clone(), 1));
+        roll.committed = Configuration::initial(members);
+    }
+    roll
+}
+
+/// Has the members written into the log while this node leads: each newer configuration,
+/// and the one that is acted upon once a term.
+async fn note_members(hub: Arc<Hub>, writer: WriterHandle) {
+    let (mut roll, mut leadership) = (hub.roll.subscribe(), hub.leadership.subscribe());
+    let mut noted = (Term(0), 0);
+    loop {
+        let (term, leads) = {
+            let leadership = leadership.borrow_and_update();
+            (leadership.term, leadership.role == Role::Leader)
+        };
+        let newest = roll.borrow_and_update().newest().clone();
+        let wanted = (term, newest.version);
+        let is_news = leads && newest.version > 0 && noted != wanted;
+        if is_news && writer.note(Entry::Configuration(newest.to_json())).await.is_some() {
+            noted = wanted;
+            continue;
+        }
+        tokio::select! {
+            // The hub outlives its tasks.
+            _ = roll.changed() => {}
+            _ = leadership.changed() => {}
+            () = tokio::time::sleep(NOTE_AGAIN), if is_news => {}
+        }
+    }
 }
 
 /// The database file of a generation, made if need be, and where it stands.

@@ -51,7 +51,7 @@ pub struct CommitTracker {
     term_start: Option<Lsn>,
     /// The leader's own durable LSN.
     durable: Lsn,
-    /// The last LSN that each follower reported durable in this term.
+    /// The last LSN that each node reported durable in this term, whether it counts or not.
     acked: BTreeMap<NodeId, Lsn>,
     /// And written, durable or not, where that is further: what `remote_write` waits for.
     written: BTreeMap<NodeId, Lsn>,
@@ -68,8 +68,8 @@ impl CommitTracker {
         commit: Lsn,
     ) -> Self {
         let followers: Vec<NodeId> = followers.into_iter().collect();
-        let acked = followers.iter().map(|follower| (follower.clone(), Lsn(0))).collect();
-        let (connected, commit) = (BTreeSet::new(), commit.min(durable));
+        let (connected, acked) = (BTreeSet::new(), BTreeMap::new());
+        let commit = commit.min(durable);
         Self {
             demand,
             followers,
@@ -80,6 +80,13 @@ impl CommitTracker {
             written: BTreeMap::new(),
             commit,
         }
+    }
+
+    /// Other followers count from here on (P22). What is committed stays so. Returns the
+    /// commit LSN if it moved.
+    pub fn follow(&mut self, followers: impl IntoIterator<Item = NodeId>) -> Option<Lsn> {
+        self.followers = followers.into_iter().collect();
+        self.advance()
     }
 
     /// The commit LSN.
@@ -104,14 +111,14 @@ impl CommitTracker {
 
     /// Up to where as many followers as are demanded hold the log.
     pub fn held(&self) -> Lsn {
-        self.reached(|follower| self.acked[follower])
+        self.reached(|follower| self.acked(follower).unwrap_or_default())
     }
 
     /// Up to where the log is durable here and written, durable or not, by as many
     /// followers as are demanded. Nothing is committed by that.
     pub fn written(&self) -> Lsn {
         let written = |follower: &NodeId| {
-            let acked = self.acked[follower];
+            let acked = self.acked(follower).unwrap_or_default();
             self.written.get(follower).map_or(acked, |written| acked.max(*written))
         };
         self.reached(written).min(self.durable)
@@ -122,7 +129,7 @@ impl CommitTracker {
             Demand::Any(0) | Demand::First(0) => self.durable,
             Demand::Any(acks) => nth_highest(self.followers.iter().map(by).collect(), acks),
             Demand::First(acks) => {
-                let connected = self.followers.iter().filter(|f| self.connected.contains(f));
+                let connected = self.followers.iter().filter(|f| self.connected.contains(*f));
                 nth_highest(connected.take(acks).map(by).collect(), acks)
             }
         }
@@ -142,29 +149,26 @@ impl CommitTracker {
         self.advance()
     }
 
-    /// Records a follower's ack of this term. Returns the commit LSN if it moved. An
-    /// ack of a node that is no member counts for nothing.
+    /// Records a follower's ack of this term. Returns the commit LSN if it moved. That of
+    /// a node that does not count is kept for when it does.
     pub fn follower_durable(&mut self, follower: &NodeId, lsn: Lsn) -> Option<Lsn> {
-        let acked = self.acked.get_mut(follower)?;
+        let acked = self.acked.entry(follower.clone()).or_default();
         *acked = (*acked).max(lsn);
         self.advance()
     }
 
-    /// Records what a follower has written in this term, but not made durable yet. An
-    /// ack of a node that is no member counts for nothing.
+    /// Records what a follower has written in this term, but not made durable yet.
     pub fn follower_written(&mut self, follower: &NodeId, lsn: Lsn) {
-        if self.acked.contains_key(follower) {
-            let written = self.written.entry(follower.clone()).or_default();
-            *written = (*written).max(lsn);
-        }
+        let written = self.written.entry(follower.clone()).or_default();
+        *written = (*written).max(lsn);
     }
 
     /// A follower connected and told how far its log equals this one and is durable:
     /// what it acknowledged before counts no further than that (rule 16a). Returns
     /// what it had acknowledged beyond, which it must have lost.
     pub fn follower_rejoined(&mut self, follower: &NodeId, lsn: Lsn) -> Option<Lsn> {
-        let acked = self.acked.get_mut(follower)?;
         self.connected.insert(follower.clone());
+        let acked = self.acked.entry(follower.clone()).or_default();
         let lost = (*acked > lsn).then_some(*acked);
         *acked = (*acked).min(lsn);
         self.written.remove(follower);
@@ -191,7 +195,8 @@ impl CommitTracker {
     }
 
     fn check(&self) {
-        let holders = self.acked.values().filter(|&&lsn| lsn >= self.commit).count();
+        let holds = |follower: &&NodeId| self.acked(follower) >= Some(self.commit);
+        let holders = self.followers.iter().filter(holds).count();
         assert!(self.commit <= self.durable, "commit beyond the leader's own log");
         assert!(self.term_start <= Some(self.commit), "commit below the term's start");
         let acks = self.demand.acks();
@@ -249,6 +254,8 @@ mod tests {
         Write(String, u64),
         /// Another number of acknowledgements is demanded.
         Demand(usize),
+        /// Other followers count.
+        Follow(Vec<String>),
         /// A follower connects with its log equal up to here.
         Rejoin(String, u64),
         /// A follower's connection ends.
@@ -280,6 +287,11 @@ mod tests {
                 Command::Track { .. } => None,
                 Command::Start(lsn) => tracker.term_started(Lsn(*lsn)),
                 Command::Demand(acks) => tracker.demand(*acks),
+                Command::Follow(followers) => {
+                    let followers: Result<Vec<NodeId>, _> =
+                        followers.iter().map(|name| name.parse()).collect();
+                    tracker.follow(followers?)
+                }
                 Command::Leader(lsn) => tracker.leader_durable(Lsn(*lsn)),
                 Command::Ack(name, lsn) => tracker.follower_durable(&name.parse()?, Lsn(*lsn)),
                 Command::Write(name, lsn) => {

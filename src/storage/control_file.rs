@@ -13,6 +13,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::fs::{File, Fs, Op, RealFs};
+use crate::cluster::Roll;
 use crate::log::{Lsn, Term};
 
 const MAGIC: &[u8; 8] = b"TwlnCtl\n";
@@ -38,6 +39,9 @@ pub struct Control {
     pub generation: u64,
     /// Rule 16a: new, re-seeded or cut: counts for no election until cleared.
     pub unproven: bool,
+    /// The members that it knows and acts upon; of version 0, those of its configuration.
+    #[serde(default)]
+    pub roll: Roll,
 }
 
 impl Control {
@@ -211,6 +215,7 @@ mod tests {
 
     use super::super::fs::simulated::SimulatedFs;
     use super::*;
+    use crate::cluster::{Configuration, Member};
     use crate::log::format_page::Known::{Number, Raw};
     use crate::log::format_page::{assert_limit, assert_object, assert_table};
 
@@ -290,8 +295,38 @@ mod tests {
                 commit: Lsn(commit),
                 generation,
                 unproven,
+                roll: roll(usize::try_from(generation % 4).expect("small")),
             },
         )
+    }
+
+    /// So many members, and one more that is joining.
+    fn roll(members: usize) -> Roll {
+        let member = |n: usize| (format!("n{n}").parse().expect("legal"), format!("h{n}:1"), 100);
+        let committed = Configuration::initial((0..members).map(member));
+        let (name, peer, priority) = member(members);
+        let pending = committed.with(Member { name, peer, priority, counts: false });
+        Roll { committed, pending: Some(pending) }
+    }
+
+    #[test]
+    fn the_largest_configurations_fit() {
+        let fits = |roll: &Roll| roll.newest().to_json().len() <= Configuration::BYTES_MAX;
+        let most = (1..99).map(roll).take_while(fits).last().expect("some fit");
+        assert!(most.newest().members.len() >= 20, "{}", most.newest().members.len());
+        let cluster = "c".repeat(64);
+        let (term, promised) = (Term(u64::MAX), Some((Term(u64::MAX), u64::MAX)));
+        let control = Control {
+            cluster,
+            term,
+            promised,
+            led: term,
+            commit: Lsn(u64::MAX),
+            generation: u64::MAX,
+            unproven: false,
+            roll: most,
+        };
+        assert_eq!(decode_slot(&encode_slot(1, &control)), Ok((1, control)));
     }
 
     proptest! {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::watching::Watching;
 use super::{Appointed, Asked, Candidate, Cluster, Command, Input, Operator, Phase};
 use crate::cluster::{NodeId, Role};
-use crate::failover::election::{Chosen, Promised, choose, leases_end, missing};
+use crate::failover::election::{Chosen, choose, leases_end, missing};
 use crate::failover::{Appointment, Moment, PromiseMade, Rule, ToMonitor, ToNode};
 use crate::log::LogEnd;
 
@@ -86,9 +86,9 @@ impl Promising {
     }
 
     fn ask_missing(&self, cluster: &Cluster, out: &mut Vec<Command>) {
-        for node in cluster.options.members.keys() {
-            if !self.promises.contains_key(node) {
-                Self::ask(node, cluster, out);
+        for node in cluster.electors() {
+            if !self.promises.contains_key(&node) {
+                Self::ask(&node, cluster, out);
             }
         }
     }
@@ -121,7 +121,7 @@ impl Promising {
                 // A promise to another incarnation, or of an older term, does not count.
                 if promise.term != cluster.state.term
                     || promise.incarnation != cluster.state.incarnation
-                    || !cluster.options.members.contains_key(&node)
+                    || !cluster.electors().contains(&node)
                 {
                     return Phase::Promising(self);
                 }
@@ -169,7 +169,9 @@ impl Promising {
             Operator::Switchover { .. }
             | Operator::Weaken { .. }
             | Operator::Restore
-            | Operator::Maintenance { .. } => {
+            | Operator::Maintenance { .. }
+            | Operator::Add { .. }
+            | Operator::Drop { .. } => {
                 Err("an election is under way: there is no leader".to_owned())
             }
         };
@@ -179,11 +181,15 @@ impl Promising {
     /// The promises that count. New and re-seeded nodes count for nothing, unless all
     /// members are that and all have answered: then nobody knows more than they do.
     fn counted(&self, cluster: &Cluster) -> BTreeSet<NodeId> {
-        let all_new = self.promises.len() == cluster.options.members.len()
+        let all_new = self.promises.len() == cluster.electors().len()
             && self.promises.values().all(|(_, promise)| promise.unproven);
         let anybody = all_new || self.forced || cluster.is_without(21);
+        let electors = cluster.electors();
         let counts = |promise: &PromiseMade| anybody || !promise.unproven;
-        let counted = self.promises.iter().filter(|(_, (_, promise))| counts(promise));
+        let counted = self.promises.iter();
+        // Who is no member any more may have promised before.
+        let counted =
+            counted.filter(|(node, (_, promise))| counts(promise) && electors.contains(*node));
         counted.map(|(node, _)| node.clone()).collect()
     }
 
@@ -192,8 +198,7 @@ impl Promising {
         let counted = self.counted(cluster);
         let last = cluster.state.appointed.as_ref().map(|appointed| appointed.node.clone());
         let own_word = last.as_ref().is_some_and(|node| counted.contains(node));
-        let promised = Promised { count: counted.len(), own_word };
-        let enough = match cluster.electorate().count(promised) {
+        let enough = match cluster.count(&counted) {
             Err(shortfall) if shortfall.rule == Rule::Fence && cluster.is_without(9) => {
                 !counted.is_empty()
             }
@@ -201,7 +206,7 @@ impl Promising {
             Err(_) if self.forced => !counted.is_empty(),
             Err(shortfall) => {
                 if now.since(self.since) >= timing.heartbeat * 2 {
-                    let missing = missing(cluster.options.members.keys(), &counted);
+                    let missing = missing(cluster.electors().iter(), &counted);
                     let missing = list(&missing);
                     let needed = match (shortfall.needed, &last) {
                         (Some(needed), _) => format!("{needed} promises"),
@@ -235,18 +240,19 @@ impl Promising {
                     } else {
                         self.promises[node].1.end
                     },
-                    priority: if cluster.never_leads(node) {
+                    // Who is leaving leads only as long as nobody else holds what it holds.
+                    priority: if cluster.never_leads(node) || !cluster.newest().counts(node) {
                         0
                     } else {
-                        cluster.options.members[node].1
+                        cluster.priority(node)
                     },
-                    serving_since: cluster.nodes[node].since,
+                    serving_since: cluster.nodes.get(node).map_or(now, |known| known.since),
                 };
                 (node.clone(), candidate)
             })
             .collect();
         // P11: while weakened, whoever is not behind the last leader holds all.
-        let suffices = last.as_ref().filter(|_| cluster.state.weakened && own_word);
+        let suffices = last.as_ref().filter(|_| cluster.is_weakened() && own_word);
         let suffices = suffices.and_then(|last| Some(candidates.get(last)?.end));
         let preferred = self.preferred.as_ref();
         let Some(chosen) = choose(&candidates, cluster.options.choose, preferred, suffices) else {
@@ -307,9 +313,9 @@ impl Promising {
         cluster: &Cluster,
     ) -> Option<String> {
         let last = cluster.state.appointed.as_ref()?;
-        let known = cluster.nodes[&last.node].report.as_ref()?.end.lsn.0;
+        let known = cluster.nodes.get(&last.node)?.report.as_ref()?.end.lsn.0;
         let lag = known.saturating_sub(end);
-        let guarded = cluster.electorate().acks_configured == 0 && !own_word && !self.forced;
+        let guarded = cluster.acks_configured() == 0 && !own_word && !self.forced;
         (guarded && lag > cluster.options.lag_bytes_max).then(|| {
             format!(
                 "{} is the best candidate and lies {lag} bytes behind what {} held (rule 19): start {}, or accept the loss \
@@ -331,6 +337,7 @@ impl Appointing {
         out: &mut Vec<Command>,
     ) -> Phase {
         let Chosen { node, then } = chosen;
+        cluster.keep_member(&node, out);
         if !cluster.is_without(13) {
             cluster.state.appointed =
                 Some(Appointed { term: cluster.state.term, node: node.clone() });
@@ -359,6 +366,7 @@ impl Appointing {
             wait_ns: u64::try_from(wait.as_nanos()).unwrap_or(u64::MAX),
             acks: cluster.acks_wanted(),
             policy_version: cluster.state.policy_version,
+            configuration: cluster.newest().clone(),
         };
         cluster.send(&self.node, ToNode::Appoint(appointment), out);
     }
@@ -444,10 +452,10 @@ impl Appointing {
             }
             _ => {}
         }
-        let known = &cluster.nodes[&self.node];
+        let connected = cluster.nodes.get(&self.node).is_some_and(|known| known.connected);
         // Rule 9: what the monitor slept through, or spent on its own disk, is no silence.
         let silent = now.since(self.since.max(cluster.woke)) > timing.suspicion;
-        if !known.connected || silent {
+        if !connected || silent {
             // P14: its report is required where the policy is weakened, as it was appointed.
             let reason = format!("{} does not answer its appointment", self.node);
             return Promising::begin(

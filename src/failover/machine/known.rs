@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use super::{Cluster, Command, Input, MonitorState};
-use crate::cluster::NodeId;
+use crate::cluster::{Configuration, NodeId};
 use crate::failover::{Moment, Report, Rule, ToMonitor, ToNode};
 use crate::log::Term;
 
@@ -100,12 +100,22 @@ impl Cluster {
             ToMonitor::Noticed(_) => (Term(0), 0),
         };
         self.heard = self.heard.max(heard);
+        if let ToMonitor::Report(report) = message
+            && obeyed == self.state.incarnation
+        {
+            self.hear_members(&report.roll, out);
+        }
         if obeyed <= self.state.incarnation {
             return false;
         }
-        self.state = MonitorState { term: self.state.term, ..MonitorState::lost(0, obeyed) };
+        let before = std::mem::replace(&mut self.state, MonitorState::lost(0, obeyed));
+        self.state.term = before.term;
+        // Who belongs to the cluster is no matter of who watches it.
+        self.state.configuration = before.configuration;
+        self.state.unconfirmed = before.unconfirmed;
         self.persist(out);
         self.answer(Err("the monitor became a new incarnation".to_owned()), out);
+        self.answer_change(Err("the monitor became a new incarnation".to_owned()), out);
         self.opened = false;
         let lease_and_drift = self.options.timing.lease + self.options.timing.drift;
         self.owed_until = self.owed_until.max(now.plus(lease_and_drift));
@@ -113,7 +123,7 @@ impl Cluster {
             known.report = None;
         }
         let incarnation = self.state.incarnation;
-        for node in self.options.members.keys() {
+        for node in self.nodes.keys() {
             self.send(node, ToNode::Welcome { incarnation }, out);
         }
         true
@@ -121,23 +131,32 @@ impl Cluster {
 
     /// The last report of the leader of the recorded term.
     pub(super) fn leader_report(&self) -> Option<&Report> {
-        self.nodes[self.state.leader()?].report.as_ref()
+        self.nodes.get(self.state.leader()?)?.report.as_ref()
     }
 
-    /// Members other than `except` that are heard and would count in an election.
-    pub(super) fn electors(&self, now: Moment, except: &NodeId) -> usize {
-        self.electors_since(now, except, Moment(i64::MIN))
-    }
-
-    /// Those of them that were heard at `since` or later.
-    fn electors_since(&self, now: Moment, except: &NodeId, since: Moment) -> usize {
+    /// Whether an election without `except` could succeed among those who were heard at
+    /// `since` or later; else how many it needs, and how many there are.
+    pub(super) fn can_elect(
+        &self,
+        now: Moment,
+        except: &NodeId,
+        since: Moment,
+    ) -> Result<(), (usize, usize)> {
         let suspicion = self.options.timing.suspicion;
-        let counts = |known: &Known| {
+        let counts = |node: &NodeId| {
+            let Some(known) = self.nodes.get(node).filter(|_| node != except) else { return false };
             known.is_heard(now, suspicion)
                 && known.heard.is_some_and(|heard| heard >= since)
                 && known.report.as_ref().is_some_and(|report| !report.unproven)
         };
-        self.nodes.iter().filter(|(node, known)| *node != except && counts(known)).count()
+        for list in self.lists() {
+            let needed = self.electorate(list).needed_without_leader();
+            let heard = list.counting().filter(|node| counts(node)).count();
+            if heard < needed {
+                return Err((needed, heard));
+            }
+        }
+        Ok(())
     }
 
     /// Members that are not heard, or count for nothing, as a list for a sentence.
@@ -170,9 +189,8 @@ impl Cluster {
             return Suspicion::None;
         }
         let absence = known.absence(now);
-        let needed = self.electorate().needed_without_leader();
-        let heard = self.electors(now, leader);
-        if self.state.weakened && heard < needed {
+        let can_elect = self.can_elect(now, leader, Moment(i64::MIN));
+        if self.is_weakened() && can_elect.is_err() {
             return Suspicion::Blocked(
                 Rule::Data,
                 format!(
@@ -182,7 +200,7 @@ impl Cluster {
                 ),
             );
         }
-        if heard < needed {
+        if let Err((needed, heard)) = can_elect {
             return Suspicion::Blocked(
                 Rule::Data,
                 format!(
@@ -197,7 +215,7 @@ impl Cluster {
         // monitor, and a term begun now would end a leadership that nothing is wrong with.
         let silent = known.heard.filter(|_| known.connected);
         let after = silent.map(|heard| heard.plus(self.options.timing.heartbeat * 2));
-        if after.is_some_and(|after| self.electors_since(now, leader, after) < needed) {
+        if after.is_some_and(|after| self.can_elect(now, leader, after).is_err()) {
             return Suspicion::None;
         }
         if let Some(sentence) = self.flapping(now) {
@@ -226,13 +244,14 @@ impl Cluster {
         let lease = timing.lease + timing.drift;
         let over =
             now >= self.owed_until && self.granted.is_none_or(|granted| now.since(granted) > lease);
-        let blind = self.nodes.iter().filter(|(node, known)| {
-            *node != leader
-                && known.is_heard(now, timing.suspicion)
+        let is_blind = |node: &NodeId| {
+            let Some(known) = self.nodes.get(node).filter(|_| node != leader) else { return false };
+            known.is_heard(now, timing.suspicion)
                 && !self.vetoes(now, known)
                 && known.saw_leader.is_none_or(|(_, at)| now.since(at) > lease)
-        });
-        silent && over && blind.count() >= self.electorate().fence()
+        };
+        let blind = |list: &Configuration| list.counting().filter(|node| is_blind(node)).count();
+        silent && over && self.lists().all(|list| blind(list) >= self.electorate(list).fence())
     }
 
     /// What would be lost without the members that are absent, as far as it is known.

@@ -42,7 +42,7 @@ impl Cluster {
     }
 
     fn known_member(&self, node: &NodeId) -> Result<Option<NodeId>, String> {
-        let known = self.options.members.contains_key(node);
+        let known = self.newest().get(node).is_some();
         if known { Ok(None) } else { Err(format!("{node} is no member")) }
     }
 
@@ -52,14 +52,9 @@ impl Cluster {
         self.known_member(node)?;
         let leader = self.state.leader().ok_or("there is no leader")?;
         let leads = node == leader;
-        let (suspicion, term) = (self.options.timing.suspicion, self.state.term);
-        let follows = |other: &NodeId| {
-            let known = &self.nodes[other];
-            known.is_heard(now, suspicion)
-                && !self.state.maintenance.contains(other)
-                && known.report.as_ref().is_some_and(|it| it.term == term && !it.unproven)
-        };
-        let others = || self.options.members.keys().filter(|other| *other != node);
+        let follows =
+            |other: &NodeId| self.follows(now, other) && !self.state.maintenance.contains(other);
+        let others = || self.newest().counting().filter(|other| *other != node);
         // One of those who are left leads, the rest follow.
         let followers = others().filter(|other| follows(other)).count().saturating_sub(1);
         let wanted = self.acks_wanted();

@@ -2,6 +2,7 @@
 mod electing;
 mod known;
 mod maintenance;
+mod members;
 mod policy;
 mod starting;
 #[cfg(test)]
@@ -14,12 +15,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use super::election::Candidate;
-use super::election::Electorate;
 use super::{Choice, Event, Moment, Rule, TRANSITIONS, ToMonitor, ToNode};
-use crate::cluster::{NodeId, NodeView, Policy, Role, View};
+use crate::cluster::{Configuration, NodeId, NodeView, Policy, Role, View};
 use crate::log::{LogEnd, Lsn, Term};
 use electing::{Appointing, Promising};
 use known::Known;
+pub use members::Change;
 use starting::Starting;
 use watching::{Draining, Watching};
 
@@ -38,7 +39,9 @@ pub struct Timing {
 /// What does not change while the monitor runs.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Every member: peer address and priority (0: never leads).
+    /// As the file says: every member's peer address and priority (0: never leads). Once
+    /// members have changed the state says who they are, and this only what priority they
+    /// have, where it names them.
     pub members: BTreeMap<NodeId, (String, u32)>,
     pub policy: Policy,
     pub choose: Choice,
@@ -88,6 +91,15 @@ pub struct MonitorState {
     /// Who never leads, for as long as an operator says so (rule 26).
     #[serde(default)]
     pub maintenance: BTreeSet<NodeId>,
+    /// The members that the leader confirmed last; of version 0, what the file says.
+    #[serde(default)]
+    pub configuration: Configuration,
+    /// Those that a leader was told since, oldest first: it acts under the last of them.
+    #[serde(default)]
+    pub unconfirmed: Vec<Configuration>,
+    /// Who joins or leaves, until that is done.
+    #[serde(default)]
+    pub change: Option<Change>,
 }
 
 /// With what the monitor begins.
@@ -136,6 +148,10 @@ pub enum Operator {
     Restore,
     /// Keeps a node from leading, or lets it again (rule 26).
     Maintenance { node: NodeId, on: bool },
+    /// Has a node join, and then `replaces` leave (P22).
+    Add { node: NodeId, peer: String, priority: u32, replaces: Option<NodeId> },
+    /// Has a node leave.
+    Drop { node: NodeId },
 }
 
 /// What the driver does, in this order.
@@ -178,6 +194,8 @@ pub enum Command {
 /// * Leases are granted only while watching or draining, only to the node appointed in
 ///   the recorded term.
 /// * The moment up to which older leases are waited for never moves back.
+/// * A configuration is durable before it is sent, and differs from the one before by one
+///   member at most.
 #[derive(Debug)]
 pub struct Machine {
     cluster: Cluster,
@@ -215,6 +233,8 @@ struct Cluster {
     asked: Option<Asked>,
     /// The operator who waits for a policy to be practised, or restored.
     asked_policy: Option<u64>,
+    /// The operator who waits for a node to have joined or left.
+    asked_change: Option<u64>,
     /// What blocks: the rule, and a sentence with the missing node and the command that helps.
     blocked: Option<(Rule, String)>,
     /// The name of the phase that was entered last.
@@ -260,17 +280,22 @@ impl Machine {
     /// Starts at `now`. Persists a new incarnation before anybody hears of it.
     pub fn new(options: Options, start: Start, now: Moment, out: &mut Vec<Command>) -> Self {
         assert!(!options.members.is_empty(), "a cluster has members");
-        let nodes = options.members.keys().map(|node| (node.clone(), Known::default())).collect();
-        let state = match start {
+        let mut state = match start {
             Start::Recorded(state) => state,
             Start::Lost { incarnation } => MonitorState::lost(incarnation, 0),
         };
+        if state.configuration.version == 0 {
+            let members = options.members.iter();
+            let members =
+                members.map(|(name, (peer, priority))| (name.clone(), peer.clone(), *priority));
+            state.configuration = Configuration::initial(members);
+        }
         let lease_and_drift = options.timing.lease + options.timing.drift;
         let hold_off = options.timing.suspicion * 2;
-        let cluster = Cluster {
+        let mut cluster = Cluster {
             heard: state.term,
             state,
-            nodes,
+            nodes: BTreeMap::new(),
             granted: None,
             owed_until: now.plus(lease_and_drift),
             hold_off_until: now.plus(hold_off),
@@ -283,10 +308,12 @@ impl Machine {
             then: None,
             asked: None,
             asked_policy: None,
+            asked_change: None,
             blocked: None,
             at: "starting",
             options,
         };
+        cluster.know_members();
         out.push(Command::Persist(cluster.state.clone()));
         let (rule, reason) = if cluster.state.rebuilt {
             (Rule::Resumed, format!("started with the state of term {}", cluster.state.term))
@@ -351,9 +378,17 @@ impl Machine {
                     let leader = durable.leader();
                     assert!(leader == Some(to) && *term == durable.term, "a grant to {to}");
                 }
+                Command::Send { message: ToNode::Members { configuration, .. }, .. } => {
+                    let recorded = durable.unconfirmed.last() == Some(configuration)
+                        || durable.configuration == *configuration;
+                    assert!(recorded, "members sent before they were recorded");
+                }
                 Command::Send { .. } | Command::Event(_) | Command::Answer { .. } => {}
             }
         }
+        let versions = state.unconfirmed.iter().map(|it| it.version);
+        let versions = std::iter::once(state.configuration.version).chain(versions);
+        assert!(versions.is_sorted_by(|one, next| one < next), "{state:?}");
     }
 
     /// What is recorded.
@@ -369,14 +404,20 @@ impl Machine {
     /// The cluster as it is to be shown at `now`.
     pub fn view(&self, now: Moment) -> View {
         let Cluster { options, state, nodes, .. } = &self.cluster;
+        let unknown = Known::default();
         let end = self.cluster.leader_report().map_or(Lsn(0), |report| report.end.lsn);
-        let nodes = options.members.iter().map(|(name, (peer, _))| {
-            let known = &nodes[name];
+        let nodes = self.cluster.members().into_iter().map(|member| {
+            let name = &member.name;
+            let joining = !self.cluster.lists().any(|list| list.counts(name));
+            let known = nodes.get(name).unwrap_or(&unknown);
             let report = known.report.as_ref();
             let healthy = known.is_heard(now, options.timing.suspicion) && report.is_some();
             let applied = report.map_or(Lsn(0), |report| report.applied);
             let reason = match report {
                 _ if !healthy => known.absence(now),
+                Some(report) if report.reason.is_empty() && joining => {
+                    "is joining, and counts for nothing before it has caught up (P22)".to_owned()
+                }
                 Some(report) if report.reason.is_empty() && report.unproven => {
                     "is new or re-seeded and counts for no election yet (rule 16a)".to_owned()
                 }
@@ -389,7 +430,8 @@ impl Machine {
             NodeView {
                 name: name.clone(),
                 maintenance: state.maintenance.contains(name),
-                peer: peer.clone(),
+                joining,
+                peer: member.peer.clone(),
                 sql: report.and_then(|report| report.sql.clone()),
                 healthy,
                 role: report.map_or(Role::Follower, |report| report.role),
@@ -409,8 +451,10 @@ impl Machine {
             policy: Some(options.policy.clone()),
             acks: state.acks,
             policy_version: state.policy_version,
-            weakened: state.weakened,
+            weakened: self.cluster.is_weakened(),
             nodes: nodes.collect(),
+            configuration: Some(state.configuration.clone()),
+            change: self.cluster.change_under_way(),
             blocked: self.cluster.blocked.as_ref().map(|(_, sentence)| sentence.clone()),
         }
     }
@@ -429,6 +473,9 @@ impl MonitorState {
             rebuilt: false,
             weakened_to: None,
             maintenance: BTreeSet::new(),
+            configuration: Configuration::default(),
+            unconfirmed: Vec::new(),
+            change: None,
         }
     }
 
@@ -449,22 +496,12 @@ impl Cluster {
         }
     }
 
-    fn electorate(&self) -> Electorate {
-        let members = self.options.members.len();
-        Electorate {
-            members,
-            acks_configured: self.options.policy.acks(members),
-            acks_recorded: self.state.acks,
-            weakened: self.state.weakened,
-        }
-    }
-
     fn persist(&self, out: &mut Vec<Command>) {
         out.push(Command::Persist(self.state.clone()));
     }
 
     fn send(&self, to: &NodeId, message: ToNode, out: &mut Vec<Command>) {
-        if self.nodes[to].connected {
+        if self.nodes.get(to).is_some_and(|known| known.connected) {
             out.push(Command::Send { to: to.clone(), message });
         }
     }
@@ -511,8 +548,7 @@ impl Cluster {
 
     /// Whether it may never be chosen: priority 0, or in maintenance.
     fn never_leads(&self, node: &NodeId) -> bool {
-        let priority = self.options.members.get(node).map_or(0, |(_, priority)| *priority);
-        priority == 0 || self.state.maintenance.contains(node)
+        self.priority(node) == 0 || self.state.maintenance.contains(node)
     }
 
     /// Answers the operator who waits, if one does.

@@ -15,7 +15,7 @@ use crate::failover::{Report, Rule, ToNode};
 impl Cluster {
     /// Follower acknowledgements that a leader is to demand.
     pub(super) fn acks_wanted(&self) -> usize {
-        let configured = self.electorate().acks_configured;
+        let configured = self.acks_configured();
         self.state.weakened_to.map_or(configured, |acks| acks.min(configured))
     }
 
@@ -55,10 +55,10 @@ impl Cluster {
         self.state.weakened_to = None;
         if self.is_without(19) {
             self.state.weakened = false;
-            self.state.acks = self.electorate().acks_configured;
+            self.state.acks = self.acks_configured();
         }
         self.persist(out);
-        let configured = self.electorate().acks_configured;
+        let configured = self.acks_configured();
         let reason = format!(
             "an operator restores the policy: the leader is to demand {configured} follower acknowledgements"
         );
@@ -84,7 +84,7 @@ impl Cluster {
     /// Compares what the leader of the recorded term practises with the record.
     pub(super) fn note_policy(&mut self, report: &Report, out: &mut Vec<Command>) {
         let (acks, wanted) = (report.acks, self.acks_wanted());
-        let configured = self.electorate().acks_configured;
+        let configured = self.acks_configured();
         let same_version = report.policy_version == self.state.policy_version;
         if acks < self.state.acks {
             self.state.acks = acks;
@@ -99,7 +99,8 @@ impl Cluster {
             return;
         }
         // P19: all that an open leader acknowledged in its term is held by so many.
-        if self.state.weakened && acks >= configured && report.role == Role::Leader {
+        let recorded_less = self.state.weakened || self.state.acks < configured;
+        if recorded_less && acks >= configured && report.role == Role::Leader {
             self.state.weakened = false;
             self.state.acks = configured;
             self.persist(out);

@@ -2,7 +2,7 @@
 use super::electing::{Cause, Promising};
 use super::watching::Watching;
 use super::{Appointed, Asked, Cluster, Command, Input, Operator, Phase};
-use crate::cluster::Role;
+use crate::cluster::{Configuration, Role};
 use crate::failover::{Moment, Report, Rule};
 use crate::log::Term;
 
@@ -51,7 +51,9 @@ impl Starting {
             Operator::Switchover { .. }
             | Operator::Weaken { .. }
             | Operator::Restore
-            | Operator::Maintenance { .. } => {
+            | Operator::Maintenance { .. }
+            | Operator::Add { .. }
+            | Operator::Drop { .. } => {
                 Err("the monitor is starting: no leader is known".to_owned())
             }
         };
@@ -69,7 +71,7 @@ fn resume(phase: Starting, now: Moment, cluster: &mut Cluster, out: &mut Vec<Com
         let reason = format!("the leader of term {} is heard", cluster.state.term);
         return Watching::enter(now, Rule::Resumed, reason, cluster, out);
     }
-    let all = cluster.nodes.values().all(|known| known.report.is_some());
+    let all = cluster.electors().iter().all(|node| cluster.reported(node));
     if now < cluster.hold_off_until && !(all && cluster.state.leader().is_none()) {
         return Phase::Starting(phase);
     }
@@ -94,19 +96,23 @@ fn resume(phase: Starting, now: Moment, cluster: &mut Cluster, out: &mut Vec<Com
 fn rebuild(phase: Starting, now: Moment, cluster: &mut Cluster, out: &mut Vec<Command>) -> Phase {
     let reports =
         || cluster.nodes.iter().filter_map(|(node, it)| Some((node, it.report.as_ref()?)));
-    let members = cluster.options.members.len();
-    let answered = reports().count();
+    let answered =
+        |list: &Configuration| list.counting().filter(|node| cluster.reported(node)).count();
+    let majority = cluster.lists().all(|list| answered(list) > list.size() / 2);
+    let everybody = cluster.electors().iter().all(|node| cluster.reported(node));
     let leads = |report: &Report| report.role != Role::Follower && report.term == cluster.heard;
     let leader = reports().find(|(_, report)| leads(report));
-    if answered > members / 2
+    if majority
         && now >= cluster.owed_until
         && let Some((node, report)) = leader
     {
         let (node, acks, version) = (node.clone(), report.acks, report.policy_version);
-        let restored = report.role == Role::Leader && acks >= cluster.electorate().acks_configured;
+        // Of the members before and after a change: the leader may be on its way.
+        let sizes = cluster.lists().map(Configuration::size);
+        let configured = sizes.map(|size| cluster.options.policy.acks(size)).min().unwrap_or(0);
+        let restored = report.role == Role::Leader && acks >= configured;
         cluster.state.term = cluster.heard;
         cluster.state.appointed = Some(Appointed { term: cluster.heard, node: node.clone() });
-        let configured = cluster.electorate().acks_configured;
         cluster.state.acks = if restored { configured } else { 0 };
         cluster.state.policy_version = version;
         cluster.state.weakened = !restored;
@@ -117,7 +123,7 @@ fn rebuild(phase: Starting, now: Moment, cluster: &mut Cluster, out: &mut Vec<Co
         let reason = format!("{node} leads the highest term heard, {}: adopted", cluster.heard);
         return Watching::enter(now, Rule::Adopted, reason, cluster, out);
     }
-    if answered == members && leader.is_none() {
+    if everybody && leader.is_none() {
         let reason = if cluster.heard == Term(0) {
             "every member has answered: the cluster's first term".to_owned()
         } else {
@@ -126,8 +132,8 @@ fn rebuild(phase: Starting, now: Moment, cluster: &mut Cluster, out: &mut Vec<Co
         return Promising::begin(now, Cause::planned(Rule::Adopted, reason, None), cluster, out);
     }
     if now >= cluster.hold_off_until && leader.is_none() {
-        let silent = cluster.nodes.iter().filter(|(_, known)| known.report.is_none());
-        let missing = silent.map(|(node, _)| node.as_str()).collect::<Vec<_>>().join(", ");
+        let silent = cluster.electors().into_iter().filter(|node| !cluster.reported(node));
+        let missing = silent.map(|node| node.to_string()).collect::<Vec<_>>().join(", ");
         let sentence = format!(
             "the monitor has no state, and no leader has answered: every member must report (P25, rule 32); \
              missing {missing}; start it, or accept the loss of what only it holds with `towline failover --allow-data-loss`",

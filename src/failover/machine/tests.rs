@@ -4,11 +4,12 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use rand::rngs::StdRng;
-use rand::seq::IndexedRandom as _;
+use rand::seq::{IndexedRandom as _, IteratorRandom as _};
 use rand::{Rng as _, SeedableRng as _};
 use test_each_file::test_each_path;
 
 use super::*;
+use crate::cluster::{Member, Roll};
 use crate::failover::{PromiseMade, Report};
 
 test_each_path! { in "tests/golden/failover/monitor" => golden }
@@ -104,6 +105,12 @@ enum Script {
         /// The newest policy record that it adopted.
         #[arg(key)]
         version: Option<u64>,
+        /// The newest configuration that it knows to be committed.
+        #[arg(key)]
+        holds: Option<u64>,
+        /// A newer one that it acts upon.
+        #[arg(key)]
+        told: Option<u64>,
     },
     /// A node promises.
     Promise {
@@ -143,6 +150,14 @@ enum Script {
     Restore,
     /// An operator begins (`on`) or ends (`off`) a node's maintenance.
     Maintenance(NodeId, String),
+    /// An operator has a node join, in another's place.
+    Add {
+        node: NodeId,
+        #[arg(key)]
+        replaces: Option<NodeId>,
+    },
+    /// An operator has a node leave.
+    Drop(NodeId),
     /// Shows the phase, the term and its leader, and what blocks.
     Status,
     /// Shows the table of transitions as a diagram.
@@ -186,6 +201,9 @@ impl goldenscript::Runner for Runner {
                         rebuilt: true,
                         weakened_to: None,
                         maintenance: BTreeSet::new(),
+                        configuration: Configuration::default(),
+                        unconfirmed: Vec::new(),
+                        change: None,
                     })
                 };
                 let mut out = Vec::new();
@@ -216,6 +234,10 @@ impl goldenscript::Runner for Runner {
                 let open = if view.open { "open" } else { "not open" };
                 let blocked =
                     view.blocked.map_or(String::new(), |text| format!("\nblocked: {text}"));
+                let blocked = match view.change {
+                    Some(change) => format!("{blocked}\nchanging: {change}"),
+                    None => blocked,
+                };
                 return Ok(format!(
                     "{}, term {}, leader {leader} ({open}){blocked}",
                     machine.phase(),
@@ -237,6 +259,8 @@ impl goldenscript::Runner for Runner {
                 incarnation,
                 acks,
                 version,
+                holds,
+                told,
             } => {
                 let end = end.as_deref().map_or(Ok(LogEnd::default()), position)?;
                 let role = match role.as_str() {
@@ -259,6 +283,7 @@ impl goldenscript::Runner for Runner {
                     policy_version: version.unwrap_or_default(),
                     leader_seen_ms: *seen,
                     unproven: unproven.unwrap_or_default(),
+                    roll: self.roll(*holds, *told),
                     sql: None,
                     reason: String::new(),
                 };
@@ -304,6 +329,15 @@ impl goldenscript::Runner for Runner {
                 let (node, on) = (node.clone(), state == "on");
                 Input::Operator { id: 1, operator: Operator::Maintenance { node, on } }
             }
+            Script::Add { node, replaces } => {
+                let (node, replaces) = (node.clone(), replaces.clone());
+                let (peer, priority) = (format!("{node}:1"), 1);
+                let operator = Operator::Add { node, peer, priority, replaces };
+                Input::Operator { id: 1, operator }
+            }
+            Script::Drop(node) => {
+                Input::Operator { id: 1, operator: Operator::Drop { node: node.clone() } }
+            }
             Script::Failover { loss } => {
                 let allow_data_loss = loss.unwrap_or_default();
                 Input::Operator { id: 1, operator: Operator::Failover { allow_data_loss } }
@@ -321,6 +355,18 @@ impl Runner {
         Ok(show(&self.last))
     }
 
+    /// The configurations of these versions, as the monitor has recorded them.
+    fn roll(&self, holds: Option<u64>, told: Option<u64>) -> Roll {
+        let state = self.machine.as_ref().map(Machine::state);
+        let find = |version: u64| {
+            let state = state?;
+            let mut lists = std::iter::once(&state.configuration).chain(&state.unconfirmed);
+            lists.find(|list| list.version == version).cloned()
+        };
+        let committed = holds.and_then(find).unwrap_or_default();
+        Roll { committed, pending: told.and_then(find) }
+    }
+
     fn incarnation(&self) -> u64 {
         self.machine.as_ref().map_or(0, |machine| machine.state().incarnation)
     }
@@ -331,21 +377,45 @@ fn position(text: &str) -> Result<LogEnd, Box<dyn Error>> {
     Ok(LogEnd { term: Term(term.parse()?), lsn: Lsn(lsn.parse()?) })
 }
 
+/// A configuration: its version, and its members; in parentheses who does not count.
+fn members(configuration: &Configuration) -> String {
+    let member = |member: &Member| {
+        if member.counts { member.name.to_string() } else { format!("({})", member.name) }
+    };
+    let names: Vec<String> = configuration.members.iter().map(member).collect();
+    format!("{}:[{}]", configuration.version, names.join(" "))
+}
+
 fn show(commands: &[Command]) -> String {
     let lines = commands.iter().map(|command| match command {
         Command::Persist(state) => {
             let leader = state.leader().map_or("none".to_owned(), ToString::to_string);
             let weakened = if state.weakened { ", weakened" } else { "" };
-            format!("persist term {}, leader {leader}, k {}{weakened}", state.term, state.acks)
+            let lists = std::iter::once(&state.configuration).chain(&state.unconfirmed);
+            let lists: Vec<String> = lists.filter(|it| it.version > 0).map(members).collect();
+            let lists = if lists.is_empty() {
+                lists.join("")
+            } else {
+                format!(", {}", lists.join(" → "))
+            };
+            format!(
+                "persist term {}, leader {leader}, k {}{weakened}{lists}",
+                state.term, state.acks
+            )
         }
         Command::Send { to, message } => match message {
             ToNode::PromiseRequest { term, .. } => format!("{to} ← promise {term}?"),
             ToNode::Appoint(it) => {
-                format!(
-                    "{to} ← appointed in {}, wait {} ms",
-                    it.term,
-                    it.wait_ns / MS.unsigned_abs()
-                )
+                let wait = it.wait_ns / MS.unsigned_abs();
+                let told = match it.configuration.version {
+                    0 => String::new(),
+                    _ => format!(", members {}", members(&it.configuration)),
+                };
+                format!("{to} ← appointed in {}, wait {wait} ms{told}", it.term)
+            }
+            ToNode::Members { configuration, acks, version, .. } => {
+                let members = members(configuration);
+                format!("{to} ← members {members}, at least {acks} acks, version {version}")
             }
             ToNode::Grant { term, sent, .. } => {
                 format!("{to} ← lease of {term} from {} ms", sent.0 / MS)
@@ -415,12 +485,12 @@ fn the_documented_rules_are_those_of_the_code() {
 fn every_phase_meets_every_input() {
     let mut met = BTreeSet::new();
     let mut taken = BTreeSet::new();
-    for seed in 0..7000 {
+    for seed in 0..9000 {
         walk(seed, &mut met, &mut taken);
     }
     let phases = ["starting", "watching", "draining", "promising", "appointing"];
     let kinds: BTreeSet<&str> = met.iter().map(|(_, kind)| *kind).collect();
-    assert_eq!(kinds.len(), 16, "{kinds:?}");
+    assert_eq!(kinds.len(), 18, "{kinds:?}");
     for phase in phases {
         for kind in &kinds {
             assert!(met.contains(&(phase, *kind)), "{phase} never met {kind}");
@@ -459,9 +529,14 @@ fn walk(
             rebuilt: true,
             weakened_to: None,
             maintenance: BTreeSet::new(),
+            configuration: Configuration::default(),
+            unconfirmed: Vec::new(),
+            change: None,
         })
     };
     let mut machine = Machine::new(options(nodes, policy), start, now, &mut out);
+    // Members that come and go leave little time for anything else.
+    let changing = seed.is_multiple_of(3);
     for _ in 0..80 {
         let pause = [1, 20, 20, 60, 700].choose(&mut rng).expect("some");
         now = Moment(now.0 + pause * MS);
@@ -472,22 +547,42 @@ fn walk(
             Some(leader) if rng.random_bool(0.4) => leader.clone(),
             _ => node,
         };
+        // A hand-over needs several sensible answers in a row.
+        let draining = machine.phase() == "draining";
         let off = [0, 0, 0, 0, 0, 0, 0, 1, -1].choose(&mut rng).expect("some");
+        let off = if draining && rng.random_bool(0.9) { &0 } else { off };
+        // Or the leader falls silent meanwhile.
+        let silent = draining && seed % 5 == 1;
         let term = Term(state.term.0.saturating_add_signed(*off));
         let newer = rng.random_bool(0.02);
         let incarnation = state.incarnation + u64::from(newer);
         let lsn = Lsn(rng.random_range(0..4));
         let end = LogEnd { term: Term(rng.random_range(0..=term.0.min(4))), lsn };
-        // A hand-over needs several sensible answers in a row.
-        let draining = machine.phase() == "draining";
-        let sensible = draining && rng.random_bool(0.7);
+        let sensible = draining && !silent && rng.random_bool(0.7);
         let end = if sensible { LogEnd { term: state.term, lsn: Lsn(3) } } else { end };
         let choice = match machine.phase() {
+            "draining" if silent => *[0, 7, 7, 7].choose(&mut rng).expect("some"),
             "draining" if sensible => *[7, 19].choose(&mut rng).expect("some"),
+            "draining" if changing && rng.random_bool(0.2) => 24,
+            // What was asked for is done at the next tick, if it can be.
+            "watching" if state.change.is_some() && rng.random_bool(0.4) => 0,
             "watching" if rng.random_bool(0.3) => {
-                *[4, 7, 20, 20, 23].choose(&mut rng).expect("some")
+                let few = [4, 7, 20, 20, 23, 25, 25];
+                *few[..if changing { 7 } else { 5 }].choose(&mut rng).expect("some")
             }
-            _ => rng.random_range(0..24),
+            _ => rng.random_range(0..if changing { 26 } else { 24 }),
+        };
+        let node = match state.leader() {
+            // From the one that it is awaited from.
+            Some(leader) if sensible && choice == 19 => leader.clone(),
+            Some(leader) if sensible && node == *leader => {
+                names.iter().find(|name| *name != leader).cloned().unwrap_or(node)
+            }
+            Some(leader) if silent => {
+                let others = names[..nodes].iter().filter(|name| *name != leader);
+                others.choose(&mut rng).cloned().unwrap_or(node)
+            }
+            _ => node,
         };
         let (kind, input) = match choice {
             0..=1 => ("tick", Input::Tick),
@@ -522,8 +617,19 @@ fn walk(
                     applied: lsn,
                     acks: rng.random_range(0..3),
                     policy_version: state.policy_version.saturating_sub(rng.random_range(0..3) / 2),
-                    leader_seen_ms: rng.random_bool(0.3).then_some(10),
+                    leader_seen_ms: (!silent && rng.random_bool(0.3)).then_some(10),
                     unproven: rng.random_bool(0.1),
+                    roll: {
+                        let newest = state.unconfirmed.last().unwrap_or(&state.configuration);
+                        let pending =
+                            (changing && rng.random_bool(0.02)).then(|| newest.without(&names[0]));
+                        let committed = if rng.random_bool(0.5) {
+                            newest.clone()
+                        } else {
+                            Configuration::default()
+                        };
+                        Roll { committed, pending }
+                    },
                     sql: None,
                     reason: String::new(),
                 };
@@ -562,6 +668,17 @@ fn walk(
                 let node = leader.cloned().unwrap_or(node);
                 let operator = Operator::Maintenance { node, on };
                 ("maintenance", Input::Operator { id: 5, operator })
+            }
+            24 => {
+                let replaces = rng.random_bool(0.3).then(|| names[0].clone());
+                let (peer, priority) = (format!("{node}:1"), 1);
+                let operator = Operator::Add { node, peer, priority, replaces };
+                ("add", Input::Operator { id: 6, operator })
+            }
+            25 => {
+                let leader = state.leader().filter(|_| rng.random_bool(0.6));
+                let node = leader.cloned().unwrap_or(node);
+                ("drop", Input::Operator { id: 7, operator: Operator::Drop { node } })
             }
             20 => ("handover", Input::Message { node, message: ToMonitor::Handover { term } }),
             _ => ("frozen", Input::Message { node, message: ToMonitor::Frozen { term, end } }),

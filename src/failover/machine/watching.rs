@@ -3,6 +3,7 @@ use std::time::Duration;
 
 use super::electing::{Cause, Promising};
 use super::known::Suspicion;
+use super::members::Joining;
 use super::{Asked, Cluster, Command, Input, Operator, Phase};
 use crate::cluster::{NodeId, Role};
 use crate::failover::{Moment, Report, Rule, ToMonitor, ToNode};
@@ -78,6 +79,12 @@ impl Watching {
                     return Draining::begin(now, to, Rule::Maintenance, reason, cluster, out);
                 }
             }
+            Input::Operator { id, operator: Operator::Add { node, peer, priority, replaces } } => {
+                cluster.add(now, id, Joining { node, peer, priority, replaces }, out);
+            }
+            Input::Operator { id, operator: Operator::Drop { node } } => {
+                cluster.leave(now, id, node, out);
+            }
             Input::Message { node, message: ToMonitor::Handover { term } }
                 if cluster.is_leader(&node, term) =>
             {
@@ -99,6 +106,10 @@ impl Watching {
                     cluster.then = None;
                     let reason = format!("{to} is preferred and has caught up");
                     return Draining::begin(now, to, Rule::Switchover, reason, cluster, out);
+                }
+                if let Some((leader, to)) = cluster.change_members(now, out) {
+                    let reason = format!("leader {leader} is to leave");
+                    return Draining::begin(now, to, Rule::Members, reason, cluster, out);
                 }
             }
             _ => {}
@@ -171,7 +182,8 @@ impl Draining {
             }
             _ => {}
         }
-        let reached = cluster.nodes[&self.to].report.as_ref().is_some_and(|report| {
+        let report = cluster.nodes.get(&self.to).and_then(|known| known.report.as_ref());
+        let reached = report.is_some_and(|report| {
             report.term == cluster.state.term
                 && self.end.is_some_and(|end| report.durable >= end.lsn && report.end >= end)
         });
@@ -194,6 +206,9 @@ impl Draining {
         let term = cluster.state.term;
         if let Some(leader) = cluster.state.leader().cloned() {
             cluster.send(&leader, ToNode::Thaw { term }, out);
+            if self.rule == Rule::Members {
+                cluster.end_change(Err(format!("{leader} stays: {doubt}")), out);
+            }
             if self.rule == Rule::Maintenance && cluster.state.maintenance.remove(&leader) {
                 cluster.persist(out);
             }
@@ -273,10 +288,9 @@ impl Cluster {
         out: &mut Vec<Command>,
     ) -> Option<Cause> {
         let leader = self.state.leader()?.clone();
-        let heard = self.electors(now, &leader);
-        let needed = self.electorate().needed_without_leader();
+        let can_elect = self.can_elect(now, &leader, Moment(i64::MIN)).is_ok();
         let there = self.nodes[&leader].is_heard(now, self.options.timing.suspicion);
-        if heard >= needed || there {
+        if can_elect || there {
             self.asked = Some(Asked { id, to: None });
             return Some(Cause::planned(
                 Rule::AcceptedLoss,
@@ -318,6 +332,7 @@ impl Cluster {
             return;
         }
         self.note_policy(report, out);
+        self.note_members(report, out);
         if role != Role::Leader {
             return;
         }
@@ -352,7 +367,7 @@ impl Cluster {
         }
         let end = self.leader_report().ok_or("the leader has not reported")?.end;
         let fit = |node: &NodeId| -> Result<(), String> {
-            if !self.options.members.contains_key(node) {
+            if !self.newest().counts(node) {
                 return Err(format!("{node} is no member"));
             }
             let known = &self.nodes[node];
@@ -383,9 +398,9 @@ impl Cluster {
         }
         let rank = |node: &&NodeId| {
             let durable = self.nodes[*node].report.as_ref().map(|report| report.durable);
-            (self.options.members[*node].1, durable, std::cmp::Reverse(self.nodes[*node].since))
+            (self.priority(node), durable, std::cmp::Reverse(self.nodes[*node].since))
         };
-        let others = || self.options.members.keys().filter(|node| *node != leader);
+        let others = || self.newest().counting().filter(|node| *node != leader);
         let refusals =
             || others().filter_map(|node| fit(node).err()).collect::<Vec<_>>().join("; ");
         others().filter(|node| fit(node).is_ok()).max_by_key(rank).cloned().ok_or_else(refusals)

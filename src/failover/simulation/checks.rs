@@ -30,7 +30,7 @@ impl World {
     /// After ten quiet seconds one leader is open, everybody holds what it holds, and
     /// what was acknowledged is there.
     pub(super) fn check_end(&self) -> Checked {
-        let leaders = (0..self.profile.members).filter(|node| {
+        let leaders = (0..self.nodes.len()).filter(|node| {
             self.nodes[*node].oath.as_ref().is_some_and(|oath| oath.role() == Role::Leader)
         });
         let leaders: Vec<usize> = leaders.collect();

@@ -10,13 +10,14 @@ impl World {
             return Ok(());
         }
         self.at(self.now + pause, Happening::Fault);
-        let members = self.profile.members;
+        let members = self.nodes.len();
         let leader = (0..members).find(|node| {
             self.nodes[*node].oath.as_ref().is_some_and(|oath| oath.role() != Role::Follower)
         });
         let any = self.rng.random_range(0..members);
         let victim = if self.chance(0.5) { leader.unwrap_or(any) } else { any };
-        match self.rng.random_range(0..11) {
+        let kinds = if self.profile.spares > 0 { 13 } else { 11 };
+        match self.rng.random_range(0..kinds) {
             0..=2 => self.crash(victim),
             3 => {
                 let pause = self.rng.random_range(100..2500) * MS;
@@ -30,8 +31,7 @@ impl World {
             5 => {
                 self.crash(self.monitor_index());
                 // State lost while a node is new waits for an operator.
-                let proven = self.nodes.iter().all(|node| !node.bound.unproven);
-                if proven && self.chance(0.3) {
+                if self.all_proven() && self.chance(0.3) {
                     self.monitor_state = None;
                 }
             }
@@ -61,7 +61,7 @@ impl World {
             9 => self.maybe_wipe(victim),
             10 if self.chance(0.5) => {
                 // While a node is new, a weakened policy would need an operator again.
-                let proven = self.nodes.iter().all(|node| !node.bound.unproven);
+                let proven = self.all_proven();
                 let operator = match self.chance(0.5) && proven {
                     true => Operator::Weaken { acks: 0 },
                     false => Operator::Restore,
@@ -69,6 +69,7 @@ impl World {
                 self.note(format!("an operator asks: {operator:?}"));
                 return self.monitor_hears(Input::Operator { id: 1, operator });
             }
+            11..=12 => return self.change_members(any),
             _ => {
                 let to = self.chance(0.5).then(|| name(victim));
                 let operator = Operator::Switchover { to };
@@ -78,11 +79,30 @@ impl World {
         Ok(())
     }
 
+    /// An operator has a node join, or leave.
+    fn change_members(&mut self, node: usize) -> Checked {
+        let Some(state) = &self.monitor_state else { return Ok(()) };
+        let newest = state.unconfirmed.last().unwrap_or(&state.configuration);
+        let operator = if newest.get(&name(node)).is_some() {
+            Operator::Drop { node: name(node) }
+        } else {
+            let members: Vec<NodeId> = newest.counting().cloned().collect();
+            let replaces = members.choose(&mut self.rng).filter(|_| self.now % 3 == 0).cloned();
+            let peer = format!("{}:1", name(node));
+            Operator::Add { node: name(node), peer, priority: 1, replaces }
+        };
+        self.note(format!("an operator asks: {operator:?}"));
+        self.monitor_hears(Input::Operator { id: 2, operator })
+    }
+
     /// A node comes back with nothing, where the others are known to hold everything.
     fn maybe_wipe(&mut self, victim: usize) {
-        let proven = self.nodes.iter().all(|node| !node.bound.unproven);
-        let settled = self.monitor_state.as_ref().is_some_and(|it| it.rebuilt && !it.weakened);
-        if self.profile.members < 3 || self.profile.policy == Policy::Async || !proven || !settled {
+        let proven = self.all_proven();
+        let settled = self.monitor_state.as_ref().is_some_and(|it| {
+            it.rebuilt && !it.weakened && it.unconfirmed.is_empty() && it.change.is_none()
+        });
+        let members = self.monitor_state.as_ref().map_or(0, |it| it.configuration.size());
+        if members < 3 || self.profile.policy == Policy::Async || !proven || !settled {
             return;
         }
         self.crash(victim);
@@ -91,6 +111,7 @@ impl World {
         node.bound = Bound { unproven: true, ..Bound::default() };
         node.log.clear();
         (node.synced, node.commit) = (0, 0);
+        node.roll = Roll::new(self.file.clone());
     }
 
     pub(super) fn crash(&mut self, process: usize) {

@@ -24,7 +24,7 @@ use super::oath::{Bound, Oath, OathCommand, OathInput, Source};
 use super::{
     Choice, FromPeer, Lease, Moment, Practice, PromiseMade, Report, ToMonitor, ToNode, ToPeer,
 };
-use crate::cluster::{NodeId, Policy, Role};
+use crate::cluster::{Configuration, NodeId, Policy, Role, Roll};
 use crate::log::{LogEnd, Lsn, Term};
 
 const MS: i64 = 1_000_000;
@@ -36,6 +36,9 @@ const HEARTBEAT: i64 = 100 * MS;
 #[derive(Clone, Debug)]
 struct Profile {
     members: usize,
+    /// Nodes that are no members in the beginning: an operator has them join, and others
+    /// leave.
+    spares: usize,
     policy: Policy,
     without: Option<u8>,
     broken: Option<Broken>,
@@ -58,6 +61,7 @@ enum Broken {
 struct Frame {
     term: Term,
     value: u64,
+    configuration: Option<Configuration>,
 }
 
 #[derive(Clone, Debug)]
@@ -109,6 +113,10 @@ struct Node {
     /// It has been able to acknowledge in this term.
     served: bool,
     replies: Vec<(usize, Term)>,
+    /// On disk.
+    roll: Roll,
+    /// The members that it has put into its log, as leader of a term.
+    noted: (Term, u64),
     leader_seen: Option<i64>,
     monitor_heard: i64,
     paused_until: i64,
@@ -124,6 +132,8 @@ struct World {
     nodes: Vec<Node>,
     monitor: Option<Machine>,
     monitor_state: Option<MonitorState>,
+    /// The members as the files say: an operator keeps them as they were confirmed.
+    file: Configuration,
     monitor_paused_until: i64,
     incarnation: u64,
     connected: BTreeSet<usize>,
@@ -156,6 +166,9 @@ fn index(name: &NodeId) -> usize {
 impl World {
     fn new(seed: u64, profile: Profile) -> Self {
         let mut rng = StdRng::seed_from_u64(seed);
+        let member = |node| (name(node), format!("{}:1", name(node)), 1);
+        let file = Configuration::initial((0..profile.members).map(member));
+        let processes = profile.members + profile.spares;
         let node = |_| Node {
             oath: None,
             lease: None,
@@ -169,13 +182,15 @@ impl World {
             term_start: None,
             served: false,
             replies: Vec::new(),
+            roll: Roll::new(file.clone()),
+            noted: (Term(0), 0),
             leader_seen: None,
             monitor_heard: 0,
             paused_until: 0,
             beat: 0,
         };
         // Any two clocks drift apart by less than the margin of a tenth within a lease.
-        let clocks = (0..=profile.members)
+        let clocks = (0..=processes)
             .map(|_| (rng.random_range(-4500..=4500), rng.random_range(0..1_000_000 * MS)))
             .collect();
         let mut world = Self {
@@ -183,9 +198,10 @@ impl World {
             now: 0,
             sequence: 0,
             queue: BTreeMap::new(),
-            nodes: (0..profile.members).map(node).collect(),
+            nodes: (0..processes).map(node).collect(),
             monitor: None,
             monitor_state: None,
+            file,
             monitor_paused_until: 0,
             incarnation: 0,
             connected: BTreeSet::new(),
@@ -200,7 +216,7 @@ impl World {
             trace: Vec::new(),
             rng,
         };
-        for process in 0..=profile.members {
+        for process in 0..=processes {
             let at = world.rng.random_range(0..50 * MS);
             world.at(at, Happening::Start(process));
         }
@@ -228,7 +244,23 @@ impl World {
     }
 
     fn monitor_index(&self) -> usize {
-        self.profile.members
+        self.nodes.len()
+    }
+
+    /// Whether the monitor knows the node, and so lets it in.
+    fn is_listed(&self, node: usize) -> bool {
+        self.monitor.as_ref().is_some_and(|monitor| {
+            let state = monitor.state();
+            let lists = std::iter::once(&state.configuration).chain(&state.unconfirmed);
+            lists.into_iter().any(|list| list.get(&name(node)).is_some())
+        })
+    }
+
+    /// Whether every member that counts has its log.
+    fn all_proven(&self) -> bool {
+        let Some(state) = &self.monitor_state else { return false };
+        let mut counting = state.configuration.counting();
+        counting.all(|node| !self.nodes[index(node)].bound.unproven)
     }
 
     fn at(&mut self, at: i64, happening: Happening) {
@@ -305,8 +337,11 @@ impl World {
             };
             self.note(format!("monitor starts: {start:?}"));
             let options = Options {
-                members: (0..self.profile.members)
-                    .map(|node| (name(node), (String::new(), 1)))
+                members: self
+                    .file
+                    .members
+                    .iter()
+                    .map(|member| (member.name.clone(), (member.peer.clone(), 1)))
                     .collect(),
                 policy: self.profile.policy.clone(),
                 choose: Choice::Latest,
@@ -405,6 +440,7 @@ impl World {
             let node = &mut self.nodes[process];
             node.synced = node.log.len();
         }
+        self.maybe_note_members(process);
         self.advance_commit(process)?;
         self.reply(process)?;
         if self.now - self.nodes[process].beat >= HEARTBEAT {
@@ -425,5 +461,13 @@ fn ms(ms: u64) -> Duration {
 
 /// Everything that can go wrong does, all the time.
 fn harsh(members: usize, policy: Policy) -> Profile {
-    Profile { members, policy, without: None, broken: None, fault_ms: 500, length_ms: 40_000 }
+    Profile {
+        members,
+        spares: 0,
+        policy,
+        without: None,
+        broken: None,
+        fault_ms: 500,
+        length_ms: 40_000,
+    }
 }

@@ -20,8 +20,9 @@ impl World {
             });
             let named: Vec<_> = named.collect();
             self.note(format!("monitor {before} → {}: {named:?}", machine.phase()));
-            for node in 0..self.profile.members {
-                out.push(Command::Send { to: name(node), message: ToNode::View(view.clone()) });
+            for node in &view.nodes {
+                let message = ToNode::View(view.clone());
+                out.push(Command::Send { to: node.name.clone(), message });
             }
         } else if let Some(to) = connected {
             out.push(Command::Send { to, message: ToNode::View(view) });
@@ -38,7 +39,12 @@ impl World {
                 return Ok(());
             }
             match command {
-                Command::Persist(state) => self.monitor_state = Some(state),
+                Command::Persist(state) => {
+                    if state.unconfirmed.is_empty() {
+                        self.file = Configuration { version: 0, ..state.configuration.clone() };
+                    }
+                    self.monitor_state = Some(state);
+                }
                 Command::Send { to, message } => {
                     self.send(self.monitor_index(), index(&to), Packet::ToNode(message));
                 }

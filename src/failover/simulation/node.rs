@@ -7,7 +7,8 @@ impl World {
         let reachable = !self.cut.contains(&(process, monitor))
             && !self.cut.contains(&(monitor, process))
             && self.monitor.is_some()
-            && self.now >= self.monitor_paused_until;
+            && self.now >= self.monitor_paused_until
+            && self.is_listed(process);
         // A silent connection is given up and dialled again.
         if self.now - self.nodes[process].monitor_heard > 1500 * MS {
             self.connected.remove(&process);
@@ -37,13 +38,14 @@ impl World {
             commit: Lsn(node.commit as u64),
             applied: Lsn(node.commit as u64),
             acks: if oath.role() == Role::Follower {
-                self.profile.policy.acks(self.profile.members)
+                self.profile.policy.acks(node.roll.newest().size())
             } else {
                 node.practice.vouched()
             },
             policy_version: node.practice.version(),
             leader_seen_ms: node.leader_seen.map(|seen| ((now - seen) / MS) as u64),
             unproven: oath.bound().unproven,
+            roll: node.roll.clone(),
             sql: None,
             reason: String::new(),
         };
@@ -59,7 +61,8 @@ impl World {
         if members {
             oath.granted_to_self(sent);
             lease.asked_members(sent);
-            for other in (0..self.profile.members).filter(|other| *other != process) {
+            let others: Vec<NodeId> = others(process, &node.roll).into_iter().collect();
+            for other in others.iter().map(index) {
                 let request = ToPeer::LeaseRequest { term, sent };
                 self.send(process, other, Packet::ToPeer(request));
             }
@@ -75,7 +78,10 @@ impl World {
             return;
         }
         let (term, commit, log) = (oath.bound().term, node.commit, node.log.clone());
-        for other in (0..self.profile.members).filter(|other| *other != process) {
+        let listed =
+            |other: &usize| *other != process && self.nodes[process].roll.lists(&name(*other));
+        let listed: Vec<usize> = (0..self.nodes.len()).filter(listed).collect();
+        for other in listed {
             // Sometimes only a part arrives before the stream breaks.
             let whole = self.now >= self.faults_end || self.chance(0.7);
             let len = if whole { log.len() } else { self.rng.random_range(0..=log.len()) };
@@ -86,7 +92,7 @@ impl World {
 
     /// A client writes on every node that takes it.
     pub(super) fn write(&mut self) {
-        for process in 0..self.profile.members {
+        for process in 0..self.nodes.len() {
             let now = self.now;
             let node = &mut self.nodes[process];
             let Some(oath) = &node.oath else { continue };
@@ -95,7 +101,7 @@ impl World {
                 continue;
             }
             self.values += 1;
-            node.log.push(Frame { term, value: self.values });
+            node.log.push(Frame { term, value: self.values, configuration: None });
             node.replies.push((node.log.len(), term));
             self.replicate(process);
         }
@@ -158,13 +164,33 @@ impl World {
                 self.report(to);
                 Ok(())
             }
-            ToNode::View(view) => match view.leader {
-                Some(leader) => {
-                    let source = Source::Monitor;
-                    self.node_steps(to, OathInput::LeaderKnown { term: view.term, leader, source })
+            ToNode::View(view) => {
+                self.settle(to, view.configuration.as_ref());
+                match view.leader {
+                    Some(leader) => {
+                        let (term, source) = (view.term, Source::Monitor);
+                        self.node_steps(to, OathInput::LeaderKnown { term, leader, source })
+                    }
+                    None => Ok(()),
                 }
-                None => Ok(()),
-            },
+            }
+            ToNode::Members { term, configuration, acks, version } => {
+                let node = &mut self.nodes[to];
+                let leads = node
+                    .oath
+                    .as_ref()
+                    .is_some_and(|oath| oath.bound().term == term && oath.role() != Role::Follower);
+                if leads {
+                    if node.roll.tell(configuration) {
+                        self.act_upon_members(to);
+                    }
+                    self.nodes[to].practice.weaken(term, acks, version);
+                    self.maybe_note_members(to);
+                    self.advance_commit(to)?;
+                    self.report(to);
+                }
+                Ok(())
+            }
             ToNode::Grant { term, incarnation, sent } => {
                 let node = &mut self.nodes[to];
                 let own = node
@@ -183,6 +209,7 @@ impl World {
                 let node = &mut self.nodes[to];
                 if node.oath.as_ref().is_some_and(|oath| oath.role() == Role::Follower) {
                     node.practice = Practice::new(&appointment);
+                    node.roll.tell(appointment.configuration.clone());
                 }
                 self.node_steps(to, OathInput::Appoint(appointment))
             }
@@ -306,7 +333,6 @@ impl World {
     ) -> Checked {
         self.note(format!("n{process} is {role:?} in {term}, leader {leader:?}"));
         let now = self.local(process);
-        let members = self.profile.members;
         let node = &mut self.nodes[process];
         match role {
             Role::Follower => {
@@ -316,16 +342,16 @@ impl World {
                 node.replies.clear();
             }
             Role::Opening => {
-                node.lease = Some(Lease::new(ms(1000), members, now));
+                node.lease = Some(Lease::new(ms(1000), others(process, &node.roll), now));
                 node.acks.clear();
                 node.served = false;
                 self.values += 1;
-                node.log.push(Frame { term, value: self.values });
+                node.log.push(Frame { term, value: self.values, configuration: None });
                 node.term_start = Some(node.log.len());
                 self.replicate(process);
                 self.ask_for_lease(process);
             }
-            Role::Leader => {}
+            Role::Leader => self.maybe_note_members(process),
         }
         self.report(process);
         Ok(())
@@ -368,6 +394,7 @@ impl World {
         let told = if self.profile.broken == Some(Broken::ApplyBound) { log.len() } else { commit };
         node.commit = node.commit.max(told.min(log.len()));
         self.check_follower(to)?;
+        self.settle_committed(to);
         if self.now < self.faults_end && self.chance(0.1) {
             // Not synced yet, so not acknowledged either.
             return Ok(());
@@ -388,7 +415,9 @@ impl World {
         let node = &mut self.nodes[process];
         let (Some(oath), Some(term_start)) = (&node.oath, node.term_start) else { return Ok(()) };
         let term = oath.bound().term;
-        let mut acked: Vec<usize> = node.acks.values().copied().collect();
+        let counted = others(process, &node.roll);
+        let acked = node.acks.iter().filter(|(from, _)| counted.contains(&name(**from)));
+        let mut acked: Vec<usize> = acked.map(|(_, len)| *len).collect();
         acked.sort_unstable_by(|a, b| b.cmp(a));
         let k = node.practice.demanded();
         let held = if k == 0 { node.synced } else { acked.get(k - 1).copied().unwrap_or(0) };
@@ -414,10 +443,58 @@ impl World {
                 }
             }
         }
+        self.settle_committed(process);
         if commit >= term_start {
             self.node_steps(process, OathInput::TermStartCommitted { term })?;
         }
         Ok(())
+    }
+
+    /// P22: a leader puts the members that it acts upon into its log, once a term.
+    pub(super) fn maybe_note_members(&mut self, process: usize) {
+        let node = &mut self.nodes[process];
+        let Some(oath) = &node.oath else { return };
+        let (term, newest) = (oath.bound().term, node.roll.newest().clone());
+        let noted = (term, newest.version);
+        let may = oath.role() == Role::Leader && node.fence <= term;
+        if !may || newest.version == 0 || node.noted == noted {
+            return;
+        }
+        node.noted = noted;
+        self.values += 1;
+        node.log.push(Frame { term, value: self.values, configuration: Some(newest) });
+        self.replicate(process);
+    }
+
+    /// The members that committed frames name.
+    pub(super) fn settle_committed(&mut self, process: usize) {
+        let node = &self.nodes[process];
+        let frames = node.log.iter().take(node.commit);
+        let newest = frames.rev().find_map(|frame| frame.configuration.clone());
+        self.settle(process, newest.as_ref());
+    }
+
+    pub(super) fn settle(&mut self, process: usize, configuration: Option<&Configuration>) {
+        let roll = &mut self.nodes[process].roll;
+        if configuration.is_some_and(|configuration| roll.settle(configuration)) {
+            self.act_upon_members(process);
+            self.report(process);
+        }
+    }
+
+    pub(super) fn act_upon_members(&mut self, process: usize) {
+        let node = &mut self.nodes[process];
+        let others = others(process, &node.roll);
+        if let Some(lease) = &mut node.lease {
+            lease.count(others);
+        }
+        let roll = node.roll.newest();
+        let text = format!(
+            "n{process} acts upon {}: {:?}",
+            roll.version,
+            roll.counting().collect::<Vec<_>>()
+        );
+        self.note(text);
     }
 
     /// P5, and the checks on it.
@@ -449,4 +526,9 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// The other members that count, as the node knows them.
+fn others(process: usize, roll: &Roll) -> BTreeSet<NodeId> {
+    roll.newest().counting().filter(|node| **node != name(process)).cloned().collect()
 }

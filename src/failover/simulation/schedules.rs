@@ -6,7 +6,7 @@ impl World {
     fn office(&self, role: Role) -> Option<usize> {
         let holds =
             |node: &usize| self.nodes[*node].oath.as_ref().is_some_and(|oath| oath.role() == role);
-        (0..self.profile.members).filter(holds).max_by_key(|node| self.nodes[*node].bound.term)
+        (0..self.nodes.len()).filter(holds).max_by_key(|node| self.nodes[*node].bound.term)
     }
 
     /// Runs until `condition` gives something, for at most ten seconds.
@@ -150,6 +150,53 @@ fn without_tightening_first_a_lone_leaders_write_is_lost() {
 #[test]
 fn where_new_nodes_count_a_committed_write_is_replaced() {
     sentence_is_missed(21, 3, Policy::Any(1), 10..15);
+}
+
+/// The schedule behind P22: A leads three nodes, any 1, and D joins. A is told that D counts,
+/// and is cut off with it before the monitor hears that this is committed. D's is the one
+/// acknowledgement that a write of A's gets; B and C, two of three, don't have it.
+fn the_joining_nodes_acknowledgement_alone_counts(without: Option<u8>) -> Checked {
+    let (members, policy) = (3, Policy::Any(1));
+    let profile =
+        Profile { without, spares: 1, fault_ms: 0, length_ms: 60_000, ..harsh(members, policy) };
+    let mut world = World::new(1, profile);
+    world.queue.retain(|_, happening| !matches!(happening, Happening::Fault | Happening::Write));
+    let d = members;
+    let a = world.run_until("a first leader, whom the monitor knows", |world| {
+        let opened = world.monitor.as_ref()?.view(world.local(world.monitor_index())).open;
+        world.office(Role::Leader).filter(|_| opened)
+    })?;
+    let (node, peer) = (name(d), "n3:1".to_owned());
+    let operator = Operator::Add { node, peer, priority: 1, replaces: None };
+    world.monitor_hears(Input::Operator { id: 1, operator })?;
+    world.run_until("it to count for the leader", |world| {
+        world.nodes[a].roll.newest().counts(&name(d)).then_some(())
+    })?;
+    let monitor = world.monitor_index();
+    for other in (0..members).filter(|other| *other != a).chain([monitor]) {
+        world.isolate(&[(a, other), (d, other)]);
+    }
+    world.write();
+    world.run_until("the write to be acknowledged", |world| {
+        (!world.acknowledged.is_empty()).then_some(())
+    })?;
+    let cut_off = world.now;
+    world.run_until("the others to go on, if they can", |world| {
+        (world.now - cut_off > 5000 * MS).then_some(())
+    })?;
+    world.cut.clear();
+    world.run_until("it to be confirmed", |world| {
+        let confirmed = &world.monitor_state.as_ref()?.configuration;
+        confirmed.counts(&name(d)).then_some(())
+    })
+}
+
+#[test]
+fn without_both_lists_a_committed_write_is_replaced() {
+    assert_eq!(the_joining_nodes_acknowledgement_alone_counts(None), Ok(()));
+    let violation = the_joining_nodes_acknowledgement_alone_counts(Some(22));
+    let violation = violation.expect_err("a violation");
+    assert!(violation.contains("committed"), "{violation}");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::KeepError;
+use crate::cluster::Roll;
 use crate::failover::Bound;
 use crate::log::{LogEnd, Term};
 use crate::storage::control_file::{Control, ControlFile};
@@ -18,7 +19,7 @@ impl Keep {
     /// What the node is bound to, as recorded.
     pub(super) fn bound(&self) -> Bound {
         let file = lock(&self.control);
-        let Control { term, promised, led, unproven, .. } = *file.get();
+        let Control { term, promised, led, unproven, .. } = file.get().clone();
         // A node that never heard of a term is new (P21).
         let unproven = unproven || (term == Term(0) && promised.is_none());
         Bound { term, promised, led, unproven }
@@ -42,6 +43,13 @@ impl Keep {
     pub(super) async fn end(&self) -> LogEnd {
         let log = Arc::clone(&self.log);
         blocking(move || lock(&log).end()).await
+    }
+
+    /// Records the members durably.
+    pub(super) async fn persist_roll(&self, roll: Roll) -> Result<(), KeepError> {
+        let control = Arc::clone(&self.control);
+        let update = move || lock(&control).update(|control| control.roll = roll);
+        Ok(blocking(update).await?)
     }
 
     /// Records durably.

@@ -156,9 +156,21 @@ impl Links {
     }
 
     /// Closes the connection to `peer` and dials no more.
-    pub(super) fn drop_dialled(&mut self, peer: &Peer) {
+    fn drop_dialled(&mut self, peer: &Peer) {
         self.dialling.remove(peer);
         self.up.remove(peer);
+    }
+
+    /// Closes the connections to all dialled members but those that `keep` says.
+    pub(super) fn drop_members(&mut self, keep: impl Fn(&NodeId) -> bool) {
+        let dialled = self.dialling.keys().filter_map(|peer| match peer {
+            Peer::Dialled(member) => Some(member),
+            Peer::Monitor | Peer::Caller(_) => None,
+        });
+        let dropped: Vec<NodeId> = dialled.filter(|member| !keep(member)).cloned().collect();
+        for member in dropped {
+            self.drop_dialled(&Peer::Dialled(member));
+        }
     }
 
     /// Serves a connection that a member dialled.

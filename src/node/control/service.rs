@@ -1,5 +1,4 @@
 //! The control task: selects an event, steps the oath, executes.
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use super::keep::Keep;
 use super::links::{Dialler, LinkEvent, Links, Peer};
 use super::{KeepError, Request};
-use crate::cluster::{NodeId, Role};
+use crate::cluster::{Configuration, NodeId, Role, Roll, View};
 use crate::config::{NodeConfig, Timing};
 use crate::failover::{
     FromPeer, Lease, Moment, Oath, OathCommand, OathInput, Office, Practice, PromiseMade, Report,
@@ -36,8 +35,6 @@ pub(super) struct Service {
     timing: Timing,
     /// Addresses of the monitors; of several one acts.
     monitors: Vec<String>,
-    /// Other members and their addresses.
-    others: BTreeMap<NodeId, String>,
     sql: String,
     cluster: String,
     /// A planned hand-over: the term, until when, and whether the monitor knows.
@@ -90,7 +87,6 @@ impl Service {
         let timeout = config.timing.suspicion.max(Duration::from_millis(100));
         let keep = Keep { control, log };
         let oath = Oath::new(config.name.clone(), keep.bound(), now());
-        let others = config.members.iter().filter(|(name, _)| *name != config.name);
         Self {
             oath,
             lease: None,
@@ -98,7 +94,6 @@ impl Service {
             links: Links::new(Dialler { tls, hello, timeout }),
             timing: config.timing,
             monitors: config.monitors.clone(),
-            others: others.cloned().collect(),
             sql: config.sql.listen.clone(),
             cluster: config.cluster.clone(),
             freeze: None,
@@ -132,6 +127,7 @@ impl Service {
         let mut resting = hub.resting.subscribe();
         let mut reseeding = hub.reseeding.subscribe();
         let mut failed = hub.failed.subscribe();
+        let mut configured = hub.configured.subscribe();
         loop {
             supervisor.beat();
             // The commit LSN moves with every write: it is of interest only sometimes.
@@ -148,6 +144,7 @@ impl Service {
                 Ok(()) = caught_up.changed() => Wake::Hub,
                 Ok(()) = resting.changed() => Wake::Hub,
                 Ok(()) = reseeding.changed() => Wake::Hub,
+                Ok(()) = configured.changed() => Wake::Hub,
                 () = hub.leader_lost() => Wake::LeaderLost,
                 Some(request) = requests.recv() => Wake::Request(request),
                 () = tokio::time::sleep_until(timer), if opening || self.freeze.is_some() => Wake::Timer,
@@ -222,7 +219,57 @@ impl Service {
         if self.oath.bound().unproven && caught_up == term {
             self.step(OathInput::CaughtUp { term }).await?;
         }
+        let configured = self.hub.configured.borrow().clone();
+        if let Some(configured) = configured {
+            self.settle(&configured).await?;
+        }
         self.maybe_frozen();
+        Ok(())
+    }
+
+    /// The members that a committed frame names, as the log or the monitor says.
+    async fn settle(&mut self, configuration: &Configuration) -> Result<(), KeepError> {
+        let mut roll = self.hub.roll.borrow().clone();
+        if roll.settle(configuration) {
+            self.act_upon(roll).await?;
+            self.report();
+        }
+        Ok(())
+    }
+
+    /// Acts under the members in `roll` from here on: recorded first; then the lease is
+    /// theirs, and what they acknowledge counts; then the writer puts them into the log.
+    async fn act_upon(&mut self, roll: Roll) -> Result<(), KeepError> {
+        self.keep.persist_roll(roll.clone()).await?;
+        tracing::info!(rule = "P22", ?roll, "members");
+        if let Some(lease) = &mut self.lease {
+            let newest = roll.newest();
+            lease.count(newest.counting().filter(|node| **node != self.hub.me).cloned().collect());
+            let until = lease.until().map_or(i64::MIN, |until| until.0);
+            self.hub.set_lease_until(until);
+        }
+        self.hub.roll.send_replace(roll);
+        self.hub.count(None);
+        Ok(())
+    }
+
+    /// Takes over what the monitor shows.
+    async fn see(&mut self, view: View) -> Result<(), KeepError> {
+        let (term, leader) = (view.term, view.leader.clone());
+        let confirmed = view.configuration.clone();
+        let is_listed = view.nodes.iter().any(|node| node.name == self.hub.me);
+        self.hub.view.send_replace(view);
+        if let Some(configuration) = confirmed {
+            self.settle(&configuration).await?;
+        }
+        // The monitor shows a view to none but those who are listed, or were until now.
+        if !is_listed {
+            self.hub.dropped.send_replace(true);
+        }
+        if let Some(leader) = leader {
+            let source = Source::Monitor;
+            self.step(OathInput::LeaderKnown { term, leader, source }).await?;
+        }
         Ok(())
     }
 
@@ -284,12 +331,10 @@ impl Service {
             for waiting in self.handovers.drain(..) {
                 let _ = waiting.send(true);
             }
-            for member in self.others.keys() {
-                self.links.drop_dialled(&Peer::Dialled(member.clone()));
-            }
+            self.links.drop_members(|_| false);
         } else if self.lease.is_none() {
-            let members = self.others.len() + 1;
-            self.lease = Some(Lease::new(self.timing.lease, members, now()));
+            let others = self.hub.others().into_keys().collect();
+            self.lease = Some(Lease::new(self.timing.lease, others, now()));
         }
         self.hub.leadership.send_replace(Leadership { term, role, leader });
         self.report();
@@ -323,12 +368,13 @@ impl Service {
             commit: *hub.commit.borrow(),
             applied: *hub.applied.borrow(),
             acks: match self.oath.role() {
-                Role::Follower => hub.policy.acks(hub.members.len()),
+                Role::Follower => hub.policy.acks(hub.roll.borrow().newest().size()),
                 Role::Opening | Role::Leader => self.practice.vouched(),
             },
             policy_version: self.practice.version(),
             leader_seen_ms: seen.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
             unproven: self.oath.bound().unproven,
+            roll: hub.roll.borrow().clone(),
             sql: Some(self.sql.clone()),
             reason: hub.reason.borrow().clone(),
         };
@@ -356,13 +402,13 @@ impl Service {
         if self.links.is_up(&Peer::Monitor) {
             self.links.post(&Peer::Monitor, encode(&ToMonitor::LeaseRequest { term, sent }));
         }
-        for (member, address) in &self.others {
-            let peer = Peer::Dialled(member.clone());
-            if wants_members {
-                self.links.keep_dialled(peer.clone(), vec![address.clone()], Some(member.clone()));
+        let others = self.hub.others();
+        self.links.drop_members(|member| wants_members && others.contains_key(member));
+        if wants_members {
+            for (member, address) in others {
+                let peer = Peer::Dialled(member.clone());
+                self.links.keep_dialled(peer.clone(), vec![address], Some(member));
                 self.links.post(&peer, encode(&ToPeer::LeaseRequest { term, sent }));
-            } else {
-                self.links.drop_dialled(&peer);
             }
         }
         self.extend_lease();
@@ -376,8 +422,9 @@ impl Service {
 
     fn ask_who_leads(&mut self) {
         self.turn += 1;
-        let count = self.others.len().max(1);
-        if let Some((member, address)) = self.others.iter().nth(self.turn % count) {
+        let others = self.hub.others();
+        let count = others.len().max(1);
+        if let Some((member, address)) = others.iter().nth(self.turn % count) {
             self.links.ask_leader(member, address);
         }
     }
@@ -416,14 +463,7 @@ impl Service {
                 self.report();
                 self.ask_for_lease();
             }
-            ToNode::View(view) => {
-                let (term, leader) = (view.term, view.leader.clone());
-                self.hub.view.send_replace(view);
-                if let Some(leader) = leader {
-                    let source = Source::Monitor;
-                    self.step(OathInput::LeaderKnown { term, leader, source }).await?;
-                }
-            }
+            ToNode::View(view) => self.see(view).await?,
             ToNode::Grant { term, incarnation, sent } => {
                 if term == self.oath.bound().term
                     && incarnation == self.oath.obeyed()
@@ -439,6 +479,7 @@ impl Service {
             ToNode::Appoint(appointment) => {
                 // Before the office begins, so that not one write counts under another.
                 if self.oath.role() == Role::Follower {
+                    self.told_members(appointment.configuration.clone()).await?;
                     self.practice = Practice::new(&appointment);
                     self.hub.demand_acks(self.practice.demanded());
                 }
@@ -448,6 +489,15 @@ impl Service {
                 if self.practice.weaken(term, acks, version) {
                     tracing::warn!(%term, acks, version, rule = "20", "the sync policy is weakened");
                     self.hub.demand_acks(acks);
+                    self.report();
+                }
+            }
+            ToNode::Members { term, configuration, acks, version } => {
+                if term == self.oath.bound().term && self.oath.role() != Role::Follower {
+                    self.told_members(configuration).await?;
+                    if self.practice.weaken(term, acks, version) {
+                        self.hub.demand_acks(self.practice.demanded());
+                    }
                     self.report();
                 }
             }
@@ -478,6 +528,15 @@ impl Service {
             ToNode::Poll => self.report(),
         }
         Ok(Ok(()))
+    }
+
+    /// The monitor has recorded them (P22).
+    async fn told_members(&mut self, configuration: Configuration) -> Result<(), KeepError> {
+        let mut roll = self.hub.roll.borrow().clone();
+        if roll.tell(configuration) {
+            self.act_upon(roll).await?;
+        }
+        Ok(())
     }
 
     async fn member_answered(
@@ -522,7 +581,7 @@ impl Service {
         match request {
             Request::Peer(stream, hello) => {
                 let member = hello.name.parse::<NodeId>().ok();
-                match member.filter(|member| self.others.contains_key(member)) {
+                match member.filter(|member| self.hub.address(member).is_some()) {
                     Some(member) if hello.cluster == self.cluster => {
                         self.links.accept(stream, member)
                     }

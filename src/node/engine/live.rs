@@ -48,23 +48,23 @@ fn replication(hub: &Hub) -> Vec<Vec<(String, Value)>> {
     }
     let followers = hub.followers.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let durable = *hub.durable.borrow();
-    let counted = hub.policy.followers(hub.members.iter().map(|member| &member.name), &hub.me);
+    let counted = hub.followers_counted();
     let lsn = |lsn: Lsn| Value::Text(lsn.to_string());
     let text = |text: &str| Value::Text(text.to_owned());
     let rows = followers.iter().map(|(name, (_, progress))| {
-        let member = hub.members.iter().find(|member| member.name == *name);
-        let address = member.and_then(|member| member.peer.rsplit_once(':'));
+        let address = hub.address(name).unwrap_or_default();
+        let address = address.rsplit_once(':').map_or("", |(host, _)| host);
         let position = |at: Lsn| if progress.seeding { Value::Null } else { lsn(at) };
         let state = match progress {
             Progress { seeding: true, .. } => "backup",
             _ if progress.sent < durable => "catchup",
             _ => "streaming",
         };
-        let synchronous = hub.acks() > 0 && counted.contains(&name);
+        let synchronous = hub.acks() > 0 && counted.contains(name);
         [
             ("application_name", Value::Text(name.to_string())),
             ("usename", text("towline")),
-            ("client_addr", text(address.map_or("", |(host, _)| host))),
+            ("client_addr", text(address)),
             ("state", text(state)),
             ("sent_lsn", position(progress.sent)),
             ("write_lsn", position(progress.durable)),

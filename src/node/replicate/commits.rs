@@ -10,6 +10,8 @@ use crate::replication::{CommitTracker, Demand};
 pub struct Commits {
     term: Term,
     tracker: Option<CommitTracker>,
+    /// Of the members that the tracker counts.
+    configuration: u64,
 }
 
 /// News of a follower, of the term that it was said in.
@@ -48,6 +50,8 @@ impl Hub {
             publish(&self.written, Lsn(0));
         }
         let (durable, acks) = (*self.durable.borrow(), self.acks());
+        let configuration = self.roll.borrow().newest().version;
+        let commits = &mut *commits;
         let tracker = commits.tracker.get_or_insert_with(|| {
             let demand = match self.policy {
                 Policy::First(..) => Demand::First(acks),
@@ -55,10 +59,14 @@ impl Hub {
                     Demand::Any(acks)
                 }
             };
-            let members = self.members.iter().map(|member| &member.name);
-            let followers = self.policy.followers(members, &self.me).into_iter().cloned();
+            commits.configuration = configuration;
+            let followers = self.followers_counted();
             CommitTracker::new(demand, followers, durable, *self.commit.borrow())
         });
+        if commits.configuration != configuration {
+            commits.configuration = configuration;
+            tracker.follow(self.followers_counted());
+        }
         tracker.demand(acks);
         let (started, term_start) = *self.term_start.borrow();
         if started == term {

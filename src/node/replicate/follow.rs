@@ -128,8 +128,8 @@ impl Replication {
         leader: &NodeId,
         reseed_after: Instant,
     ) -> Result<(), StreamError> {
-        let member = self.hub.members.iter().find(|member| member.name == *leader);
-        let member = member
+        let address = self.hub.address(leader);
+        let address = address
             .ok_or_else(|| StreamError::Refused(format!("{leader}, which leads, is no member")))?;
         let mut request = self.request(term)?;
         let quarantined = self.hub.quarantine.borrow().is_some();
@@ -137,7 +137,7 @@ impl Replication {
         let hello = self.hello();
         let patience = self.silence_max();
         let (mut stream, _) =
-            dial(&member.peer, &self.tls, Some(leader.as_str()), &hello, patience).await?;
+            dial(&address, &self.tls, Some(leader.as_str()), &hello, patience).await?;
         stream.send(&ToLeader::Request(request.clone()).encode()).await?;
         let answer = timeout(patience, stream.recv())
             .await

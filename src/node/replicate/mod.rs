@@ -253,9 +253,8 @@ impl Replication {
     fn count_visible(&self, followers: &BTreeMap<NodeId, (u64, Progress)>) {
         let hub = &self.hub;
         let acks = hub.acks();
-        let members = hub.members.iter().map(|member| &member.name);
-        let counted = hub.policy.followers(members, &hub.me);
-        let visible = counted.into_iter().filter_map(|follower| {
+        let counted = hub.followers_counted();
+        let visible = counted.iter().filter_map(|follower| {
             let (_, progress) = followers.get(follower)?;
             (!progress.seeding).then_some(progress.applied)
         });
@@ -270,8 +269,8 @@ impl Replication {
 
     /// Another member by its name.
     fn member(&self, name: &str) -> Option<NodeId> {
-        let others = self.hub.members.iter().map(|member| &member.name);
-        others.filter(|member| **member != self.hub.me).find(|m| m.as_str() == name).cloned()
+        let name: NodeId = name.parse().ok()?;
+        self.hub.address(&name).map(|_| name)
     }
 
     fn hello(&self) -> Hello {

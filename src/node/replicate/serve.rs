@@ -134,7 +134,7 @@ impl Replication {
         };
         differing.insert(follower.clone(), (frame, since));
         let alike = differing.values().filter(|(other, _)| *other == frame).count();
-        let others = self.hub.members.len() - 1;
+        let others = self.hub.others().len();
         if alike * 2 > others {
             tracing::error!(%frame, alike, of = others,
                 "most followers disagree with this leader on a frame: nobody is re-seeded; \

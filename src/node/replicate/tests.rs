@@ -10,12 +10,12 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::*;
-use crate::cluster::{Policy, Role};
+use crate::cluster::{Configuration, Policy, Role, Roll};
 use crate::config::{PeerTlsConfig, SqlConfig};
 use crate::log::{Context, Entry, Statement, Term, TermStart, Transaction, Value};
 use crate::net::{Authority, HelloReply, PeerListener};
+use crate::node::Leadership;
 use crate::node::Quarantine;
-use crate::node::{Leadership, Member};
 use crate::storage::fs::{File, Fs, Op, RealFs};
 use crate::storage::log_store::LogOptions;
 use crate::storage::sqlite::{ConnectionKind, Sqlite, content_digest};
@@ -25,7 +25,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Everything that nodes share: names, addresses, certificates.
 struct Cluster {
     directory: TempDir,
-    members: Vec<Member>,
+    members: Vec<(NodeId, String, u32)>,
     listeners: Vec<Option<PeerListener>>,
 }
 
@@ -179,7 +179,7 @@ impl Cluster {
             let tls = load_tls(directory.path(), name);
             let listener = PeerListener::bind("127.0.0.1:0", tls).await.expect("bound");
             let peer = listener.local_address().to_string();
-            members.push(Member { name: name.parse().expect("a name"), peer });
+            members.push((name.parse().expect("a name"), peer, 1));
             listeners.push(Some(listener));
         }
         Self { directory, members, listeners }
@@ -230,8 +230,8 @@ impl Cluster {
 
     /// As [`Cluster::start`], on the given file system.
     fn start_in(&mut self, fs: Arc<dyn Fs>, name: &str) -> Node {
-        let place = self.members.iter().position(|m| m.name.as_str() == name).expect("a member");
-        let name = self.members[place].name.clone();
+        let place = self.members.iter().position(|m| m.0.as_str() == name).expect("a member");
+        let name = self.members[place].0.clone();
         let config = self.config(&name);
         let control =
             ControlFile::open_in(&*fs, &config.data.join("control")).expect("control file");
@@ -244,7 +244,8 @@ impl Cluster {
         let mut sqlite = Sqlite::open(&database, ConnectionKind::Writer).expect("database");
         let (_, applied) = sqlite.applied().expect("applied");
         drop(sqlite);
-        let hub = Hub::new(name.clone(), self.members.clone(), Policy::Any(1), log.end(), applied);
+        let roll = Roll::new(Configuration::initial(self.members.clone()));
+        let hub = Hub::new(name.clone(), roll, Policy::Any(1), log.end(), applied);
         let hub = Arc::new(hub);
         let log = Arc::new(Mutex::new(log));
         let control = Arc::new(Mutex::new(control));

@@ -18,10 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use self::client::Client;
 use super::engine::{Engine, EngineOptions};
-use super::hub::{Hub, Leadership, Member};
+use super::hub::{Hub, Leadership};
 use super::readers::Readers;
 use super::writer::{self, WriterOptions};
-use crate::cluster::{NodeId, Policy, Role};
+use crate::cluster::{Configuration, NodeId, Policy, Role, Roll};
 use crate::gateway::{LocalNode, SessionParams};
 use crate::log::{Lsn, Term};
 use crate::storage::log_store::{LogOptions, LogStore};
@@ -70,10 +70,9 @@ impl TestNode {
         let log = LogStore::open(&self.dir.path().join("log"), options).expect("the log opens");
         let me: NodeId = "n1".parse().expect("a name");
         // Under a sync policy nothing commits by itself: the test says when.
-        let member =
-            |name: &str| Member { name: name.parse().expect("a name"), peer: String::new() };
-        let members = vec![member("n1"), member("n2")];
-        let hub = Arc::new(Hub::new(me, members, Policy::Any(1), log.end(), Lsn(0)));
+        let member = |name: &str| (name.parse().expect("a name"), String::new(), 1);
+        let roll = Roll::new(Configuration::initial([member("n1"), member("n2")]));
+        let hub = Arc::new(Hub::new(me, roll, Policy::Any(1), log.end(), Lsn(0)));
         let log = Arc::new(Mutex::new(log));
         let readers = Readers::new(self.database(), 16);
         let stop = CancellationToken::new();

@@ -28,7 +28,7 @@ use super::notify::{Mark, Notifications};
 use super::outcome;
 use super::sequence::{self, Reservation};
 use super::{Ordering, Writer};
-use crate::cluster::Position;
+use crate::cluster::{Configuration, Position};
 use crate::failover::Rule;
 use crate::log::{Entry, FrameSpan, LogEnd, Lsn, Statement, Term, Transaction};
 use crate::node::execute::{FOREIGN_KEYS_OFF, FOREIGN_KEYS_ON};
@@ -154,7 +154,7 @@ impl Writer {
         self.begin()?;
         let sqlite = self.sqlite.as_mut().expect("not on loan");
         let mut frames = 0;
-        let (mut marked, mut parts) = (None, None);
+        let (mut marked, mut configured, mut parts) = (None, None, None);
         while frames < FRAMES_MAX && scanned.0 - start.0 < BYTES_MAX {
             let Some((span, entry)) = self.reader.entry_within(scanned, bound)? else { break };
             match entry {
@@ -169,6 +169,9 @@ impl Writer {
                     break;
                 }
                 _ => {}
+            }
+            if let Entry::Configuration(json) = &entry {
+                configured = Some(json.clone());
             }
             sqlite.execute_batch("SAVEPOINT towline_frame")?;
             sqlite.effect_reset();
@@ -196,6 +199,9 @@ impl Writer {
         }
         self.commit_applied(term, scanned)?;
         self.send_notifications(notifications);
+        if let Some(json) = configured {
+            self.configured(&json);
+        }
         if let Some(id) = marked {
             self.look(id, LogEnd { term, lsn: scanned });
         }
@@ -241,7 +247,10 @@ impl Writer {
                     open.reservations.push(reservation);
                     kept.map_err(FrameError::from)
                 }
-                Entry::Configuration(_) => Ok(()),
+                Entry::Configuration(json) => {
+                    self.configured(&json);
+                    Ok(())
+                }
                 Entry::Marker { id } => {
                     // Who looks sees nothing of what is open, on the leader neither.
                     self.look(id, LogEnd { term: span.term, lsn: span.end });
@@ -333,6 +342,14 @@ impl Writer {
         }
     }
 
+    /// The members that a committed frame names.
+    pub(super) fn configured(&self, json: &[u8]) {
+        match Configuration::from_json(json) {
+            Ok(configuration) => drop(self.hub.configured.send_replace(Some(configuration))),
+            Err(error) => tracing::error!(%error, "a configuration in the log can't be read"),
+        }
+    }
+
     /// Stops applying and serving: what is here is not what the leader has.
     fn quarantine(&mut self, span: FrameSpan, cause: &str) {
         let reason = format!(
@@ -366,7 +383,8 @@ fn apply_frame(
         Entry::SequenceReservation { name, last, .. } => {
             sequence::apply(sqlite, &Reservation { name, last })?;
         }
-        // A marker and a part end the batch before they come here.
+        // A marker and a part end the batch before they come here, members are told when it
+        // ends.
         Entry::Abort { .. }
         | Entry::TermStart(_)
         | Entry::Configuration(_)

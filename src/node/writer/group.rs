@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use super::apply::ApplyError;
 use super::ddl::SchemaChanges;
-use super::job::{Done, Durability, Job, Mark, Unit, UnitError};
+use super::job::{Done, Durability, Job, Note, Unit, UnitError};
 use super::journal::Ended;
 use super::notify::Notifications;
 use super::outcome::{self, Recorded};
@@ -90,7 +90,7 @@ impl Writer {
                     units.push(*unit);
                 }
                 Job::Trial(trial) => trials.push(*trial),
-                Job::Borrow(_) | Job::Mark(_) => {
+                Job::Borrow(_) | Job::Note(_) => {
                     self.next = Some(job);
                     break;
                 }
@@ -259,21 +259,26 @@ impl Writer {
         SqlError::new(SqlState::IO_ERROR, "the database can't be written now").into()
     }
 
-    /// Writes a marker, in a transaction of its own, and looks at the databases there.
-    pub(super) fn mark(&mut self, term: Term, mark: Mark) -> Result<(), Ended> {
+    /// Writes a marker, in a transaction of its own, and looks at the databases there; or
+    /// the members.
+    pub(super) fn note(&mut self, term: Term, note: Note) -> Result<(), Ended> {
         if let Err(error) = self.begin() {
             // Its asker hears that nothing came of it.
-            drop((self.not_begun(term, &error), mark));
+            drop((self.not_begun(term, &error), note));
             return Ok(());
         }
-        let Mark { id, reply } = mark;
-        let entries = [Entry::Marker { id }];
+        let Note { entry, reply } = note;
+        let entries = [entry];
         let spans = self.journal.append(term, &entries)?;
         self.journal.sync(term)?;
         let at = spans[0].end;
         self.journal.wait_commit(term, at)?;
         self.commit(term, at, &entries)?;
-        self.look(id, LogEnd { term, lsn: at });
+        match &entries[0] {
+            Entry::Marker { id } => self.look(*id, LogEnd { term, lsn: at }),
+            Entry::Configuration(json) => self.configured(json),
+            _ => {}
+        }
         // Whoever asked may have left.
         let _ = reply.send(at);
         Ok(())

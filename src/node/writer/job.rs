@@ -10,7 +10,7 @@ use super::loan::Loan;
 use super::trial::{Script, Trial};
 use crate::cluster::Position;
 use crate::gateway::Refusal;
-use crate::log::{ClientToken, Lsn, Value};
+use crate::log::{ClientToken, Entry, Lsn, Value};
 use crate::node::execute::{Drawn, Limits, Registers};
 use crate::node::plan::Plan;
 use crate::node::rows::{RowBuffer, RowFormat};
@@ -41,13 +41,13 @@ pub(crate) enum Job {
     Trial(Box<Trial>),
     /// A transaction that its session runs itself.
     Borrow(Box<Borrow>),
-    /// A marker in the log.
-    Mark(Mark),
+    /// A frame that changes nothing in the databases.
+    Note(Note),
 }
 
-/// A wish for a marker.
-pub(crate) struct Mark {
-    pub id: u64,
+/// A wish for a marker or a configuration in the log.
+pub(crate) struct Note {
+    pub entry: Entry,
     /// Told its end, once it is committed.
     pub reply: oneshot::Sender<Lsn>,
 }

@@ -46,7 +46,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 pub(super) use group::command_tag;
-pub(super) use job::{Borrow, Claim, Done, Durability, Job, Mark, Unit, UnitError};
+pub(super) use job::{Borrow, Claim, Done, Durability, Job, Note, Unit, UnitError};
 pub(super) use journal::lock;
 pub(super) use loan::Loan;
 pub(super) use queue::WriterHandle;
@@ -321,7 +321,7 @@ impl Writer {
             let lost = match job {
                 Job::Unit(_) | Job::Trial(_) => self.run_group(term, job),
                 Job::Borrow(borrow) => self.lend(term, *borrow),
-                Job::Mark(mark) => self.mark(term, mark),
+                Job::Note(note) => self.note(term, note),
             };
             self.shared.busy.store(self.next.is_some(), Ordering::Relaxed);
             if lost.is_err() {
@@ -347,7 +347,7 @@ impl Writer {
             Job::Unit(unit) => drop(unit.reply.send(Err(full().into()))),
             Job::Trial(trial) => drop(trial.reply.send(Tried::Failed(full().into()))),
             Job::Borrow(borrow) => drop(borrow.reply.send(Err(full().into()))),
-            Job::Mark(mark) => return Some(Job::Mark(mark)),
+            Job::Note(note) => return Some(Job::Note(note)),
         }
         None
     }
@@ -521,7 +521,7 @@ fn refuse(job: Job, refusal: &Refusal) {
             let _ = borrow.reply.send(Err(refusal.clone().into()));
         }
         // Dropped: its asker hears that nothing came of it.
-        Job::Mark(_) => {}
+        Job::Note(_) => {}
     }
 }
 

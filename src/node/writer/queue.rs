@@ -4,9 +4,9 @@ use std::sync::atomic::Ordering;
 
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Borrow, Done, Job, Loan, Mark, Reopen, Shared, Trial, Tried, Unit, UnitError};
+use super::{Borrow, Done, Job, Loan, Note, Reopen, Shared, Trial, Tried, Unit, UnitError};
 use crate::gateway::Refusal;
-use crate::log::Lsn;
+use crate::log::{Entry, Lsn};
 use crate::storage::sqlite::SqliteError;
 
 /// The sessions' end of the writer's queue. Cheap to clone.
@@ -85,11 +85,11 @@ impl WriterHandle {
         answer.await.unwrap_or(Err(stopping().into()))
     }
 
-    /// Puts a marker into the log; returns its end once it is committed, `None` where
-    /// this node does not lead.
-    pub(crate) async fn mark(&self, id: u64) -> Option<Lsn> {
+    /// Puts a marker or a configuration into the log; returns its end once it is
+    /// committed, `None` where this node does not lead.
+    pub(crate) async fn note(&self, entry: Entry) -> Option<Lsn> {
         let (reply, answer) = oneshot::channel();
-        self.jobs.send(Job::Mark(Mark { id, reply })).await.ok()?;
+        self.queue(Job::Note(Note { entry, reply })).await.then_some(())?;
         answer.await.ok()
     }
 
