@@ -1,7 +1,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::{broadcast, watch};
 
 use super::cancel::CancelRegistry;
@@ -17,13 +18,21 @@ use crate::routing::route::Candidate;
 
 /// Time to reach a node.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
+/// Nodes that a router knows at most, dropped ones included.
+const NODES_MAX: usize = 64;
 /// Of [`Standing::leader`]: nobody.
 const NOBODY: usize = usize::MAX;
 
 /// The nodes of the cluster, and how this router reaches them.
+///
+/// A node's number is its for good: the views name nodes that have joined, which get the
+/// next numbers, and no longer those that were dropped, which keep theirs.
 pub(super) struct Nodes<N> {
     standing: Arc<Standing>,
-    links: Vec<Option<Link>>,
+    /// By number; none to the local node, and to one that was dropped.
+    links: Vec<ArcSwapOption<Link>>,
+    tls: PeerTls,
+    hello: Hello,
     local: Option<(usize, N)>,
     /// What NOTIFY sends, as the local node tells it.
     bulletin: Option<Mutex<broadcast::Receiver<Arc<Notification>>>>,
@@ -31,7 +40,10 @@ pub(super) struct Nodes<N> {
 
 /// What is known of the nodes, kept so that routing takes no lock.
 struct Standing {
-    names: Vec<NodeId>,
+    /// How many numbers are given.
+    count: AtomicUsize,
+    /// By number.
+    names: Vec<OnceLock<NodeId>>,
     /// Who is local, or [`NOBODY`].
     local: usize,
     /// Who leads and is open, by number, or [`NOBODY`].
@@ -49,6 +61,8 @@ struct Standing {
 
 /// One node's standing.
 struct Standard {
+    /// It was not dropped, as far as is known.
+    listed: AtomicBool,
     up: AtomicBool,
     healthy: AtomicBool,
     applied: AtomicU64,
@@ -76,6 +90,7 @@ impl<N: LocalNode> Nodes<N> {
         sessions: Arc<CancelRegistry>,
     ) -> Self {
         let mut names: Vec<NodeId> = members.iter().map(|(name, _)| name.clone()).collect();
+        names.truncate(NODES_MAX - 1);
         let local = local.map(|(name, node)| {
             let number = names.iter().position(|known| *known == name).unwrap_or_else(|| {
                 names.push(name);
@@ -84,16 +99,19 @@ impl<N: LocalNode> Nodes<N> {
             (number, node)
         });
         let local_number = local.as_ref().map_or(NOBODY, |(number, _)| *number);
+        let count = names.len();
+        let unused = (count..NODES_MAX).map(|_| OnceLock::new());
         let standing = Arc::new(Standing {
+            count: AtomicUsize::new(count),
             local: local_number,
             leader: AtomicUsize::new(NOBODY),
-            nodes: (0..names.len()).map(|number| Standard::new(number == local_number)).collect(),
+            nodes: (0..NODES_MAX).map(|number| Standard::new(number == local_number)).collect(),
             knowledge: Mutex::default(),
             told: Mutex::default(),
             told_lsn: AtomicU64::new(0),
             changed: watch::Sender::new(0),
             listeners: Listeners::new(sessions),
-            names,
+            names: names.into_iter().map(OnceLock::from).chain(unused).collect(),
         });
         let hello = Hello {
             version: 1,
@@ -102,18 +120,56 @@ impl<N: LocalNode> Nodes<N> {
             purpose: Purpose::Link,
             instance: 0,
         };
-        let mut links = Vec::new();
-        for number in 0..standing.names.len() {
-            let address = members.get(number).map(|(_, address)| address.clone());
-            links.push(match address {
-                Some(address) if number != local_number => {
-                    Some(standing.link(number, address, tls.clone(), hello.clone()))
-                }
-                _ => None,
-            });
-        }
+        let links = (0..NODES_MAX).map(|_| ArcSwapOption::empty()).collect();
         let bulletin = local.as_ref().map(|(_, node)| Mutex::new(node.notifications()));
-        Self { standing, links, local, bulletin }
+        let nodes = Self { standing, links, tls: tls.clone(), hello, local, bulletin };
+        for (number, (_, address)) in members.iter().take(count).enumerate() {
+            nodes.reach(number, address);
+        }
+        nodes
+    }
+
+    /// Keeps a link to a node from now on.
+    fn reach(&self, number: usize, address: &str) {
+        if number != self.standing.local {
+            let link = self.standing.link(number, address, &self.tls, &self.hello);
+            self.links[number].store(Some(Arc::new(link)));
+        }
+    }
+
+    /// Takes note of who has joined and who was dropped.
+    fn see_members(&self, view: &View) {
+        let standing = &self.standing;
+        for seen in &view.nodes {
+            let number = match standing.number(&seen.name) {
+                Some(number) => number,
+                None => match standing.give_number(&seen.name) {
+                    Some(number) => number,
+                    None => {
+                        tracing::warn!(node = %seen.name, "too many nodes; restart to reach it");
+                        continue;
+                    }
+                },
+            };
+            // What the file says of a node's address is this router's own.
+            let known = standing.nodes[number].listed.swap(true, Ordering::Relaxed);
+            if !known {
+                tracing::info!(node = %seen.name, peer = seen.peer, rule = "P22", "joins");
+                self.reach(number, &seen.peer);
+            }
+        }
+        for number in 0..self.count() {
+            let node = &standing.nodes[number];
+            let listed = view.nodes.iter().any(|seen| standing.name(number) == Some(&seen.name));
+            if listed || number == standing.local {
+                continue;
+            }
+            node.listed.store(false, Ordering::Relaxed);
+            // What runs there comes to its end, and the node closes the link.
+            if !node.up.load(Ordering::SeqCst) {
+                self.links[number].store(None);
+            }
+        }
     }
 
     /// Who listens here, told of all that the own node has told.
@@ -150,14 +206,14 @@ impl<N: LocalNode> Nodes<N> {
     }
 
     pub(super) fn count(&self) -> usize {
-        self.standing.names.len()
+        self.standing.count.load(Ordering::Acquire)
     }
 
     /// Opens a session on a node; `None` if it can't be reached.
     pub(super) fn open(&self, number: usize, params: &SessionParams) -> Option<Seat<N>> {
         match &self.local {
             Some((local, node)) if *local == number => Some(Seat::Local(node.open(params.clone()))),
-            _ => Some(Seat::Remote(self.links[number].as_ref()?.session(params)?)),
+            _ => Some(Seat::Remote(self.links[number].load_full()?.session(params)?)),
         }
     }
 
@@ -173,8 +229,9 @@ impl<N: LocalNode> Nodes<N> {
         self.ask_local();
         let leader = self.standing.leader.load(Ordering::Acquire);
         into.clear();
-        into.extend(self.standing.nodes.iter().enumerate().map(|(number, node)| Candidate {
-            connected: node.up.load(Ordering::Relaxed),
+        let nodes = self.standing.nodes.iter().take(self.count());
+        into.extend(nodes.enumerate().map(|(number, node)| Candidate {
+            connected: node.up.load(Ordering::Relaxed) && node.listed.load(Ordering::Relaxed),
             healthy: node.healthy.load(Ordering::Relaxed),
             local: number == self.standing.local,
             leads: number == leader,
@@ -212,7 +269,12 @@ impl<N: LocalNode> Nodes<N> {
 
     /// Takes the monitor's view.
     pub(super) fn see(&self, view: View) {
+        // A monitor that has lost its state knows older members at first.
+        let version = |view: &View| view.configuration.as_ref().map(|it| it.version);
         let mut knowledge = self.standing.lock();
+        if version(&view).is_some() && version(&view) >= version(&knowledge.view) {
+            self.see_members(&view);
+        }
         for seen in &view.nodes {
             let Some(number) = self.standing.number(&seen.name) else { continue };
             let node = &self.standing.nodes[number];
@@ -242,14 +304,17 @@ impl<N: LocalNode> Nodes<N> {
 
     /// Nodes that can be reached, of all.
     pub(super) fn reachable(&self) -> (usize, usize) {
-        let up = self.standing.nodes.iter().filter(|node| node.up.load(Ordering::Relaxed)).count();
-        (up, self.count())
+        let listed = |node: &&Standard| node.listed.load(Ordering::Relaxed);
+        let nodes = || self.standing.nodes.iter().take(self.count()).filter(listed);
+        let up = nodes().filter(|node| node.up.load(Ordering::Relaxed)).count();
+        (up, nodes().count())
     }
 }
 
 impl Standing {
-    fn link(self: &Arc<Self>, number: usize, address: String, tls: PeerTls, hello: Hello) -> Link {
-        let name = self.names[number].clone();
+    fn link(self: &Arc<Self>, number: usize, address: &str, tls: &PeerTls, hello: &Hello) -> Link {
+        let name = self.name(number).expect("it has a number").clone();
+        let (address, tls, hello) = (address.to_owned(), tls.clone(), hello.clone());
         let expected = name.clone();
         let open: super::link::Opener = Arc::new(move || {
             let (address, tls, hello) = (address.clone(), tls.clone(), hello.clone());
@@ -279,7 +344,7 @@ impl Standing {
         if state.leads && self.leader.load(Ordering::Acquire) == number {
             return;
         }
-        let leader = if state.leads { Some(&self.names[number]) } else { state.leader.as_ref() };
+        let leader = if state.leads { self.name(number) } else { state.leader.as_ref() };
         if leader.is_some() {
             self.hear(state.applied.term, leader, state.leads);
         }
@@ -304,7 +369,20 @@ impl Standing {
     }
 
     fn number(&self, name: &NodeId) -> Option<usize> {
-        self.names.iter().position(|known| known == name)
+        self.names.iter().position(|known| known.get() == Some(name))
+    }
+
+    fn name(&self, number: usize) -> Option<&NodeId> {
+        self.names[number].get()
+    }
+
+    /// The next number, if one is left. Called by one task.
+    fn give_number(&self, name: &NodeId) -> Option<usize> {
+        let number = self.count.load(Ordering::Acquire);
+        self.names.get(number)?.set(name.clone()).ok()?;
+        self.nodes[number].listed.store(false, Ordering::Relaxed);
+        self.count.store(number + 1, Ordering::Release);
+        Some(number)
     }
 
     fn lock(&self) -> MutexGuard<'_, Knowledge> {
@@ -315,6 +393,7 @@ impl Standing {
 impl Standard {
     fn new(local: bool) -> Self {
         Self {
+            listed: AtomicBool::new(true),
             up: AtomicBool::new(local),
             healthy: AtomicBool::new(true),
             applied: AtomicU64::new(0),

@@ -200,7 +200,7 @@ impl<N: LocalNode> Client<N> {
         session.saw(shared.nodes.begin_at());
         let params = SessionParams { user, database, settings, backend_pid: cancel.session.pid };
         Self {
-            seats: (0..shared.nodes.count()).map(|_| None).collect(),
+            seats: Vec::new(),
             changes: shared.nodes.changes(),
             shared,
             session,
@@ -393,7 +393,7 @@ impl<N: LocalNode> Client<N> {
             self.session.locks_at = None;
         }
         // The node that held them is gone, also while nobody leads; or another one leads.
-        let lives = self.seats[at].as_ref().is_some_and(|placed| !placed.seat.is_dead());
+        let lives = self.is_seated(at);
         let replaced = self.shared.nodes.leader().is_some_and(|leader| leader != at);
         if lives && !replaced {
             return None;
@@ -461,7 +461,7 @@ impl<N: LocalNode> Client<N> {
         loop {
             if let Some(node) = work.stays_at {
                 // A transaction, or the rest of a unit: where its beginning is.
-                if self.seats[node].as_ref().is_some_and(|placed| !placed.seat.is_dead()) {
+                if self.is_seated(node) {
                     return Ok(Some((node, self.session.position)));
                 }
                 self.leave(node);
@@ -514,12 +514,18 @@ impl<N: LocalNode> Client<N> {
         route(&ask, &self.candidates)
     }
 
+    /// Whether the session is present on a node.
+    fn is_seated(&self, node: usize) -> bool {
+        let placed = self.seats.get(node).and_then(Option::as_ref);
+        placed.is_some_and(|placed| !placed.seat.is_dead())
+    }
+
     /// Makes sure that the session is present on a node, and that a cancel goes there.
     fn sit(&mut self, node: usize) -> bool {
-        if self.seats[node].as_ref().is_some_and(|placed| placed.seat.is_dead()) {
-            self.seats[node] = None;
+        if self.seats.len() <= node {
+            self.seats.resize_with(self.shared.nodes.count(), || None);
         }
-        if self.seats[node].is_none() {
+        if !self.is_seated(node) {
             let Some(seat) = self.shared.nodes.open(node, &self.params) else { return false };
             let presence = Presence::new(&self.session);
             self.seats[node] = Some(Placed { seat, presence });
@@ -618,7 +624,9 @@ impl<N: LocalNode> Client<N> {
     }
 
     fn leave(&mut self, node: usize) {
-        self.seats[node] = None;
+        if let Some(seat) = self.seats.get_mut(node) {
+            *seat = None;
+        }
         self.cancel_goes_to = None;
     }
 
