@@ -10,6 +10,7 @@ mod drill;
 mod init;
 mod layout;
 mod log;
+mod members;
 mod password;
 mod status;
 mod verify;
@@ -28,8 +29,9 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Run a node: a SQLite database, its log, and the SQL endpoint in front.
-    Node(daemon::Arguments),
+    /// Run a node: a SQLite database, its log, and the SQL endpoint in front; or have one
+    /// join the cluster, or leave it.
+    Node(members::NodeArguments),
     /// Run a proxy: one SQL endpoint for the whole cluster.
     Proxy(daemon::Arguments),
     /// Run the monitor: it notices a dead leader and appoints another.
@@ -70,7 +72,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let result = match arguments.command {
-        Command::Node(arguments) => daemon::node(&arguments),
+        Command::Node(arguments) => members::run(&arguments),
         Command::Proxy(arguments) => daemon::proxy(&arguments),
         Command::Monitor(arguments) => daemon::monitor(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

@@ -127,7 +127,7 @@ pub(super) fn maintenance(arguments: &MaintenanceArguments) -> anyhow::Result<()
 }
 
 /// Asks, and prints the answer.
-fn ask(target: &Target, request: Value) -> anyhow::Result<()> {
+pub(super) fn ask(target: &Target, request: Value) -> anyhow::Result<()> {
     let answer = block_on(async { target.resolve()?.ask(request).await })?;
     println!("{}", one_line(&answer));
     Ok(())
@@ -296,7 +296,12 @@ fn print(view: &View) {
             node.peer.clone(),
             node.sql.clone().unwrap_or_else(|| "-".into()),
             role.into(),
-            if node.healthy { "ok" } else { "down" }.into(),
+            match (node.healthy, node.joining) {
+                (false, _) => "down",
+                (true, true) => "joining",
+                (true, false) => "ok",
+            }
+            .into(),
             node.term.to_string(),
             node.durable.to_string(),
             node.commit.to_string(),
@@ -315,6 +320,9 @@ fn print(view: &View) {
         String::new()
     };
     println!("term {}, leader {leader} ({open}), policy {policy}{weakened}", view.term);
+    if let Some(change) = &view.change {
+        println!("members: {change}");
+    }
     if let Some(blocked) = &view.blocked {
         println!("blocked: {blocked}");
     }

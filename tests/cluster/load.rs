@@ -32,6 +32,11 @@ impl Load {
         self.load.since(self.start)
     }
 
+    /// Ends the load. Returns how many writes were acknowledged.
+    pub(crate) async fn stop(self) -> usize {
+        self.load.stop().await.acknowledged.len()
+    }
+
     /// Ends the load; checks that every acknowledged row is there, none that was not
     /// asked for, and that all nodes hold the same. Returns what failed.
     pub(crate) async fn stop_and_check(self, demo: &Demo) -> Vec<String> {

@@ -13,6 +13,7 @@ mod drift;
 mod durability;
 mod failover;
 mod load;
+mod members;
 mod notify;
 mod operate;
 mod sql;
