@@ -158,6 +158,7 @@ fn prepare(arguments: &Arguments) -> anyhow::Result<Layout> {
             Role::Monitor | Role::Proxy => String::new(),
         },
         priority: &|_| None,
+        spares: &[],
     })?;
     layout.file.write(&layout.dir)?;
     Ok(layout)

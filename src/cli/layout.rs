@@ -23,6 +23,8 @@ pub(super) struct Choices<'a> {
     pub lines: &'a dyn Fn(&Process) -> String,
     /// A member's line of priority, where it is not the default.
     pub priority: &'a dyn Fn(&str) -> Option<u32>,
+    /// Nodes that are no members in the beginning: only their own configurations list them.
+    pub spares: &'a [String],
 }
 
 impl Layout {
@@ -77,13 +79,14 @@ impl Layout {
         fs::create_dir_all(self.dir.join("conf"))?;
         let ClusterFile { database, user, password, processes } = &self.file;
         let verifier = password::verifier(password);
-        let mut members = String::new();
+        let mut members = Vec::new();
         for node in processes.iter().filter(|p| p.role == Role::Node) {
             let peer = node.peer.as_deref().unwrap_or_default();
-            members += &format!("\n[[members]]\nname = {:?}\npeer = {peer:?}\n", node.name);
+            let mut member = format!("\n[[members]]\nname = {:?}\npeer = {peer:?}\n", node.name);
             if let Some(priority) = (choices.priority)(&node.name) {
-                members += &format!("priority = {priority}\n");
+                member += &format!("priority = {priority}\n");
             }
+            members.push((&node.name, member));
         }
         let monitor = self.file.process(Role::Monitor).and_then(|p| p.peer.clone());
         let monitor = format!("monitor = {:?}\n", monitor.unwrap_or_default());
@@ -114,7 +117,10 @@ impl Layout {
                 "\n[tls]\nca = \"../certs/ca.crt\"\n\
                  certificate = \"../certs/{name}.crt\"\nkey = \"../certs/{name}.key\"\n"
             );
-            text += &members;
+            let listed = |member: &String| member == name || !choices.spares.contains(member);
+            for (_, member) in members.iter().filter(|(member, _)| listed(member)) {
+                text += member;
+            }
             fs::write(&process.config, text)
                 .with_context(|| format!("{}", process.config.display()))?;
         }

@@ -143,6 +143,10 @@ const ENDED: &[&str] =
 /// A node got a copy of another's databases.
 const SEEDED: &[&str] = &["seeded", "snapshot"];
 
+/// A node was dropped, and ends.
+const DROPPED: &[&str] =
+    &["was dropped from the cluster", "is no member", "is no other member", "refused"];
+
 /// A disk without space, and one that has some again.
 const FULL: &[&str] =
     &["no space left", "No space left", "disk is full", "disk nearly full", "bytes left again"];
@@ -506,6 +510,16 @@ pub(super) const CATALOGUE: &[Drill] = &[
         what: "maintenance of a follower, then of the leader",
         clean: true,
         run: |stage| Box::pin(planned::maintenance(stage)),
+        ..PLANNED
+    },
+    Drill {
+        number: "D47",
+        name: "members",
+        what: "a node joins, one replaces a follower, the leader leaves",
+        shape: Shape { spares: 2, ..PLAIN },
+        clean: true,
+        expects: &[GONE, SEEDED, DROPPED],
+        run: |stage| Box::pin(planned::members(stage)),
         ..PLANNED
     },
     Drill {

@@ -109,7 +109,8 @@ async fn settled(cluster: &Cluster) -> anyhow::Result<(anyhow::Result<View>, Vec
     loop {
         let equal = cluster.wait("all nodes have applied the same", EQUAL_WITHIN, is_equal).await;
         let mut contents = Vec::new();
-        for node in cluster.names(Role::Node) {
+        // Who was dropped runs no more.
+        for node in cluster.names(Role::Node).into_iter().filter(|node| cluster.runs(node)) {
             contents.push(content(cluster, node).await?);
         }
         let same = contents

@@ -42,6 +42,8 @@ const LOGIN: &str = "drill";
 #[derive(Clone, Copy)]
 pub(super) struct Shape {
     pub nodes: u8,
+    /// Further nodes, which are no members and don't run until the drill starts them.
+    pub spares: u8,
     pub proxies: u8,
     pub policy: &'static str,
     /// Each process in a network namespace of its own.
@@ -56,6 +58,7 @@ pub(super) struct Shape {
 impl Shape {
     pub(super) const PLAIN: Self = Self {
         nodes: 3,
+        spares: 0,
         proxies: 1,
         policy: "any 1",
         network: false,
@@ -83,7 +86,9 @@ impl Cluster {
     /// Starts everything in `dir`, and waits until a leader is open.
     pub(super) async fn start(dir: &Path, shape: &Shape) -> anyhow::Result<Self> {
         fs::create_dir_all(dir).with_context(|| format!("{}", dir.display()))?;
-        let nodes: Vec<String> = (1..=shape.nodes).map(|i| format!("node{i}")).collect();
+        let nodes: Vec<String> =
+            (1..=shape.nodes + shape.spares).map(|i| format!("node{i}")).collect();
+        let spares = &nodes[usize::from(shape.nodes)..];
         let proxies: Vec<String> = (1..=shape.proxies).map(proxy_name).collect();
         let mut names = nodes.clone();
         names.extend(proxies.iter().cloned());
@@ -119,6 +124,7 @@ impl Cluster {
                 Role::Proxy => String::new(),
             },
             priority: &|_| None,
+            spares,
         })?;
         layout.file.write(dir)?;
         fs::create_dir_all(layout.logs())?;
@@ -140,8 +146,8 @@ impl Cluster {
             _following: AbortOnDropHandle::new(following),
             bad_ends: Vec::new(),
         };
-        for name in names {
-            cluster.spawn(&name)?;
+        for name in names.iter().filter(|name| !spares.contains(name)) {
+            cluster.spawn(name)?;
         }
         cluster.wait("a leader is open", START_WITHIN, |view| view.open).await?;
         Ok(cluster)

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use nix::sys::signal::Signal;
 use serde_json::json;
 use tokio::time::{sleep, timeout};
@@ -104,6 +104,56 @@ async fn set_maintenance(stage: &mut Stage<'_>, node: &str, on: bool) -> anyhow:
     let request = json!({ "request": "maintenance", "node": node, "on": on });
     let answer = stage.cluster.ask(request).await?;
     stage.say(format!("maintenance of {node}: {answer}"));
+    Ok(())
+}
+
+/// D47: a node joins, one takes a follower's place, and the leader leaves, so that there are
+/// as many as before. Who is outside then joins in the next round, as a new machine.
+pub(super) async fn members(stage: &mut Stage<'_>) -> anyhow::Result<()> {
+    let (leader, view) = (stage.leader.clone(), stage.cluster.view());
+    let listed = |name: &String| {
+        view.iter().flat_map(|view| &view.nodes).any(|node| node.name.as_str() == name)
+    };
+    let (inside, outside): (Vec<String>, Vec<String>) = stage.nodes().into_iter().partition(listed);
+    let replaced = inside.into_iter().find(|node| *node != leader).context("a follower")?;
+    let [first, second] = &outside[..] else { bail!("{outside:?} are outside, not two") };
+    stage.strike(format!("{first} joins"));
+    join(stage, first, None).await?;
+    stage.strike(format!("{second} replaces {replaced}"));
+    join(stage, second, Some(&replaced)).await?;
+    ends(stage, &replaced).await?;
+    stage.strike(format!("leader {leader} leaves"));
+    let answer = stage.cluster.ask(json!({ "request": "drop", "node": leader })).await?;
+    stage.say(format!("{answer}"));
+    let next = stage.new_leader().await?;
+    stage.check(next != leader, "a node that was dropped leads");
+    ends(stage, &leader).await?;
+    let view = stage.well().await?;
+    let counts = view.nodes.iter().filter(|node| !node.joining).count();
+    stage.check(counts == 3, format!("{counts} nodes count, not three"));
+    stage.writes_go_on().await
+}
+
+/// Starts a node without data and has it join.
+async fn join(stage: &mut Stage<'_>, name: &str, replaces: Option<&str>) -> anyhow::Result<()> {
+    let process = stage.cluster.process(name)?.clone();
+    let data = process.data.context("a data directory")?;
+    if data.exists() {
+        fs::remove_dir_all(&data)?;
+    }
+    stage.start(name)?;
+    let peer = process.peer.context("a peer address")?;
+    let request = json!({ "request": "add", "node": name, "peer": peer, "replaces": replaces });
+    let answer = stage.cluster.ask(request).await?;
+    stage.say(format!("{answer}"));
+    stage.well().await?;
+    stage.writes_go_on().await
+}
+
+/// Who was dropped ends by itself, in order.
+async fn ends(stage: &mut Stage<'_>, name: &str) -> anyhow::Result<()> {
+    let exit = stage.cluster.reap(name).await?;
+    stage.check(exit.success(), format!("{name}, which was dropped, ended with {exit}"));
     Ok(())
 }
 
