@@ -335,3 +335,10 @@ select extract(epoch from '2020-01-01 00:00:00'::timestamp), extract(epoch from 
 select extract(epoch from '10:00-05'::timetz), extract(hour from '10:30-05'::timetz), extract(timezone from '10:30-05'::timetz), date_part('minute', '10:30+05:30'::timetz)
 select extract(day from '10:00-05'::timetz)
 set time zone 'UTC'
+-- Decimals of results.
+create table lp (id int primary key, a numeric(10,2), b numeric)
+insert into lp values (1, 3.50, 2.50), (2, 10, 0.1), (3, 0.00, 1.0), (4, 1.00, 0)
+select a * 1, a * 2.0, a * b, a + b, a - 1.00, a / 3, 1 * a, b * 1.000 from lp order by id
+select a + 0, 0.000 + a, a - 0, b - b, a + 0.000, 0 - b from lp order by id
+select sum(a), avg(a), sum(a * 1.10), max(a), sum(a) / 2, sum(b * 1), sum(0 * a) from lp
+select 3.50 * 1, 1.10 * 1.10, 2.0 * 3, 3.5 + 0.00, 0 + 1.50, 1.50 - 0.000, 0.0 * 0.00, 1.0 * 1.00

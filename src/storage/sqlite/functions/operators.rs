@@ -367,13 +367,20 @@ impl Decimal {
     }
 }
 
+/// A product has as many decimals as its factors together, also where one of them is 1.
+fn multiply(left: &BigDecimal, right: &BigDecimal) -> BigDecimal {
+    let ((left, scale), (right, more)) =
+        (left.as_bigint_and_exponent(), right.as_bigint_and_exponent());
+    BigDecimal::new(left * right, scale + more)
+}
+
 fn register_numerics(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
     type Exact = fn(&BigDecimal, &BigDecimal) -> Result<BigDecimal, SqlError>;
     type Limit = fn(f64, f64) -> f64;
     let operations: [(&str, Exact, Limit); 5] = [
         ("add", |left, right| Ok(left + right), |left, right| left + right),
         ("sub", |left, right| Ok(left - right), |left, right| left - right),
-        ("mul", |left, right| Ok(left * right), |left, right| left * right),
+        ("mul", |left, right| Ok(multiply(left, right)), |left, right| left * right),
         ("div", divide, |left, right| left / right),
         ("mod", remainder, |left, right| left % right),
     ];
