@@ -429,9 +429,11 @@ impl Translator<'_> {
         let relation = change.draft.relation.clone();
         match (constraint, relation.constraints.last()) {
             (TableConstraint::Unique(_), Some(added)) if !change.rebuild => {
+                let catalog = self.context.catalog;
+                let schema = catalog.split_name(&relation.name).0;
                 change.native.push(format!(
                     "CREATE UNIQUE INDEX {} ON {} ({})",
-                    names::quote(&added.name),
+                    names::quote(&catalog.stored_name(schema, &added.name)),
                     names::quote(&relation.name),
                     names::quote_all(&added.columns)
                 ));
