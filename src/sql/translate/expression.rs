@@ -5,6 +5,8 @@ use sqlparser::ast::{
     UnaryOperator, Value,
 };
 
+use super::comparison::Quantifier;
+use super::pattern::Like;
 use super::scope::{self, Found};
 use super::{Form, Translator, Typed, function, names, operator};
 use crate::pg::types::bits::parse_bits;
@@ -88,28 +90,20 @@ impl Translator<'_> {
                 self.in_subquery(expr, subquery, *negated)
             }
             Expr::Between { expr, negated, low, high } => self.between(expr, low, high, *negated),
-            Expr::Like { negated, any: false, expr, pattern, escape_char } => self.like(
-                expr,
-                pattern,
-                escape_char.as_deref(),
-                *negated,
-                operator::Like::Sensitive,
-            ),
-            Expr::ILike { negated, any: false, expr, pattern, escape_char } => self.like(
-                expr,
-                pattern,
-                escape_char.as_deref(),
-                *negated,
-                operator::Like::Insensitive,
-            ),
+            Expr::Like { negated, any: false, expr, pattern, escape_char } => {
+                self.like(expr, pattern, escape_char.as_deref(), *negated, Like::Sensitive)
+            }
+            Expr::ILike { negated, any: false, expr, pattern, escape_char } => {
+                self.like(expr, pattern, escape_char.as_deref(), *negated, Like::Insensitive)
+            }
             Expr::SimilarTo { negated, expr, pattern, escape_char } => {
-                self.like(expr, pattern, escape_char.as_deref(), *negated, operator::Like::Similar)
+                self.like(expr, pattern, escape_char.as_deref(), *negated, Like::Similar)
             }
             Expr::AnyOp { left, compare_op, right, .. } => {
-                self.quantified(left, compare_op, right, operator::Quantifier::Any)
+                self.quantified(left, compare_op, right, Quantifier::Any)
             }
             Expr::AllOp { left, compare_op, right } => {
-                self.quantified(left, compare_op, right, operator::Quantifier::All)
+                self.quantified(left, compare_op, right, Quantifier::All)
             }
             Expr::Cast {
                 kind: CastKind::Cast | CastKind::DoubleColon, expr, data_type, ..

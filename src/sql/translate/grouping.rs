@@ -9,7 +9,7 @@ use sqlparser::ast::{
 };
 
 use super::scope::{self, Found};
-use super::{Translator, function, names};
+use super::{Translator, function, known, names};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::ConstraintKind;
 
@@ -199,7 +199,7 @@ fn is_aggregate(expr: &Expr) -> bool {
     matches!(expr, Expr::Function(call)
     if call.over.is_none()
         && function::function_name(&call.name).is_ok_and(|name| {
-            function::is_aggregate(&name) || name == "grouping"
+            known::is_aggregate(&name) || name == "grouping"
         }))
 }
 

@@ -9,9 +9,11 @@
 //! Untyped literals and parameters (`'x'`, `$1`, NULL) stay of type `unknown` until
 //! something tells what they are (an operand, a column, a cast), as in PostgreSQL.
 
+mod aggregate;
 mod anonymous;
 mod cast;
 mod clauses;
+mod comparison;
 mod copy;
 mod database;
 mod ddl;
@@ -22,15 +24,18 @@ mod function;
 mod grouping;
 mod grouping_sets;
 mod insert;
+mod known;
 mod limits;
 mod merge;
 pub(in crate::sql) mod names;
 mod operator;
 mod order;
+mod pattern;
 mod query;
 mod returning;
 mod schema;
 mod scope;
+mod set_returning;
 mod source;
 mod steps;
 mod syntax;

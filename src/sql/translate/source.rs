@@ -7,7 +7,7 @@ use sqlparser::ast::{
 
 use super::query::Wish;
 use super::scope::{Scope, Source, SourceColumn};
-use super::{Translator, function, grouping, names};
+use super::{Translator, function, grouping, names, set_returning};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Attribute, Catalog, RESERVED_PREFIX, Relation, system_relation};
 use crate::sql::determinism;
@@ -364,7 +364,7 @@ impl Translator<'_> {
             .iter()
             .map(|argument| self.argument(argument))
             .collect::<Result<Vec<_>, _>>()?;
-        if function::is_set_returning(&function) {
+        if set_returning::is_set_returning(&function) {
             return self.set_returning_source(&function, arguments, with_ordinality, alias);
         }
         // A function of one value is a table of one row.

@@ -1,0 +1,220 @@
+//! Aggregate and window functions.
+
+use sqlparser::ast::{
+    DuplicateTreatment, Function, FunctionArgumentClause, FunctionArgumentList, NullTreatment,
+    OrderByExpr, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
+};
+
+use super::known::{is_ordered_set, lookup};
+use super::{Form, Translator, Typed, cast, names};
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::types::{self, Family, Type, family};
+
+impl Translator<'_> {
+    /// An aggregate or window function.
+    pub(super) fn aggregate(
+        &mut self,
+        name: &str,
+        arguments: Vec<Typed>,
+        star: bool,
+        list: Option<&FunctionArgumentList>,
+        call: &Function,
+    ) -> Result<Typed, SqlError> {
+        if !call.within_group.is_empty() || is_ordered_set(name) {
+            return self.ordered_set(name, arguments, call);
+        }
+        self.note_function(name);
+        let Some(known) = lookup(name) else {
+            return Err(SqlError::new(
+                SqlState::UNDEFINED_FUNCTION,
+                format!("function {name} does not exist"),
+            ));
+        };
+        let (arguments, ty) = self.typed_arguments(known, arguments)?;
+        let mut sqlite = if known.sqlite.is_empty() { known.name } else { known.sqlite };
+        let first = arguments.first().map_or(Oid::TEXT, Typed::oid);
+        match (name, first) {
+            ("sum", Oid::INT8 | Oid::NUMERIC) => sqlite = "towline_sum",
+            ("sum", Oid::INTERVAL) => sqlite = "towline_interval_sum",
+            ("avg", Oid::INTERVAL) => sqlite = "towline_interval_avg",
+            ("avg", Oid::INT2 | Oid::INT4 | Oid::INT8 | Oid::NUMERIC) => sqlite = "towline_avg",
+            _ => {}
+        }
+        let mut texts: Vec<String> = arguments
+            .into_iter()
+            .map(|argument| match &argument.form {
+                // A row is a value, whatever is in it.
+                Form::Row(fields) => cast::record_text(fields),
+                _ => argument.sql,
+            })
+            .collect();
+        if matches!(name, "max" | "min")
+            && let Some(collation) = types::collation(first)
+            && let Some(text) = texts.first_mut()
+        {
+            *text = format!("({text}) COLLATE {collation}");
+        }
+        if star {
+            texts.push("*".to_owned());
+        }
+        let distinct =
+            list.and_then(|list| list.duplicate_treatment) == Some(DuplicateTreatment::Distinct);
+        let mut sql = format!("{sqlite}(");
+        if distinct {
+            sql.push_str("DISTINCT ");
+        }
+        sql.push_str(&texts.join(", "));
+        for clause in list.map_or(&[][..], |list| &list.clauses) {
+            match clause {
+                FunctionArgumentClause::OrderBy(order) => {
+                    sql.push_str(" ORDER BY ");
+                    sql.push_str(&self.order_items(order)?);
+                }
+                other => {
+                    return Err(SqlError::unsupported(format_args!("{other} in a function call")));
+                }
+            }
+        }
+        sql.push(')');
+        if let Some(filter) = &call.filter {
+            let condition = self.condition(filter, "FILTER")?;
+            sql.push_str(&format!(" FILTER (WHERE {condition})"));
+        }
+        if let Some(NullTreatment::IgnoreNulls) = call.null_treatment {
+            return Err(SqlError::unsupported("IGNORE NULLS"));
+        }
+        match &call.over {
+            None => {}
+            Some(WindowType::NamedWindow(window)) => {
+                sql.push_str(&format!(" OVER {}", names::quote(&names::fold(window))));
+            }
+            Some(WindowType::WindowSpec(spec)) => {
+                sql.push_str(&format!(" OVER ({})", self.window(spec)?));
+            }
+        }
+        Ok(Typed::of(sql, ty))
+    }
+
+    /// `percentile_cont(f) WITHIN GROUP (ORDER BY x)` and its kin: aggregates of the
+    /// value they order by.
+    fn ordered_set(
+        &mut self,
+        name: &str,
+        arguments: Vec<Typed>,
+        call: &Function,
+    ) -> Result<Typed, SqlError> {
+        let [order] = call.within_group.as_slice() else {
+            if call.within_group.is_empty() {
+                return Err(SqlError::new(
+                    SqlState::WRONG_OBJECT_TYPE,
+                    format!("WITHIN GROUP is required for ordered-set aggregate {name}"),
+                ));
+            }
+            return Err(SqlError::unsupported(format_args!("WITHIN GROUP for {name}")));
+        };
+        if !is_ordered_set(name) {
+            return Err(SqlError::unsupported(format_args!("WITHIN GROUP for {name}")));
+        }
+        if call.over.is_some() {
+            return Err(SqlError::unsupported(format_args!(
+                "OVER for ordered-set aggregate {name}"
+            )));
+        }
+        let mut value = self.settled(&order.expr)?;
+        if name == "percentile_cont" {
+            if family(value.oid()) != Family::Number {
+                return Err(SqlError::unsupported(format_args!(
+                    "percentile_cont of type {}",
+                    types::display_name(value.oid())
+                )));
+            }
+            value = self.cast(value, Type::plain(Oid::FLOAT8))?;
+        }
+        let terms = super::order::order_item(&value, order)?;
+        let fraction = match (name, arguments.len()) {
+            ("mode", 0) => String::new(),
+            ("percentile_cont" | "percentile_disc", 1) => {
+                let [fraction] = <[Typed; 1]>::try_from(arguments).expect("its length is 1");
+                if types::element_of(fraction.oid()).is_some() {
+                    return Err(SqlError::unsupported(format_args!("{name} of several fractions")));
+                }
+                let fraction = self.coerce(fraction, Type::plain(Oid::FLOAT8))?;
+                format!(", {}", fraction.sql)
+            }
+            _ => {
+                return Err(SqlError::new(
+                    SqlState::UNDEFINED_FUNCTION,
+                    format!("function {name} does not exist"),
+                ));
+            }
+        };
+        let mut sql = format!("towline_{name}({}{fraction} ORDER BY {terms})", value.sql);
+        if let Some(filter) = &call.filter {
+            let condition = self.condition(filter, "FILTER")?;
+            sql.push_str(&format!(" FILTER (WHERE {condition})"));
+        }
+        Ok(Typed::of(sql, value.ty))
+    }
+
+    /// A window's definition, without parentheses.
+    pub(super) fn window(&mut self, spec: &WindowSpec) -> Result<String, SqlError> {
+        let mut parts = Vec::new();
+        if let Some(base) = &spec.window_name {
+            parts.push(names::quote(&names::fold(base)));
+        }
+        if !spec.partition_by.is_empty() {
+            let mut texts = Vec::new();
+            for expr in &spec.partition_by {
+                texts.push(self.settled(expr)?.sql);
+            }
+            parts.push(format!("PARTITION BY {}", texts.join(", ")));
+        }
+        if !spec.order_by.is_empty() {
+            parts.push(format!("ORDER BY {}", self.order_items(&spec.order_by)?));
+        }
+        if let Some(frame) = &spec.window_frame {
+            parts.push(self.frame(frame)?);
+        }
+        Ok(parts.join(" "))
+    }
+
+    fn frame(&mut self, frame: &WindowFrame) -> Result<String, SqlError> {
+        let units = match frame.units {
+            WindowFrameUnits::Rows => "ROWS",
+            WindowFrameUnits::Range => "RANGE",
+            WindowFrameUnits::Groups => "GROUPS",
+        };
+        let bound = |this: &mut Self, bound: &WindowFrameBound| match bound {
+            WindowFrameBound::CurrentRow => Ok("CURRENT ROW".to_owned()),
+            WindowFrameBound::Preceding(None) => Ok("UNBOUNDED PRECEDING".to_owned()),
+            WindowFrameBound::Following(None) => Ok("UNBOUNDED FOLLOWING".to_owned()),
+            WindowFrameBound::Preceding(Some(expr)) => {
+                let expr = this.expression(expr)?;
+                let expr = this.coerce(expr, Type::plain(Oid::INT8))?;
+                Ok(format!("{} PRECEDING", expr.sql))
+            }
+            WindowFrameBound::Following(Some(expr)) => {
+                let expr = this.expression(expr)?;
+                let expr = this.coerce(expr, Type::plain(Oid::INT8))?;
+                Ok::<_, SqlError>(format!("{} FOLLOWING", expr.sql))
+            }
+        };
+        let start = bound(self, &frame.start_bound)?;
+        match &frame.end_bound {
+            None => Ok(format!("{units} {start}")),
+            Some(end) => {
+                let end = bound(self, end)?;
+                Ok(format!("{units} BETWEEN {start} AND {end}"))
+            }
+        }
+    }
+
+    pub(super) fn order_items(&mut self, order: &[OrderByExpr]) -> Result<String, SqlError> {
+        let mut texts = Vec::with_capacity(order.len());
+        for item in order {
+            let typed = self.settled(&item.expr)?;
+            texts.push(super::order::order_item(&typed, item)?);
+        }
+        Ok(texts.join(", "))
+    }
+}

@@ -1,0 +1,441 @@
+//! Comparisons. They stay bare wherever SQLite's own comparison gives PostgreSQL's answer,
+//! so that indexes serve them.
+
+use sqlparser::ast::{BinaryOperator, Expr, Query};
+
+use super::operator::{balanced, plain_operator, undefined_operator};
+use super::{Form, Translator, Typed, cast};
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::types::{self, Family, Type, common, family, is_integer};
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Quantifier {
+    Any,
+    All,
+}
+
+/// Two operands that SQLite compares as the type does: under the collation of the left
+/// one, if it is a column, else under that which the right one is given.
+fn compared_alike(left: Typed, mut right: Typed) -> (Typed, Typed) {
+    if !matches!(left.form, Form::Column { .. })
+        && let Some(collation) = types::collation(right.oid())
+    {
+        right.sql = format!("{} COLLATE {collation}", right.operand());
+        right.atomic = true;
+    }
+    (left, right)
+}
+
+impl Translator<'_> {
+    /// Comparison: SQLite's own, with both sides in one type and the right collation.
+    pub(super) fn compare(
+        &mut self,
+        left: Typed,
+        op: &str,
+        right: Typed,
+    ) -> Result<Typed, SqlError> {
+        if let (Form::Row(lefts), Form::Row(rights)) = (&left.form, &right.form) {
+            return self.compare_rows(lefts.clone(), op, rights.clone());
+        }
+        let (left, right) = self.meet(left, op, right)?;
+        Ok(Typed::compound(format!("{} {op} {}", left.operand(), right.operand()), Oid::BOOL))
+    }
+
+    fn compare_rows(
+        &mut self,
+        lefts: Vec<Typed>,
+        op: &str,
+        rights: Vec<Typed>,
+    ) -> Result<Typed, SqlError> {
+        if lefts.len() != rights.len() {
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "unequal number of entries in row expressions",
+            ));
+        }
+        let (mut left_texts, mut right_texts) = (Vec::new(), Vec::new());
+        for (left, right) in lefts.into_iter().zip(rights) {
+            let (left, right) = self.meet(left, op, right)?;
+            left_texts.push(left.sql);
+            right_texts.push(right.sql);
+        }
+        Ok(Typed::compound(
+            format!("({}) {op} ({})", left_texts.join(", "), right_texts.join(", ")),
+            Oid::BOOL,
+        ))
+    }
+
+    /// Brings two operands of a comparison to forms that SQLite compares as PostgreSQL does.
+    fn meet(&mut self, left: Typed, op: &str, right: Typed) -> Result<(Typed, Typed), SqlError> {
+        let comparable = |oid: &Oid| family(*oid) != Family::Geometric;
+        let Some(oid) = common(left.oid(), right.oid()).filter(comparable) else {
+            return Err(undefined_operator(Some(left.oid()), op, right.oid()));
+        };
+        let oid = match oid {
+            oid if types::is_unknown(oid) => {
+                // Two untyped operands compare as text, unless a table of unknown
+                // columns stands behind one.
+                let opaque =
+                    |typed: &Typed| matches!(typed.form, Form::Plain | Form::Column { .. });
+                if opaque(&left) || opaque(&right) { Oid::UNKNOWN } else { Oid::TEXT }
+            }
+            oid => oid,
+        };
+        if oid == Oid::UNKNOWN {
+            let left = self.settle(left)?;
+            let right = self.settle(right)?;
+            return Ok((left, right));
+        }
+        match family(oid) {
+            Family::Number => {
+                let left = self.comparable_number(left, oid)?;
+                let right = self.comparable_number(right, oid)?;
+                Ok(compared_alike(left, right))
+            }
+            Family::String if left.oid() == Oid::BPCHAR || right.oid() == Oid::BPCHAR => {
+                self.comparable_char(left, right)
+            }
+            Family::Interval => {
+                let left = self.coerce(left, Type::plain(oid))?;
+                let right = self.coerce(right, Type::plain(oid))?;
+                let key = |typed: Typed| {
+                    Typed::plain(format!("towline_interval_us({})", typed.sql), Oid::INT8)
+                };
+                Ok((key(left), key(right)))
+            }
+            Family::Array if !matches!(op, "=" | "<>" | "IS" | "IS NOT") => {
+                let left = self.coerce(left, Type::plain(oid))?;
+                let right = self.coerce(right, Type::plain(oid))?;
+                let key = format!("towline_array_compare({}, {})", left.sql, right.sql);
+                Ok((Typed::plain(key, Oid::INT4), Typed::plain("0", Oid::INT4)))
+            }
+            _ => {
+                let left = self.coerce(left, Type::plain(oid))?;
+                let right = self.coerce(right, Type::plain(oid))?;
+                if matches!(op, "<" | "<=" | ">" | ">=") {
+                    return Ok(compared_alike(self.ranked(left), self.ranked(right)));
+                }
+                Ok(compared_alike(left, right))
+            }
+        }
+    }
+
+    /// Integers compare with integers and floats as they are.
+    fn comparable_number(&mut self, typed: Typed, oid: Oid) -> Result<Typed, SqlError> {
+        if oid != Oid::NUMERIC && (is_integer(typed.oid()) || typed.oid() == Oid::OID) {
+            return Ok(typed);
+        }
+        self.coerce(typed, Type::plain(oid))
+    }
+
+    /// char(n) compares without regard to trailing blanks. It is stored padded, so a
+    /// constant is padded to the column's length, and the column stays bare.
+    fn comparable_char(&mut self, left: Typed, right: Typed) -> Result<(Typed, Typed), SqlError> {
+        let is_column =
+            |typed: &Typed| typed.oid() == Oid::BPCHAR && matches!(typed.form, Form::Column { .. });
+        if is_column(&left) && is_column(&right) && left.ty.typmod == right.ty.typmod {
+            return Ok((left, right));
+        }
+        if is_column(&left) && !is_column(&right) {
+            let right = self.padded(right, left.ty)?;
+            return Ok((left, right));
+        }
+        if is_column(&right) && !is_column(&left) {
+            let left = self.padded(left, right.ty)?;
+            return Ok((left, right));
+        }
+        let trimmed = |this: &mut Self, typed: Typed| {
+            let typed = this.coerce(typed, Type::TEXT)?;
+            Ok::<_, SqlError>(Typed::plain(format!("rtrim({}, ' ')", typed.sql), Oid::TEXT))
+        };
+        Ok((trimmed(self, left)?, trimmed(self, right)?))
+    }
+
+    fn padded(&mut self, typed: Typed, ty: Type) -> Result<Typed, SqlError> {
+        let typed = self.coerce(typed, Type::plain(Oid::BPCHAR))?;
+        Ok(Typed::of(format!("towline_pad({}, {})", typed.sql, ty.typmod - 4), ty))
+    }
+
+    pub(super) fn distinct_from(
+        &mut self,
+        left: &Expr,
+        right: &Expr,
+        same: bool,
+    ) -> Result<Typed, SqlError> {
+        let left = self.expression(left)?;
+        let right = self.expression(right)?;
+        self.compare(left, if same { "IS" } else { "IS NOT" }, right)
+    }
+
+    pub(super) fn between(
+        &mut self,
+        expr: &Expr,
+        low: &Expr,
+        high: &Expr,
+        negated: bool,
+    ) -> Result<Typed, SqlError> {
+        let value = self.expression(expr)?;
+        let low = self.expression(low)?;
+        let high = self.expression(high)?;
+        let low = self.compare(value.clone(), ">=", low)?;
+        let high = self.compare(value, "<=", high)?;
+        let sql = format!("{} AND {}", low.sql, high.sql);
+        if negated {
+            return Ok(Typed::compound(format!("NOT ({sql})"), Oid::BOOL));
+        }
+        Ok(Typed::compound(sql, Oid::BOOL))
+    }
+
+    pub(super) fn in_list(
+        &mut self,
+        expr: &Expr,
+        list: &[Expr],
+        negated: bool,
+    ) -> Result<Typed, SqlError> {
+        let value = self.expression(expr)?;
+        let list = self.expressions(list)?;
+        self.among(value, list, negated)
+    }
+
+    /// `value [NOT] IN (list)`.
+    fn among(&mut self, value: Typed, list: Vec<Typed>, negated: bool) -> Result<Typed, SqlError> {
+        let not = if negated { "NOT " } else { "" };
+        if let Form::Row(fields) = &value.form {
+            let mut rows = Vec::with_capacity(list.len());
+            for item in list {
+                let Form::Row(items) = item.form else {
+                    return Err(undefined_operator(Some(Oid::RECORD), "=", item.oid()));
+                };
+                rows.push(self.compare_rows(fields.clone(), "=", items)?.operand());
+            }
+            let any = balanced(&rows, "OR");
+            return Ok(Typed::compound(
+                if negated { format!("NOT ({any})") } else { any },
+                Oid::BOOL,
+            ));
+        }
+        let mut oid = value.oid();
+        for item in &list {
+            oid = common(oid, item.oid())
+                .ok_or_else(|| undefined_operator(Some(value.oid()), "=", item.oid()))?;
+        }
+        let simple = match family(oid) {
+            Family::Interval => false,
+            Family::String => value.oid() != Oid::BPCHAR,
+            _ => true,
+        };
+        if !simple {
+            let mut tests = Vec::with_capacity(list.len());
+            for item in list {
+                tests.push(self.compare(value.clone(), "=", item)?.operand());
+            }
+            let any = balanced(&tests, "OR");
+            return Ok(Typed::compound(
+                if negated { format!("NOT ({any})") } else { any },
+                Oid::BOOL,
+            ));
+        }
+        let oid =
+            if types::is_unknown(oid) && !matches!(value.form, Form::Plain | Form::Column { .. }) {
+                Oid::TEXT
+            } else {
+                oid
+            };
+        let number = family(oid) == Family::Number;
+        let mut texts = Vec::with_capacity(list.len());
+        for item in list {
+            let item = if number {
+                self.comparable_number(item, oid)?
+            } else {
+                self.coerce(item, Type::plain(oid))?
+            };
+            texts.push(item.sql);
+        }
+        let mut value = if number {
+            self.comparable_number(value, oid)?
+        } else {
+            self.coerce(value, Type::plain(oid))?
+        };
+        value.sql = value.collated();
+        Ok(Typed::compound(
+            format!("{} {not}IN ({})", value.operand(), texts.join(", ")),
+            Oid::BOOL,
+        ))
+    }
+
+    pub(super) fn in_subquery(
+        &mut self,
+        expr: &Expr,
+        subquery: &Query,
+        negated: bool,
+    ) -> Result<Typed, SqlError> {
+        let value = self.expression(expr)?;
+        let query = self.subquery(subquery)?;
+        let not = if negated { "NOT " } else { "" };
+        let fields = match &value.form {
+            Form::Row(fields) => fields.clone(),
+            _ => vec![value.clone()],
+        };
+        if fields.len() != query.columns.len() {
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                if fields.len() > query.columns.len() {
+                    "subquery has too few columns"
+                } else {
+                    "subquery has too many columns"
+                },
+            ));
+        }
+        let mut texts = Vec::with_capacity(fields.len());
+        let mut wanted = Vec::with_capacity(fields.len());
+        for (field, column) in fields.into_iter().zip(&query.columns) {
+            let oid = common(field.oid(), column.ty.oid)
+                .ok_or_else(|| undefined_operator(Some(field.oid()), "=", column.ty.oid))?;
+            wanted.push(Type::plain(oid));
+            let number = family(oid) == Family::Number;
+            let mut field = if number {
+                self.comparable_number(field, oid)?
+            } else {
+                self.coerce(field, Type::plain(oid))?
+            };
+            field.sql = field.collated();
+            texts.push(field);
+        }
+        let sql = self.with_column_types(query, &wanted)?;
+        let left = match texts.as_slice() {
+            [field] => field.operand(),
+            fields => {
+                let texts: Vec<&str> = fields.iter().map(|field| field.sql.as_str()).collect();
+                format!("({})", texts.join(", "))
+            }
+        };
+        Ok(Typed::compound(format!("{left} {not}IN ({sql})"), Oid::BOOL))
+    }
+
+    /// `left op ANY (…)`, `left op ALL (…)`, over a subquery or an array.
+    pub(super) fn quantified(
+        &mut self,
+        left: &Expr,
+        op: &BinaryOperator,
+        right: &Expr,
+        quantifier: Quantifier,
+    ) -> Result<Typed, SqlError> {
+        let op = plain_operator(op).into_owned();
+        let subquery = match right {
+            Expr::Subquery(query) => Some(query),
+            _ => None,
+        };
+        if let Some(query) = subquery {
+            match (&op, quantifier) {
+                (BinaryOperator::Eq, Quantifier::Any) => {
+                    return self.in_subquery(left, query, false);
+                }
+                (BinaryOperator::NotEq, Quantifier::All) => {
+                    return self.in_subquery(left, query, true);
+                }
+                _ => {}
+            }
+            let value = self.expression(left)?;
+            let query = self.subquery_named(query, &["value".to_owned()])?;
+            let [column] = query.columns.as_slice() else {
+                return Err(SqlError::new(SqlState::SYNTAX_ERROR, "subquery has too many columns"));
+            };
+            let alias = self.fresh_name("any");
+            let item = Typed::of(format!("{alias}.value"), column.ty);
+            return self.quantified_test(
+                value,
+                &op,
+                item,
+                &format!("({}) AS {alias}", query.sql),
+                quantifier,
+            );
+        }
+        let value = self.expression(left)?;
+        let array = self.expression(right)?;
+        let element_hint = if value.is_unknown() { Oid::TEXT } else { value.oid() };
+        let array = if array.is_unknown() {
+            let wanted = types::array_of(element_hint).unwrap_or(Oid::TEXT_ARRAY);
+            self.coerce(array, Type::plain(wanted))?
+        } else {
+            array
+        };
+        let Some(element) = types::element_of(array.oid()) else {
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                "op ANY/ALL (array) requires array on right side",
+            ));
+        };
+        if let Form::Array(elements) = &array.form {
+            match (&op, quantifier) {
+                (BinaryOperator::Eq, Quantifier::Any) if !elements.is_empty() => {
+                    return self.among(value, elements.clone(), false);
+                }
+                (BinaryOperator::NotEq, Quantifier::All) if !elements.is_empty() => {
+                    return self.among(value, elements.clone(), true);
+                }
+                _ => {}
+            }
+        }
+        let alias = self.fresh_name("any");
+        let rows = cast::array_rows(&array, element, &alias);
+        let item = cast::array_row_value(element, &alias);
+        match (&op, quantifier) {
+            (BinaryOperator::Eq, Quantifier::Any) | (BinaryOperator::NotEq, Quantifier::All) => {
+                // IN over a subquery uses the index on the value's side.
+                let oid = common(value.oid(), element)
+                    .ok_or_else(|| undefined_operator(Some(value.oid()), "=", element))?;
+                let number = family(oid) == Family::Number;
+                if family(oid) != Family::Interval && value.oid() != Oid::BPCHAR {
+                    let (mut value, item) = if number {
+                        (self.comparable_number(value, oid)?, self.comparable_number(item, oid)?)
+                    } else {
+                        (
+                            self.coerce(value, Type::plain(oid))?,
+                            self.coerce(item, Type::plain(oid))?,
+                        )
+                    };
+                    value.sql = value.collated();
+                    let not = if quantifier == Quantifier::All { "NOT " } else { "" };
+                    return Ok(Typed::compound(
+                        format!("{} {not}IN (SELECT {} FROM {rows})", value.operand(), item.sql),
+                        Oid::BOOL,
+                    ));
+                }
+                self.quantified_test(value, &op, item, &rows, quantifier)
+            }
+            _ => self.quantified_test(value, &op, item, &rows, quantifier),
+        }
+    }
+
+    /// Three-valued, as the standard says: true if any test is, else NULL if any is
+    /// NULL, else false (and the mirror image for ALL).
+    fn quantified_test(
+        &mut self,
+        value: Typed,
+        op: &BinaryOperator,
+        item: Typed,
+        rows: &str,
+        quantifier: Quantifier,
+    ) -> Result<Typed, SqlError> {
+        let test = self.operate(value, op, item)?.sql;
+        let (aggregate, empty) = match quantifier {
+            Quantifier::Any => ("max", "FALSE"),
+            Quantifier::All => ("min", "TRUE"),
+        };
+        let decided = match quantifier {
+            Quantifier::Any => "THEN TRUE",
+            Quantifier::All => "THEN FALSE",
+        };
+        let wanted = match quantifier {
+            Quantifier::Any => "= 1",
+            Quantifier::All => "= 0",
+        };
+        Ok(Typed::plain(
+            format!(
+                "(SELECT CASE WHEN {aggregate}({test}) {wanted} {decided} \
+                 WHEN count(*) > count({test}) THEN NULL ELSE {empty} END FROM {rows})"
+            ),
+            Oid::BOOL,
+        ))
+    }
+}

@@ -1,0 +1,262 @@
+//! Functions that give rows, in FROM and in the select list.
+
+use sqlparser::ast::{Function, FunctionArguments};
+
+use super::{SetReturning, Translator, Typed, cast};
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::types::{self, Family, Type, family};
+
+/// Functions that give rows; they stand in FROM, or move there from the select list.
+pub(super) fn is_set_returning(name: &str) -> bool {
+    matches!(
+        name,
+        "generate_series"
+            | "generate_subscripts"
+            | "unnest"
+            | "json_array_elements"
+            | "json_array_elements_text"
+            | "json_each"
+            | "json_each_text"
+            | "json_object_keys"
+            | "jsonb_array_elements"
+            | "jsonb_array_elements_text"
+            | "jsonb_each"
+            | "jsonb_each_text"
+            | "jsonb_object_keys"
+            | "regexp_matches"
+            | "regexp_split_to_table"
+            | "string_to_table"
+            | "_pg_expandarray"
+            | "pg_partition_ancestors"
+    )
+}
+
+/// A set-returning function as SQLite's FROM takes it.
+pub(super) struct SetSource {
+    /// The table-valued function with its alias.
+    pub sql: String,
+    /// What it gives, as expressions over the alias.
+    pub columns: Vec<Typed>,
+    /// The row's number from 1.
+    pub ordinality: String,
+}
+
+impl Translator<'_> {
+    /// Spells a set-returning function.
+    pub(super) fn set_source(
+        &mut self,
+        name: &str,
+        arguments: Vec<Typed>,
+        alias: &str,
+    ) -> Result<SetSource, SqlError> {
+        let wrong = || {
+            Err(SqlError::new(
+                SqlState::UNDEFINED_FUNCTION,
+                format!("function {name} does not exist with these arguments"),
+            ))
+        };
+        let counted = |columns: Vec<Typed>, sql: String| SetSource {
+            sql,
+            columns,
+            ordinality: format!("({alias}.key + 1)"),
+        };
+        let mut arguments = arguments.into_iter();
+        match name {
+            "generate_series" => {
+                let arguments: Vec<Typed> = arguments.collect();
+                self.series(arguments, alias)
+            }
+            "unnest" => {
+                let mut sources = Vec::new();
+                for argument in arguments {
+                    let argument = if argument.is_unknown() {
+                        self.coerce(argument, Type::plain(Oid::TEXT_ARRAY))?
+                    } else {
+                        argument
+                    };
+                    sources.push(argument);
+                }
+                match sources.as_slice() {
+                    [array] => {
+                        let Some(element) = types::element_of(array.oid()) else { return wrong() };
+                        let value = cast::array_row_value(element, alias);
+                        Ok(counted(vec![value], cast::array_rows(array, element, alias)))
+                    }
+                    [] => wrong(),
+                    arrays => self.unnest_together(arrays, alias),
+                }
+            }
+            "pg_partition_ancestors" => {
+                let Some(relation) = arguments.next() else { return wrong() };
+                let relation = self.coerce(relation, Type::plain(Oid::REGCLASS))?;
+                let sql = format!("pg_partition_ancestors({}) AS {alias}", relation.sql);
+                let relid = Typed::plain(format!("{alias}.value"), Oid::REGCLASS).named("relid");
+                Ok(SetSource { sql, columns: vec![relid], ordinality: format!("{alias}.rowid") })
+            }
+            "generate_subscripts" => {
+                let Some(array) = arguments.next() else { return wrong() };
+                let base =
+                    if matches!(array.oid(), Oid::INT2VECTOR | Oid::OIDVECTOR) { 0 } else { 1 };
+                let element = types::element_of(array.oid()).unwrap_or(Oid::TEXT);
+                let value = Typed::plain(format!("({alias}.key + {base})"), Oid::INT4);
+                Ok(counted(vec![value], cast::array_rows(&array, element, alias)))
+            }
+            "_pg_expandarray" => {
+                let Some(array) = arguments.next() else { return wrong() };
+                let element = types::element_of(array.oid()).unwrap_or(Oid::INT2);
+                let x = cast::array_row_value(element, alias).named("x");
+                let n = Typed::plain(format!("({alias}.key + 1)"), Oid::INT4).named("n");
+                Ok(counted(vec![x, n], cast::array_rows(&array, element, alias)))
+            }
+            "json_array_elements"
+            | "jsonb_array_elements"
+            | "json_array_elements_text"
+            | "jsonb_array_elements_text" => {
+                let oid = if name.starts_with("jsonb") { Oid::JSONB } else { Oid::JSON };
+                let Some(json) = arguments.next() else { return wrong() };
+                let json = self.coerce(json, Type::plain(oid))?;
+                let value = if name.ends_with("_text") {
+                    Typed::plain(
+                        format!("towline_json_row_text({alias}.value, {alias}.type)"),
+                        Oid::TEXT,
+                    )
+                } else {
+                    Typed::plain(format!("towline_json_row({alias}.value, {alias}.type)"), oid)
+                };
+                let sql = format!("json_each(towline_json_array({})) AS {alias}", json.sql);
+                Ok(counted(vec![value.named("value")], sql))
+            }
+            "json_each" | "jsonb_each" | "json_each_text" | "jsonb_each_text" => {
+                let oid = if name.starts_with("jsonb") { Oid::JSONB } else { Oid::JSON };
+                let Some(json) = arguments.next() else { return wrong() };
+                let json = self.coerce(json, Type::plain(oid))?;
+                let key = Typed::plain(format!("{alias}.key"), Oid::TEXT).named("key");
+                let value = if name.ends_with("_text") {
+                    Typed::plain(
+                        format!("towline_json_row_text({alias}.value, {alias}.type)"),
+                        Oid::TEXT,
+                    )
+                } else {
+                    Typed::plain(format!("towline_json_row({alias}.value, {alias}.type)"), oid)
+                };
+                let sql = format!("json_each({}) AS {alias}", json.sql);
+                Ok(SetSource {
+                    sql,
+                    columns: vec![key, value.named("value")],
+                    ordinality: "NULL".to_owned(),
+                })
+            }
+            "json_object_keys" | "jsonb_object_keys" => {
+                let Some(json) = arguments.next() else { return wrong() };
+                let json = self.coerce(json, Type::plain(Oid::JSONB))?;
+                let key = Typed::plain(format!("{alias}.key"), Oid::TEXT);
+                let sql = format!("json_each({}) AS {alias}", json.sql);
+                Ok(SetSource { sql, columns: vec![key], ordinality: "NULL".to_owned() })
+            }
+            "regexp_split_to_table" | "string_to_table" | "regexp_matches" => {
+                let mut texts = Vec::new();
+                for argument in arguments {
+                    texts.push(self.coerce(argument, Type::TEXT)?.sql);
+                }
+                let (function, oid) = match name {
+                    "regexp_split_to_table" => ("regexp_split_to_array", Oid::TEXT),
+                    "string_to_table" => ("string_to_array", Oid::TEXT),
+                    _ => ("towline_regexp_matches", Oid::TEXT_ARRAY),
+                };
+                let sql = format!(
+                    "json_each(towline_array_json({function}({}), 'text')) AS {alias}",
+                    texts.join(", ")
+                );
+                Ok(counted(vec![Typed::plain(format!("{alias}.value"), oid)], sql))
+            }
+            _ => wrong(),
+        }
+    }
+
+    fn series(&mut self, arguments: Vec<Typed>, alias: &str) -> Result<SetSource, SqlError> {
+        let count = arguments.len();
+        let mut oid = Oid::UNKNOWN;
+        for argument in arguments.iter().take(2) {
+            oid = types::common(oid, argument.oid()).unwrap_or(Oid::INT4);
+        }
+        if !(2..=3).contains(&count) {
+            return Err(SqlError::new(
+                SqlState::UNDEFINED_FUNCTION,
+                "function generate_series takes two or three arguments",
+            ));
+        }
+        if types::is_unknown(oid) {
+            oid = Oid::INT4;
+        }
+        let moments = family(oid) == Family::DateTime;
+        if oid == Oid::DATE {
+            oid = Oid::TIMESTAMPTZ;
+        }
+        let mut texts = Vec::new();
+        for (at, argument) in arguments.into_iter().enumerate() {
+            let wanted = if moments && at == 2 { Oid::INTERVAL } else { oid };
+            texts.push(self.coerce(argument, Type::plain(wanted))?.sql);
+        }
+        let function = if moments {
+            "towline_generate_timestamps"
+        } else if oid == Oid::NUMERIC {
+            "towline_generate_numerics"
+        } else {
+            "generate_series"
+        };
+        let first = texts[0].clone();
+        let step = texts.get(2).cloned().unwrap_or_else(|| "1".to_owned());
+        let value = format!("{alias}.value");
+        let ordinality = format!("(({value} - ({first})) / ({step}) + 1)");
+        Ok(SetSource {
+            sql: format!("{function}({}) AS {alias}", texts.join(", ")),
+            columns: vec![Typed::plain(value, oid)],
+            ordinality,
+        })
+    }
+
+    /// `unnest(a, b, …)`: side by side, the shorter padded with NULL.
+    fn unnest_together(&mut self, arrays: &[Typed], alias: &str) -> Result<SetSource, SqlError> {
+        let mut columns = Vec::new();
+        let mut texts = Vec::new();
+        for (at, array) in arrays.iter().enumerate() {
+            let element = types::element_of(array.oid()).unwrap_or(Oid::TEXT);
+            // One JSON array of arrays, a row each; fields are read by position.
+            let field = format!("towline_row_field({alias}.value, {at})");
+            columns.push(cast::from_array_element(field, element));
+            texts.push(array.sql.clone());
+        }
+        Ok(SetSource {
+            sql: format!("json_each(towline_arrays_json({})) AS {alias}", texts.join(", ")),
+            columns,
+            ordinality: format!("({alias}.key + 1)"),
+        })
+    }
+
+    /// A set-returning function in the select list: it moves to FROM.
+    pub(super) fn set_returning_call(
+        &mut self,
+        name: &str,
+        call: &Function,
+    ) -> Result<Typed, SqlError> {
+        if !self.set_returning_allowed {
+            return Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("set-returning function {name} is not allowed here"),
+            ));
+        }
+        let list = match &call.args {
+            FunctionArguments::List(list) => Some(list),
+            _ => None,
+        };
+        let arguments = self.arguments(list)?;
+        let alias = self.fresh_name("set");
+        let source = self.set_source(name, arguments, &alias)?;
+        self.set_returning.push(SetReturning { alias, sql: source.sql });
+        match source.columns.as_slice() {
+            [column] => Ok(column.clone().named(name)),
+            // A function of several columns is one value here, with fields.
+            columns => Ok(super::expression::row(columns.to_vec()).named(name)),
+        }
+    }
+}
