@@ -187,7 +187,9 @@ impl Replication {
             let ToLeader::Ack(ack) = decode(&frame)? else {
                 return Err(StreamError::Protocol("not an ack".to_owned()));
             };
-            let end = self.hub.end.borrow().lsn;
+            // The log's own word: what was just appended may be acknowledged as written
+            // before the hub has heard of it.
+            let end = self.reader.end().lsn;
             if ack.term != term || ack.durable > ack.written || ack.written > end {
                 let Ack { durable, written, .. } = ack;
                 let cause = format!("an ack of {durable} and {written} in term {}", ack.term);
