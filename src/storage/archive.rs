@@ -38,8 +38,6 @@ const FORMAT: u32 = 1;
 pub enum ArchiveError {
     #[error("{0:?} is no archive: expected file:///DIRECTORY or s3://BUCKET/PREFIX")]
     Url(String),
-    #[error("{0:?}: this binary is built without S3 (cargo feature \"s3\")")]
-    WithoutS3(String),
     #[error("the archive: {0}")]
     Store(#[from] object_store::Error),
     #[error("the archive's {object} is damaged: {cause}")]
@@ -99,7 +97,8 @@ impl Archive {
             }
             Some(("s3", rest)) if !rest.is_empty() => {
                 let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-                (s3(url, bucket)?, prefix)
+                let builder = object_store::aws::AmazonS3Builder::from_env();
+                (Arc::new(builder.with_bucket_name(bucket).build()?), prefix)
             }
             _ => return Err(foreign()),
         };
@@ -291,17 +290,6 @@ impl Archive {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-#[cfg(feature = "s3")]
-fn s3(_: &str, bucket: &str) -> Result<Arc<dyn ObjectStore>, ArchiveError> {
-    let builder = object_store::aws::AmazonS3Builder::from_env().with_bucket_name(bucket);
-    Ok(Arc::new(builder.build()?))
-}
-
-#[cfg(not(feature = "s3"))]
-fn s3(url: &str, _: &str) -> Result<Arc<dyn ObjectStore>, ArchiveError> {
-    Err(ArchiveError::WithoutS3(url.to_owned()))
 }
 
 fn damaged(path: &Path, cause: impl fmt::Display) -> ArchiveError {

@@ -24,6 +24,7 @@ pub(crate) struct Demo {
     dir: TempDir,
     port: u16,
     arguments: Vec<String>,
+    environment: Vec<(String, String)>,
     child: Option<Child>,
 }
 
@@ -33,17 +34,27 @@ impl Demo {
         Self::start_with(arguments, |_| {})
     }
 
-    /// As [`Demo::start`], once `prepare` has seen to its directory.
-    pub(crate) fn start_with(arguments: &[&str], prepare: impl FnOnce(&Path)) -> Self {
+    /// As [`Demo::start_with`], and its processes find `environment` in theirs.
+    pub(crate) fn start_in(
+        environment: &[(String, String)],
+        arguments: &[&str],
+        prepare: impl FnOnce(&Path),
+    ) -> Self {
         let mut demo = Self {
             dir: tempfile::tempdir().expect("a temporary directory"),
             port: free_ports(),
             arguments: arguments.iter().map(ToString::to_string).collect(),
+            environment: environment.to_vec(),
             child: None,
         };
         prepare(demo.dir.path());
         demo.resume();
         demo
+    }
+
+    /// As [`Demo::start`], once `prepare` has seen to its directory.
+    pub(crate) fn start_with(arguments: &[&str], prepare: impl FnOnce(&Path)) -> Self {
+        Self::start_in(&[], arguments, prepare)
     }
 
     /// Starts the demo (again) in its directory, and waits until it takes writes.
@@ -53,6 +64,7 @@ impl Demo {
             .args(["demo", "--port", &self.port.to_string(), "--dir"])
             .arg(self.dir.path())
             .args(&self.arguments)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
             .spawn()
             .expect("the demo starts");
