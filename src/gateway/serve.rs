@@ -162,20 +162,22 @@ impl<N: LocalNode> Gateway<N> {
         let clients = TaskTracker::new();
         let seen = Arc::clone(&self.shared);
         let follow_views = async move {
-            let mut first = true;
+            let mut is_news = true;
             loop {
-                if views.has_changed().unwrap_or(false) || first {
+                if is_news {
                     let view = views.borrow_and_update().clone();
                     seen.nodes.see(view);
-                    first = false;
                 }
-                tokio::select! {
-                    changed = views.changed() => if changed.is_err() {
-                        // No more views will come; nodes still say who leads.
-                        tokio::time::sleep(ASK_LOCAL_EVERY).await;
-                    },
-                    () = tokio::time::sleep(ASK_LOCAL_EVERY) => {}
-                }
+                is_news = tokio::select! {
+                    changed = views.changed() => {
+                        if changed.is_err() {
+                            // No more views will come; nodes still say who leads.
+                            tokio::time::sleep(ASK_LOCAL_EVERY).await;
+                        }
+                        changed.is_ok()
+                    }
+                    () = tokio::time::sleep(ASK_LOCAL_EVERY) => false,
+                };
                 seen.nodes.ask_local();
             }
         };

@@ -13,10 +13,10 @@ use tokio_postgres::{NoTls, SimpleQueryMessage};
 use tokio_util::sync::CancellationToken;
 
 use self::fake::{FakeCluster, FakeNode};
-use super::{Gateway, GatewayConfig, NoNode, link};
-use crate::cluster::{NodeId, View};
+use super::{Gateway, GatewayConfig, GatewayWatch, NoNode, link};
+use crate::cluster::{Configuration, NodeId, NodeView, Role, View};
 use crate::config::SqlConfig;
-use crate::log::Term;
+use crate::log::{LogEnd, Lsn, Term};
 use crate::net::{Authority, HelloReply, PeerListener, PeerTls, connect_tls};
 use crate::pg::scram::Verifier;
 
@@ -34,6 +34,7 @@ struct Bench {
     views: watch::Sender<View>,
     address: std::net::SocketAddr,
     shutdown: CancellationToken,
+    watch: GatewayWatch,
     _gateway: tokio::task::JoinHandle<()>,
 }
 
@@ -93,6 +94,7 @@ impl Bench {
         };
         let gateway = Gateway::<NoNode>::bind(config, None).await.expect("it listens");
         let (address, shutdown) = (gateway.local_address(), CancellationToken::new());
+        let watch = gateway.watch();
         let run = tokio::spawn(gateway.run(seen, shutdown.clone()));
         let bench = Self {
             directory,
@@ -104,6 +106,7 @@ impl Bench {
             views,
             address,
             shutdown,
+            watch,
             _gateway: run,
         };
         if !names.is_empty() {
@@ -229,6 +232,65 @@ async fn reads_and_writes_go_through_links() {
     assert_eq!(ask(&client, "select node").await, "a");
     let other = bench.client().await;
     assert!(["a", "b"].contains(&ask(&other, "select node").await.as_str()));
+}
+
+/// A node as a view shows it, at an address.
+fn shown(name: &NodeId, peer: &str) -> NodeView {
+    NodeView {
+        name: name.clone(),
+        maintenance: false,
+        joining: false,
+        peer: peer.to_owned(),
+        sql: None,
+        healthy: true,
+        role: Role::Follower,
+        term: Term(0),
+        end: LogEnd::default(),
+        durable: Lsn(0),
+        commit: Lsn(0),
+        applied: Lsn(0),
+        lag_bytes: 0,
+        reason: String::new(),
+    }
+}
+
+#[tokio::test]
+async fn who_joins_is_reached_and_who_was_dropped_gets_no_work() {
+    let bench = Bench::new(&["a"]).await;
+    let client = bench.client().await;
+    client.batch_execute("insert one").await.expect("written");
+    // One that no file names takes over, and one view tells of it.
+    let tls = certificate(&bench.directory, &bench.authority, "b");
+    let listener = PeerListener::bind("127.0.0.1:0", tls).await.expect("a free port");
+    let address = listener.local_address().to_string();
+    let node = FakeNode::new("b", &bench.cluster);
+    tokio::spawn(node_process(listener, node.clone(), Fate::default()));
+    let tell = |version: u64, nodes: Vec<NodeView>| {
+        let term = {
+            let mut state = bench.cluster.state.lock().expect("whole");
+            (state.term, state.leader) = (2, Some(node.name.clone()));
+            Term(2)
+        };
+        let leader = Some(node.name.clone());
+        let configuration = Some(Configuration { version, members: Vec::new() });
+        let view = View { term, leader, open: true, nodes, configuration, ..View::default() };
+        bench.views.send_replace(view);
+    };
+    let (a, at) = bench.addresses[0].clone();
+    tell(2, vec![shown(&a, &at), shown(&node.name, &address)]);
+    client.batch_execute("insert two").await.expect("written");
+    assert_eq!(ask(&client, "select node").await, "b");
+    // Older members, from a monitor that has lost its state, change nothing.
+    tell(1, vec![shown(&a, &at)]);
+    client.batch_execute("insert three").await.expect("written");
+    // Without `a` all reads go to the other, as soon as the view is there.
+    tell(3, vec![shown(&node.name, &address)]);
+    until(|| bench.watch.status().nodes == 1).await;
+    for _ in 0..5 {
+        let fresh = bench.client().await;
+        assert_eq!(ask(&fresh, "select node").await, "b");
+    }
+    assert_eq!(bench.rows(), ["one", "two", "three"]);
 }
 
 #[tokio::test]
