@@ -89,6 +89,13 @@ impl CommitTracker {
         self.advance()
     }
 
+    /// Forgets what others than these acknowledged: who comes back as a new node begins anew.
+    pub fn forget_others(&mut self, listed: impl Fn(&NodeId) -> bool) {
+        self.acked.retain(|node, _| listed(node));
+        self.written.retain(|node, _| listed(node));
+        self.connected.retain(|node| listed(node));
+    }
+
     /// The commit LSN.
     pub fn commit(&self) -> Lsn {
         self.commit
@@ -256,6 +263,8 @@ mod tests {
         Demand(usize),
         /// Other followers count.
         Follow(Vec<String>),
+        /// Nobody else is listed any more.
+        Forget(Vec<String>),
         /// A follower connects with its log equal up to here.
         Rejoin(String, u64),
         /// A follower's connection ends.
@@ -287,6 +296,10 @@ mod tests {
                 Command::Track { .. } => None,
                 Command::Start(lsn) => tracker.term_started(Lsn(*lsn)),
                 Command::Demand(acks) => tracker.demand(*acks),
+                Command::Forget(listed) => {
+                    tracker.forget_others(|node| listed.iter().any(|name| name == node.as_str()));
+                    None
+                }
                 Command::Follow(followers) => {
                     let followers: Result<Vec<NodeId>, _> =
                         followers.iter().map(|name| name.parse()).collect();

@@ -51,6 +51,7 @@ impl Hub {
         }
         let (durable, acks) = (*self.durable.borrow(), self.acks());
         let configuration = self.roll.borrow().newest().version;
+        let listed = |node: &NodeId| self.roll.borrow().newest().get(node).is_some();
         let commits = &mut *commits;
         let tracker = commits.tracker.get_or_insert_with(|| {
             let demand = match self.policy {
@@ -66,6 +67,7 @@ impl Hub {
         if commits.configuration != configuration {
             commits.configuration = configuration;
             tracker.follow(self.followers_counted());
+            tracker.forget_others(listed);
         }
         tracker.demand(acks);
         let (started, term_start) = *self.term_start.borrow();
@@ -74,7 +76,8 @@ impl Hub {
         }
         tracker.leader_durable(durable);
         match news {
-            Some(FollowerNews::Acked(follower, ack)) if ack.term == term => {
+            // Who was dropped goes on until it hears of that.
+            Some(FollowerNews::Acked(follower, ack)) if ack.term == term && listed(follower) => {
                 tracker.follower_durable(follower, ack.durable);
                 tracker.follower_written(follower, ack.written);
             }
