@@ -109,8 +109,12 @@ async fn settled(cluster: &Cluster) -> anyhow::Result<(anyhow::Result<View>, Vec
     loop {
         let equal = cluster.wait("all nodes have applied the same", EQUAL_WITHIN, is_equal).await;
         let mut contents = Vec::new();
-        // Who was dropped runs no more.
-        for node in cluster.names(Role::Node).into_iter().filter(|node| cluster.runs(node)) {
+        let view = cluster.view();
+        // Who was dropped, or has not joined, holds what it will.
+        let listed = |node: &String| {
+            view.as_ref().is_none_or(|view| view.nodes.iter().any(|it| it.name.as_str() == node))
+        };
+        for node in cluster.names(Role::Node).into_iter().filter(listed) {
             contents.push(content(cluster, node).await?);
         }
         let same = contents
