@@ -599,15 +599,6 @@ impl Translator<'_> {
         Ok(Typed::plain(sql, Oid::NUMERIC).named("extract"))
     }
 
-    /// A timestamp with time zone as the session's clock shows it, without a zone;
-    /// other values as they are.
-    pub(super) fn in_session_zone(&mut self, typed: Typed) -> Result<Typed, SqlError> {
-        if typed.oid() == Oid::TIMESTAMPTZ {
-            return self.cast(typed, Type::plain(Oid::TIMESTAMP));
-        }
-        Ok(typed)
-    }
-
     /// Calls a function on untranslated arguments.
     pub(super) fn call_with(&mut self, name: &str, arguments: &[&Expr]) -> Result<Typed, SqlError> {
         let arguments = self.expressions(arguments.iter().copied())?;

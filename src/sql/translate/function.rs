@@ -59,7 +59,11 @@ impl Translator<'_> {
             known::is_aggregate(&name) || call.over.is_some() || !call.within_group.is_empty();
         // What an aggregate is given are the rows' own values, whatever they are grouped by.
         let set = if aggregate { self.grouping_set.take() } else { None };
-        let arguments = if star { Vec::new() } else { self.arguments(list)? };
+        let arguments = match list.and_then(|list| known::by_position(&name, &list.args)) {
+            Some(placed) => self.expressions(&placed?)?,
+            None if star => Vec::new(),
+            None => self.arguments(list)?,
+        };
         self.set_returning_allowed = outer;
         let typed = if aggregate {
             let typed = self.aggregate(&name, arguments, star, list, call)?;
@@ -105,6 +109,19 @@ impl Translator<'_> {
         if let Some(typed) = self.extent_call(name, &arguments)? {
             return Ok(typed.named(name));
         }
+        let arguments = match (name, arguments.as_slice()) {
+            // Since midnight of today.
+            ("age", [moment]) => {
+                let ty = match moment.oid() {
+                    Oid::TIMESTAMP => moment.ty,
+                    _ => Type::plain(Oid::TIMESTAMPTZ),
+                };
+                let now = Typed::plain("now()", Oid::TIMESTAMPTZ);
+                let today = self.cast(now, Type::plain(Oid::DATE))?;
+                vec![self.cast(today, ty)?, self.coerce(moment.clone(), ty)?]
+            }
+            _ => arguments,
+        };
         let Some(known) = known::lookup(name) else {
             if !known::is_sqlites(name) {
                 let types: Vec<String> =
@@ -131,9 +148,14 @@ impl Translator<'_> {
         let (arguments, ty) = self.typed_arguments(known, arguments)?;
         let texts: Vec<&str> = arguments.iter().map(|argument| argument.sql.as_str()).collect();
         let sqlite = if known.sqlite.is_empty() { known.name } else { known.sqlite };
-        let zoned = matches!(name, "date_trunc" | "date_part")
-            && arguments.len() == 2
-            && arguments[1].oid() == Oid::TIMESTAMPTZ;
+        let of = |at: usize| arguments.get(at).map(Typed::oid);
+        let zoned = match (name, arguments.len()) {
+            ("date_trunc" | "date_part", 2) => of(1) == Some(Oid::TIMESTAMPTZ),
+            ("to_char", 2) => of(0) == Some(Oid::TIMESTAMPTZ),
+            ("age", 1 | 2) => (0..arguments.len()).any(|at| of(at) == Some(Oid::TIMESTAMPTZ)),
+            ("make_timestamptz", 6) | ("to_timestamp", 2) => true,
+            _ => false,
+        };
         let zone = if zoned { self.zone_argument() } else { String::new() };
         Ok(Typed::of(format!("{sqlite}({}{zone})", texts.join(", ")), ty).named(name))
     }
@@ -147,20 +169,25 @@ impl Translator<'_> {
         if let Returns::Common = known.returns {
             return self.unify(arguments, known.name);
         }
-        let mut typed = Vec::with_capacity(arguments.len());
+        let count = arguments.len();
+        let mut typed = Vec::with_capacity(count);
         for (at, argument) in arguments.into_iter().enumerate() {
             let wanted = match known.takes {
                 Takes::Any => None,
                 Takes::Text => Some(Oid::TEXT),
+                // `substring(text from pattern)`, which a literal is taken for.
+                Takes::TextInts if known.name == "substring" && count == 2 => Some(Oid::TEXT),
                 Takes::TextInts => Some(if at == 0 { Oid::TEXT } else { Oid::INT4 }),
+                Takes::Float if known.name == "to_timestamp" && count == 2 => Some(Oid::TEXT),
                 Takes::Float => Some(Oid::FLOAT8),
                 Takes::Int => Some(Oid::INT4),
                 Takes::TextArray => Some(if at == 0 { Oid::TEXT_ARRAY } else { Oid::TEXT }),
-                Takes::Timestamp => Some(if at == 0 && known.name.starts_with("date_") {
+                Takes::Timestamp => Some(if at != 1 && known.name.starts_with("date_") {
                     Oid::TEXT
                 } else {
                     Oid::TIMESTAMPTZ
                 }),
+                Takes::Bin => Some(if at == 0 { Oid::INTERVAL } else { Oid::TIMESTAMPTZ }),
                 Takes::Json => Some(Oid::JSONB),
                 Takes::Bytes => Some(if at == 0 { Oid::BYTEA } else { Oid::TEXT }),
             };
@@ -237,7 +264,6 @@ impl Translator<'_> {
             }
             "nextval" | "currval" | "setval" if at == 0 => Ok(self.sequence_name(argument)),
             // PostgreSQL's time functions work on the session's clock.
-            "to_char" if at == 0 => self.in_session_zone(argument),
             "date_trunc" if at == 1 && oid == Oid::DATE => {
                 self.coerce(argument, Type::plain(Oid::TIMESTAMPTZ))
             }
@@ -285,7 +311,7 @@ impl Translator<'_> {
                 parts.push(self.as_json(field).sql);
             }
             return Typed::plain(
-                format!("towline_json_value(json_build_object({}), 'json')", parts.join(", ")),
+                format!("towline_json_value(towline_json_object({}), 'json')", parts.join(", ")),
                 Oid::JSON,
             );
         }

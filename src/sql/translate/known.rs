@@ -4,7 +4,10 @@
 //! Most go by PostgreSQL's own name. Where SQLite has a different function of that name,
 //! the table names the one that answers instead.
 
-use crate::pg::Oid;
+use sqlparser::ast::{Expr, FunctionArg, FunctionArgExpr, Value};
+
+use super::names;
+use crate::pg::{Oid, SqlError, SqlState};
 
 /// What a function returns.
 #[derive(Clone, Copy, Debug)]
@@ -41,6 +44,8 @@ pub(super) enum Takes {
     Json,
     /// bytea first, text after.
     Bytes,
+    /// interval first, timestamptz after.
+    Bin,
     /// Anything stays as it is.
     Any,
 }
@@ -65,6 +70,56 @@ const fn aggregate(
     takes: Takes,
 ) -> Known {
     Known { name, sqlite, returns, takes, aggregate: true }
+}
+
+/// Functions whose arguments may be named, and these names; those that are left out are 0.
+const NAMED: &[(&str, &[&str])] = &[
+    ("make_date", &["year", "month", "day"]),
+    ("make_interval", &["years", "months", "weeks", "days", "hours", "mins", "secs"]),
+    ("make_time", &["hour", "min", "sec"]),
+    ("make_timestamp", &["year", "month", "mday", "hour", "min", "sec"]),
+    ("make_timestamptz", &["year", "month", "mday", "hour", "min", "sec", "timezone"]),
+];
+
+/// The arguments of a call that names some, in order of their places; `None` if it names
+/// none.
+pub(super) fn by_position(
+    function: &str,
+    arguments: &[FunctionArg],
+) -> Option<Result<Vec<Expr>, SqlError>> {
+    let is_named = |argument: &FunctionArg| !matches!(argument, FunctionArg::Unnamed(_));
+    arguments.iter().any(is_named).then(|| placed(function, arguments))
+}
+
+fn placed(function: &str, arguments: &[FunctionArg]) -> Result<Vec<Expr>, SqlError> {
+    let undefined = || {
+        SqlError::new(
+            SqlState::UNDEFINED_FUNCTION,
+            format!("function {function} has no such named arguments"),
+        )
+    };
+    let (_, names) = NAMED.iter().find(|(name, _)| *name == function).ok_or_else(undefined)?;
+    let mut given: Vec<Option<Expr>> = vec![None; names.len()];
+    for (at, argument) in arguments.iter().enumerate() {
+        let (at, expr) = match argument {
+            FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => (Some(at), expr),
+            FunctionArg::Named { name, arg: FunctionArgExpr::Expr(expr), .. }
+            | FunctionArg::ExprNamed {
+                name: Expr::Identifier(name),
+                arg: FunctionArgExpr::Expr(expr),
+                ..
+            } => {
+                let name = names::fold(name);
+                (names.iter().position(|known| *known == name), expr)
+            }
+            _ => return Err(undefined()),
+        };
+        let slot = at.and_then(|at| given.get_mut(at)).ok_or_else(undefined)?;
+        *slot = Some(expr.clone());
+    }
+    let last = given.iter().rposition(Option::is_some).map_or(0, |at| at + 1);
+    let zero = || Expr::value(Value::Number("0".to_owned(), false));
+    Ok(given.into_iter().take(last).map(|expr| expr.unwrap_or_else(zero)).collect())
 }
 
 const fn of(oid: Oid) -> Returns {
@@ -130,6 +185,7 @@ const FUNCTIONS: &[Known] = &[
     known("current_setting", "", of(Oid::TEXT), Takes::Text),
     known("current_user", "", of(Oid::NAME), Takes::Any),
     known("currval", "", of(Oid::INT8), Takes::Text),
+    known("date_bin", "", Returns::Argument(1), Takes::Bin),
     known("date_part", "", of(Oid::FLOAT8), Takes::Timestamp),
     known("date_trunc", "", Returns::Argument(1), Takes::Timestamp),
     known("decode", "", of(Oid::BYTEA), Takes::Text),

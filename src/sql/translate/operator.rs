@@ -280,9 +280,32 @@ impl Translator<'_> {
                     Oid::BOOL,
                 ))
             }
-            BinaryOperator::Overlaps => Err(SqlError::unsupported("OVERLAPS")),
+            BinaryOperator::Overlaps => self.overlaps(&left, &right),
             other => Err(undefined_operator(Some(left.oid()), &other.to_string(), right.oid())),
         }
+    }
+
+    /// `(from, to) OVERLAPS (from, to)`.
+    fn overlaps(&mut self, left: &Typed, right: &Typed) -> Result<Typed, SqlError> {
+        let (Form::Row(left), Form::Row(right)) = (&left.form, &right.form) else {
+            return Err(undefined_operator(Some(left.oid()), "OVERLAPS", right.oid()));
+        };
+        let ends: Vec<&Typed> = left.iter().chain(right).collect();
+        let known = |oid: Oid| family(oid) == Family::DateTime;
+        let moment = ends.iter().map(|end| end.oid()).find(|oid| known(*oid));
+        let (4, Some(moment)) = (ends.len(), moment) else {
+            return Err(SqlError::new(
+                SqlState::SYNTAX_ERROR,
+                "wrong number of parameters on a side of OVERLAPS expression",
+            ));
+        };
+        let mut texts = Vec::with_capacity(4);
+        for end in ends {
+            let oid = if end.is_unknown() { moment } else { end.oid() };
+            texts.push(self.coerce(end.clone(), Type::plain(oid))?.sql);
+        }
+        let sql = format!("towline_overlaps({})", texts.join(", "));
+        Ok(Typed::plain(sql, Oid::BOOL).named("overlaps"))
     }
 
     fn arithmetic(

@@ -197,6 +197,7 @@ impl Translator<'_> {
             let wanted = if moments && at == 2 { Oid::INTERVAL } else { oid };
             texts.push(self.coerce(argument, Type::plain(wanted))?.sql);
         }
+        let zone = if oid == Oid::TIMESTAMPTZ { self.zone_argument() } else { String::new() };
         let function = if moments {
             "towline_generate_timestamps"
         } else if oid == Oid::NUMERIC {
@@ -204,14 +205,11 @@ impl Translator<'_> {
         } else {
             "generate_series"
         };
-        let first = texts[0].clone();
-        let step = texts.get(2).cloned().unwrap_or_else(|| "1".to_owned());
         let value = format!("{alias}.value");
-        let ordinality = format!("(({value} - ({first})) / ({step}) + 1)");
         Ok(SetSource {
-            sql: format!("{function}({}) AS {alias}", texts.join(", ")),
+            sql: format!("{function}({}{zone}) AS {alias}", texts.join(", ")),
             columns: vec![Typed::plain(value, oid)],
-            ordinality,
+            ordinality: format!("{alias}.rowid"),
         })
     }
 

@@ -342,3 +342,82 @@ select a * 1, a * 2.0, a * b, a + b, a - 1.00, a / 3, 1 * a, b * 1.000 from lp o
 select a + 0, 0.000 + a, a - 0, b - b, a + 0.000, 0 - b from lp order by id
 select sum(a), avg(a), sum(a * 1.10), max(a), sum(a) / 2, sum(b * 1), sum(0 * a) from lp
 select 3.50 * 1, 1.10 * 1.10, 2.0 * 3, 3.5 + 0.00, 0 + 1.50, 1.50 - 0.000, 0.0 * 0.00, 1.0 * 1.00
+-- More of the calendar, of strings, numbers, arrays, JSON and windows.
+set time zone 'America/New_York'
+select '2024-03-10 01:30'::timestamptz + interval '1 hour', '2024-03-10 00:30'::timestamptz + interval '1 day', '2024-11-03 00:30'::timestamptz + interval '24 hours', '2024-11-03 01:30'::timestamptz
+select date_trunc('day', '2024-03-10 12:00'::timestamptz), date_trunc('hour', '2024-11-03 05:30+00'::timestamptz), date_trunc('month', '2024-03-10 12:00'::timestamptz, 'Asia/Tokyo')
+select '2024-07-01 12:00+00'::timestamptz at time zone 'Europe/Paris', '2024-07-01 12:00'::timestamp at time zone 'Europe/Paris', '12:00'::time at time zone 'UTC' is not null
+select extract(isodow from '2024-03-10 23:30'::timestamptz), extract(dow from '2024-03-11 02:00+00'::timestamptz), extract(doy from '2024-12-31 23:59'::timestamptz), extract(week from '2024-12-31'::date)
+select to_char('2024-03-10 14:05:06.789'::timestamptz, 'YYYY-MM-DD HH24:MI:SS.MS TZ OF'), to_char('2024-07-10 14:05'::timestamptz, 'Day, DD Mon YYYY HH12:MI am tz TZH:TZM')
+select to_char('2024-03-05'::date, 'FMDay FMDDth FMMonth YYYY, IYYY-IW-ID J Q WW CC'), to_char('2024-03-05'::date, 'day DY dy MONTH mon RM rm')
+select to_timestamp('2024-03-10 14:05:06', 'YYYY-MM-DD HH24:MI:SS'), to_date('10 Mar 2024', 'DD Mon YYYY'), to_timestamp(1700000000), to_timestamp(1700000000.5)
+select age('2024-03-10'::timestamp, '2023-12-25'::timestamp), age('2000-02-29'::date, '1999-03-01'::date), justify_days(interval '65 days'), justify_hours(interval '50 hours'), justify_interval(interval '1 mon -1 hour')
+select generate_series('2024-03-09'::timestamptz, '2024-03-12'::timestamptz, interval '1 day')
+select generate_series('2024-01-31'::date, '2024-05-31'::date, interval '1 month')
+select '2024-03-10'::timestamptz - '2024-03-09'::timestamptz, '2024-03-11 00:00'::timestamptz - '2024-03-10 00:00'::timestamptz, '2024-03-11'::date - '2024-03-10'::date
+select make_timestamptz(2024, 7, 1, 12, 0, 0), make_timestamp(2024, 2, 29, 1, 2, 3.5), make_date(2024, 2, 29), make_time(1, 2, 3.25), make_interval(days => 3, hours => 2)
+select ('2024-01-01'::date, '2024-06-01'::date) overlaps ('2024-05-01'::date, '2024-07-01'::date)
+select 'now'::timestamptz = now(), 'today'::date = current_date, 'epoch'::timestamptz, 'infinity'::timestamptz, '-infinity'::date
+select interval '1 year 2 months 3 days 4:05:06.789', interval '-1 day +02:03', interval 'P1Y2M3DT4H5M6S', interval '1.5 hours', interval '3 weeks', interval '1-2', interval '10', interval '2 days ago'
+select interval '1 month' * 1.5, interval '1 day' / 3, interval '1 hour' * 2 + interval '10 min', -interval '1 day', interval '30 days' = interval '1 month', interval '24 hours' = interval '1 day'
+select date_part('epoch', interval '1 month'), extract(epoch from interval '1 day 1 sec'), extract(month from interval '14 months'), extract(millisecond from time '10:11:12.345')
+select timestamptz '2024-03-10 12:00' :: date, (timestamptz '2024-03-11 02:00+00')::date, '2024-03-10'::date::timestamptz, current_timestamp = now()
+select date_bin('15 minutes', '2024-03-10 14:07'::timestamp, '2024-01-01'::timestamp)
+select '2024-03-10 12:00+05:30'::timestamptz, '2024-03-10 12:00 Europe/Paris'::timestamptz, '2024-03-10 12:00 PST'::timestamptz, '12:00 PM'::time, '04:05:06.7 -8'::timetz
+select '24:00'::time, '00:00:60'::time, '2024-02-30'::date
+select '2024-13-01'::date
+select isfinite('infinity'::timestamp), isfinite(interval '1 day'), date '2024-01-01' + time '10:00', date '2024-01-01' + 5, date '2024-01-01' - interval '1 month'
+set time zone 'UTC'
+set time zone 'America/New_York'
+select ('2024-01-01'::timestamp, interval '5 months') overlaps ('2024-05-15'::timestamp, '2024-07-01'::timestamp), ('2024-01-01'::date, null) overlaps ('2023-01-01'::date, '2024-02-01'::date), (null, '2024-02-01'::date) overlaps ('2024-03-01'::date, null)
+select make_interval(days => 3, hours => 2), make_interval(1, 2), make_date(year => 2024, month => 2, day => 3), make_interval(secs => 1.5)
+select make_timestamptz(2024, 7, 1, 12, 0, 0), make_timestamptz(2024, 7, 1, 12, 0, 0, 'UTC')
+select to_timestamp('2024-07-10 14:05:06', 'YYYY-MM-DD HH24:MI:SS'), to_timestamp('05 Dec 2000', 'DD Mon YYYY')
+select age('2024-07-11 02:00+00'::timestamptz, '2024-03-10 00:00'::timestamptz), age(now()) < interval '1 day', age('2020-01-01'::timestamp) > interval '4 years'
+select date_bin('1 day', '2024-03-10 14:07+00'::timestamptz, '2024-01-01 00:00+00'::timestamptz), date_bin('-1 day', now(), now())
+select * from generate_series('2024-11-02 12:00'::timestamptz, '2024-11-04 12:00', '12 hours')
+select * from generate_series('2024-03-01'::timestamp, '2024-03-03', '1 day') with ordinality
+set time zone 'UTC'
+select format('%s %I %L %%', 'a b', 'Col', 'it''s'), format('%2$s %1$s', 'a', 'b'), format('%-5s|%5s|', 'a', 'b'), format('%s', null), format('%L', null)
+select split_part('a,b,c', ',', 2), split_part('a,b,c', ',', -1), string_to_array('a,b,,c', ','), string_to_array('abc', null), array_to_string(array[1,null,3], ',', 'x'), regexp_split_to_array('a1b2c', '\d')
+select regexp_matches('a1b2', '([a-z])(\d)', 'g')
+select 'abc' like 'a%', 'a_c' like 'a\_c', 'abc' ilike 'A_C', 'abc' similar to '(a|b)%', 'abc' ~ '^a', 'ABC' ~* 'b', 'abc' !~ 'd', 'a%c' like 'a!%c' escape '!'
+select overlay('abcdef' placing 'XX' from 2 for 3), translate('abc', 'ab', 'x'), initcap('hello wORLD'), ascii('a'), chr(65), to_hex(255), md5('a'), encode('\x01ff'::bytea, 'hex'), encode('abc'::bytea, 'base64'), decode('AQ==', 'base64'), concat('a', null, 1), concat_ws('-', 'a', null, 'b')
+select lpad('abc', 2), rpad('abc', 5), repeat('a', -1), left('abc', -1), right('abc', 0), reverse(''), strpos('abc', ''), position('' in 'abc'), char_length('äö'), octet_length('äö'), bit_length('a'), upper('straße'), lower('ÄÖ')
+select round(2.5), round(3.5), round(-2.5), round(2.567, 2), round(1234.5, -2), trunc(2.7), trunc(-2.789, 2), ceil(2.1), floor(-2.1), round(2.5::float8), round(3.5::float8), sign(-3), mod(-7, 3), div(7, 2), gcd(12, 18), lcm(4, 6), factorial(5), width_bucket(5.35, 0.024, 10.06, 5)
+select 1/0
+select 1.0/0
+select 0.1 + 0.2, 0.1::float8 + 0.2::float8, 1e20::float8, 1e15::float8, 123456789012345678::float8, 0.00001::float8, 1.0::float4, 3.14159265::float4, 'NaN'::float8, '-Infinity'::float8, 100::float8, -0.0::float8
+select 1.5::int, 2.5::int, -1.5::int, 1.5::numeric::int, '1.5'::numeric(3,1), 123.456::numeric(5,1), 99.95::numeric(3,1), 1e3::numeric, 1.10::numeric, 'abc'::varchar(2), 'abc'::char(5) || 'x', ' 12 '::int, 't'::bool, 'yes'::bool, 'off'::bool, 1::bool, true::int, 'x'::"char"
+select 99.99::numeric(3,1)
+select cast('12a' as int)
+select nullif(1, 1), nullif('a', 'b'), coalesce(null, 2), greatest(1, null, 3), least('b', 'a'), case when null then 1 else 2 end, case 1 when 1 then 'one' end, (select 1 where false), num_nulls(1, null), num_nonnulls(1, null)
+select null = null, null is distinct from null, 1 is distinct from null, null and false, null or true, not null, true and null, (1, null) = (1, null), (1, 2) < (1, 3), row(1, 2) = row(1, 2), (1, null) is null, row(null, null) is null
+select array[1,2] @> array[1], array[1] <@ array[1,2], array[1,2] && array[2,3], 1 = any(array[1,2]), 3 <> all(array[1,2]), array[1,2] = array[1,2], array[1,2] < array[1,3], array[3] > array[1,2], '{a,"b c",NULL}'::text[], array[null]::int[], array[]::int[], '{}'::int[]
+select unnest(array[1,2]), unnest(array['a','b','c'])
+select * from unnest(array[1,2], array['a']) as t(x, y)
+select jsonb '{"a": 1, "b": [1, 2]}' -> 'b' -> 0, jsonb '{"a": {"b": 2}}' #> '{a,b}', jsonb '{"a": "x"}' ->> 'a', jsonb '{"a": 1}' @> '{"a": 1}', jsonb '{"a": 1}' ? 'a', jsonb '["a"]' ?| array['a','b'], jsonb '{"a": 1}' || '{"b": 2}', jsonb '{"a": 1, "b": 2}' - 'a', jsonb '[1,2]' - 0, jsonb '{"a": {"b": 1}}' #- '{a,b}'
+select jsonb_set('{"a": 1}', '{a}', '2'), jsonb_set('{"a": 1}', '{b}', '2', false), jsonb_insert('{"a": [1]}', '{a, 0}', '0'), jsonb_pretty('{"a": [1, 2]}'), jsonb_typeof('[]'), jsonb_array_length('[1, 2]'), jsonb_strip_nulls('{"a": null}'), to_jsonb(row(1, 'a')), jsonb_build_object('a', 1, 'b', array[1,2]), jsonb_build_array(1, 'a', null), json_build_object('a', 1.50), row_to_json(row(1, 'x'))
+select * from jsonb_each('{"a": 1, "b": "x"}')
+select * from jsonb_each_text('{"a": 1, "b": "x"}')
+select * from jsonb_array_elements('[1, "a", null]')
+select * from jsonb_array_elements_text('[1, "a", null]') with ordinality
+select jsonb_object_keys('{"a": 1, "b": 2}')
+select * from jsonb_to_record('{"a": 1, "b": "x"}') as t(a int, b text)
+select * from jsonb_to_recordset('[{"a": 1}, {"a": 2}]') as t(a int)
+select jsonb_agg(x), json_agg(x), jsonb_object_agg(x, x * 2), array_agg(x order by x desc), string_agg(x::text, ',' order by x), bool_and(x > 0), bool_or(x > 1), every(x > 0), count(*) filter (where x > 1), sum(x), avg(x), min(x), max(x), stddev(x), variance(x), bit_and(x), bit_or(x) from (values (1), (2), (3)) t(x)
+select x, row_number() over (order by x desc), rank() over (order by y), dense_rank() over (order by y), lag(x) over (order by x), lead(x, 1, 0) over (order by x), first_value(x) over (order by x), last_value(x) over (order by x), nth_value(x, 2) over (order by x), ntile(2) over (order by x), sum(x) over (order by x rows between 1 preceding and current row), percent_rank() over (order by x), cume_dist() over (order by x) from (values (1, 1), (2, 1), (3, 2)) t(x, y) order by x
+select sum(x) over w, count(*) over (partition by y) from (values (1, 1), (2, 1), (3, 2)) t(x, y) window w as (partition by y order by x) order by x
+select distinct on (y) y, x from (values (1, 1), (2, 1), (3, 2)) t(x, y) order by y, x desc
+select y, count(*), grouping(y) from (values (1, 1), (2, 1), (3, 2)) t(x, y) group by rollup(y) order by y nulls first
+select * from (values (1, 'a'), (null, 'b'), (3, null)) t(x, y) order by x desc, y
+select * from (values (3), (1), (2)) t(x) order by x limit 2 offset 1
+select * from (values (1), (2)) a(x) full join (values (2), (3)) b(y) on x = y order by x, y
+select * from (values (1), (2)) a(x) natural join (values (2), (3)) b(x)
+select * from (values (1,2)) a(x,y) join (values (1,3)) b(x,z) using (x)
+with recursive t(n) as (select 1 union all select n + 1 from t where n < 5) select sum(n), string_agg(n::text, '') from t
+select 1 union select 2 union all select 2 except select 1 order by 1
+select exists(select 1), 1 in (1, 2), 3 not in (1, null), 2 in (select 1 union select 2), array(select generate_series(1, 3))
+select current_schema, current_user = session_user, pg_typeof(1), pg_typeof('a'), pg_typeof(1.5), pg_typeof(null), pg_typeof(now()), version() like 'PostgreSQL%', current_setting('server_version_num')::int >= 150000
+select 'a' < 'B', 'a' < 'b', 'Z' < 'a', 'ä' > 'z', 'a' = 'a ', 'a'::char(3) = 'a', 'abc' collate "C" < 'abd'
+select gen_random_uuid() is not null, uuid '{A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11}', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid < 'b0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid

@@ -6,7 +6,7 @@
 use bigdecimal::BigDecimal;
 use rusqlite::Connection;
 
-use super::call::{Answer, Call, bad_argument, boolean, define_strict, text};
+use super::call::{Answer, Call, bad_argument, boolean, define, define_strict, text};
 use super::moment::{
     Clock, Moment, century, counted_year, decade, millennium, truncate, truncate_interval,
     unknown_unit,
@@ -21,7 +21,7 @@ use crate::pg::types::datetime::{
     INFINITY, UNIX_EPOCH, print_date, print_time, print_timestamp, print_timestamptz,
     timestamp_in_range,
 };
-use crate::pg::types::interval::{Interval, age, interval_out_of_range};
+use crate::pg::types::interval::{Interval, age, interval_out_of_range, timestamp_plus};
 use crate::pg::types::zone::Zone;
 use crate::pg::{SqlError, SqlState};
 
@@ -35,6 +35,11 @@ pub(super) fn register(
         PURE,
         &[
             ("age", 2, |call| between(moment(call, 0)?, moment(call, 1)?)),
+            ("age", 3, |call| {
+                let zone = zone(&call.text(2)?)?;
+                between(shown(moment(call, 0)?, &zone), shown(moment(call, 1)?, &zone))
+            }),
+            ("date_bin", 3, date_bin),
             ("date_part", 2, date_part),
             ("date_part", 3, date_part),
             ("date_trunc", 2, trunc),
@@ -63,6 +68,7 @@ pub(super) fn register(
             ("make_timestamptz", 6, make_timestamptz),
             ("make_timestamptz", 7, make_timestamptz),
             ("to_char", 2, to_char),
+            ("to_char", 3, to_char),
             ("to_date", 2, |call| {
                 let micros = time_format::parse(&call.text(0)?, &call.text(1)?)?;
                 let days = i32::try_from(micros.div_euclid(MICROS_PER_DAY));
@@ -72,29 +78,25 @@ pub(super) fn register(
             }),
             ("to_number", 2, |call| text(number_format::parse(&call.text(0)?, &call.text(1)?)?)),
             ("to_timestamp", 1, |call| from_unix(call.real(0)?)),
-            ("to_timestamp", 2, |call| {
-                printed_utc(time_format::parse(&call.text(0)?, &call.text(1)?)?)
+            ("to_timestamp", 3, |call| {
+                let local = time_format::parse(&call.text(0)?, &call.text(1)?)?;
+                let offset = zone(&call.text(2)?)?.offset_at_local(local);
+                printed_utc(local - i64::from(offset) * MICROS_PER_SECOND)
             }),
             ("towline_extract", 2, extract),
             ("towline_extract", 3, extract),
         ],
     )?;
+    define(connection, surroundings, PURE, &[("towline_overlaps", 4, overlaps)])?;
     define_strict(
         connection,
         surroundings,
         IMPURE,
-        &[
-            ("age", 1, |call| {
-                let today = call.surroundings.now_us() + UNIX_EPOCH;
-                let midnight = today.div_euclid(MICROS_PER_DAY) * MICROS_PER_DAY;
-                between(Moment::Timestamp(midnight), moment(call, 0)?)
-            }),
-            ("timeofday", 0, |call| {
-                let now = call.surroundings.clock_us() + UNIX_EPOCH;
-                let format = "Dy Mon DD HH24:MI:SS.US YYYY";
-                text(time_format::print(Moment::Timestamp(now), format)? + " UTC")
-            }),
-        ],
+        &[("timeofday", 0, |call| {
+            let now = call.surroundings.clock_us() + UNIX_EPOCH;
+            let format = "Dy Mon DD HH24:MI:SS.US YYYY";
+            text(time_format::print(Moment::Timestamp(now), format, &Zone::UTC)? + " UTC")
+        })],
     )
 }
 
@@ -353,9 +355,13 @@ fn trunc(call: &Call<'_, '_>) -> Answer {
         Moment::Timestamptz(micros) => {
             let zone = if call.len() > 2 { zone(&call.text(2)?)? } else { Zone::UTC };
             let offset = |seconds: i32| i64::from(seconds) * MICROS_PER_SECOND;
-            let local = micros.saturating_add(offset(zone.offset_at(micros)));
-            let cut = truncate(local, &unit).ok_or_else(unknown)?;
-            printed_utc(cut.saturating_sub(offset(zone.offset_at_local(cut))))
+            let now = offset(zone.offset_at(micros));
+            let cut = truncate(micros.saturating_add(now), &unit).ok_or_else(unknown)?;
+            // Hours are of the clock as it stands, though that may show them twice.
+            let within =
+                unit.contains("hour") || unit.contains("minute") || unit.contains("second");
+            let then = if within { now } else { offset(zone.offset_at_local(cut)) };
+            printed_utc(cut.saturating_sub(then))
         }
         Moment::Date(micros) | Moment::Timestamp(micros) => {
             let mut timestamp = String::new();
@@ -442,7 +448,92 @@ fn to_char(call: &Call<'_, '_>) -> Answer {
     if is_number {
         return text(number_format::print(&value, &format)?);
     }
-    text(time_format::print(Moment::parse(&value)?, &format)?)
+    let zone = if call.len() > 2 { zone(&call.text(2)?)? } else { Zone::UTC };
+    text(time_format::print(Moment::parse(&value)?, &format, &zone)?)
+}
+
+/// A moment with a zone as the clock of `zone` shows it.
+fn shown(moment: Moment, zone: &Zone) -> Moment {
+    match moment {
+        Moment::Timestamptz(micros) if moment.is_finite() => {
+            let offset = i64::from(zone.offset_at(micros)) * MICROS_PER_SECOND;
+            Moment::Timestamp(micros.saturating_add(offset))
+        }
+        moment => moment,
+    }
+}
+
+/// `date_bin(stride, moment, origin)`: where the stride begins that the moment lies in.
+fn date_bin(call: &Call<'_, '_>) -> Answer {
+    let stride = Interval::parse(&call.text(0)?)?;
+    let (source, origin) = (moment(call, 1)?, moment(call, 2)?);
+    let zero_or_months = |message: &str| SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, message);
+    if stride.months != 0 {
+        return Err(SqlError::unsupported(
+            "a timestamp cut into bins of an interval of months or years",
+        ));
+    }
+    let width = i64::from(stride.days) * MICROS_PER_DAY + stride.micros;
+    if width <= 0 {
+        return Err(zero_or_months("stride must be greater than zero"));
+    }
+    let (Some(at), Some(from)) = (source.micros(), origin.micros()) else {
+        return Err(bad_argument("date_bin takes timestamps".to_owned()));
+    };
+    if !source.is_finite() {
+        return text(call.text(1)?);
+    }
+    let begin = from + (at - from).div_euclid(width) * width;
+    match source {
+        Moment::Timestamptz(_) => printed_utc(begin),
+        _ => {
+            let mut timestamp = String::new();
+            print_timestamp(begin, &mut timestamp);
+            text(timestamp)
+        }
+    }
+}
+
+/// `(from, to) OVERLAPS (from, to)`; an end may be the length of its period.
+fn overlaps(call: &Call<'_, '_>) -> Answer {
+    let read = |at: usize| match call.value(at) {
+        ValueRef::Null => Ok(None),
+        _ => moment(call, at).map(Some),
+    };
+    let period = |at: usize| {
+        let (from, to) = (read(at)?, read(at + 1)?);
+        let from = from.and_then(Moment::micros);
+        let to = match to {
+            Some(Moment::Interval(length)) => {
+                from.map(|from| timestamp_plus(from, length)).transpose()?
+            }
+            to => to.and_then(Moment::micros),
+        };
+        // The earlier first; one that is not known last.
+        Ok::<_, SqlError>(match (from, to) {
+            (Some(from), Some(to)) => (Some(from.min(to)), Some(from.max(to))),
+            (from, to) => (from.or(to), None),
+        })
+    };
+    let ((from, to), (other_from, other_to)) = (period(0)?, period(2)?);
+    let (Some(from), Some(other_from)) = (from, other_from) else { return Ok(Value::Null) };
+    let (later, earlier_end, later_end) = match from.cmp(&other_from) {
+        std::cmp::Ordering::Greater => (from, other_to, to),
+        std::cmp::Ordering::Less => (other_from, to, other_to),
+        std::cmp::Ordering::Equal => {
+            return if to.is_some() && other_to.is_some() {
+                boolean(true)
+            } else {
+                Ok(Value::Null)
+            };
+        }
+    };
+    match (earlier_end, later_end) {
+        (None, _) => Ok(Value::Null),
+        (Some(end), _) if later < end => boolean(true),
+        (_, None) => Ok(Value::Null),
+        _ => boolean(false),
+    }
 }
 
 #[cfg(test)]
@@ -564,11 +655,11 @@ mod tests {
             ("to_date('20240209', 'YYYYMMDD')".to_owned(), "2024-02-09"),
             ("to_date('2024 040', 'YYYY DDD')".to_owned(), "2024-02-09"),
             (
-                "to_timestamp('05 Dec 2000 12:34', 'DD Mon YYYY HH24:MI')".to_owned(),
+                "to_timestamp('05 Dec 2000 12:34', 'DD Mon YYYY HH24:MI', 'UTC')".to_owned(),
                 "2000-12-05 12:34:00+00",
             ),
             (
-                "to_timestamp('2024-02-09 03:04:05.5 PM', 'YYYY-MM-DD HH12:MI:SS.MS PM')"
+                "to_timestamp('2024-02-09 03:04:05.5 PM', 'YYYY-MM-DD HH12:MI:SS.MS PM', 'UTC')"
                     .to_owned(),
                 "2024-02-09 15:04:05.5+00",
             ),

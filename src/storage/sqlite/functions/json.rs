@@ -77,9 +77,10 @@ pub(super) fn register(
         with_subtype,
         &[
             ("json_build_array", -1, |call| text(build_array(call)?)),
-            ("json_build_object", -1, |call| text(build_object(call)?)),
+            ("json_build_object", -1, |call| text(build_object(call, " : ", ", ")?)),
+            ("towline_json_object", -1, |call| text(build_object(call, ":", ",")?)),
             ("jsonb_build_array", -1, |call| text(normalized(&build_array(call)?)?)),
-            ("jsonb_build_object", -1, |call| text(normalized(&build_object(call)?)?)),
+            ("jsonb_build_object", -1, |call| text(normalized(&build_object(call, ":", ",")?)?)),
             ("to_json", 1, |call| of_argument(call, 0, Ok)),
             ("to_jsonb", 1, |call| of_argument(call, 0, |json| normalized(&json))),
             ("towline_json_row", 2, row),
@@ -173,7 +174,8 @@ pub(super) fn key(call: &Call<'_, '_>, at: usize) -> Result<String, SqlError> {
     Ok(json_string(&call.text(at)?))
 }
 
-fn build_object(call: &Call<'_, '_>) -> Result<String, SqlError> {
+/// `json_build_object` sets its members apart; a row's are not.
+fn build_object(call: &Call<'_, '_>, colon: &str, comma: &str) -> Result<String, SqlError> {
     if !call.len().is_multiple_of(2) {
         return Err(bad_argument("argument list must have even number of elements").with_hint(
             "The arguments of json_build_object() must consist of alternating keys and values.",
@@ -181,9 +183,9 @@ fn build_object(call: &Call<'_, '_>) -> Result<String, SqlError> {
     }
     let mut members = Vec::with_capacity(call.len() / 2);
     for at in (0..call.len()).step_by(2) {
-        members.push(format!("{} : {}", key(call, at)?, argument_json(call, at + 1)?));
+        members.push(format!("{}{colon}{}", key(call, at)?, argument_json(call, at + 1)?));
     }
-    Ok(format!("{{{}}}", members.join(", ")))
+    Ok(format!("{{{}}}", members.join(comma)))
 }
 
 /// A row of SQLite's `json_each` (its columns `value` and `type`) as JSON.

@@ -15,7 +15,7 @@
 
 use std::cmp::Ordering;
 
-use bigdecimal::{BigDecimal, RoundingMode, Zero};
+use bigdecimal::{BigDecimal, Zero};
 use rusqlite::Connection;
 use rusqlite::functions::{Aggregate, Context, WindowAggregate};
 use rusqlite::types::{Value, ValueRef};
@@ -29,10 +29,6 @@ use crate::pg::{Oid, SqlError, SqlState};
 
 /// Microseconds of a day.
 const DAY_US: i64 = 86_400_000_000;
-/// Digits that a quotient has at least, as PostgreSQL chooses them.
-const QUOTIENT_DIGITS: i64 = 16;
-/// Digits behind the point at most.
-const SCALE_MAX: i64 = 1000;
 
 type Answer = Result<Value, SqlError>;
 
@@ -381,7 +377,7 @@ fn register_numerics(connection: &Connection, surroundings: &Surroundings) -> ru
         ("add", |left, right| Ok(left + right), |left, right| left + right),
         ("sub", |left, right| Ok(left - right), |left, right| left - right),
         ("mul", |left, right| Ok(multiply(left, right)), |left, right| left * right),
-        ("div", divide, |left, right| left / right),
+        ("div", super::numeric::divide, |left, right| left / right),
         ("mod", remainder, |left, right| left % right),
     ];
     for (operator, exact, limit) in operations {
@@ -424,7 +420,7 @@ fn register_numerics(connection: &Connection, surroundings: &Surroundings) -> ru
     strict(connection, surroundings, "towline_numeric_pow", 2, |arguments| {
         match (arguments.decimal(0)?, arguments.decimal(1)?) {
             (Decimal::Finite(base), Decimal::Finite(exponent)) => {
-                Decimal::Finite(numeric_power(&base, &exponent)?).write()
+                Decimal::Finite(super::numeric::power(&base, &exponent)?).write()
             }
             (base, exponent) => {
                 let value = power(base.as_float(), exponent.as_float())?;
@@ -438,109 +434,11 @@ fn register_numerics(connection: &Connection, surroundings: &Surroundings) -> ru
     })
 }
 
-/// Digits before the point, in groups of four, less one: PostgreSQL's weight.
-fn weight(value: &BigDecimal) -> (i64, i64) {
-    let text = value.abs().to_plain_string();
-    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-    let whole = whole.trim_start_matches('0');
-    if !whole.is_empty() {
-        let groups = whole.len().div_ceil(4);
-        let first = &whole[..whole.len() - (groups - 1) * 4];
-        return (groups as i64 - 1, first.parse().unwrap_or(1));
-    }
-    for (at, chunk) in fraction.as_bytes().chunks(4).enumerate() {
-        let mut group = String::from_utf8_lossy(chunk).into_owned();
-        while group.len() < 4 {
-            group.push('0');
-        }
-        if let Ok(first @ 1..) = group.parse() {
-            return (-1 - at as i64, first);
-        }
-    }
-    (0, 0)
-}
-
-fn scale_of(value: &BigDecimal) -> i64 {
-    value.fractional_digit_count().max(0)
-}
-
-/// A quotient, with as many digits as PostgreSQL gives it: at least sixteen
-/// significant ones, and no fewer behind the point than either side has.
-pub(super) fn divide(left: &BigDecimal, right: &BigDecimal) -> Result<BigDecimal, SqlError> {
-    if right.is_zero() {
-        return Err(division_by_zero());
-    }
-    let ((left_weight, left_first), (right_weight, right_first)) = (weight(left), weight(right));
-    let mut quotient_weight = left_weight - right_weight;
-    if left_first <= right_first {
-        quotient_weight -= 1;
-    }
-    let scale = (QUOTIENT_DIGITS - quotient_weight * 4)
-        .max(scale_of(left))
-        .max(scale_of(right))
-        .clamp(0, SCALE_MAX);
-    Ok(exact_quotient(left, right, scale))
-}
-
-/// `left / right`, rounded half away from zero at `scale` digits behind the point.
-fn exact_quotient(left: &BigDecimal, right: &BigDecimal, scale: i64) -> BigDecimal {
-    use bigdecimal::num_bigint::{BigInt, Sign};
-    let (a, a_scale) = left.as_bigint_and_exponent();
-    let (b, b_scale) = right.as_bigint_and_exponent();
-    // (a / 10^as) / (b / 10^bs) · 10^scale = a · 10^(bs + scale - as) / b
-    let shift = b_scale + scale - a_scale;
-    let ten = BigInt::from(10);
-    let power = |exponent: i64| ten.pow(u32::try_from(exponent).unwrap_or(u32::MAX));
-    let (a, b) = if shift >= 0 { (a * power(shift), b) } else { (a, b * power(-shift)) };
-    let quotient = &a / &b;
-    let rest: BigInt = (&a - &quotient * &b) * 2;
-    let away = rest.magnitude() >= b.magnitude();
-    let negative = (a.sign() == Sign::Minus) != (b.sign() == Sign::Minus);
-    let quotient = match (away, negative) {
-        (false, _) => quotient,
-        (true, false) => quotient + 1,
-        (true, true) => quotient - 1,
-    };
-    BigDecimal::new(quotient, scale)
-}
-
 fn remainder(left: &BigDecimal, right: &BigDecimal) -> Result<BigDecimal, SqlError> {
     if right.is_zero() {
         return Err(division_by_zero());
     }
     Ok(left % right)
-}
-
-/// `base ^ exponent`: exact for whole exponents, else by floating point to sixteen digits.
-fn numeric_power(base: &BigDecimal, exponent: &BigDecimal) -> Result<BigDecimal, SqlError> {
-    let overflow =
-        || SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value overflows numeric format");
-    let (float_base, float_exponent) = (to_float(base), to_float(exponent));
-    let estimate = power(float_base, float_exponent)?;
-    let scale = QUOTIENT_DIGITS.max(scale_of(base)).max(scale_of(exponent));
-    if exponent.is_integer() && float_exponent.abs() <= 1000.0 {
-        let mut result = BigDecimal::from(1);
-        for _ in 0..float_exponent.abs() as u32 {
-            result = &result * base;
-            if result.digits() > 200_000 {
-                return Err(overflow());
-            }
-        }
-        if float_exponent < 0.0 {
-            return Ok(exact_quotient(&BigDecimal::from(1), &result, scale));
-        }
-        return Ok(result.with_scale_round(scale, RoundingMode::HalfUp));
-    }
-    if !estimate.is_finite() {
-        return Err(overflow());
-    }
-    let value: BigDecimal = format!("{estimate:e}").parse().map_err(|_| overflow())?;
-    Ok(value.with_scale_round(scale, RoundingMode::HalfUp))
-}
-
-fn to_float(value: &BigDecimal) -> f64 {
-    use bigdecimal::ToPrimitive;
-    value.to_f64().unwrap_or(f64::NAN)
 }
 
 pub(super) fn date_text(days: i64) -> Answer {
@@ -729,7 +627,7 @@ impl Total {
             total += decimals;
         }
         if average {
-            total = divide(&total, &BigDecimal::from(self.count))?;
+            total = super::numeric::divide(&total, &BigDecimal::from(self.count))?;
         }
         Decimal::Finite(total).write()
     }

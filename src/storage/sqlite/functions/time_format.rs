@@ -6,6 +6,7 @@ use crate::pg::types::calendar::{
     JULIAN_EPOCH, MICROS_PER_DAY, MICROS_PER_SECOND, days_from_civil, month_length,
 };
 use crate::pg::types::datetime::timestamp_in_range;
+use crate::pg::types::zone::Zone;
 use crate::pg::{SqlError, SqlState};
 
 const MONTHS: [&str; 12] = [
@@ -113,12 +114,18 @@ fn ordinal_suffix(number: i64, written: &str) -> String {
     if written == "TH" { suffix.to_uppercase() } else { suffix.to_owned() }
 }
 
-/// `to_char(moment, template)`.
-pub(super) fn print(moment: Moment, template: &str) -> Result<String, SqlError> {
+/// `to_char(moment, template)`; a moment with a zone as the clock of `zone` shows it.
+pub(super) fn print(moment: Moment, template: &str, zone: &Zone) -> Result<String, SqlError> {
     if !moment.is_finite() {
         return Ok(String::new());
     }
+    let mut standing = None;
     let clock = match moment {
+        Moment::Timestamptz(micros) => {
+            let offset = zone.offset_at(micros);
+            standing = Some((offset, zone.abbreviation_at(micros)));
+            Clock::at(micros.saturating_add(i64::from(offset) * MICROS_PER_SECOND))
+        }
         Moment::Interval(interval) => {
             // Fields of an interval are its own: 40 hours are no day and 16 hours.
             let seconds = interval.micros / MICROS_PER_SECOND;
@@ -139,7 +146,12 @@ pub(super) fn print(moment: Moment, template: &str) -> Result<String, SqlError> 
         match piece {
             Piece::Text(text) => result.push_str(&text),
             Piece::Field { name, written, bare, ordinal } => {
-                let field = print_field(&clock, moment, name, written, bare);
+                let field = match (name, &standing) {
+                    ("TZ" | "TZH" | "TZM" | "OF", standing) => {
+                        print_zone(standing.as_ref(), name, written)
+                    }
+                    _ => print_field(&clock, moment, name, written, bare),
+                };
                 result.push_str(&field);
                 if let Some(suffix) = ordinal
                     && let Ok(number) = field.trim().replace(',', "").parse()
@@ -152,6 +164,20 @@ pub(super) fn print(moment: Moment, template: &str) -> Result<String, SqlError> 
     Ok(result)
 }
 
+/// The fields of a zone; without one the offset is zero and there is no name.
+fn print_zone(standing: Option<&(i32, String)>, name: &str, written: &str) -> String {
+    let (offset, abbreviation) = standing.map_or((0, ""), |(offset, name)| (*offset, name));
+    let hours = format!("{}{:02}", if offset < 0 { '-' } else { '+' }, offset.abs() / 3600);
+    let minutes = offset.abs() / 60 % 60;
+    match name {
+        "TZ" if written.starts_with('t') => abbreviation.to_lowercase(),
+        "TZ" => abbreviation.to_owned(),
+        "TZM" => format!("{minutes:02}"),
+        "OF" if minutes != 0 => format!("{hours}:{minutes:02}"),
+        _ => hours,
+    }
+}
+
 fn print_field(clock: &Clock, moment: Moment, name: &str, written: &str, bare: bool) -> String {
     let is_interval = matches!(moment, Moment::Interval(_));
     let number = |value: i64, width: usize| {
@@ -161,7 +187,6 @@ fn print_field(clock: &Clock, moment: Moment, name: &str, written: &str, bare: b
         let cased = in_case(word, written);
         if bare { cased } else { format!("{cased:width$}") }
     };
-    let zoned = matches!(moment, Moment::Timestamptz(_));
     let year = if is_interval { clock.date.year } else { clock.year().abs() };
     let iso_year = || counted_year(clock.iso_week().0).abs();
     let month = usize::try_from(clock.date.month - 1).unwrap_or(0).min(11);
@@ -199,11 +224,6 @@ fn print_field(clock: &Clock, moment: Moment, name: &str, written: &str, bare: b
         "MON" => in_case(&MONTHS[month][..3], written),
         "MONTH" => word(MONTHS[month], 9),
         "MS" => number(clock.micros / 1000, 3),
-        "OF" | "TZH" if zoned => "+00".to_owned(),
-        "TZM" if zoned => "00".to_owned(),
-        "TZ" if zoned => in_case("UTC", written),
-        "OF" | "TZH" => "+00".to_owned(),
-        "TZM" => "00".to_owned(),
         "Q" => ((clock.date.month - 1) / 3 + 1).to_string(),
         "RM" => word(ROMAN[month], 4),
         "SS" => number(clock.second, 2),

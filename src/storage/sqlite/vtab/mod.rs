@@ -176,9 +176,12 @@ mod tests {
         assert_eq!(
             texts(
                 &mut sqlite,
-                &timestamps("'2024-01-02 00:00:00+00', '2024-01-01 00:00:00+00', '-12:00:00'")
+                &timestamps(
+                    "'2024-03-11 04:00:00+00', '2024-03-09 05:00:00+00', '-1 day', 'America/New_York'"
+                )
             ),
-            ["2024-01-02 00:00:00+00", "2024-01-01 12:00:00+00", "2024-01-01 00:00:00+00"]
+            // A day of the zone, though the clock was put forward in it.
+            ["2024-03-11 04:00:00+00", "2024-03-10 05:00:00+00", "2024-03-09 05:00:00+00"]
         );
         let numerics = "SELECT value FROM towline_generate_numerics('1.1', '2', '0.45')";
         assert_eq!(texts(&mut sqlite, numerics), ["1.1", "1.55", "2.00"]);

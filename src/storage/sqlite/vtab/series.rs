@@ -4,7 +4,7 @@
 //! |------------------------------|------------------------------------|
 //! | `generate_series`            | integers: start, stop, step (1)    |
 //! | `towline_generate_numerics`  | numerics: start, stop, step (1)    |
-//! | `towline_generate_timestamps`| timestamps: start, stop; interval  |
+//! | `towline_generate_timestamps`| timestamps: start, stop; interval; the zone whose days they count, of those with one |
 //! | `pg_partition_ancestors`     | a relation's OID: that OID alone   |
 //!
 //! Each has a column `value`; the arguments are hidden columns. A NULL argument gives
@@ -23,7 +23,7 @@ use crate::log::Value;
 use crate::pg::types::datetime::{
     parse_timestamp, parse_timestamptz, print_timestamp, print_timestamptz,
 };
-use crate::pg::types::interval::{Interval, timestamp_plus};
+use crate::pg::types::interval::{Interval, timestamp_plus, timestamptz_plus};
 use crate::pg::types::zone::Zone;
 use crate::pg::{SqlError, SqlState};
 
@@ -37,7 +37,7 @@ pub(super) const NAMES: [&str; 4] = [
 
 /// Column numbers of the arguments.
 const FIRST_ARGUMENT: c_int = 1;
-const ARGUMENTS: usize = 3;
+const ARGUMENTS: usize = 4;
 
 pub(in crate::storage::sqlite) struct Series {
     surroundings: Surroundings,
@@ -53,7 +53,8 @@ impl Table for Series {
         _schema: &str,
         _name: &str,
     ) -> rusqlite::Result<(String, Self)> {
-        let declaration = "CREATE TABLE x(value, start HIDDEN, stop HIDDEN, step HIDDEN)";
+        let declaration =
+            "CREATE TABLE x(value, start HIDDEN, stop HIDDEN, step HIDDEN, zone HIDDEN)";
         Ok((declaration.to_owned(), Self { surroundings: surroundings.clone(), name }))
     }
 
@@ -126,7 +127,7 @@ enum Walk {
         next: Option<i64>,
         stop: i64,
         step: Interval,
-        zoned: bool,
+        zone: Option<Zone>,
     },
     Once(i64),
 }
@@ -136,7 +137,7 @@ impl Walk {
         if arguments.iter().flatten().any(|value| *value == Value::Null) {
             return Ok(Self::Done);
         }
-        let [start, stop, step] = arguments;
+        let [start, stop, step, zone] = arguments;
         let Some(start) = start else { return Err(too_few(name)) };
         if name == "pg_partition_ancestors" {
             return Ok(Self::Once(integer(&start)?));
@@ -157,13 +158,20 @@ impl Walk {
                 }
                 Ok(Self::Numerics { next: numeric(&start)?, stop: numeric(&stop)?, step })
             }
-            _ => Self::moments(&start, &stop, step.as_ref().ok_or_else(|| too_few(name))?),
+            _ => {
+                let step = step.as_ref().ok_or_else(|| too_few(name))?;
+                Self::moments(&start, &stop, step, zone.as_ref())
+            }
         }
     }
 
-    /// A series of timestamps, with a zone if the first has one; days and months are
-    /// UTC's then.
-    fn moments(start: &Value, stop: &Value, step: &Value) -> Result<Self, SqlError> {
+    /// A series of timestamps; of those with a zone days and months are `zone`'s.
+    fn moments(
+        start: &Value,
+        stop: &Value,
+        step: &Value,
+        zone: Option<&Value>,
+    ) -> Result<Self, SqlError> {
         let text = |value: &Value| match value {
             Value::Text(text) => Ok(text.clone()),
             _ => Err(SqlError::new(
@@ -176,15 +184,18 @@ impl Walk {
         if step.estimate() == 0 {
             return Err(zero_step());
         }
-        let zoned = start.ends_with("+00") || stop.ends_with("+00");
-        let parse = |text: &str| {
-            if zoned {
-                parse_timestamptz(text, &Zone::UTC, None)
-            } else {
-                parse_timestamp(text, &Zone::UTC, None)
-            }
+        let zone = zone.map(text).transpose()?.map(|name| {
+            Zone::parse(&name).ok_or_else(|| {
+                let message = format!("time zone \"{name}\" not recognized");
+                SqlError::new(SqlState::INVALID_PARAMETER_VALUE, message)
+            })
+        });
+        let zone = zone.transpose()?;
+        let parse = |text: &str| match zone {
+            Some(_) => parse_timestamptz(text, &Zone::UTC, None),
+            None => parse_timestamp(text, &Zone::UTC, None),
         };
-        Ok(Self::Moments { next: Some(parse(&start)?), stop: parse(&stop)?, step, zoned })
+        Ok(Self::Moments { next: Some(parse(&start)?), stop: parse(&stop)?, step, zone })
     }
 
     /// The next value, if the series goes on.
@@ -213,7 +224,7 @@ impl Walk {
                 *next += &*step;
                 Some(Value::Text(value.to_plain_string()))
             }
-            Self::Moments { next, stop, step, zoned } => {
+            Self::Moments { next, stop, step, zone } => {
                 let ascending = step.estimate() > 0;
                 let value =
                     next.filter(|value| if ascending { *value <= *stop } else { *value >= *stop });
@@ -221,13 +232,18 @@ impl Walk {
                     *self = Self::Done;
                     return None;
                 };
-                *next = timestamp_plus(value, *step).ok().filter(|after| *after != value);
                 let mut printed = String::new();
-                if *zoned {
-                    print_timestamptz(value, &Zone::UTC, &mut printed);
-                } else {
-                    print_timestamp(value, &mut printed);
-                }
+                let after = match zone {
+                    Some(zone) => {
+                        print_timestamptz(value, &Zone::UTC, &mut printed);
+                        timestamptz_plus(value, *step, zone)
+                    }
+                    None => {
+                        print_timestamp(value, &mut printed);
+                        timestamp_plus(value, *step)
+                    }
+                };
+                *next = after.ok().filter(|after| *after != value);
                 Some(Value::Text(printed))
             }
             Self::Once(value) => {
@@ -289,7 +305,7 @@ impl Cursor for SeriesCursor {
     fn filter(&mut self, plan: c_int, values: Vec<Value>) -> rusqlite::Result<()> {
         let mut values = values.into_iter();
         let arguments =
-            [0, 1, 2].map(|bit| if plan & (1 << bit) != 0 { values.next() } else { None });
+            std::array::from_fn(|bit| if plan & (1 << bit) != 0 { values.next() } else { None });
         self.walk =
             Walk::start(self.name, arguments).map_err(|error| self.surroundings.raise(error))?;
         self.row = 1;
