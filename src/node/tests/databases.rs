@@ -33,6 +33,7 @@ const SAME: &[&str] = &[
     "create table t (id serial primary key, m mood default 'ok', p percent, u text unique)",
     "create index t_p on t (p) where p > 1",
     "create table s.t (id int generated always as identity, r int references t (id))",
+    "alter table s.t add constraint t_u_key unique (r)",
     "create view v as select id, u from t",
     "create materialized view mv as select count(*) as n from t",
     "create sequence q",
