@@ -241,7 +241,8 @@ fn key(text: &str, types: &[Oid], database: u32) -> u64 {
 /// Whether SQLite text may call a function of the session's surroundings. Errs on
 /// the side of yes.
 fn asks_for_surroundings(text: &str) -> bool {
-    const MARKS: [&str; 10] = [
+    const MARKS: [&str; 11] = [
+        "acldefault",
         "current_",
         "session_",
         "pg_",

@@ -79,6 +79,8 @@ fn classify_after(first: Token<'_>, mut scanner: Scanner<'_>) -> Class {
         Class::Session
     } else if among(WRITES) {
         Class::Write
+    } else if is("lock") {
+        if locks_for_reading(scanner) { Class::Read } else { Class::Write }
     } else if is("copy") {
         classify_copy(scanner)
     } else if is("explain") {
@@ -111,9 +113,9 @@ const SESSION: &[&str] = &[
 
 /// Statements that change something, by their first word.
 const WRITES: &[&str] = &[
-    "merge", "create", "drop", "alter", "truncate", "replace", "vacuum", "analyze", "lock",
-    "grant", "revoke", "comment", "reindex", "cluster", "refresh", "notify", "call", "do",
-    "reassign", "security", "import", "attach", "detach",
+    "merge", "create", "drop", "alter", "truncate", "replace", "vacuum", "analyze", "grant",
+    "revoke", "comment", "reindex", "cluster", "refresh", "notify", "call", "do", "reassign",
+    "security", "import", "attach", "detach",
 ];
 
 /// SELECT, WITH, VALUES, TABLE: a read, unless its words say otherwise.
@@ -152,6 +154,16 @@ fn locks(mut scanner: Scanner<'_>) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether LOCK, behind that word, asks for the mode that reading takes by itself.
+pub(super) fn locks_for_reading(mut scanner: Scanner<'_>) -> bool {
+    while let Ok(Some(token)) = scanner.next() {
+        if token.is("in") && scanner.take_word("access") {
+            return scanner.take_word("share");
+        }
+    }
+    false
 }
 
 fn classify_copy(mut scanner: Scanner<'_>) -> Class {
@@ -338,6 +350,9 @@ mod tests {
             ("pragma user_version", Class::Read),
             ("pragma user_version = 3", Class::Write),
             ("lock table t", Class::Write),
+            ("lock table only t, u in share row exclusive mode", Class::Write),
+            ("LOCK TABLE s.t IN ACCESS EXCLUSIVE MODE", Class::Write),
+            ("LOCK TABLE s.t, u IN ACCESS SHARE MODE", Class::Read),
             ("gibberish", Class::Read),
             ("'unterminated", Class::Read),
         ];

@@ -28,6 +28,7 @@ pub(super) enum Reads {
 const LEADER: &[&str] = &["currval", "lastval", "nextval", "pg_notify", "setval"];
 
 const SESSION: &[&str] = &[
+    "acldefault",
     "current_catalog",
     "current_database",
     "current_query",

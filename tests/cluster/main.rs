@@ -10,6 +10,7 @@ mod clients;
 mod databases;
 mod demo;
 mod drift;
+mod dump;
 mod durability;
 mod failover;
 mod load;

@@ -57,6 +57,7 @@ async fn databases_keep_to_themselves_and_followers_hold_the_same() {
     run(
         &mut shop,
         &[
+            "comment on schema public is 'of the shop'",
             "create temp table mine (a int)",
             "insert into mine values (1)",
             "create table pairs (p pair)",
@@ -119,6 +120,9 @@ async fn databases_keep_to_themselves_and_followers_hold_the_same() {
         assert_eq!(here, there, "{query}");
         assert!(!here.contains('@') && here != "0", "{query}: {here}");
     }
+    let told = "select obj_description('public'::regnamespace, 'pg_namespace')";
+    assert_eq!(first.value(told).await, "standard public schema");
+    assert_eq!(shop.value(told).await, "of the shop");
     let listed = "select string_agg(datname, ' ' order by datname) from pg_database";
     assert_eq!(shop.value(listed).await, "postgres shop template0 template1 towline");
     assert_eq!(first.value(listed).await, shop.value(listed).await);

@@ -272,9 +272,7 @@ pub fn constraint_definition(catalog: &Catalog, constraint: &Constraint, pretty:
     let mut text = match &constraint.kind {
         ConstraintKind::PrimaryKey => format!("PRIMARY KEY ({columns})"),
         ConstraintKind::Unique => format!("UNIQUE ({columns})"),
-        ConstraintKind::Check(condition) => {
-            format!("CHECK ({})", printed_condition(condition, pretty))
-        }
+        ConstraintKind::Check(condition) => check_definition(condition, pretty),
         ConstraintKind::ForeignKey { table, columns: named, on_update, on_delete } => {
             let target = quote_list(catalog.referenced_columns(table, named));
             format!(
@@ -292,6 +290,11 @@ pub fn constraint_definition(catalog: &Catalog, constraint: &Constraint, pretty:
         text.push_str(" INITIALLY DEFERRED");
     }
     text
+}
+
+/// `pg_get_constraintdef` of a check.
+pub fn check_definition(condition: &str, pretty: bool) -> String {
+    format!("CHECK ({})", printed_condition(condition, pretty))
 }
 
 fn printed_action(event: &str, letter: char) -> String {

@@ -5,6 +5,7 @@
 mod bootstrap;
 mod database;
 mod definition;
+mod dependency;
 mod functions;
 mod information_schema;
 mod pg_catalog;
@@ -20,17 +21,17 @@ pub use database::{
     split_database,
 };
 pub use definition::{
-    constraint_definition, index_definition, index_key_definition, quote_ident, quote_literal,
-    quote_qualified, quote_stored, split_order, view_definition,
+    check_definition, constraint_definition, index_definition, index_key_definition, quote_ident,
+    quote_literal, quote_qualified, quote_stored, split_order, view_definition,
 };
 pub use functions::{BuiltinFunction, builtin_function, builtin_functions};
 pub use pg_catalog::default_setting;
 pub use relation::{
-    Attribute, Catalog, Comment, Constraint, ConstraintKind, Field, Identity, Index, Relation,
-    RelationKind, Sequence, UserType, UserTypeKind,
+    Attribute, Catalog, Comment, Constraint, ConstraintKind, DomainCheck, Field, Identity, Index,
+    Relation, RelationKind, Sequence, UserType, UserTypeKind,
 };
 pub use rows::{Facts, NamedRow, system_rows};
-pub use schema::{NAMESPACES, PUBLIC, TEMPORARY_PREFIX, parts_of_written};
+pub use schema::{NAMESPACES, PUBLIC, PUBLIC_OID, TEMPORARY_PREFIX, parts_of_written};
 pub use system::{HIDDEN_COLUMNS, SystemColumn, SystemRelation, system_relation, system_relations};
 pub use types::{
     BuiltinType, builtin_type, builtin_type_named, builtin_types, format_type, parse_type,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::definition::{index_definition, index_key, view_definition};
+use super::dependency::dependencies;
 use super::functions::builtin_functions;
 use super::rows::{Facts, Rows, number_array, row, vector};
 use super::system::system_relations;
@@ -18,15 +19,13 @@ use crate::pg::Oid;
 pub(super) const OWNER: i64 = 10;
 pub(super) const DATABASE_OWNER: i64 = 6171;
 pub(super) const PG_CATALOG: i64 = 11;
-const PUBLIC_OID: i64 = 2200;
+const PUBLIC_OID: i64 = super::PUBLIC_OID as i64;
 pub(super) const INFORMATION_SCHEMA: i64 = 13_207;
 /// Of the first database, whose number is none that PostgreSQL gives.
 const FIRST_DATABASE_OID: i64 = 5;
 const HEAP: i64 = 2;
 const BTREE: i64 = 403;
 const DEFAULT_TABLESPACE: i64 = 1663;
-const PG_CLASS: i64 = 1259;
-const PG_CONSTRAINT: i64 = 2606;
 
 /// Schemas, with their OIDs and owners.
 pub(super) fn namespaces(catalog: &Catalog) -> impl Iterator<Item = (i64, &str, i64)> {
@@ -82,6 +81,7 @@ pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
         "pg_matviews" => add_materialized_views(rows, facts),
         "pg_description" => add_comments(rows, catalog),
         "pg_enum" => add_enum_labels(rows, catalog),
+        "pg_rewrite" => add_rules(rows, catalog),
         // The rest tells of features that are absent here.
         _ => {}
     }
@@ -108,17 +108,17 @@ fn tables(catalog: &Catalog) -> impl Iterator<Item = &Relation> {
 
 /// The OID of a column's default: the table's is the same on every node, and no
 /// other catalog shares `pg_attrdef`'s OIDs.
-fn default_oid(relation: &Relation, number: i64) -> i64 {
+pub(super) fn default_oid(relation: &Relation, number: i64) -> i64 {
     (i64::from(relation.oid.0) * 2048 + number) & 0xffff_ffff
 }
 
 /// What `pg_attrdef` holds for a column: a default, or a generated column's
 /// expression.
-fn stored_default(attribute: &Attribute) -> Option<&String> {
+pub(super) fn stored_default(attribute: &Attribute) -> Option<&String> {
     attribute.generated.as_ref().or(attribute.default.as_ref())
 }
 
-fn numbered(relation: &Relation) -> impl Iterator<Item = (i64, &Attribute)> {
+pub(super) fn numbered(relation: &Relation) -> impl Iterator<Item = (i64, &Attribute)> {
     (1..).zip(&relation.attributes)
 }
 
@@ -150,22 +150,26 @@ struct Column<'a> {
     generated: &'a str,
 }
 
-fn add_attribute(rows: &mut Rows, column: &Column<'_>) {
-    let kind = builtin_type(column.oid);
+fn add_attribute(rows: &mut Rows, catalog: &Catalog, column: &Column<'_>) {
+    let base = catalog.domain_base(column.oid).map_or(column.oid, |(base, _)| base);
+    let kind = builtin_type(base);
+    let is_enum = catalog
+        .user_type(column.oid)
+        .is_some_and(|user| user.oid == column.oid && matches!(user.kind, UserTypeKind::Enum(_)));
     let is_array = kind.is_some_and(|kind| kind.category == "A");
     row!(rows,
         "attrelid" => column.relation,
         "attname" => column.name,
         "atttypid" => column.oid,
         "attstattarget" => -1_i64,
-        "attlen" => kind.map_or(-1, |kind| kind.length),
+        "attlen" => kind.map_or(if is_enum { 4 } else { -1 }, |kind| kind.length),
         "attnum" => column.number,
         "attndims" => i64::from(is_array),
         "attcacheoff" => -1_i64,
         "atttypmod" => column.typmod,
-        "attbyval" => kind.is_some_and(|kind| kind.by_value),
+        "attbyval" => kind.map_or(is_enum, |kind| kind.by_value),
         "attalign" => kind.map_or("i", |kind| kind.align),
-        "attstorage" => kind.map_or("x", |kind| kind.storage),
+        "attstorage" => kind.map_or(if is_enum { "p" } else { "x" }, |kind| kind.storage),
         "attnotnull" => column.not_null,
         "atthasdef" => column.has_default,
         "attidentity" => column.identity,
@@ -185,6 +189,7 @@ fn add_attributes(rows: &mut Rows, catalog: &Catalog) {
             };
             add_attribute(
                 rows,
+                catalog,
                 &Column {
                     relation: relation.oid,
                     number,
@@ -200,7 +205,7 @@ fn add_attributes(rows: &mut Rows, catalog: &Catalog) {
             );
         }
         for index in &relation.indexes {
-            add_index_attributes(rows, relation, index);
+            add_index_attributes(rows, catalog, relation, index);
         }
     }
     let bare = |relation, number, name, oid, not_null| Column {
@@ -218,32 +223,34 @@ fn add_attributes(rows: &mut Rows, catalog: &Catalog) {
         let UserTypeKind::Composite { relation, fields } = &kind.kind else { continue };
         for (number, field) in (1..).zip(fields) {
             let column = bare(*relation, number, &field.name, field.oid, false);
-            add_attribute(rows, &Column { typmod: field.typmod, ..column });
+            add_attribute(rows, catalog, &Column { typmod: field.typmod, ..column });
         }
     }
     for sequence in catalog.sequences.values() {
         let columns = [("last_value", Oid::INT8), ("log_cnt", Oid::INT8), ("is_called", Oid::BOOL)];
         for (number, (name, oid)) in (1..).zip(columns) {
-            add_attribute(rows, &bare(sequence.oid, number, name, oid, true));
+            add_attribute(rows, catalog, &bare(sequence.oid, number, name, oid, true));
         }
     }
     for relation in system_relations() {
         for (number, column) in (1..).zip(&relation.columns) {
             add_attribute(
                 rows,
+                catalog,
                 &bare(relation.oid, number, column.name, column.oid, column.not_null),
             );
         }
     }
 }
 
-fn add_index_attributes(rows: &mut Rows, relation: &Relation, index: &Index) {
+fn add_index_attributes(rows: &mut Rows, catalog: &Catalog, relation: &Relation, index: &Index) {
     for (number, written) in (1..).zip(&index.columns) {
         let key = index_key(relation, written);
         let attribute = relation.attribute(key.text).filter(|_| key.is_column);
         let name = if key.is_column { key.text } else { expression_name(key.text) };
         add_attribute(
             rows,
+            catalog,
             &Column {
                 relation: index.oid,
                 number,
@@ -335,7 +342,11 @@ fn add_class(rows: &mut Rows, class: &Class<'_>) {
         "relhasrules" => matches!(class.kind, "v" | "m"),
         "relhastriggers" => class.has_triggers,
         "relispopulated" => true,
-        "relreplident" => if class.kind == "r" && class.namespace >= PUBLIC_OID { "d" } else { "n" },
+        "relreplident" => if class.namespace >= PUBLIC_OID && matches!(class.kind, "r" | "m") {
+            "d"
+        } else {
+            "n"
+        },
     );
 }
 
@@ -454,7 +465,11 @@ fn column_numbers(relation: &Relation, columns: &[String]) -> String {
 }
 
 /// The index that enforces a key, or the referenced key of a foreign key.
-fn supporting_index(catalog: &Catalog, relation: &Relation, constraint: &Constraint) -> Oid {
+pub(super) fn supporting_index(
+    catalog: &Catalog,
+    relation: &Relation,
+    constraint: &Constraint,
+) -> Oid {
     let found = match &constraint.kind {
         ConstraintKind::PrimaryKey | ConstraintKind::Unique => {
             relation.indexes.iter().find(|index| index.name == constraint.name)
@@ -527,6 +542,21 @@ fn add_constraints(rows: &mut Rows, catalog: &Catalog) {
             );
         }
     }
+    for check in catalog.domain_checks() {
+        row!(rows,
+            "oid" => check.oid,
+            "conname" => check.name,
+            "connamespace" => catalog.namespace_of(&check.domain.name),
+            "contype" => "c",
+            "convalidated" => true,
+            "contypid" => check.domain.oid,
+            "confupdtype" => " ",
+            "confdeltype" => " ",
+            "confmatchtype" => " ",
+            "conislocal" => true,
+            "conbin" => check.condition,
+        );
+    }
 }
 
 /// The columns that a condition names, as far as its words tell.
@@ -593,34 +623,31 @@ fn add_databases(rows: &mut Rows, facts: &Facts<'_>) {
 }
 
 fn add_dependencies(rows: &mut Rows, catalog: &Catalog) {
-    for sequence in catalog.sequences.values() {
-        let Some((table, column)) = &sequence.owner else { continue };
-        let Some(relation) = catalog.relations.get(table) else { continue };
-        let attribute = relation.attribute(column);
-        let is_identity = attribute.is_some_and(|attribute| attribute.identity.is_some());
+    for (object, on, kind) in dependencies(catalog) {
         row!(rows,
-            "classid" => PG_CLASS,
-            "objid" => sequence.oid,
-            "refclassid" => PG_CLASS,
-            "refobjid" => relation.oid,
-            "refobjsubid" => relation.number(column).unwrap_or(0),
-            "deptype" => if is_identity { "i" } else { "a" },
+            "classid" => object.0,
+            "objid" => object.1,
+            "objsubid" => object.2,
+            "refclassid" => on.0,
+            "refobjid" => on.1,
+            "refobjsubid" => on.2,
+            "deptype" => kind,
         );
     }
-    for relation in catalog.relations.values() {
-        for constraint in &relation.constraints {
-            let is_key =
-                matches!(constraint.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique);
-            if is_key {
-                row!(rows,
-                    "classid" => PG_CLASS,
-                    "objid" => supporting_index(catalog, relation, constraint),
-                    "refclassid" => PG_CONSTRAINT,
-                    "refobjid" => constraint.oid,
-                    "deptype" => "i",
-                );
-            }
-        }
+}
+
+/// The rule of each view that stands for its query. As in PostgreSQL it has a row, by
+/// which dependencies are told.
+fn add_rules(rows: &mut Rows, catalog: &Catalog) {
+    for view in catalog.relations.values().filter(|relation| relation.definition.is_some()) {
+        row!(rows,
+            "oid" => view.oid,
+            "rulename" => "_RETURN",
+            "ev_class" => view.oid,
+            "ev_type" => "1",
+            "ev_enabled" => "O",
+            "is_instead" => true,
+        );
     }
 }
 
@@ -749,7 +776,10 @@ fn add_languages(rows: &mut Rows) {
 
 fn add_namespaces(rows: &mut Rows, catalog: &Catalog) {
     for (oid, name, owner) in namespaces(catalog) {
-        row!(rows, "oid" => oid, "nspname" => name, "nspowner" => owner);
+        // As PostgreSQL sets it up: not what it is by default.
+        let rights = "{pg_database_owner=UC/pg_database_owner,=U/pg_database_owner}";
+        let rights = (name == PUBLIC).then_some(rights);
+        row!(rows, "oid" => oid, "nspname" => name, "nspowner" => owner, "nspacl" => rights);
     }
 }
 
@@ -1051,6 +1081,7 @@ fn add_user_types(rows: &mut Rows, catalog: &Catalog) {
             "typbasetype" => domain.map_or(Oid(0), |(_, base, ..)| base),
             "typtypmod" => domain.map_or(-1, |(_, _, typmod, ..)| typmod),
             "typcollation" => base.map_or(0, |base| base.collation),
+            "typdefaultbin" => domain.and_then(|(_, _, _, _, default)| default),
             "typdefault" => domain.and_then(|(_, _, _, _, default)| default),
         );
         row!(rows,

@@ -65,6 +65,16 @@ pub enum UserTypeKind {
     },
 }
 
+/// A domain's check, as it stands among the constraints.
+#[derive(Clone, Copy, Debug)]
+pub struct DomainCheck<'a> {
+    /// No constraint of a table has it; the same on every node.
+    pub oid: Oid,
+    pub domain: &'a UserType,
+    pub name: &'a str,
+    pub condition: &'a str,
+}
+
 /// A field of a composite type.
 #[derive(Clone, Debug)]
 pub struct Field {

@@ -5,7 +5,7 @@
 //! a database other than the first (see [`split_database`]).
 
 use super::database::{FIRST_DATABASE, MAINTENANCE_DATABASE, database_prefix, split_database};
-use super::{Catalog, UserType, UserTypeKind, format_type, quote_stored};
+use super::{Catalog, DomainCheck, UserType, UserTypeKind, format_type, quote_stored};
 use crate::log::Value;
 use crate::pg::types::made::{Made, decode_made};
 use crate::pg::types::{Display, Format, decode};
@@ -13,6 +13,9 @@ use crate::pg::{Oid, SqlError};
 
 /// The schema that is there without being made.
 pub const PUBLIC: &str = "public";
+
+/// Its OID, in every database.
+pub const PUBLIC_OID: u32 = 2200;
 
 /// How the names of sessions' own schemas begin.
 pub const TEMPORARY_PREFIX: &str = "pg_temp_";
@@ -25,6 +28,11 @@ impl Catalog {
     /// Of a database that holds nothing yet.
     pub fn empty(database: u32) -> Self {
         Self { database, prefix: database_prefix(database), ..Self::default() }
+    }
+
+    /// Under which OID the comment on `public` is kept, of which every database has one.
+    pub fn comment_key_of_public(&self) -> Oid {
+        Oid(if self.database == FIRST_DATABASE { PUBLIC_OID } else { self.database })
     }
 
     /// The number of the database that clients call `name`, where the first is `first`.
@@ -153,6 +161,22 @@ impl Catalog {
             Some(made) => decode_made(bytes, &made, format, display),
             None => decode(bytes, oid, format, display),
         }
+    }
+
+    /// The checks of all domains.
+    pub fn domain_checks(&self) -> impl Iterator<Item = DomainCheck<'_>> {
+        self.types.values().flat_map(|domain| {
+            let checks = match &domain.kind {
+                UserTypeKind::Domain { checks, .. } => checks.as_slice(),
+                _ => &[],
+            };
+            (1_u32..).zip(checks).map(move |(number, (name, condition))| DomainCheck {
+                oid: Oid(domain.oid.0.wrapping_mul(1024).wrapping_add(number)),
+                domain,
+                name,
+                condition,
+            })
+        })
     }
 
     /// What a domain is over, as type and modifier; `None` for what is no domain.

@@ -160,6 +160,8 @@ pub fn drop_database(catalog: &Catalog) -> Translated {
     for table in ["constraint", "index"] {
         objects.push(format!("SELECT oid FROM towline_{table} WHERE {relation}"));
     }
+    // The comment on `public` is kept under the database's own number.
+    objects.push(format!("SELECT {number}"));
     statements.push(format!(
         "DELETE FROM towline_comment WHERE object IN ({})",
         objects.join(" UNION ALL ")

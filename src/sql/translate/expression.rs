@@ -473,6 +473,12 @@ impl Translator<'_> {
                             format!("towline_json_get({}, {})", typed.sql, index.sql),
                             typed.oid(),
                         )
+                    } else if typed.oid() == Oid::NAME {
+                        // Its bytes, from 0 on.
+                        let index = self.coerce(index, Type::plain(Oid::INT4))?.operand();
+                        let place = format!("iif({index} < 0, 65, {index} + 1)");
+                        let byte = format!("nullif(substr({}, {place}, 1), '')", typed.sql);
+                        Typed::plain(byte, Oid::CHAR)
                     } else {
                         let index = self.coerce(index, Type::plain(Oid::INT4))?;
                         let Some(element) = element else {

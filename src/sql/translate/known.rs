@@ -130,6 +130,7 @@ const fn of(oid: Oid) -> Returns {
 #[rustfmt::skip]
 const FUNCTIONS: &[Known] = &[
     known("abs", "towline_abs", Returns::Argument(0), Takes::Float),
+    known("acldefault", "", of(Oid(1034)), Takes::Any),
     known("acos", "", of(Oid::FLOAT8), Takes::Float),
     known("age", "", of(Oid::INTERVAL), Takes::Timestamp),
     aggregate("array_agg", "", Returns::ArrayOf, Takes::Text),

@@ -27,6 +27,7 @@ pub(super) fn is_set_returning(name: &str) -> bool {
             | "regexp_split_to_table"
             | "string_to_table"
             | "_pg_expandarray"
+            | "pg_options_to_table"
             | "pg_partition_ancestors"
     )
 }
@@ -85,6 +86,19 @@ impl Translator<'_> {
                     [] => wrong(),
                     arrays => self.unnest_together(arrays, alias),
                 }
+            }
+            "pg_options_to_table" => {
+                let Some(options) = arguments.next() else { return wrong() };
+                let options = self.coerce(options, Type::plain(Oid::TEXT_ARRAY))?;
+                // Each is `name=value`.
+                let equals = format!("instr({alias}.value, '=')");
+                let name = format!("substr({alias}.value, 1, {equals} - 1)");
+                let value = format!("substr({alias}.value, {equals} + 1)");
+                let columns = vec![
+                    Typed::plain(name, Oid::TEXT).named("option_name"),
+                    Typed::plain(value, Oid::TEXT).named("option_value"),
+                ];
+                Ok(counted(columns, cast::array_rows(&options, Oid::TEXT, alias)))
             }
             "pg_partition_ancestors" => {
                 let Some(relation) = arguments.next() else { return wrong() };

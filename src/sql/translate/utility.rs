@@ -4,7 +4,7 @@
 
 use super::{copy, database, translated};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::classify::{TransactionModes, transaction_modes};
+use crate::sql::classify::{TransactionModes, locks_for_reading, transaction_modes};
 use crate::sql::scan::{self, Scanner, Token};
 use crate::sql::translated::{Kind, Movement, Tag, TranslateContext, Translated};
 use crate::sql::types;
@@ -88,6 +88,8 @@ pub(super) fn translate(
                 if words.scanner.take_symbol(b',') { words.string()? } else { String::new() };
             words.done(Kind::Notify { channel, payload }, "NOTIFY")?
         }
+        // A reader has its snapshot, which no change of a table's definition reaches.
+        "lock" if locks_for_reading(words.scanner) => plain(Kind::Nothing, "LOCK TABLE"),
         "lock" => plain(Kind::Lock, "LOCK TABLE"),
         "vacuum" => words.vacuum(),
         "analyze" | "analyse" => {

@@ -14,8 +14,8 @@ use crate::log::ValueRef;
 use crate::pg::Oid;
 use crate::sql::catalog::{
     Attribute, Catalog, Comment, Constraint, ConstraintKind, Field, Identity, Index, NAMESPACES,
-    RESERVED_PREFIX, Relation, RelationKind, Sequence, UserType, UserTypeKind, split_database,
-    type_of_declaration,
+    PUBLIC_OID, RESERVED_PREFIX, Relation, RelationKind, Sequence, UserType, UserTypeKind,
+    split_database, type_of_declaration,
 };
 
 /// Loads the catalog of a database as of the connection's snapshot.
@@ -58,9 +58,24 @@ pub(super) fn load(sqlite: &mut Sqlite, database: u32) -> Result<Catalog, Sqlite
     describe_foreign(sqlite, &mut catalog, taken)?;
     let known = oids(&catalog);
     catalog.comments = comments(sqlite)?;
-    catalog.comments.retain(|comment| known.contains(&comment.object));
+    let public = Oid(PUBLIC_OID);
+    let kept_under = catalog.comment_key_of_public();
+    catalog.comments.retain_mut(|comment| {
+        let of_public = comment.object == kept_under && comment.class == SCHEMAS;
+        if of_public {
+            comment.object = public;
+        }
+        of_public || known.contains(&comment.object) && comment.object != public
+    });
+    if !catalog.comments.iter().any(|comment| comment.object == public) {
+        let text = "standard public schema".to_owned();
+        catalog.comments.push(Comment { object: public, class: SCHEMAS, number: 0, text });
+    }
     Ok(catalog)
 }
+
+/// The catalog that lists schemas, as comments name it.
+const SCHEMAS: Oid = Oid(2615);
 
 /// The OIDs of all that a database holds.
 fn oids(catalog: &Catalog) -> BTreeSet<Oid> {

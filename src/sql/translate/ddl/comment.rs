@@ -3,6 +3,7 @@
 use super::nothing;
 use super::rows;
 use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::catalog::PUBLIC;
 use crate::sql::scan::{self, Scanner, Token};
 use crate::sql::translate::{Translator, names, syntax, translated};
 use crate::sql::translated::{Kind, Tag, TranslateContext, Translated};
@@ -93,7 +94,9 @@ pub(in crate::sql::translate) fn comment_on(
             let schema = name()?.pop().unwrap_or_default();
             translator.check_schema(&schema)?;
             let oid = u32::try_from(context.catalog.schema_oid(&schema)).unwrap_or(0);
-            (Oid(oid), PG_NAMESPACE, 0)
+            let public = schema == PUBLIC;
+            let key = if public { context.catalog.comment_key_of_public() } else { Oid(oid) };
+            (key, PG_NAMESPACE, 0)
         }
         "type" | "domain" => {
             let (schema, bare) = translator.qualified_parts(name()?)?;

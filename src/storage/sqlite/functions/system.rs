@@ -18,9 +18,9 @@ use crate::pg::types::zone::Zone;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
     Catalog, FIRST_DATABASE, NAMESPACES, PUBLIC, builtin_function, builtin_functions,
-    constraint_definition, default_setting, index_definition, index_key_definition, parse_type,
-    parts_of_written, quote_qualified, quote_stored, system_relation, system_relations,
-    view_definition,
+    check_definition, constraint_definition, default_setting, index_definition,
+    index_key_definition, parse_type, parts_of_written, quote_qualified, quote_stored,
+    system_relation, system_relations, view_definition,
 };
 
 /// The OID of the role that is connected, and of the one that owns `public`.
@@ -355,6 +355,7 @@ fn register_catalog(connection: &Connection, surroundings: &Surroundings) -> rus
         surroundings,
         IMPURE,
         &[
+            ("acldefault", 2, default_rights),
             ("pg_database_size", 1, |call| {
                 integer(call.number(
                     "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
@@ -450,7 +451,11 @@ fn comment(catalog: &Catalog, object: Oid, class: Option<Oid>, number: i64) -> A
 
 fn constraintdef(call: &Call<'_, '_>) -> Answer {
     let catalog = call.surroundings.catalog();
-    let Some((_, constraint)) = catalog.constraint(oid(call, 0)?) else { return Ok(Value::Null) };
+    let wanted = oid(call, 0)?;
+    if let Some(check) = catalog.domain_checks().find(|check| check.oid == wanted) {
+        return text(check_definition(check.condition, call.boolean(1)));
+    }
+    let Some((_, constraint)) = catalog.constraint(wanted) else { return Ok(Value::Null) };
     text(constraint_definition(&catalog, constraint, call.boolean(1)))
 }
 
@@ -504,6 +509,39 @@ fn role_name(call: &Call<'_, '_>, oid: i64) -> String {
         DATABASE_OWNER => "pg_database_owner".to_owned(),
         other => format!("unknown (OID={other})"),
     }
+}
+
+/// The rights to an object of a kind that nobody has changed: its owner's, and those of
+/// everybody.
+fn default_rights(call: &Call<'_, '_>) -> Answer {
+    let kind = call.text(0)?;
+    let (owner, everybody) = match &*kind {
+        "c" => ("", ""),
+        "r" => ("arwdDxt", ""),
+        "s" => ("rwU", ""),
+        "d" => ("CTc", "Tc"),
+        "f" => ("X", "X"),
+        "l" | "T" => ("U", "U"),
+        "L" => ("rw", ""),
+        "n" => ("UC", ""),
+        "p" => ("sA", ""),
+        "t" => ("C", ""),
+        "F" | "S" => ("U", ""),
+        other => {
+            return Err(bad_argument(format!("unrecognized object type abbreviation: {other}")));
+        }
+    };
+    let role = role_name(call, call.integer(1)?);
+    let rights = [(String::new(), everybody), (role.clone(), owner)];
+    let items = rights.iter().filter(|(_, rights)| !rights.is_empty());
+    let item = |(who, rights): &(String, &str)| {
+        let item = format!("{who}={rights}/{role}");
+        let special =
+            |char: char| char.is_whitespace() || matches!(char, '{' | '}' | ',' | '"' | '\\');
+        if item.contains(special) { array_item(&item) } else { item }
+    };
+    let items: Vec<String> = items.map(item).collect();
+    text(format!("{{{}}}", items.join(",")))
 }
 
 fn size_pretty(call: &Call<'_, '_>) -> Answer {
