@@ -108,7 +108,12 @@ impl Demo {
 
     pub(crate) fn signal(&self, name: &str, signal: Signal) {
         let processes = self.processes();
-        send(pid(&processes[name]).unwrap_or_else(|| panic!("{name} does not run")), signal);
+        let pid = pid(&processes[name]).unwrap_or_else(|| panic!("{name} does not run"));
+        send(pid, signal);
+        if signal == Signal::SIGSTOP {
+            // Its threads go on for a moment, and longer where the processors are busy.
+            wait_for("every thread to stop", || is_stopped(pid).then_some(()));
+        }
     }
 
     /// Kills each running process that `chosen` says; their supervisor starts them again.
@@ -173,6 +178,8 @@ impl Demo {
 
     /// Waits until every node is healthy, follows or leads, and has applied it all.
     pub(crate) fn wait_until_equal(&self) {
+        // A view may be older than what was just written.
+        let committed = wait_for("a leader's position", || self.committed());
         wait_for("every node has applied the leader's whole log", || {
             let view = self.view()?;
             let nodes = view["nodes"].as_array()?;
@@ -181,6 +188,7 @@ impl Demo {
                 node["healthy"] == true
                     && node["reason"] == ""
                     && node["end"] == first["end"]
+                    && lsn(node["applied"].as_str().unwrap_or_default()) >= Some(committed)
                     && node["applied"] == node["end"]["lsn"]
             });
             (view["open"] == true && equal).then_some(())
@@ -285,6 +293,21 @@ impl Demo {
         command
     }
 
+    /// Up to where the log is committed, as the leader itself says, if the demo started it.
+    fn committed(&self) -> Option<u64> {
+        let view = self.view()?;
+        let leader = view["leader"].as_str()?;
+        if !self.processes().contains_key(leader) {
+            return Some(0);
+        }
+        let output = self
+            .client_command("psql", leader)
+            .args(["-X", "-q", "-A", "-t", "-c", "SELECT pg_current_wal_lsn()"])
+            .output()
+            .expect("psql runs");
+        lsn(String::from_utf8(output.stdout).expect("UTF-8").trim())
+    }
+
     /// Runs SQL by psql through the proxy; its rows, unaligned.
     pub(crate) fn psql(&self, sql: &str) -> String {
         self.run_psql(&["-t"], sql)
@@ -351,6 +374,22 @@ pub(crate) fn assert_success(what: &str, output: &Output) {
 fn send(pid: u32, signal: Signal) {
     // A process that has ended meanwhile is as dead as was wanted.
     let _ = kill(Pid::from_raw(pid.cast_signed()), signal);
+}
+
+/// Whether all of a process's threads are stopped, as the kernel says.
+fn is_stopped(pid: u32) -> bool {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("its threads are listed");
+    threads.flatten().all(|thread| {
+        let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+        // Behind the name, which may hold anything.
+        stat.rsplit_once(") ").is_none_or(|(_, state)| state.starts_with('T'))
+    })
+}
+
+/// A position, as `HIGH/LOW` in hexadecimal.
+fn lsn(text: &str) -> Option<u64> {
+    let (high, low) = text.split_once('/')?;
+    Some(u64::from_str_radix(high, 16).ok()? << 32 | u64::from_str_radix(low, 16).ok()?)
 }
 
 fn pid(process: &Value) -> Option<u32> {
