@@ -107,6 +107,12 @@ impl World {
         }
         self.crash(victim);
         self.note(format!("n{victim} has lost its disk"));
+        // A late report of fewer acknowledgements, as members change, would have the monitor
+        // wait for what is lost: of an earlier connection it is not heard.
+        let of_the_dead = |happening: &Happening| matches!(happening, Happening::Arrive { from, packet: Packet::ToMonitor(_), .. } if *from == victim);
+        if self.profile.spares > 0 {
+            self.queue.retain(|_, happening| !of_the_dead(happening));
+        }
         let node = &mut self.nodes[victim];
         node.bound = Bound { unproven: true, ..Bound::default() };
         node.log.clear();
