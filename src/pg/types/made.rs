@@ -153,25 +153,14 @@ pub fn decode_made(
 
 /// A row's text.
 pub fn print_row<T: AsRef<str>>(fields: &[Option<T>]) -> String {
-    let special = |char: char| matches!(char, '"' | '\\' | '(' | ')' | ',') || char.is_whitespace();
     let mut out = String::from("(");
     for (at, field) in fields.iter().enumerate() {
         if at > 0 {
             out.push(',');
         }
-        let Some(field) = field.as_ref().map(AsRef::as_ref) else { continue };
-        if !field.is_empty() && !field.contains(special) {
-            out.push_str(field);
-            continue;
+        if let Some(field) = field {
+            super::push_quoted(field.as_ref(), "(),", &mut out);
         }
-        out.push('"');
-        for char in field.chars() {
-            if matches!(char, '"' | '\\') {
-                out.push(char);
-            }
-            out.push(char);
-        }
-        out.push('"');
     }
     out.push(')');
     out

@@ -721,6 +721,25 @@ fn canonical_text(value: &Value, oid: Oid) -> Result<String, SqlError> {
     Ok(utf8(&out)?.to_owned())
 }
 
+/// Appends a part of a row or range, in quotes where its text would be misread: the
+/// characters of `marks` have a meaning there. Quotes and backslashes in it are doubled.
+fn push_quoted(text: &str, marks: &str, out: &mut String) {
+    let special =
+        |char: char| matches!(char, '"' | '\\') || char.is_whitespace() || marks.contains(char);
+    if !text.is_empty() && !text.contains(special) {
+        out.push_str(text);
+        return;
+    }
+    out.push('"');
+    for char in text.chars() {
+        if matches!(char, '"' | '\\') {
+            out.push(char);
+        }
+        out.push(char);
+    }
+    out.push('"');
+}
+
 fn array_value(array: &Array) -> Value {
     let mut text = String::new();
     array.print(&mut text);

@@ -162,7 +162,7 @@ impl Range {
         let mut out = String::from(if lower.inclusive { "[" } else { "(" });
         for (bound, end) in [(lower, ","), (upper, if upper.inclusive { "]" } else { ")" })] {
             if let Some(value) = &bound.value {
-                push_bound(value, &mut out);
+                super::push_quoted(value, "()[],", &mut out);
             }
             out.push_str(end);
         }
@@ -407,23 +407,4 @@ fn next_day(text: &str) -> Result<Option<String>, SqlError> {
     let mut next = String::new();
     print_date(day + 1, &mut next);
     Ok(Some(next))
-}
-
-/// A bound in a literal, in quotes where it would be misread.
-fn push_bound(value: &str, out: &mut String) {
-    let special = |char: char| {
-        matches!(char, '"' | '\\' | '(' | ')' | '[' | ']' | ',') || char.is_whitespace()
-    };
-    if !value.is_empty() && !value.contains(special) {
-        out.push_str(value);
-        return;
-    }
-    out.push('"');
-    for char in value.chars() {
-        if matches!(char, '"' | '\\') {
-            out.push(char);
-        }
-        out.push(char);
-    }
-    out.push('"');
 }

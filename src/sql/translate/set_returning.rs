@@ -42,6 +42,15 @@ pub(super) struct SetSource {
     pub ordinality: String,
 }
 
+/// The value of a row of SQLite's `json_each`, as `name` gives it: as text or as JSON.
+fn json_value(name: &str, json: Oid, alias: &str) -> Typed {
+    let (function, oid) = match name.ends_with("_text") {
+        true => ("towline_json_row_text", Oid::TEXT),
+        false => ("towline_json_row", json),
+    };
+    Typed::plain(format!("{function}({alias}.value, {alias}.type)"), oid)
+}
+
 impl Translator<'_> {
     /// Spells a set-returning function.
     pub(super) fn set_source(
@@ -129,14 +138,7 @@ impl Translator<'_> {
                 let oid = if name.starts_with("jsonb") { Oid::JSONB } else { Oid::JSON };
                 let Some(json) = arguments.next() else { return wrong() };
                 let json = self.coerce(json, Type::plain(oid))?;
-                let value = if name.ends_with("_text") {
-                    Typed::plain(
-                        format!("towline_json_row_text({alias}.value, {alias}.type)"),
-                        Oid::TEXT,
-                    )
-                } else {
-                    Typed::plain(format!("towline_json_row({alias}.value, {alias}.type)"), oid)
-                };
+                let value = json_value(name, oid, alias);
                 let sql = format!("json_each(towline_json_array({})) AS {alias}", json.sql);
                 Ok(counted(vec![value.named("value")], sql))
             }
@@ -145,14 +147,7 @@ impl Translator<'_> {
                 let Some(json) = arguments.next() else { return wrong() };
                 let json = self.coerce(json, Type::plain(oid))?;
                 let key = Typed::plain(format!("{alias}.key"), Oid::TEXT).named("key");
-                let value = if name.ends_with("_text") {
-                    Typed::plain(
-                        format!("towline_json_row_text({alias}.value, {alias}.type)"),
-                        Oid::TEXT,
-                    )
-                } else {
-                    Typed::plain(format!("towline_json_row({alias}.value, {alias}.type)"), oid)
-                };
+                let value = json_value(name, oid, alias);
                 let sql = format!("json_each({}) AS {alias}", json.sql);
                 Ok(SetSource {
                     sql,
