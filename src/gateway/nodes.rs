@@ -18,8 +18,8 @@ use crate::routing::route::Candidate;
 
 /// Time to reach a node.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
-/// Nodes that a router knows at most, dropped ones included.
-const NODES_MAX: usize = 64;
+/// Nodes that a router knows at most in its life, dropped ones included.
+const NODES_MAX: usize = 1024;
 /// Of [`Standing::leader`]: nobody.
 const NOBODY: usize = usize::MAX;
 
@@ -223,9 +223,9 @@ impl<N: LocalNode> Nodes<N> {
         Outstanding(Arc::clone(&self.standing), number)
     }
 
-    /// Describes all nodes for a route; `refused` holds the numbers (as bits) of
-    /// those that have refused this part.
-    pub(super) fn candidates(&self, refused: u64, into: &mut Vec<Candidate>) {
+    /// Describes all nodes for a route; `refused` holds the numbers of those that have
+    /// refused this part.
+    pub(super) fn candidates(&self, refused: &[usize], into: &mut Vec<Candidate>) {
         self.ask_local();
         let leader = self.standing.leader.load(Ordering::Acquire);
         into.clear();
@@ -238,7 +238,7 @@ impl<N: LocalNode> Nodes<N> {
             applied: Lsn(node.applied.load(Ordering::Relaxed)),
             lag_bytes: node.lag_bytes.load(Ordering::Relaxed),
             outstanding: node.outstanding.load(Ordering::Relaxed),
-            refused: number < 64 && refused & (1 << number) != 0,
+            refused: refused.contains(&number),
         }));
     }
 

@@ -359,8 +359,7 @@ impl<N: LocalNode> Client<N> {
             return Ok(());
         }
         if self.session.lost {
-            self.answer_lost(&part);
-            return Ok(());
+            return self.answer_lost(&part);
         }
         let copying = self.unit.as_ref().is_some_and(|unit| unit.copying);
         let summary = if copying {
@@ -447,6 +446,9 @@ impl<N: LocalNode> Client<N> {
                     return self.accept(node, part, complete, summary, &work, reply, effects);
                 }
                 Err(refusal) => {
+                    if let Some(placed) = &mut self.seats[node] {
+                        self.session.sent_back(summary, &mut placed.presence);
+                    }
                     if !self.refused(node, refusal, &mut work).await? {
                         return Ok(());
                     }
@@ -480,7 +482,7 @@ impl<N: LocalNode> Client<N> {
                     if self.sit(node) {
                         return Ok(Some((node, see)));
                     }
-                    work.refused |= bit(node);
+                    work.refused.push(node);
                 }
                 waits @ (Route::WaitForLeader | Route::WaitForNode) => {
                     let error = if work.looks_up {
@@ -503,13 +505,13 @@ impl<N: LocalNode> Client<N> {
         let level = self.session.level();
         if let Some(local) = self.shared.nodes.local()
             && work.need != Need::Leader
-            && work.refused == 0
+            && work.refused.is_empty()
             && level == crate::routing::session::Level::Session
         {
             // The short way: nothing about other nodes is of interest.
             return Route::Node { node: local, see: position };
         }
-        self.shared.nodes.candidates(work.refused, &mut self.candidates);
+        self.shared.nodes.candidates(&work.refused, &mut self.candidates);
         let ask = Ask { need: work.need, level, position, last: self.last };
         route(&ask, &self.candidates)
     }
@@ -523,7 +525,7 @@ impl<N: LocalNode> Client<N> {
     /// Makes sure that the session is present on a node, and that a cancel goes there.
     fn sit(&mut self, node: usize) -> bool {
         if self.seats.len() <= node {
-            self.seats.resize_with(self.shared.nodes.count(), || None);
+            self.seats.resize_with(node + 1, || None);
         }
         if !self.is_seated(node) {
             let Some(seat) = self.shared.nodes.open(node, &self.params) else { return false };
@@ -719,7 +721,7 @@ impl<N: LocalNode> Client<N> {
         work: &mut Work,
     ) -> Result<bool, Ended> {
         tracing::debug!(node, %refusal, "a node sent work back");
-        work.refused |= bit(node);
+        work.refused.push(node);
         let kind = match &refusal {
             Refusal::NotLeader { term, leader } => {
                 self.shared.nodes.hear(*term, leader.as_ref());
@@ -798,7 +800,7 @@ impl<N: LocalNode> Client<N> {
             self.fail(error, work);
             return Ok(false);
         }
-        work.refused = 0;
+        work.refused.clear();
         Ok(true)
     }
 
@@ -836,8 +838,9 @@ impl<N: LocalNode> Client<N> {
         self.fail(error, work);
     }
 
-    fn answer_lost(&mut self, part: &Bytes) {
+    fn answer_lost(&mut self, part: &Bytes) -> Result<(), Ended> {
         let session = &self.session;
+        let summary = summarize(part, false, &mut classify, &|name| session.class_of(name));
         let answered = lost::answer(
             part,
             session.unheard,
@@ -851,6 +854,7 @@ impl<N: LocalNode> Client<N> {
             self.session.status = TransactionStatus::Idle;
         }
         self.skipping = answered.skipping;
+        Ok(self.session.applied_here(&summary, answered.effects)?)
     }
 }
 
@@ -904,8 +908,8 @@ struct Work {
     looks_up: bool,
     /// The newest term that was known when it was last sent to be run.
     sent_in: Term,
-    /// Those that have refused it, as bits.
-    refused: u64,
+    /// Those that have refused it.
+    refused: Vec<usize>,
     /// When the client has waited enough; set when it begins to wait.
     deadline: Option<Instant>,
 }
@@ -931,7 +935,7 @@ impl Work {
             token: None,
             looks_up: false,
             sent_in: Term(0),
-            refused: 0,
+            refused: Vec::new(),
             deadline: None,
         }
     }
@@ -1026,8 +1030,4 @@ async fn superseded<N: LocalNode>(
             std::future::pending::<()>().await;
         }
     }
-}
-
-fn bit(node: usize) -> u64 {
-    1_u64.checked_shl(node as u32).unwrap_or(0)
 }

@@ -22,8 +22,8 @@ pub fn answer(
     out: &mut BytesMut,
 ) -> Answered {
     let mut answered = Answered::default();
-    // Of the unnamed statement and portal, which is all that ROLLBACK needs.
-    let mut class = None;
+    // Of the statement parsed last, and then of the one bound last.
+    let (mut parsed, mut class) = (None, None);
     let mut at = 0;
     while let Some((tag, length)) = next_message(&part[at..]) {
         let body = &part[at + 5..at + length];
@@ -53,8 +53,10 @@ pub fn answer(
                 writer.ready_for_query(answered.status());
             }
             b'P' => {
+                parsed = text(body, 0);
                 class = text(body, 1).map(&mut *classify);
                 if ends(class) {
+                    answered.effects += 1;
                     writer.parse_complete();
                 } else {
                     writer.error(&refusal());
@@ -62,8 +64,8 @@ pub fn answer(
                 }
             }
             b'B' => {
-                let named = text(body, 1).filter(|name| !name.is_empty());
-                if let Some(name) = named {
+                let bound = text(body, 1);
+                if let Some(name) = bound.filter(|_| bound != parsed) {
                     class = class_of(name.as_bytes());
                 }
                 if ends(class) {
@@ -88,7 +90,10 @@ pub fn answer(
                     writer.command_complete("ROLLBACK");
                 }
             }
-            b'C' => writer.close_complete(),
+            b'C' => {
+                answered.effects += 1;
+                writer.close_complete();
+            }
             _ => {}
         }
     }
@@ -102,6 +107,8 @@ pub struct Answered {
     /// A statement was told that the transaction has failed.
     pub heard: bool,
     pub skipping: bool,
+    /// Effects of the part that took place, in order.
+    pub effects: usize,
 }
 
 impl Answered {
@@ -151,6 +158,41 @@ mod tests {
         let mut out = BytesMut::new();
         let answered = answer(&part.freeze(), unheard, &mut classify, &|_| None, &mut out);
         (out.to_vec(), answered)
+    }
+
+    #[test]
+    fn rollback_may_be_prepared_under_a_name() {
+        use crate::routing::session::message;
+        let zero = |text: &str, out: &mut BytesMut| {
+            out.extend_from_slice(text.as_bytes());
+            out.extend_from_slice(&[0]);
+        };
+        let mut prepare = BytesMut::new();
+        message(b'P', &mut prepare, |out| {
+            zero("s", out);
+            zero("ROLLBACK", out);
+            out.extend_from_slice(&[0; 2]);
+        });
+        let mut run = BytesMut::new();
+        message(b'B', &mut run, |out| {
+            zero("", out);
+            zero("s", out);
+            out.extend_from_slice(&[0; 6]);
+        });
+        message(b'E', &mut run, |out| out.extend_from_slice(&[0; 5]));
+        let said = |part: BytesMut, known| {
+            let mut out = BytesMut::new();
+            let answered =
+                answer(&part.freeze(), false, &mut |_| Class::Rollback, &|_| known, &mut out);
+            (out, answered)
+        };
+        let (out, answered) = said(prepare.clone(), None);
+        assert!(out.starts_with(b"1") && answered.effects == 1 && !answered.ended);
+        let (out, answered) = said(run.clone(), Some(Class::Rollback));
+        assert!(out.starts_with(b"2") && answered.ended);
+        prepare.extend_from_slice(&run);
+        let (_, answered) = said(prepare, None);
+        assert!(answered.effects == 1 && answered.ended);
     }
 
     #[test]

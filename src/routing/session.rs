@@ -35,6 +35,11 @@ pub type Settings = BTreeMap<String, String>;
 
 /// Bytes of prepared statements that a session may hold.
 const STATEMENTS_BYTES_MAX: usize = 64 << 20;
+/// Statements closed elsewhere that a node may still hold of a session, so that not each
+/// of them costs a request.
+const STALE_MAX: usize = 64;
+/// Of a statement in a [`Presence`]: which one the node has, if any, is not known.
+const UNCERTAIN: u64 = u64::MAX;
 
 /// What is known of a session.
 #[derive(Clone, Debug)]
@@ -213,9 +218,37 @@ impl Session {
                     self.statements_bytes = 0;
                     presence.statements.clear();
                 }
+                Effect::ClosePortal => {}
             }
         }
         Ok(())
+    }
+
+    /// The router has answered a part itself, and the first `effects_done` of its effects
+    /// took place, at no node.
+    pub fn applied_here(&mut self, summary: &Summary, effects_done: usize) -> Result<(), SqlError> {
+        let mut nowhere = Presence::new(self);
+        self.applied(summary, effects_done, &mut nowhere)
+    }
+
+    /// A part was sent back: how much of it its node has carried out is not known.
+    pub fn sent_back(&self, summary: &Summary, presence: &mut Presence) {
+        for effect in &summary.effects {
+            match effect {
+                Effect::Define { name, .. } | Effect::Close { name } => {
+                    presence.statements.insert(Bytes::copy_from_slice(name), UNCERTAIN);
+                }
+                Effect::CloseAll => {
+                    presence.statements.values_mut().for_each(|id| *id = UNCERTAIN);
+                }
+                Effect::ClosePortal => {}
+            }
+        }
+    }
+
+    /// Whether a node holds too many statements that were closed elsewhere.
+    fn is_stale(&self, presence: &Presence) -> bool {
+        presence.statements.len() > self.statements.len() + STALE_MAX
     }
 
     fn forget(&mut self, name: &[u8]) {
@@ -240,6 +273,13 @@ impl Session {
             remake_settings(&presence.settings, &self.settings, &mut out);
         }
         let mut extended = false;
+        if self.is_stale(presence) {
+            let closed = |name: &&Bytes| !self.statements.contains_key(*name);
+            for name in presence.statements.keys().filter(closed) {
+                close(name, &mut out);
+            }
+            extended = true;
+        }
         for name in self.with_executed(uses) {
             let wanted = self.statements.get(name);
             let there = presence.statements.get(name).copied();
@@ -248,11 +288,7 @@ impl Session {
             }
             if there.is_some() {
                 extended = true;
-                message(b'C', &mut out, |out| {
-                    out.put_u8(b'S');
-                    out.put_slice(name);
-                    out.put_u8(0);
-                });
+                close(name, &mut out);
             }
             if let Some(prepared) = wanted {
                 // A PREPARE is a Query, which needs no Sync of its own.
@@ -274,6 +310,9 @@ impl Session {
     /// The node is now where the session is, as far as `uses` can tell.
     pub fn remade(&self, presence: &mut Presence, uses: &[Bytes]) {
         presence.settings = Arc::clone(&self.settings);
+        if self.is_stale(presence) {
+            presence.statements.retain(|name, _| self.statements.contains_key(name));
+        }
         for name in self.with_executed(uses) {
             match self.statements.get(name) {
                 Some(prepared) => presence.statements.insert(name.clone(), prepared.id),
@@ -326,6 +365,15 @@ fn quoted(name: &str) -> String {
     } else {
         format!("\"{}\"", name.replace('"', "\"\""))
     }
+}
+
+/// Appends a Close of a statement.
+fn close(name: &[u8], out: &mut BytesMut) {
+    message(b'C', out, |out| {
+        out.put_u8(b'S');
+        out.put_slice(name);
+        out.put_u8(0);
+    });
 }
 
 /// Appends a frontend message.

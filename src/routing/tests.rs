@@ -151,6 +151,7 @@ impl Runner {
                 }
                 Effect::Close { name } => format!("closes {:?}", String::from_utf8_lossy(name)),
                 Effect::CloseAll => "closes all".to_owned(),
+                Effect::ClosePortal => "closes a portal".to_owned(),
             });
         }
         for name in &summary.uses {
@@ -233,6 +234,10 @@ impl Runner {
         }
         session.remade(presence, &summary.uses);
         let done = match keys.get("done") {
+            Some(done) if done == "unknown" => {
+                session.sent_back(&summary, presence);
+                return Ok(text);
+            }
             Some(done) => done.parse()?,
             None => summary.effects.len(),
         };

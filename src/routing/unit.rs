@@ -126,8 +126,8 @@ pub struct Summary {
     pub commits: bool,
     /// It runs something, rather than only preparing and describing.
     pub executes: bool,
-    /// Statements prepared and closed, in order: each is answered by one
-    /// ParseComplete or CloseComplete, or (SQL's own) by a CommandComplete.
+    /// Statements prepared and closed, and portals closed, in order: each is answered by
+    /// one ParseComplete or CloseComplete, or (SQL's own) by a CommandComplete.
     pub effects: Vec<Effect>,
     /// Prepared statements that must be at the node.
     pub uses: Vec<Bytes>,
@@ -160,6 +160,8 @@ pub enum Effect {
         name: Bytes,
     },
     CloseAll,
+    /// Counts, for its answer is that of a statement's.
+    ClosePortal,
 }
 
 /// Finds out what a part of whole messages means. `class_of` tells the class of a
@@ -252,6 +254,7 @@ impl Summary {
                 self.executes = true;
                 self.take_class(Class::Write, read_only);
             }
+            b'C' => self.effects.push(Effect::ClosePortal),
             b'E' => self.executes = true,
             _ => {}
         }

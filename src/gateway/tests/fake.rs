@@ -1,7 +1,7 @@
 //! Nodes that know just enough SQL to be routed to, and a cluster of them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::BytesMut;
@@ -45,6 +45,8 @@ pub(super) struct FakeNode {
     /// Refuses everything.
     pub(super) stopped: Arc<AtomicBool>,
     pub(super) cancels: Arc<AtomicU64>,
+    /// The most prepared statements that a session had here.
+    pub(super) statements_most: Arc<AtomicUsize>,
 }
 
 pub(super) struct FakeSession {
@@ -72,6 +74,7 @@ impl FakeNode {
             applied: Arc::default(),
             stopped: Arc::default(),
             cancels: Arc::default(),
+            statements_most: Arc::default(),
         }
     }
 
@@ -231,6 +234,7 @@ impl FakeSession {
                     self.fail("42P05", "already exists", out);
                 } else {
                     self.statements.insert(name, query);
+                    self.node.statements_most.fetch_max(self.statements.len(), Ordering::SeqCst);
                     Writer(&mut out.buffer).parse_complete();
                 }
             }

@@ -310,6 +310,25 @@ async fn extended_queries_and_prepared_statements_work() {
     assert!(many.into_iter().all(|row| row.is_ok()));
 }
 
+#[tokio::test]
+async fn statements_that_were_closed_at_another_node_do_not_pile_up() {
+    let bench = Bench::new(&["a", "b"]).await;
+    // So many wait at the leader that whatever need not go there goes to the other.
+    let mut waiting = Vec::new();
+    for _ in 0..6 {
+        let client = bench.client().await;
+        client.batch_execute("SET towline.read_level TO 'strong'").await.expect("set");
+        waiting.push(tokio::spawn(async move { client.simple_query("select pg_sleep()").await }));
+    }
+    let client = bench.client().await;
+    for _ in 0..300 {
+        drop(client.prepare("insert x").await.expect("prepared"));
+    }
+    client.execute("insert x", &[]).await.expect("written");
+    let most = bench.nodes[0].statements_most.load(Ordering::SeqCst);
+    assert!(most < 100, "{most} statements at the leader");
+}
+
 async fn futures<F: Future>(count: usize, make: impl Fn(usize) -> F) -> Vec<F::Output> {
     let mut pending: Vec<_> = (0..count).map(|n| Box::pin(make(n))).collect();
     let mut done = Vec::new();
