@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -629,6 +630,29 @@ async fn strangers_and_nonsense_harm_nobody() {
     }
     assert_eq!(cluster.wait_for_leader().await, leader);
     assert_eq!(cluster.nodes[&leader].hub.leadership.borrow().term, Term(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_may_be_back_before_the_end_of_its_old_connection() {
+    let mut cluster = Cluster::start(3).await;
+    let leader = cluster.wait_for_leader().await;
+    let node = cluster.members.iter().map(|(name, _)| name.clone()).find(|name| *name != leader);
+    let node = node.expect("a follower");
+    cluster.kill_node(&node);
+    let tls = load(&cluster.tls(node.as_str()));
+    let address = cluster.monitor_addresses[0].clone();
+    let process = |instance| Hello { instance, ..hello("test", node.as_str(), Purpose::Control) };
+    // A process that lives as far as the monitor knows, and then is gone.
+    let dialled = dial(&address, &tls, None, &process(1), PATIENCE).await;
+    let (first, _) = dialled.unwrap_or_else(|error| panic!("{error}"));
+    let second = process(2);
+    let mut second = pin!(dial(&address, &tls, None, &second, PATIENCE));
+    let early = tokio::time::timeout(TIMING.heartbeat / 2, &mut second).await;
+    assert!(early.is_err(), "it was answered while the first lived");
+    drop(first);
+    if let Err(error) = second.await {
+        panic!("{error}");
+    }
 }
 
 #[tokio::test]

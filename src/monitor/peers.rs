@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::time::Instant;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout};
 
 use super::admin;
 use super::driver::{Happening, Outlook};
@@ -33,14 +34,16 @@ pub(super) struct Door {
     events: Arc<EventLog>,
     guests: Arc<Semaphore>,
     generation: u64,
+    /// Members whose earlier process is not known to be gone, until that is settled.
+    contested: JoinSet<(FrameStream, Hello)>,
 }
 
 /// The connection of one member.
 struct Line {
     /// Of the process at its other end.
     instance: u64,
-    /// When it was last heard; `None` once it is closed.
-    heard: Option<watch::Receiver<Instant>>,
+    /// When it was last heard; closed with it.
+    heard: watch::Receiver<Instant>,
 }
 
 impl Door {
@@ -61,25 +64,57 @@ impl Door {
             events,
             guests: Arc::new(Semaphore::new(GUESTS_MAX)),
             generation: 0,
+            contested: JoinSet::new(),
         }
     }
 
     /// Accepts for as long as the listener lives.
     pub(super) async fn open(mut self, listener: &mut PeerListener) -> NetError {
         loop {
-            match listener.accept().await {
-                Ok((stream, hello, _)) => self.admit(stream, &hello),
-                Err(error) => return error,
+            tokio::select! {
+                accepted = listener.accept() => match accepted {
+                    Ok((stream, hello, _)) => self.admit_or_wait(stream, hello),
+                    Err(error) => return error,
+                },
+                Some(settled) = self.contested.join_next() => {
+                    if let Ok((stream, hello)) = settled {
+                        self.admit(stream, &hello);
+                    }
+                }
             }
         }
+    }
+
+    /// A process that was started right after its predecessor died may be here before the
+    /// end of the old connection is: then it is waited for, within what a dialler waits.
+    fn admit_or_wait(&mut self, stream: FrameStream, hello: Hello) {
+        let rival = self.rival(&hello).filter(|_| self.contested.len() < GUESTS_MAX);
+        let Some(mut rival) = rival else { return self.admit(stream, &hello) };
+        let patience = self.suspicion / 2;
+        self.contested.spawn(async move {
+            let _ = timeout(patience, async { while rival.changed().await.is_ok() {} }).await;
+            (stream, hello)
+        });
+    }
+
+    /// The connection of another living process under the member's name.
+    fn rival(&self, hello: &Hello) -> Option<watch::Receiver<Instant>> {
+        let node = hello.name.parse::<NodeId>().ok()?;
+        let line = self.lines.get(&node).filter(|_| hello.purpose == Purpose::Control)?;
+        // A process that dials again knows better than its old connection.
+        let same = hello.instance != 0 && hello.instance == line.instance;
+        // A closed channel: its connection has ended.
+        let alive =
+            line.heard.has_changed().is_ok() && line.heard.borrow().elapsed() < self.suspicion;
+        (alive && !same).then(|| line.heard.clone())
     }
 
     fn admit(&mut self, stream: FrameStream, hello: &Hello) {
         match self.admission(hello) {
             Ok(()) => {}
-            Err(reason) => {
-                tracing::warn!(name = hello.name, reason, "refused");
-                tokio::spawn(refuse(stream, reason));
+            Err(refusal) => {
+                tracing::warn!(name = hello.name, ?refusal, "refused");
+                tokio::spawn(refuse(stream, refusal));
                 return;
             }
         }
@@ -89,15 +124,15 @@ impl Door {
                 let node: NodeId = hello.name.parse().expect("admitted as a member");
                 self.generation += 1;
                 let (heard, seen) = watch::channel(Instant::now());
-                self.lines
-                    .insert(node.clone(), Line { instance: hello.instance, heard: Some(seen) });
+                self.lines.insert(node.clone(), Line { instance: hello.instance, heard: seen });
                 let happenings = self.happenings.clone();
                 let carry = carry(stream, welcome, node, self.generation, heard, happenings);
                 tokio::spawn(carry);
             }
             Purpose::View | Purpose::Admin => {
                 let Ok(permit) = Arc::clone(&self.guests).try_acquire_owned() else {
-                    tokio::spawn(refuse(stream, "too many connections".to_owned()));
+                    let refusal = HelloReply::Refused("too many connections".to_owned());
+                    tokio::spawn(refuse(stream, refusal));
                     return;
                 };
                 let is_view = hello.purpose == Purpose::View;
@@ -121,34 +156,27 @@ impl Door {
     }
 
     /// Rule 27, and what a monitor has to offer.
-    fn admission(&self, hello: &Hello) -> Result<(), String> {
+    fn admission(&self, hello: &Hello) -> Result<(), HelloReply> {
+        let refused = |reason: String| Err(HelloReply::Refused(reason));
         if hello.version != 1 {
-            return Err(format!("protocol version {} is not spoken here, 1 is", hello.version));
+            return refused(format!("protocol version {} is not spoken here, 1 is", hello.version));
         }
         if hello.cluster != self.cluster {
-            return Err(format!("this is cluster {:?}, not {:?}", self.cluster, hello.cluster));
+            return refused(format!("this is cluster {:?}, not {:?}", self.cluster, hello.cluster));
         }
         match hello.purpose {
             Purpose::View | Purpose::Admin => Ok(()),
             Purpose::Replication | Purpose::Link => {
-                Err("this is the monitor: it holds no log and serves no sessions".to_owned())
+                refused("this is the monitor: it holds no log and serves no sessions".to_owned())
             }
             Purpose::Control => {
-                let node = hello.name.parse::<NodeId>().map_err(|error| error.to_string())?;
-                if !self.outlook.borrow().view.nodes.iter().any(|listed| listed.name == node) {
-                    return Err(format!("{node} is no member of {:?}", self.cluster));
+                let outlook = self.outlook.borrow();
+                if !outlook.view.nodes.iter().any(|listed| listed.name.as_str() == hello.name) {
+                    let version = outlook.view.configuration.as_ref().map_or(0, |it| it.version);
+                    return Err(HelloReply::NotMember { version });
                 }
-                let line = self.lines.get(&node);
-                let heard = line.and_then(|line| line.heard.as_ref());
-                let alive = heard.is_some_and(|heard| {
-                    // A closed channel: its connection has ended.
-                    heard.has_changed().is_ok() && heard.borrow().elapsed() < self.suspicion
-                });
-                // A process that dials again knows better than its old connection.
-                let same =
-                    hello.instance != 0 && line.is_some_and(|line| hello.instance == line.instance);
-                if alive && !same {
-                    Err(format!("a node named {node} is connected already"))
+                if self.rival(hello).is_some() {
+                    refused(format!("a node named {} is connected already", hello.name))
                 } else {
                     Ok(())
                 }
@@ -163,12 +191,12 @@ impl Door {
     }
 }
 
-pub(super) async fn refuse(mut stream: FrameStream, reason: String) {
-    answer(&mut stream, &HelloReply::Refused(reason)).await;
+pub(super) async fn refuse(mut stream: FrameStream, refusal: HelloReply) {
+    answer(&mut stream, &refusal).await;
 }
 
 async fn answer(stream: &mut FrameStream, reply: &HelloReply) -> bool {
-    matches!(tokio::time::timeout(SEND_TIMEOUT, stream.answer(reply)).await, Ok(Ok(())))
+    matches!(timeout(SEND_TIMEOUT, stream.answer(reply)).await, Ok(Ok(())))
 }
 
 /// Carries a member's messages to the driver.
@@ -218,7 +246,7 @@ async fn push_views(
     loop {
         let view = outlook.borrow_and_update().view.clone();
         let text = serde_json::to_vec(&view).expect("plain data");
-        if !matches!(tokio::time::timeout(SEND_TIMEOUT, stream.send(&text)).await, Ok(Ok(()))) {
+        if !matches!(timeout(SEND_TIMEOUT, stream.send(&text)).await, Ok(Ok(()))) {
             return;
         }
         tokio::select! {
