@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::MonitorConfig;
-use crate::net::{NetError, PeerListener, PeerTls, bind_tcp};
+use crate::net::{HelloReply, NetError, PeerListener, PeerTls, bind_tcp};
 use crate::supervisor::Supervisor;
 use driver::Driver;
 use events::EventLog;
@@ -159,7 +159,7 @@ impl House {
                     () = &mut over => break,
                     Ok((stream, ..)) = self.listener.accept() => {
                         let reason = format!("standing by: monitor {holder} acts");
-                        tokio::spawn(peers::refuse(stream, reason));
+                        tokio::spawn(peers::refuse(stream, HelloReply::Refused(reason)));
                     }
                 }
             }

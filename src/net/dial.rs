@@ -48,6 +48,9 @@ async fn connect(
         Ok(HelloReply::Refused(reason)) => {
             Err(NetError::Refused { peer: address.to_owned(), reason })
         }
+        Ok(HelloReply::NotMember { version }) => {
+            Err(NetError::NotMember { peer: address.to_owned(), version })
+        }
         Ok(welcome) => Ok((stream, welcome)),
         Err(error) => Err(NetError::Protocol {
             peer: address.to_owned(),

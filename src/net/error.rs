@@ -14,6 +14,9 @@ pub enum NetError {
     Tls(String),
     #[error("{peer} refused: {reason}")]
     Refused { peer: String, reason: String },
+    /// Refused, for the cluster's configuration of this version does not list the caller.
+    #[error("{peer} refused: this node is no member in configuration {version}")]
+    NotMember { peer: String, version: u64 },
     /// A frame above the limit, or a malformed hello.
     #[error("{peer}: protocol violation: {cause}")]
     Protocol { peer: String, cause: String },

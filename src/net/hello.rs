@@ -41,6 +41,8 @@ pub enum HelloReply {
     /// Welcome; what the listener knows of terms, so that a caller without a view
     /// finds the leader.
     Welcome { name: String, term: Term, leader: Option<NodeId> },
-    /// Refused, in one sentence (foreign cluster, unknown member, version).
+    /// Refused, in one sentence (foreign cluster, version).
     Refused(String),
+    /// To a node: the newest confirmed configuration, of this version, does not list it.
+    NotMember { version: u64 },
 }

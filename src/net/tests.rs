@@ -90,7 +90,7 @@ async fn frames_of_every_size_come_back_in_order() {
         HelloReply::Welcome { name, term, .. } => {
             assert_eq!((name.as_str(), term), ("node_2", Term(7)));
         }
-        HelloReply::Refused(reason) => panic!("{reason}"),
+        refusal => panic!("{refusal:?}"),
     }
     let sizes = [0, 1, 100, 5, 70_000, 3 << 20, 17];
     let (mut reader, mut writer) = stream.split();

@@ -212,7 +212,10 @@ pub async fn run(
     let ended = tokio::select! {
         () = shutdown.cancelled() => Ok(()),
         _ = dropped.wait_for(|dropped| *dropped) => {
-            tracing::warn!(rule = "P22", "this node was dropped from the cluster, and ends");
+            tracing::warn!(
+                rule = "P22",
+                "this node was dropped from the cluster, and ends; it may join again once it is added"
+            );
             Ok(())
         }
         ended = &mut keeping => match ended {

@@ -5,6 +5,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::demo::{Demo, TOWLINE, assert_success, wait_for};
@@ -42,16 +43,20 @@ impl Joining {
         let text =
             format!("{own}\n[[members]]{members}\n[[members]]\nname = {name:?}\npeer = {peer:?}\n");
         fs::write(&file, text).expect("written");
-        let log = fs::File::create(demo.dir().join(format!("logs/{name}.log"))).expect("a log");
-        let child = Command::new(TOWLINE)
-            .args(["node", "--with-parent", "--config"])
-            .arg(&file)
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .expect("the node starts");
-        Self { name, peer, child }
+        Self { child: spawn(demo, &name), name, peer }
     }
+}
+
+/// Starts a node beside those that the demo minds.
+fn spawn(demo: &Demo, name: &str) -> Child {
+    let log = fs::File::create(demo.dir().join(format!("logs/{name}.log"))).expect("a log");
+    Command::new(TOWLINE)
+        .args(["node", "--with-parent", "--config"])
+        .arg(demo.dir().join(format!("conf/{name}.toml")))
+        .stdout(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .expect("the node starts")
 }
 
 impl Drop for Joining {
@@ -137,4 +142,21 @@ async fn nodes_join_and_leave_under_load() {
     assert!(count >= written, "{written} were acknowledged, {count} are there");
     let dumps = ["node3", "node4", "node5"].map(|node| demo.dump(node));
     assert!(dumps[1..].iter().all(|dump| *dump == dumps[0]), "their content differs");
+}
+
+#[test]
+fn who_was_dropped_while_it_was_away_ends_when_it_is_back() {
+    let demo = Demo::start(&["--restart", "never"]);
+    demo.psql("CREATE TABLE t (id int PRIMARY KEY)");
+    demo.wait_until_equal();
+    let leader = demo.leader();
+    let away = demo.nodes().into_iter().find(|node| *node != leader).expect("a follower");
+    demo.signal(&away, Signal::SIGKILL);
+    wait_for("it to be gone", || is_gone(&demo, &away).then_some(()));
+    assert_success("towline node drop", &demo.towline(&["node", "drop", &away]));
+    let mut back = spawn(&demo, &away);
+    let exit = wait_for("it to end", || back.try_wait().expect("a child"));
+    assert!(exit.success(), "{exit}");
+    let log = fs::read_to_string(demo.dir().join(format!("logs/{away}.log"))).expect("a log");
+    assert!(log.contains("was dropped from the cluster, and ends"), "{log}");
 }

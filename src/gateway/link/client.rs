@@ -325,9 +325,7 @@ async fn keep(
                     Err(error) => tracing::info!(%node, %error, "link is down"),
                 }
             }
-            Ok((_, HelloReply::Refused(reason))) => {
-                tracing::debug!(%node, %reason, "the node refused the link");
-            }
+            Ok((_, refusal)) => tracing::debug!(%node, ?refusal, "the node refused the link"),
             Err(error) => tracing::debug!(%node, %error, "the node can't be reached"),
         }
         tokio::time::sleep(backoff).await;

@@ -50,6 +50,10 @@ pub(super) enum LinkEvent {
         term: Term,
         leader: NodeId,
     },
+    /// The monitor's configuration of this version does not list this node.
+    NotMember {
+        version: u64,
+    },
 }
 
 /// How to dial.
@@ -109,7 +113,7 @@ impl Links {
                 }
                 None
             }
-            LinkEvent::Leads { .. } => None,
+            LinkEvent::Leads { .. } | LinkEvent::NotMember { .. } => None,
         }
     }
 
@@ -228,6 +232,9 @@ async fn keep_dialled(
                 carry(stream, peer.clone(), generation, &events).await;
             }
             Err(error) => {
+                if let NetError::NotMember { version, .. } = error {
+                    let _ = events.send(LinkEvent::NotMember { version }).await;
+                }
                 if !silent {
                     report(&peer, &error, addresses.len() > 1);
                 }

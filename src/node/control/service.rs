@@ -16,7 +16,7 @@ use crate::failover::{
     FromPeer, Lease, Moment, Oath, OathCommand, OathInput, Office, Practice, PromiseMade, Report,
     Source, ToMonitor, ToNode, ToPeer, decode, encode,
 };
-use crate::log::Term;
+use crate::log::{Lsn, Term};
 use crate::net::{Hello, PeerTls, Purpose};
 use crate::node::{Hub, Leadership, boottime_ns};
 use crate::storage::control_file::ControlFile;
@@ -434,6 +434,10 @@ impl Service {
             let source = Source::Peer;
             return self.step(OathInput::LeaderKnown { term, leader, source }).await;
         }
+        if let LinkEvent::NotMember { version } = event {
+            self.note_not_member(version);
+            return Ok(());
+        }
         let Some((peer, frame)) = self.links.note(event) else { return Ok(()) };
         let Some(frame) = frame else {
             if matches!(peer, Peer::Dialled(_)) {
@@ -450,6 +454,16 @@ impl Service {
             tracing::warn!(?peer, %error, "a control message is not understood");
         }
         Ok(())
+    }
+
+    /// The monitor lists this node no more since `version`: it was dropped while it was
+    /// away, unless it never followed and is yet to join.
+    fn note_not_member(&mut self, version: u64) {
+        let roll = self.hub.roll.borrow();
+        let was_member = roll.lists(&self.hub.me) && self.hub.end.borrow().lsn > Lsn(0);
+        if was_member && version > roll.newest().version {
+            self.hub.dropped.send_replace(true);
+        }
     }
 
     async fn monitor_said(&mut self, frame: &Bytes) -> Result<Understood, KeepError> {
