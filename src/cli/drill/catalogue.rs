@@ -406,7 +406,12 @@ pub(super) const CATALOGUE: &[Drill] = &[
         name: "disk-full",
         what: "the disk is full: on a follower, on the monitor, on the leader",
         needs: &[Need::Tmpfs],
-        shape: Shape { disk_mb: Some(320), ..PLAIN },
+        // Of which the log takes a quarter at most, however much is written.
+        shape: Shape {
+            disk_mb: Some(512),
+            node_lines: "segment_bytes = 4194304\nretain_bytes = 33554432\n",
+            ..PLAIN
+        },
         run: |stage| Box::pin(disk::full(stage)),
         expects: &[GONE, ENDED, SEEDED, FULL],
         ..DISK
