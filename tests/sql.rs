@@ -16,7 +16,7 @@ use towline::log::{Context as Frozen, Value, ValueRef};
 use towline::pg::types::type_info;
 use towline::pg::{Oid, SqlError};
 use towline::sql::catalog::Catalog;
-use towline::sql::{Kind, Ship, TranslateContext, Translated, classify, split, translate};
+use towline::sql::{Kind, TranslateContext, Translated, classify, split, translate};
 use towline::storage::sqlite::{ConnectionKind, Sqlite, SqliteError};
 
 test_each_path! { in "tests/golden/sql/translate" => golden }
@@ -140,13 +140,8 @@ impl Session {
                 kept += 1;
                 continue;
             }
-            let ship = match statement.ship {
-                Ship::Statement => "",
-                Ship::Rows => "as rows: ",
-                Ship::Nothing => "not shipped: ",
-            };
             let keeps = statement.keeps.map_or(String::new(), |at| format!("?{} is: ", at + 1));
-            out.push_str(&format!("{ship}{keeps}{}\n", statement.text));
+            out.push_str(&format!("{keeps}{}\n", statement.text));
         }
         if kept > 0 {
             out.push_str(&format!("and {kept} statements on the catalog\n"));

@@ -64,6 +64,7 @@ fn statements(statements: &[Statement]) -> String {
         if told.replace(clock) != Some(clock) {
             let _ = writeln!(text, "-- at {}", time(clock));
         }
+        text.push_str(if statement.is_rows { "-- row changes\n" } else { "" });
         text.push_str(&statement.text);
         text.push_str(";\n");
         for (place, value) in statement.params.iter().enumerate() {
@@ -116,6 +117,7 @@ mod tests {
                 Value::Blob(vec![1, 255]),
             ],
             context: Context { clock_us: 1_500_000, ..Context::default() },
+            is_rows: true,
         };
         let entry = Entry::Transaction(Transaction {
             id: 0,
@@ -131,6 +133,7 @@ mod tests {
             000000000000000000000000000000ab/3\n\
             BEGIN;\n\
             -- at 1970-01-01T00:00:01.5Z\n\
+            -- row changes\n\
             INSERT INTO t VALUES (?1, ?2, ?3);\n\
             --   ?1 = 7\n\
             --   ?2 = 'it''s' || char(10) || 'two'\n\

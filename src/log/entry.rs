@@ -71,11 +71,14 @@ pub struct Outcome {
 
 /// One SQL statement in SQLite's dialect, and all that its result depends on
 /// besides the database.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Statement {
     pub text: Arc<str>,
     pub params: Vec<Value>,
     pub context: Context,
+    /// It changes rows as another statement, which read what other nodes don't have, and
+    /// all that this set off, changed them: run without triggers and foreign keys.
+    pub is_rows: bool,
 }
 
 /// The frozen surroundings of a statement.

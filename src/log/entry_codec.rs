@@ -79,14 +79,14 @@ fn encode_transaction(transaction: &Transaction, dictionary: &mut Dictionary, ou
 fn encode_statements(statements: &[Statement], dictionary: &mut Dictionary, out: &mut BytesMut) {
     put_varint(out, statements.len() as u64);
     let mut before = &Context::default();
-    for Statement { text, params, context } in statements {
+    for Statement { text, params, context, is_rows } in statements {
         dictionary.encode(text, out);
         put_zigzag(out, context.now_us.wrapping_sub(before.now_us));
         put_zigzag(out, context.clock_us.wrapping_sub(context.now_us));
         put_zigzag(out, context.seed.wrapping_sub(before.seed) as i64);
         put_zigzag(out, context.last_insert_rowid.wrapping_sub(before.last_insert_rowid));
         put_zigzag(out, context.changes);
-        put_varint(out, context.sequences.len() as u64);
+        put_varint(out, (context.sequences.len() as u64) << 1 | u64::from(*is_rows));
         for (name, start) in &context.sequences {
             dictionary.encode(name, out);
             put_zigzag(out, *start);
@@ -199,7 +199,9 @@ fn decode_statements(
         seed = seed.wrapping_add(reader.zigzag()? as u64);
         rowid = rowid.wrapping_add(reader.zigzag()?);
         let changes = reader.zigzag()?;
-        let sequences = (0..reader.count(2)?)
+        let sequences = reader.varint()?;
+        let is_rows = sequences & 1 != 0;
+        let sequences = (0..sequences >> 1)
             .map(|_| Ok((dictionary.decode(reader)?.as_ref().to_owned(), reader.zigzag()?)))
             .collect::<Result<_, WireError>>()?;
         let params = (0..reader.count(1)?)
@@ -207,7 +209,7 @@ fn decode_statements(
             .collect::<Result<_, WireError>>()?;
         let context =
             Context { now_us, clock_us, seed, last_insert_rowid: rowid, changes, sequences };
-        statements.push(Statement { text, params, context });
+        statements.push(Statement { text, params, context, is_rows });
     }
     Ok(statements)
 }
@@ -262,8 +264,15 @@ pub(crate) mod strategies {
     }
 
     fn statements() -> impl Strategy<Value = Vec<Statement>> {
-        let statement = ("(insert into t|update t) .{0,3}", vec(value(), 0..4), context())
-            .prop_map(|(text, params, context)| Statement { text: text.into(), params, context });
+        let text = "(insert into t|update t) .{0,3}";
+        let statement = (text, vec(value(), 0..4), context(), any::<bool>()).prop_map(
+            |(text, params, context, is_rows)| Statement {
+                text: text.into(),
+                params,
+                context,
+                is_rows,
+            },
+        );
         vec(statement, 0..4)
     }
 
@@ -384,6 +393,7 @@ mod tests {
                 changes: 1,
                 sequences: vec![],
             },
+            is_rows: false,
         };
         let mut body = BytesMut::new();
         let statements = (0..1000).map(statement).collect();
@@ -410,7 +420,8 @@ mod tests {
             changes: -1,
             sequences: vec![("s".into(), 77)],
         };
-        Statement { text: "select ?1".into(), params: vec![Value::Integer(9)], context }
+        let params = vec![Value::Integer(9)];
+        Statement { text: "select ?1".into(), params, context, is_rows: true }
     }
 
     #[test]
@@ -436,7 +447,7 @@ mod tests {
             ("seed", Signed(300)),
             ("last insert rowid", Signed(8)),
             ("changes", Signed(-1)),
-            ("sequences", Number(1)),
+            ("sequences", Number(3)),
             ("name", Raw(b"s")),
             ("start", Signed(77)),
             ("parameters", Number(1)),

@@ -20,9 +20,10 @@ use super::plan::Plan;
 use super::rows::{RowBuffer, RowFormat};
 use crate::log::{self, Context, Value, ValueRef};
 use crate::pg::{SqlError, SqlState};
-use crate::sql::{Counts, Kind, Ship};
+use crate::sql::{Counts, Kind};
 use crate::storage::sqlite::{
-    Environment, NotificationMade, SettingMade, Sqlite, SqliteError, SqliteErrorKind,
+    Environment, NEEDS_ROWS, NotificationMade, SettingMade, Shipped, Sqlite, SqliteError,
+    SqliteErrorKind,
 };
 
 /// As a logged statement's text: stop enforcing foreign keys.
@@ -103,6 +104,8 @@ pub(super) struct Ran {
     pub drawn: Option<Drawn>,
     /// What `set_config` was asked to set.
     pub settings: Vec<SettingMade>,
+    /// Whether it read what other nodes or sessions don't have.
+    pub read_local: bool,
 }
 
 /// What a session's `currval` and `lastval` answer after a statement: the last value
@@ -140,11 +143,7 @@ pub(super) fn run(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> 
     switch(sqlite, false)?;
     let ran = run_statements(sqlite, work).and_then(|mut ran| {
         check_foreign_keys(sqlite, work)?;
-        let pragma = |text: &str| log::Statement {
-            text: text.into(),
-            params: Vec::new(),
-            context: Context::default(),
-        };
+        let pragma = |text: &str| log::Statement { text: text.into(), ..log::Statement::default() };
         ran.statements.insert(0, pragma(FOREIGN_KEYS_OFF));
         ran.statements.push(pragma(FOREIGN_KEYS_ON));
         Ok(ran)
@@ -172,12 +171,13 @@ fn run_statements(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> 
         sqlite.set_context(&context);
         let effect = sqlite.effect();
         let mut kept = Kept::default();
-        let rows = match (step.keeps, index == last) {
+        let mut rows = match (step.keeps, index == last) {
             (Some(_), _) => Rows::Keep(&mut kept),
             (None, true) => Rows::Answer(&mut ran.rows),
             (None, false) => Rows::Drop,
         };
-        let used = run_one(sqlite, &Work { params: &params, ..*work }, &step.text, rows)?;
+        let work_now = Work { params: &params, ..*work };
+        let (used, by_rows) = run_shipped(sqlite, &work_now, &step.text, &context, &mut rows)?;
         if let Some(at) = step.keeps {
             let params = params.to_mut();
             params.resize(at.max(params.len()), Value::Null);
@@ -198,19 +198,16 @@ fn run_statements(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> 
             ran.drawn = Some(sqlite.drawn_sequences());
         }
         ran.contexts.push(drawn.clone());
-        let changed = is_ddl || sqlite.effect() != effect;
-        match step.ship {
-            Ship::Statement if changed => ran.statements.push(log::Statement {
+        ran.read_local |= sqlite.read_local();
+        match by_rows {
+            Some(mut statements) => ran.statements.append(&mut statements),
+            None if is_ddl || sqlite.effect() != effect => ran.statements.push(log::Statement {
                 text: Arc::clone(&step.text),
                 params: params[..used.min(params.len())].to_vec(),
                 context: drawn,
+                is_rows: false,
             }),
-            Ship::Rows if changed => {
-                return Err(Failure::Statement(SqlError::unsupported(
-                    "a write that depends on what only this node or session knows",
-                )));
-            }
-            _ => {}
+            None => {}
         }
         if work.plan.needs_environment {
             ran.statements.extend(sqlite.take_notifications().into_iter().map(notify));
@@ -228,24 +225,70 @@ fn notify(made: NotificationMade) -> log::Statement {
             Value::Text(made.payload),
             Value::Integer(made.pid.into()),
         ],
-        context: Context::default(),
+        ..log::Statement::default()
     }
 }
 
 /// Runs the one statement of a plan for each of `rows` rows of its parameters, in one
-/// context; what is to be logged, and how many rows that changed. `Err` has the row at
+/// context, right behind `SAVEPOINT towline_rows`; what is to be logged, and how many rows that changed. `Err` has the row at
 /// fault.
 pub(super) fn run_rows(
     sqlite: &mut Sqlite,
     work: &Work<'_>,
     rows: usize,
-) -> Result<(Option<log::Statement>, u64), (usize, Failure)> {
-    let Some(step) = work.plan.translated.statements.first() else { return Ok((None, 0)) };
+) -> Result<(Vec<log::Statement>, u64), (usize, Failure)> {
+    let Some(step) = work.plan.translated.statements.first() else { return Ok((Vec::new(), 0)) };
     sqlite.set_database(work.plan.database());
-    sqlite.set_context(&fresh_context(work.now_us, work.registers));
-    let effect = sqlite.effect();
-    let prepared = sqlite.prepare(&step.text);
-    let mut statement = prepared.map_err(|error| (0, failure(sqlite, work, error)))?;
+    let context = fresh_context(work.now_us, work.registers);
+    sqlite.set_context(&context);
+    let (mark, effect) = (sqlite.effect_mark(), sqlite.effect());
+    let mut ran = ship(sqlite, Shipped::AsText, |sqlite| {
+        let count = step_rows(sqlite, work, &step.text, rows)?;
+        let changed = sqlite.effect() != effect;
+        let statement = changed.then(|| log::Statement {
+            text: Arc::clone(&step.text),
+            params: work.params.to_vec(),
+            context: sqlite.drawn_context(),
+            is_rows: false,
+        });
+        Ok((statement.into_iter().collect(), count))
+    });
+    if matches!(&ran, Err(RowError(_, error)) if needs_rows(error)) && work.plan.needs_environment {
+        sqlite.effect_undo(mark);
+        sqlite.set_context(&context);
+        ran = sqlite.execute_batch("ROLLBACK TO towline_rows").map_err(RowError::from).and_then(
+            |()| {
+                ship(sqlite, Shipped::AsRows, |sqlite| {
+                    let count = step_rows(sqlite, work, &step.text, rows)?;
+                    Ok((sqlite.take_rows(&context)?, count))
+                })
+            },
+        );
+    }
+    ran.map_err(|RowError(row, error)| {
+        let width = work.params.len() / rows.max(1);
+        let params = work.params.get(row * width..(row + 1) * width).unwrap_or_default();
+        (row, failure(sqlite, &Work { params, ..*work }, error))
+    })
+}
+
+/// The row at fault, from 0.
+struct RowError(usize, SqliteError);
+
+impl From<SqliteError> for RowError {
+    fn from(error: SqliteError) -> Self {
+        Self(0, error)
+    }
+}
+
+/// Runs a statement for each row of its parameters; returns how many rows that changed.
+fn step_rows(
+    sqlite: &mut Sqlite,
+    work: &Work<'_>,
+    text: &str,
+    rows: usize,
+) -> Result<u64, RowError> {
+    let mut statement = sqlite.prepare(text)?;
     let width = statement.parameter_count();
     let mut count = 0;
     for row in 0..rows {
@@ -256,22 +299,11 @@ pub(super) fn run_rows(
             statement.rewind();
             Ok(())
         })();
-        if let Err(error) = stepped {
-            drop(statement);
-            let work = Work { params, ..*work };
-            return Err((row, failure(sqlite, &work, error)));
-        }
+        stepped.map_err(|error| RowError(row, error))?;
         // COPY … WHERE leaves rows out.
         count += u64::try_from(sqlite.changes()).unwrap_or(0);
     }
-    drop(statement);
-    let changed = sqlite.effect() != effect && step.ship == Ship::Statement;
-    let logged = changed.then(|| log::Statement {
-        text: Arc::clone(&step.text),
-        params: work.params.to_vec(),
-        context: sqlite.drawn_context(),
-    });
-    Ok((logged, count))
+    Ok(count)
 }
 
 /// What becomes of a statement's rows.
@@ -279,6 +311,16 @@ enum Rows<'a> {
     Drop,
     Answer(&'a mut RowBuffer),
     Keep(&'a mut Kept),
+}
+
+impl Rows<'_> {
+    fn clear(&mut self) {
+        match self {
+            Self::Drop => {}
+            Self::Answer(rows) => **rows = RowBuffer::default(),
+            Self::Keep(kept) => **kept = Kept::default(),
+        }
+    }
 }
 
 /// Packed rows, as a JSON array of their texts.
@@ -307,23 +349,72 @@ impl Kept {
     }
 }
 
+/// Runs one statement, a second time to keep its row changes if what it reads other nodes
+/// don't have. Returns how many parameters its text has, and those changes.
+fn run_shipped(
+    sqlite: &mut Sqlite,
+    work: &Work<'_>,
+    text: &str,
+    context: &Context,
+    rows: &mut Rows<'_>,
+) -> Result<(usize, Option<Vec<log::Statement>>), Failure> {
+    let reads = matches!(work.plan.translated.kind, Kind::Read { .. } | Kind::Advisory);
+    let shipped = if reads { Shipped::Not } else { Shipped::AsText };
+    let mark = sqlite.effect_mark();
+    let mut ran = ship(sqlite, shipped, |sqlite| Ok((run_one(sqlite, work, text, rows)?, None)));
+    // Where nobody has set its surroundings they are another session's.
+    if matches!(&ran, Err(StepError::Sqlite(error)) if needs_rows(error))
+        && work.plan.needs_environment
+        && !defines(text)
+    {
+        sqlite.effect_undo(mark);
+        sqlite.set_context(context);
+        rows.clear();
+        ran = ship(sqlite, Shipped::AsRows, |sqlite| {
+            let used = run_one(sqlite, work, text, rows)?;
+            Ok((used, Some(sqlite.take_rows(context)?)))
+        });
+    }
+    ran.map_err(|error| match error {
+        StepError::Sqlite(error) => failure(sqlite, work, error),
+        StepError::Encode(error) => Failure::Statement(error),
+    })
+}
+
+/// Does something of which what it changes is shipped in a way.
+fn ship<T, E: From<SqliteError>>(
+    sqlite: &mut Sqlite,
+    shipped: Shipped,
+    run: impl FnOnce(&mut Sqlite) -> Result<T, E>,
+) -> Result<T, E> {
+    sqlite.set_shipped(shipped)?;
+    let ran = run(sqlite);
+    sqlite.set_shipped(Shipped::Not)?;
+    ran
+}
+
+fn needs_rows(error: &SqliteError) -> bool {
+    error.raised.as_ref().is_some_and(|raised| raised.state.0 == NEEDS_ROWS)
+}
+
+/// Whether a statement changes the schema: of the rows that it moves SQLite tells nothing.
+fn defines(text: &str) -> bool {
+    let verb = text.split_ascii_whitespace().next().unwrap_or_default();
+    ["create", "alter", "drop"].iter().any(|known| verb.eq_ignore_ascii_case(known))
+}
+
 /// Runs one statement; returns how many parameters its text has.
 fn run_one(
     sqlite: &mut Sqlite,
     work: &Work<'_>,
     text: &str,
-    rows: Rows<'_>,
-) -> Result<usize, Failure> {
-    let mut statement = sqlite.prepare(text).map_err(|error| failure(sqlite, work, error))?;
+    rows: &mut Rows<'_>,
+) -> Result<usize, StepError> {
+    let mut statement = sqlite.prepare(text)?;
     let used = statement.parameter_count();
     let stepped = step_all(&mut statement, work, rows);
     statement.reset();
-    drop(statement);
-    match stepped {
-        Ok(()) => Ok(used),
-        Err(StepError::Sqlite(error)) => Err(failure(sqlite, work, error)),
-        Err(StepError::Encode(error)) => Err(Failure::Statement(error)),
-    }
+    stepped.map(|()| used)
 }
 
 enum StepError {
@@ -331,10 +422,16 @@ enum StepError {
     Encode(SqlError),
 }
 
+impl From<SqliteError> for StepError {
+    fn from(error: SqliteError) -> Self {
+        Self::Sqlite(error)
+    }
+}
+
 fn step_all(
     statement: &mut crate::storage::sqlite::Statement,
     work: &Work<'_>,
-    rows: Rows<'_>,
+    rows: &mut Rows<'_>,
 ) -> Result<(), StepError> {
     statement.bind_all(work.params).map_err(StepError::Sqlite)?;
     let columns = &work.plan.translated.columns;
@@ -381,7 +478,9 @@ fn told(error: &SqliteError, work: &Work<'_>) -> SqlError {
     if error.kind == SqliteErrorKind::Interrupted {
         return work.limits.interrupted();
     }
-    super::errors::translate(error, work.plan, work.params)
+    let told = super::errors::translate(error, work.plan, work.params);
+    let state = if needs_rows(error) { SqlState::FEATURE_NOT_SUPPORTED } else { told.state };
+    SqlError { state, ..told }
 }
 
 /// The sequence whose range is used up, if the error says so.

@@ -9,7 +9,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::pg::{Oid, SqlError};
 use crate::sql::catalog::{Catalog, Index, RelationKind};
-use crate::sql::{self, Kind, Shape, Tag, TranslateContext, Translated};
+use crate::sql::{self, Kind, Shape, Tag, TranslateContext, Translated, mentions_local};
 
 /// One client statement, ready to run.
 #[derive(Debug)]
@@ -64,8 +64,11 @@ impl Plan {
             // The parameters of the declaration are the query's.
             translated.params = sql::translate(query, &context)?.params;
         }
-        let needs_environment = catalog.relations.values().any(|r| r.kind == RelationKind::View)
-            || translated.statements.iter().any(|s| asks_for_surroundings(&s.text));
+        let needs_environment =
+            catalog.relations.values().any(|relation| {
+                let mut defaults = relation.attributes.iter().filter_map(|a| a.default.as_deref());
+                relation.kind == RelationKind::View || defaults.any(mentions_local)
+            }) || translated.statements.iter().any(|s| asks_for_surroundings(&s.text));
         let quick = OnceLock::new();
         Ok(Self { text: text.into(), given, translated, catalog, needs_environment, quick })
     }

@@ -1,14 +1,17 @@
 //! Which functions and relations read something besides the database and the
 //! frozen context of a statement: the one table that decides how a statement that
-//! uses them is routed and shipped.
+//! uses them is routed and shipped. Whether it uses them shows when it runs: defaults,
+//! triggers and views may call them too.
 //!
 //! | reads                                       | routed to | shipped as |
 //! |---------------------------------------------|-----------|------------|
 //! | arguments, tables, frozen clock, seeded random numbers | any node | its text |
 //! | sequences, notifications                    | leader    | its text (draws are in the context) |
-//! | advisory locks                              | leader's readers | not at all |
+//! | advisory locks                              | leader's readers | row changes |
 //! | the session: settings, user, backend         | any node | row changes |
 //! | the node: positions, role, activity, sizes   | any node | row changes |
+
+use super::scan::{Scanner, Token};
 
 /// What a function's result depends on, besides its arguments and the database.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -93,6 +96,24 @@ pub(super) fn function_reads(function: &str) -> Reads {
     }
 }
 
+/// Whether what `function` (in lower case) answers differs between nodes or sessions.
+pub fn function_is_local(function: &str) -> bool {
+    matches!(function_reads(function), Reads::Locks | Reads::Session | Reads::Node)
+}
+
+/// Whether a text has the name of such a function, in any case.
+pub fn mentions_local(text: &str) -> bool {
+    let mut scanner = Scanner::new(text);
+    while let Ok(Some(token)) = scanner.next() {
+        if let Token::Word(word) = token
+            && function_is_local(&word.to_ascii_lowercase())
+        {
+            return true;
+        }
+    }
+    false
+}
+
 /// Whether a call of `function`, in any case, belongs on the leader.
 pub(super) fn must_see_leader(function: &str) -> bool {
     // Nearly every word of a statement comes here: most leave at once.
@@ -109,7 +130,7 @@ pub(super) fn must_see_leader(function: &str) -> bool {
 }
 
 /// Whether the contents of system relation `name` differ between nodes or sessions.
-pub(super) fn relation_is_local(name: &str) -> bool {
+pub fn relation_is_local(name: &str) -> bool {
     name.starts_with("pg_stat_")
         || name.starts_with("pg_statio_")
         || matches!(
@@ -156,6 +177,8 @@ mod tests {
             assert_eq!(function_reads(function), expected, "{function}");
         }
         assert!(must_see_leader("NextVal"));
+        assert!(mentions_local("lower(CURRENT_USER)"));
+        assert!(!mentions_local("lower('current_user') || now()"));
         assert!(relation_is_local("pg_stat_activity"));
         assert!(!relation_is_local("pg_class"));
     }

@@ -14,11 +14,12 @@ mod translated;
 mod types;
 
 pub use classify::{Class, Isolation, classify};
+pub use determinism::{function_is_local, mentions_local, relation_is_local};
 pub use shape::{Shape, shape};
 pub use split::split;
 pub use temporary::may_be_temporary;
 pub use translate::{create_database, drop_database, rename_database, translate};
 pub use translated::{
-    Column, CopyFormat, CopyOptions, Counts, DatabaseChange, Kind, Movement, Ship, SqliteStatement,
-    Tag, TranslateContext, Translated,
+    Column, CopyFormat, CopyOptions, Counts, DatabaseChange, Kind, Movement, SqliteStatement, Tag,
+    TranslateContext, Translated,
 };

@@ -49,7 +49,6 @@ pub struct Column {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct SqliteStatement {
     pub text: Arc<str>,
-    pub ship: Ship,
     /// Its rows, packed into one text each, are a parameter (from 0) of the statements
     /// behind it, as a JSON array.
     pub keeps: Option<usize>,
@@ -63,17 +62,6 @@ pub enum Counts {
     #[default]
     Changes,
     AddsChanges,
-    Nothing,
-}
-
-/// How a write reaches followers.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Ship {
-    /// As its text: the rule.
-    Statement,
-    /// As its row changes: it reads what other nodes don't have.
-    Rows,
-    /// Not at all: it changes only this connection (temporary tables).
     Nothing,
 }
 

@@ -35,6 +35,13 @@ fn statements_with_time_and_randomness_give_equal_files() {
     demo.psql("BEGIN; INSERT INTO e (n) VALUES (1); ROLLBACK");
     demo.psql("INSERT INTO e (n) VALUES (2) RETURNING u");
     demo.psql("ALTER TABLE e ADD COLUMN note text DEFAULT 'none'");
+    demo.psql("ALTER TABLE audit ADD COLUMN who text DEFAULT current_user");
+    demo.psql("INSERT INTO audit (what) SELECT pg_backend_pid() FROM generate_series(1, 5)");
+    demo.psql(
+        "CREATE TEMP TABLE mine AS SELECT id, current_user AS who FROM audit; \
+               INSERT INTO audit (what) SELECT who FROM mine",
+    );
+    demo.psql("UPDATE audit SET what = version() WHERE who = current_user AND id % 2 = 0");
     demo.psql("INSERT INTO e (n, note) SELECT n, md5(random()::text) FROM recent LIMIT 20");
     demo.assert_equal_content();
 }

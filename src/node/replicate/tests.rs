@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 use super::*;
 use crate::cluster::{Configuration, Policy, Role, Roll};
 use crate::config::{PeerTlsConfig, SqlConfig};
-use crate::log::{Context, Entry, Statement, Term, TermStart, Transaction, Value};
+use crate::log::{Entry, Statement, Term, TermStart, Transaction, Value};
 use crate::net::{Authority, HelloReply, PeerListener};
 use crate::node::Leadership;
 use crate::node::Quarantine;
@@ -303,7 +303,7 @@ fn insert(n: i64) -> Entry {
     let statement = Statement {
         text: "insert into t (a) values (?1)".into(),
         params: vec![Value::Integer(n)],
-        context: Context::default(),
+        ..Statement::default()
     };
     Entry::Transaction(Transaction {
         id: 0,

@@ -136,6 +136,51 @@ async fn a_follower_that_runs_the_log_has_the_same_content() {
     assert_eq!(follower.client().value("select count(*) from t").await, "10051");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_by_what_only_the_session_knows_reaches_a_follower_as_rows() {
+    let leader = TestNode::new();
+    leader.lead(1).await;
+    let mut client = leader.client();
+    for statement in [
+        "create table t (id serial primary key, who text default current_user, v text)",
+        "insert into t (v) values ('a'), ('b')",
+        "insert into t (v) select setting from pg_settings where name = 'TimeZone'",
+        "create view mine as select * from t where who = current_user",
+        "begin; insert into t (v) select current_database() from mine; select current_user; \
+         savepoint s; update t set v = pg_backend_pid() where id = 1; rollback to s; \
+         update t set v = version() where who = session_user and id = 2; commit",
+        "create table made as select id, current_user as who from mine",
+        "alter table t add column by text default current_user",
+        "with gone as (delete from t where who = current_user and id = 1 returning *) \
+         insert into made select id, who from gone",
+        "select nextval('t_id_seq'), current_user",
+        "set towline.dialect = 'sqlite'",
+        "create trigger g after insert on made begin insert into t (v) values ('by trigger'); end",
+        "insert into made values (7, current_user())",
+    ] {
+        let said = client.query(statement).await;
+        assert!(!said.contains("error"), "{statement}: {said}");
+    }
+    client.query("set towline.dialect = 'postgresql'").await;
+    client.query("copy t (v) from stdin").await;
+    client.copy_data(b"one\ntwo\n");
+    client.copy_done();
+    assert_eq!(client.send().await, "done COPY 2\nready, idle\n");
+    // What ran twice drew once: 7 is nextval's.
+    assert_eq!(
+        client.value("select string_agg(id::text, ' ') from t where v in ('one', 'two')").await,
+        "8 9"
+    );
+
+    let follower = TestNode::new();
+    follower.receive(&leader);
+    follower.applied(*leader.hub().applied.borrow()).await;
+    assert_eq!(super::digest(&follower.database()), super::digest(&leader.database()));
+    let mut there = follower.client();
+    let rows = there.value("select count(*) from t where who is not null and by is not null").await;
+    assert_eq!(rows, client.value("select count(*) from t").await);
+}
+
 /// Begins a transaction that has the writer to itself, and adds rows to `t (v)` until two
 /// parts are shipped and committed.
 async fn begin_large(leader: &TestNode) -> Client {

@@ -35,7 +35,7 @@ use crate::node::execute::{FOREIGN_KEYS_OFF, FOREIGN_KEYS_ON};
 use crate::node::hub::Quarantine;
 use crate::node::verify::Look;
 use crate::storage::log_store::LogError;
-use crate::storage::sqlite::{Sqlite, SqliteError, SqliteErrorKind, UndoMark};
+use crate::storage::sqlite::{Shipped, Sqlite, SqliteError, SqliteErrorKind, UndoMark};
 
 /// Frames of one SQLite transaction at most.
 const FRAMES_MAX: usize = 512;
@@ -461,7 +461,18 @@ fn run_statement(
     }
     run.schema.note(statement);
     sqlite.set_context(&statement.context);
-    let mut prepared = sqlite.prepare(text)?;
+    if statement.is_rows {
+        return sqlite.without_consequences(|sqlite| run_prepared(sqlite, statement));
+    }
+    // A leader's statement that read what is not here was shipped as its row changes.
+    sqlite.set_shipped(Shipped::AsText)?;
+    let ran = run_prepared(sqlite, statement);
+    sqlite.set_shipped(Shipped::Not)?;
+    ran
+}
+
+fn run_prepared(sqlite: &mut Sqlite, statement: &Statement) -> Result<(), SqliteError> {
+    let mut prepared = sqlite.prepare(&statement.text)?;
     let count = prepared.parameter_count();
     let mut left = &statement.params[..];
     loop {

@@ -108,15 +108,10 @@ impl<'a> Words<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::Context;
 
     fn noted(text: &str) -> (bool, Vec<String>) {
         let mut changes = SchemaChanges::default();
-        changes.note(&Statement {
-            text: text.into(),
-            params: Vec::new(),
-            context: Context::default(),
-        });
+        changes.note(&Statement { text: text.into(), ..Statement::default() });
         (changes.any, changes.tables.into_iter().collect())
     }
 

@@ -352,7 +352,7 @@ fn run_member(
         Ok(ran) => ran,
         Err(error) => return Ok(Err(error.into())),
     };
-    let Ran { statements, contexts: _, count, rows, registers, drawn, settings } = ran;
+    let Ran { statements, contexts: _, count, rows, registers, drawn, settings, .. } = ran;
     if !statements.is_empty() {
         let mut schema = SchemaChanges::default();
         statements.iter().for_each(|statement| schema.note(statement));

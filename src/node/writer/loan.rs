@@ -200,8 +200,7 @@ impl Transcript {
     }
 
     fn push_bare(&mut self, text: String) {
-        let context = log::Context::default();
-        self.push(log::Statement { text: text.into(), params: Vec::new(), context });
+        self.push(log::Statement { text: text.into(), ..log::Statement::default() });
     }
 }
 
@@ -374,9 +373,9 @@ impl Loan {
         let ran = self.run_rows_taken(&mut taken, work, rows);
         taken.set_cancel(None, None);
         drop(taken);
-        let (statement, count) = ran?;
-        if let Some(statement) = statement {
-            self.transcript.push(statement);
+        let (statements, count) = ran?;
+        if !statements.is_empty() {
+            statements.into_iter().for_each(|statement| self.transcript.push(statement));
             self.maybe_ship().map_err(|error| (0, error))?;
         }
         Ok(count)
@@ -387,7 +386,7 @@ impl Loan {
         sqlite: &mut Sqlite,
         work: &Work<'_>,
         rows: usize,
-    ) -> Result<(Option<log::Statement>, u64), (usize, UnitError)> {
+    ) -> Result<(Vec<log::Statement>, u64), (usize, UnitError)> {
         let mut extensions = sequence::Extensions::default();
         loop {
             let mark = sqlite.effect_mark();
@@ -401,7 +400,7 @@ impl Loan {
                 sqlite.execute_batch(end).map_err(|e| (0, internal(e)))?;
             }
             let (row, failure) = match result {
-                Ok(statement) => return Ok(statement),
+                Ok(ran) => return Ok(ran),
                 Err(failed) => failed,
             };
             sqlite.effect_undo(mark);

@@ -6,7 +6,7 @@
 //! statement draws, so that a bulk insert needs few of them; and a sequence from which
 //! much was drawn takes more at once, for an extension costs as much as some inserts.
 
-use crate::log::{Context, Entry, Statement, Value, ValueRef};
+use crate::log::{Entry, Statement, Value, ValueRef};
 use crate::pg::{SqlError, SqlState};
 use crate::storage::sqlite::{Sqlite, SqliteError};
 
@@ -138,7 +138,7 @@ pub(super) fn settle(
         let reserved = held.reserved.map_or(Value::Null, Value::Integer);
         let params = vec![reserved, Value::Text(name.clone())];
         set_reserved(sqlite, &params)?;
-        statements.push(Statement { text: RESERVE.into(), params, context: Context::default() });
+        statements.push(Statement { text: RESERVE.into(), params, ..Statement::default() });
     }
     Ok(statements)
 }

@@ -43,7 +43,7 @@ use crate::node::execute::{self, Failure, Limits, Ran, Registers, Work};
 use crate::node::plan::Plan;
 use crate::node::rows::{RowBuffer, RowFormat};
 use crate::pg::{SqlError, SqlState};
-use crate::sql::{Ship, Tag};
+use crate::sql::Tag;
 use crate::storage::sqlite::{Environment, Sqlite};
 
 /// What a transaction has done so far, so that it can be done again.
@@ -156,7 +156,7 @@ fn repeats(plan: &Plan, ran: &Ran) -> bool {
     let invents = matches!(plan.translated.tag, Tag::Insert) && ran.rows.count > 0 && !drew;
     let mut steps = plan.translated.statements.iter();
     // What `setval` does to the ranges that this node draws from is not undone.
-    !invents && steps.all(|s| s.ship == Ship::Statement && !s.text.contains("setval("))
+    !invents && !ran.read_local && steps.all(|s| !s.text.contains("setval("))
 }
 
 impl Step {

@@ -52,9 +52,7 @@ use sqlparser::ast::{Ident, ObjectName, Statement};
 use self::clauses::Clauses;
 use self::scope::{Scope, SourceColumn};
 use super::determinism::{self, Reads};
-use super::translated::{
-    Column, Counts, Kind, Ship, SqliteStatement, Tag, TranslateContext, Translated,
-};
+use super::translated::{Column, Counts, Kind, SqliteStatement, Tag, TranslateContext, Translated};
 use super::types::{self, Type};
 use crate::pg::types::made::Made;
 use crate::pg::{Oid, Severity, SqlError, SqlState};
@@ -96,8 +94,6 @@ struct Translator<'a> {
     scopes: Vec<Scope>,
     /// Common table expressions in sight, innermost last.
     ctes: Vec<CommonTable>,
-    /// Whether the statement reads what other nodes don't have.
-    local: bool,
     /// Whether it calls something that belongs on the leader.
     leader: bool,
     /// Whether it takes or releases advisory locks.
@@ -274,7 +270,6 @@ impl<'a> Translator<'a> {
             params: Vec::new(),
             scopes: Vec::new(),
             ctes: Vec::new(),
-            local: false,
             leader: false,
             advisory: false,
             locks: false,
@@ -318,13 +313,6 @@ impl<'a> Translator<'a> {
                 }
             })
             .collect();
-        if self.local {
-            for statement in &mut translated.statements {
-                if statement.ship == Ship::Statement {
-                    statement.ship = Ship::Rows;
-                }
-            }
-        }
         for column in translated.columns.iter_mut().filter(|column| column.made.is_none()) {
             column.made = self.context.catalog.made_of(column.oid);
         }
@@ -385,13 +373,9 @@ impl<'a> Translator<'a> {
     /// Notes what a call of `function` reads.
     fn note_function(&mut self, function: &str) {
         match determinism::function_reads(function) {
-            Reads::Frozen => {}
+            Reads::Frozen | Reads::Session | Reads::Node => {}
             Reads::Leader => self.leader = true,
-            Reads::Locks => {
-                self.advisory = true;
-                self.local = true;
-            }
-            Reads::Session | Reads::Node => self.local = true,
+            Reads::Locks => self.advisory = true,
         }
     }
 
@@ -458,12 +442,7 @@ fn translated(kind: Kind, tag: Tag, columns: Vec<Column>, statements: Vec<String
 
 /// A statement that followers run too.
 fn shipped(text: String) -> SqliteStatement {
-    SqliteStatement {
-        text: Arc::from(text),
-        ship: Ship::Statement,
-        keeps: None,
-        counts: Counts::Changes,
-    }
+    SqliteStatement { text: Arc::from(text), keeps: None, counts: Counts::Changes }
 }
 
 /// The columns that the client sees.

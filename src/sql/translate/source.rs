@@ -10,7 +10,6 @@ use super::scope::{Scope, Source, SourceColumn};
 use super::{Translator, function, grouping, names, set_returning};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Attribute, Catalog, RESERVED_PREFIX, Relation, system_relation};
-use crate::sql::determinism;
 use crate::sql::types::{self, Family, Type, family};
 
 impl Source {
@@ -293,9 +292,6 @@ impl Translator<'_> {
             None => system_relation("pg_catalog", &table),
             Some(schema) => system_relation(schema, &table),
         } {
-            if determinism::relation_is_local(&table) {
-                self.local = true;
-            }
             let columns = system
                 .columns
                 .iter()

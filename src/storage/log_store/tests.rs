@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::log::entry_codec::strategies;
-use crate::log::{Context, Statement, TermStart, Transaction, Value};
+use crate::log::{Statement, TermStart, Transaction, Value};
 use crate::storage::fs::simulated::SimulatedFs;
 
 const DIR: &str = "/data/log";
@@ -22,7 +22,7 @@ fn insert(n: i64) -> Entry {
     let statement = Statement {
         text: "insert into t (a) values (?1)".into(),
         params: vec![Value::Integer(n)],
-        context: Context::default(),
+        ..Statement::default()
     };
     Entry::Transaction(Transaction {
         id: 0,

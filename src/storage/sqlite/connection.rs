@@ -15,12 +15,13 @@ use rusqlite::ffi as codes;
 use super::effect::RawValue;
 use super::error::SqliteError;
 use super::ffi::{Database, Prepared, Step, Switch};
-use super::functions::{self, Sequences, Surroundings};
+use super::functions::{self, Sequences, Shipped, Surroundings};
 use super::hooks::{Hooks, Traits};
+use super::rows::KeptRows;
 use super::statement::{Cached, Statement};
 use super::vtab::LiveRelations;
 use super::{catalog, clock, digest, refusals, vtab};
-use crate::log::{Context, Lsn, Term, Value, ValueRef};
+use crate::log::{self, Context, Lsn, Term, Value, ValueRef};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::{BOOTSTRAP, Catalog};
 
@@ -504,6 +505,43 @@ impl Sqlite {
     /// the other, the first after which it is not 0 is the one.
     pub fn deferred_foreign_key_violations(&self) -> Result<u64, SqliteError> {
         Ok(u64::from(self.handle.database.has_deferred_violations()?))
+    }
+
+    /// Says how what the statements that follow change reaches other nodes.
+    pub fn set_shipped(&mut self, shipped: Shipped) -> Result<(), SqliteError> {
+        self.handle.surroundings().set_shipped(shipped);
+        if shipped == Shipped::AsRows {
+            let kept = self.trusted(KeptRows::begin)?;
+            *self.handle.hooks().kept_rows() = kept;
+        }
+        Ok(())
+    }
+
+    /// Whether what other nodes don't have was read since the context was set.
+    pub fn read_local(&self) -> bool {
+        self.handle.surroundings().read_local()
+    }
+
+    /// What was changed since it was said to be shipped as rows: statements that do the
+    /// same on any node, in this context.
+    pub fn take_rows(&mut self, context: &Context) -> Result<Vec<log::Statement>, SqliteError> {
+        let kept = std::mem::take(&mut *self.handle.hooks().kept_rows());
+        self.trusted(|sqlite| kept.into_statements(sqlite, context))
+    }
+
+    /// Does something without triggers and foreign keys: of row changes, what these did is
+    /// a part already.
+    pub fn without_consequences<T>(
+        &mut self,
+        work: impl FnOnce(&mut Self) -> Result<T, SqliteError>,
+    ) -> Result<T, SqliteError> {
+        let foreign_keys = self.handle.database.switch(Switch::ForeignKeys)?;
+        self.set_foreign_keys(false)?;
+        self.handle.database.set_switch(Switch::Triggers, false)?;
+        let result = work(self);
+        self.handle.database.set_switch(Switch::Triggers, true)?;
+        self.set_foreign_keys(foreign_keys)?;
+        result
     }
 
     /// Switches foreign key enforcement, also inside a transaction.

@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::effect::EffectHash;
+use super::shape::{Shape, quote};
 use super::{Sqlite, SqliteError};
 use crate::log::ValueRef;
 use crate::log::describe::literal;
@@ -60,15 +61,15 @@ pub fn row_digests(
     limit: u64,
 ) -> Result<Vec<RowDigest>, SqliteError> {
     let Some(shape) = Shape::of(sqlite, name)? else { return Ok(Vec::new()) };
-    let sql = format!("{} LIMIT {limit} OFFSET {skip}", shape.query(name));
-    let keys = shape.order.clone();
+    let sql = format!("{} LIMIT {limit} OFFSET {skip}", query(&shape, name));
+    let (keys, wanted) = (shape.order(), wanted(&shape));
     let mut rows = Vec::new();
     let mut statement = sqlite.prepare_once(&sql)?;
     while statement.step()? {
         let mut digest = EffectHash::default();
         digest.add_row((0..statement.column_count()).map(|index| statement.raw_column(index)));
         let parts = keys.iter().map(|key| {
-            let place = shape.wanted.iter().position(|column| column == key);
+            let place = wanted.iter().position(|column| column == key);
             let value = place.map_or(ValueRef::Null, |place| statement.column(place));
             format!("{key} = {}", literal(&value.to_owned()))
         });
@@ -81,61 +82,23 @@ pub fn row_digests(
 /// The digest of a table's rows, `None` where there is no such table.
 pub(super) fn table(sqlite: &mut Sqlite, name: &str) -> Result<Option<u64>, SqliteError> {
     match Shape::of(sqlite, name)? {
-        Some(shape) => rows(sqlite, &shape.query(name)).map(Some),
+        Some(shape) => rows(sqlite, &query(&shape, name)).map(Some),
         None => Ok(None),
     }
 }
 
-/// What to read of a table, and in which order: all as SQL.
-struct Shape {
-    wanted: Vec<String>,
-    order: Vec<String>,
+/// What is read of a table's rows.
+fn wanted(shape: &Shape) -> Vec<&str> {
+    shape.rowid.into_iter().chain(shape.columns.iter().map(|column| column.name.as_str())).collect()
 }
 
-impl Shape {
-    fn of(sqlite: &mut Sqlite, name: &str) -> Result<Option<Self>, SqliteError> {
-        let mut columns = Vec::new();
-        let mut key = Vec::new();
-        let mut statement = sqlite.prepare(
-            "SELECT x.name, x.pk, t.wr FROM pragma_table_list AS t, pragma_table_xinfo(t.name) AS x
-         WHERE t.schema = 'main' AND t.type IN ('table', 'shadow') AND t.name = ?1
-           AND x.schema = 'main'",
-        )?;
-        statement.bind(1, ValueRef::Text(name))?;
-        let mut without_rowid = false;
-        while statement.step()? {
-            let ValueRef::Text(column) = statement.column(0) else { continue };
-            if let ValueRef::Integer(position @ 1..) = statement.column(1) {
-                key.push((position, quote(column)));
-            }
-            without_rowid = statement.column(2) == ValueRef::Integer(1);
-            columns.push(column.to_owned());
-        }
-        drop(statement);
-        if columns.is_empty() {
-            return Ok(None);
-        }
-        let hidden = ["rowid", "_rowid_", "oid"];
-        let rowid = hidden.iter().find(|rowid| {
-            !without_rowid && !columns.iter().any(|column| column.eq_ignore_ascii_case(rowid))
-        });
-        let mut wanted: Vec<String> = rowid.map(|rowid| (*rowid).to_owned()).into_iter().collect();
-        wanted.extend(columns.iter().map(|column| quote(column)));
-        key.sort_unstable();
-        let order: Vec<_> = match rowid {
-            Some(rowid) => vec![(*rowid).to_owned()],
-            None => key.into_iter().map(|(_, column)| column).collect(),
-        };
-        Ok(Some(Self { wanted, order }))
+fn query(shape: &Shape, name: &str) -> String {
+    let mut sql = format!("SELECT {} FROM main.{}", wanted(shape).join(", "), quote(name));
+    let order = shape.order();
+    if !order.is_empty() {
+        let _ = write!(sql, " ORDER BY {}", order.join(", "));
     }
-
-    fn query(&self, name: &str) -> String {
-        let mut sql = format!("SELECT {} FROM main.{}", self.wanted.join(", "), quote(name));
-        if !self.order.is_empty() {
-            let _ = write!(sql, " ORDER BY {}", self.order.join(", "));
-        }
-        sql
-    }
+    sql
 }
 
 /// The digest of a query's rows, in order.
@@ -146,10 +109,6 @@ fn rows(sqlite: &mut Sqlite, sql: &str) -> Result<u64, SqliteError> {
         digest.add_row((0..statement.column_count()).map(|index| statement.raw_column(index)));
     }
     Ok(digest.hash())
-}
-
-fn quote(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 /// A version of the catalog that is equal wherever its content is: on all nodes, in

@@ -75,10 +75,14 @@ impl EffectHash {
         self.buffer.extend_from_slice(&new_key.to_le_bytes());
         let columns = change.columns();
         if change.operation() != INSERT {
-            lay_out_row(&mut self.buffer, columns, |index| change.before(index));
+            for (_, value) in stored(columns, |index| change.before(index)) {
+                lay_out(&mut self.buffer, value);
+            }
         }
         if change.operation() != DELETE {
-            lay_out_row(&mut self.buffer, columns, |index| change.after(index));
+            for (_, value) in stored(columns, |index| change.after(index)) {
+                lay_out(&mut self.buffer, value);
+            }
         }
         self.seal();
     }
@@ -103,24 +107,14 @@ impl EffectHash {
 /// SQLite's own limit on the columns of a table.
 const COLUMNS_MAX: i32 = 2000;
 
-/// Lays out a row of `columns` stored columns. Between them may lie generated ones
-/// which are not stored.
-fn lay_out_row<'a>(
-    buffer: &mut Vec<u8>,
+/// The values of a row of `columns` stored columns, with their places in the table.
+/// Between them may lie generated ones which are not stored.
+pub(super) fn stored<'a>(
     columns: i32,
     value: impl Fn(i32) -> Option<RawValue<'a>>,
-) {
-    let mut left = columns;
-    for index in 0..COLUMNS_MAX {
-        if left == 0 {
-            return;
-        }
-        match value(index) {
-            Some(value) => lay_out(buffer, value),
-            None => continue,
-        }
-        left -= 1;
-    }
+) -> impl Iterator<Item = (i32, RawValue<'a>)> {
+    let values = (0..COLUMNS_MAX).filter_map(move |index| Some((index, value(index)?)));
+    values.take(usize::try_from(columns).unwrap_or(0))
 }
 
 fn lay_out(buffer: &mut Vec<u8>, value: RawValue<'_>) {

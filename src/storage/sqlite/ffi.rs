@@ -54,6 +54,7 @@ unsafe impl Sync for Database {}
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Switch {
     ForeignKeys,
+    Triggers,
     TrustedSchema,
     Defensive,
     NoCheckpointOnClose,
@@ -145,17 +146,28 @@ impl Database {
     }
 
     pub(super) fn set_switch(&self, switch: Switch, on: bool) -> Result<(), SqliteError> {
+        self.configure(switch, c_int::from(on)).map(drop)
+    }
+
+    pub(super) fn switch(&self, switch: Switch) -> Result<bool, SqliteError> {
+        self.configure(switch, -1)
+    }
+
+    /// Sets a switch, unless the value is negative; returns how it is then.
+    fn configure(&self, switch: Switch, value: c_int) -> Result<bool, SqliteError> {
         let option = match switch {
             Switch::ForeignKeys => ffi::SQLITE_DBCONFIG_ENABLE_FKEY,
+            Switch::Triggers => ffi::SQLITE_DBCONFIG_ENABLE_TRIGGER,
             Switch::TrustedSchema => ffi::SQLITE_DBCONFIG_TRUSTED_SCHEMA,
             Switch::Defensive => ffi::SQLITE_DBCONFIG_DEFENSIVE,
             Switch::NoCheckpointOnClose => ffi::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE,
         };
-        let unread: *mut c_int = ptr::null_mut();
-        // SAFETY: these options take an int and a pointer that may be null.
+        let mut now: c_int = 0;
+        // SAFETY: these options take an int and a pointer to one that outlives the call.
         self.check(unsafe {
-            ffi::sqlite3_db_config(self.db.as_ptr(), option, c_int::from(on), unread)
-        })
+            ffi::sqlite3_db_config(self.db.as_ptr(), option, value, &raw mut now)
+        })?;
+        Ok(now != 0)
     }
 
     /// Bounds what a statement may be (`SQLITE_LIMIT_*`).

@@ -1,5 +1,5 @@
-//! What a connection does when SQLite calls back: authorize while compiling, hash
-//! row changes, stop a statement.
+//! What a connection does when SQLite calls back: authorize while compiling, hash and
+//! keep row changes, stop a statement.
 
 use std::ffi::CStr;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::effect::{EffectHash, RawValue, RowChange};
 use super::functions::Surroundings;
 use super::refusals::{self, Action};
+use super::rows::KeptRows;
 use crate::pg::{SqlError, SqlState};
 
 /// What the compilation of a statement showed.
@@ -29,6 +30,7 @@ pub(super) struct Traits {
 pub(super) struct Hooks {
     surroundings: Surroundings,
     effect: Mutex<EffectHash>,
+    kept_rows: Mutex<KeptRows>,
     traits: Mutex<Traits>,
     /// Set while the connection runs statements of its own, which may be what a
     /// client's may not.
@@ -60,6 +62,7 @@ impl Hooks {
         Self {
             surroundings,
             effect: Mutex::default(),
+            kept_rows: Mutex::default(),
             traits: Mutex::default(),
             trusted: AtomicBool::new(true),
             catalog_touched: AtomicBool::new(false),
@@ -73,6 +76,11 @@ impl Hooks {
 
     pub(super) fn effect(&self) -> MutexGuard<'_, EffectHash> {
         self.effect.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The row changes of a statement that is shipped as these.
+    pub(super) fn kept_rows(&self) -> MutexGuard<'_, KeptRows> {
+        self.kept_rows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn traits(&self) -> MutexGuard<'_, Traits> {
@@ -148,6 +156,9 @@ impl Hooks {
         let (_, new_key) = change.keys();
         if new_key == i64::MAX {
             self.rowid_exhausted.store(true, Ordering::Relaxed);
+        }
+        if self.surroundings.keeps_rows() {
+            self.kept_rows().add(change);
         }
         if table == SEQUENCE_TABLE {
             self.effect().add_change(&WithoutReserved(change));

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::connection::{ConnectionKind, Sqlite};
 use super::error::SqliteError;
+use super::shape::quote;
 use crate::log::{Lsn, Term, ValueRef};
 use crate::sql::catalog::{FIRST_DATABASE, RESERVED_PREFIX, split_database};
 
@@ -96,7 +97,7 @@ fn check_readable(copy: &mut Sqlite, path: &Path) -> Result<(usize, usize), Impo
         let names =
             names.map_err(|source| ImportError::Sqlite { path: path.to_owned(), source })?;
         for name in names {
-            let look = format!("SELECT * FROM main.{}", quoted(&name));
+            let look = format!("SELECT * FROM main.{}", quote(&name));
             copy.prepare_once(&look).map_err(|source| {
                 let path = path.to_owned();
                 ImportError::Unreadable { path, name: name.clone(), source }
@@ -141,10 +142,6 @@ fn texts(sqlite: &mut Sqlite, query: &str) -> Result<Vec<String>, SqliteError> {
         }
         Ok(found)
     })
-}
-
-fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
 }
 
 #[cfg(test)]

@@ -40,9 +40,6 @@ impl Translator<'_> {
         if !self.params.is_empty() {
             return Err(SqlError::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1"));
         }
-        if self.local {
-            return Err(SqlError::unsupported("a view over what belongs to a session or node"));
-        }
         let mut attributes: Vec<Attribute> = Vec::with_capacity(selected.columns.len());
         for column in &selected.columns {
             if attributes.iter().any(|other| other.name == column.name) {

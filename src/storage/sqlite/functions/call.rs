@@ -13,6 +13,7 @@ use super::Surroundings;
 use crate::log::{Value, ValueRef};
 use crate::pg::types::number::print_float8;
 use crate::pg::{SqlError, SqlState};
+use crate::sql::function_is_local;
 
 /// A function's result, or the error that its caller's client reads.
 pub(super) type Answer = Result<Value, SqlError>;
@@ -37,8 +38,12 @@ pub(super) fn define_strict(
 ) -> rusqlite::Result<()> {
     for (name, arity, body) in definitions {
         let (surroundings, body) = (surroundings.clone(), *body);
+        let local = function_is_local(name);
         connection.create_scalar_function(*name, *arity, flags, move |context| {
             let call = Call { context, surroundings: &surroundings };
+            if local {
+                surroundings.note_local()?;
+            }
             if (0..call.len()).any(|at| call.is_null(at)) {
                 return Ok(Output(Value::Null, None));
             }
@@ -57,8 +62,12 @@ pub(super) fn define(
 ) -> rusqlite::Result<()> {
     for (name, arity, body) in definitions {
         let (surroundings, body) = (surroundings.clone(), *body);
+        let local = function_is_local(name);
         connection.create_scalar_function(*name, *arity, flags, move |context| {
             let call = Call { context, surroundings: &surroundings };
+            if local {
+                surroundings.note_local()?;
+            }
             call.finish(body(&call))
         })?;
     }

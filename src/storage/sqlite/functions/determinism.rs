@@ -324,7 +324,7 @@ impl super::Sequences {
     }
 
     /// Gives back what the running statement drew: it is run again.
-    fn give_back(&mut self) {
+    pub(super) fn give_back(&mut self) {
         for (name, first) in &self.first {
             if !self.replay.contains_key(name)
                 && let Some((next, _)) = self.ranges.get_mut(name)

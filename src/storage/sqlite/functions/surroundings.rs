@@ -1,13 +1,13 @@
 //! What functions may ask of the connection that runs them.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use super::determinism::Definition;
 use crate::log::Context;
-use crate::pg::SqlError;
+use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::{Catalog, FIRST_DATABASE, parts_of_written};
 use crate::storage::sqlite::{ConnectionKind, Environment};
 
@@ -42,12 +42,36 @@ struct Shared {
     cancel: Mutex<Cancel>,
     /// Nothing runs on this connection any more.
     ended: AtomicBool,
+    /// A [`Shipped`], as its number.
+    shipped: AtomicU8,
+    /// A function or relation was asked for what other nodes don't have.
+    read_local: AtomicBool,
     raised: Mutex<Option<Box<SqlError>>>,
     /// What `set_config` was asked to set, for the session to take over.
     settings_made: Mutex<Vec<SettingMade>>,
     /// What `pg_notify` was asked to send.
     notifications_made: Mutex<Vec<NotificationMade>>,
 }
+
+/// How what the statements that follow change reaches other nodes.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Shipped {
+    /// Not at all: they change nothing, or only what is this node's.
+    Not,
+    /// As their texts. A function or relation that other nodes would answer otherwise
+    /// fails with [`NEEDS_ROWS`].
+    AsText,
+    /// As their row changes, which are kept.
+    AsRows,
+}
+
+/// What can't always be shipped.
+pub(in crate::storage::sqlite) const WRITE_BY_LOCAL: &str =
+    "a write that depends on what only this node or session knows";
+
+/// The SQLSTATE-like code by which a statement asks to be run again, to be shipped as its
+/// row changes.
+pub const NEEDS_ROWS: &str = "TL002";
 
 /// A call of `pg_notify`.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -118,6 +142,8 @@ impl Surroundings {
             sequences: Mutex::default(),
             cancel: Mutex::default(),
             ended: AtomicBool::new(false),
+            shipped: AtomicU8::new(Shipped::Not as u8),
+            read_local: AtomicBool::new(false),
             raised: Mutex::default(),
             settings_made: Mutex::default(),
             notifications_made: Mutex::default(),
@@ -252,6 +278,30 @@ impl Surroundings {
         self.0.ended.load(Ordering::SeqCst)
     }
 
+    pub(in crate::storage::sqlite) fn set_shipped(&self, shipped: Shipped) {
+        self.0.shipped.store(shipped as u8, Ordering::Relaxed);
+    }
+
+    pub(in crate::storage::sqlite) fn keeps_rows(&self) -> bool {
+        self.0.shipped.load(Ordering::Relaxed) == Shipped::AsRows as u8
+    }
+
+    /// Whether what other nodes don't have was read since the context was set.
+    pub(in crate::storage::sqlite) fn read_local(&self) -> bool {
+        self.0.read_local.load(Ordering::Relaxed)
+    }
+
+    /// Something is read that other nodes don't have: fails where they would have to.
+    pub(in crate::storage::sqlite) fn note_local(&self) -> rusqlite::Result<()> {
+        self.0.read_local.store(true, Ordering::Relaxed);
+        if self.0.shipped.load(Ordering::Relaxed) != Shipped::AsText as u8 {
+            return Ok(());
+        }
+        self.sequences().give_back();
+        let error = SqlError::unsupported(WRITE_BY_LOCAL);
+        Err(self.raise(SqlError { state: SqlState(NEEDS_ROWS), ..error }))
+    }
+
     /// Makes the error that a function returns to raise `error` at the client.
     pub(in crate::storage::sqlite) fn raise(&self, error: SqlError) -> rusqlite::Error {
         *lock(&self.0.raised) = Some(Box::new(error.clone()));
@@ -291,6 +341,7 @@ impl Surroundings {
         shared.changes.store(context.changes, Ordering::Relaxed);
         shared.random.store(context.seed, Ordering::Relaxed);
         shared.frozen.store(true, Ordering::Relaxed);
+        shared.read_local.store(false, Ordering::Relaxed);
         lock(&shared.settings_made).clear();
         lock(&shared.notifications_made).clear();
         lock(&shared.context).clone_from(context);

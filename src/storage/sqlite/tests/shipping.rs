@@ -69,7 +69,7 @@ impl Pair {
         values.extend(drawn);
         self.session.sequence_values = Arc::new(values);
         self.session.last_sequence = latest.or(self.session.last_sequence.take());
-        Ok(Logged { text: Arc::from(sql), params: params.to_vec(), context })
+        Ok(Logged { text: Arc::from(sql), params: params.to_vec(), context, is_rows: false })
     }
 
     /// Reserves five more values of a sequence, on both nodes.
@@ -390,4 +390,113 @@ fn the_shell_reads_the_file_meanwhile() {
         Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::NotFound),
     }
     sqlite.execute_batch("COMMIT").expect("commits");
+}
+
+/// Runs a statement on the leader as a session's, and on the follower its row changes.
+fn ship_rows(pair: &mut Pair, sql: &str) -> Result<Vec<Logged>, SqliteError> {
+    pair.session.user = "ann".to_owned();
+    pair.leader.set_shipped(Shipped::AsRows)?;
+    let logged = pair.lead(sql, &[]);
+    pair.leader.set_shipped(Shipped::Not)?;
+    let statements = pair.leader.take_rows(&logged?.context)?;
+    pair.follower.without_consequences(|follower| {
+        for Logged { text, params, context, is_rows } in &statements {
+            assert!(is_rows);
+            follower.set_context(context);
+            let width = follower.prepare(text)?.parameter_count();
+            for row in params.chunks(width) {
+                query(follower, text, row)?;
+            }
+        }
+        Ok(())
+    })?;
+    assert_eq!(pair.leader.effect(), pair.follower.effect(), "effect of {sql}");
+    pair.assert_equal();
+    Ok(statements)
+}
+
+#[test]
+fn row_changes_do_on_a_follower_what_triggers_and_foreign_keys_did() {
+    let mut pair = ship_all(&[
+        "CREATE TABLE account (id INTEGER PRIMARY KEY, \"the name\" TEXT UNIQUE COLLATE NOCASE, r REAL,
+             twice AS (r * 2), key TEXT GENERATED ALWAYS AS (lower(\"the name\")) STORED)",
+        "CREATE TABLE entry (account INTEGER REFERENCES account ON DELETE CASCADE ON UPDATE CASCADE,
+             who TEXT, at TEXT DEFAULT CURRENT_TIMESTAMP, PRIMARY KEY (account, who)) WITHOUT ROWID",
+        "CREATE TABLE note (rowid TEXT, x BLOB)",
+        "CREATE TRIGGER log AFTER UPDATE ON account BEGIN
+             INSERT INTO note VALUES (current_user() || new.id, randomblob(4)); END",
+    ]);
+    let statements = ship_rows(
+        &mut pair,
+        "INSERT INTO account (id, \"the name\", r) SELECT n, current_user() || n, n
+             FROM (SELECT 1 AS n UNION SELECT 2 UNION SELECT 3)",
+    );
+    // Three rows of one text: one statement.
+    assert_eq!(statements.expect("ships").len(), 1);
+    for sql in [
+        "INSERT INTO entry (account, who) SELECT id, current_user() FROM account",
+        "UPDATE account SET r = length(current_user()), id = id + 10",
+        "UPDATE entry SET who = 'x' || current_user() WHERE account > 11",
+        "INSERT OR REPLACE INTO account (id, \"the name\") VALUES (11, current_user() || '2')",
+        "INSERT INTO account (\"the name\") VALUES (upper(current_user()) || '3')
+             ON CONFLICT (\"the name\") DO UPDATE SET r = NULL",
+        "UPDATE note SET x = NULL WHERE rowid LIKE current_user() || '1%'",
+        "DELETE FROM account WHERE \"the name\" LIKE current_user() || '%'",
+        "INSERT INTO note VALUES (current_user(), x''), (NULL, zeroblob(3))",
+        "DELETE FROM note WHERE current_user() = 'ann'",
+    ] {
+        let statements = ship_rows(&mut pair, sql).unwrap_or_else(|error| panic!("{sql}: {error}"));
+        assert!(!statements.is_empty(), "{sql}");
+    }
+    assert_eq!(run(&mut pair.follower, "SELECT * FROM entry").len(), 0);
+}
+
+#[test]
+fn what_row_changes_cannot_repeat_is_refused() {
+    let mut pair = ship_all(&[
+        "CREATE TABLE counted (id INTEGER PRIMARY KEY AUTOINCREMENT, who TEXT UNIQUE)",
+        "CREATE TABLE nameless (rowid, oid, _rowid_)",
+        "CREATE TABLE t (a TEXT)",
+    ]);
+    ship_rows(&mut pair, "INSERT INTO counted (who) VALUES (current_user())").expect("ships");
+    for sql in [
+        "INSERT OR IGNORE INTO counted (who) VALUES (current_user())",
+        "INSERT INTO nameless VALUES (current_user(), 1, 2)",
+        "INSERT INTO t VALUES (CAST(x'ff' AS TEXT))",
+        "INSERT INTO t SELECT printf('%.40000000c', 'x') FROM (SELECT 1 UNION SELECT 2)",
+    ] {
+        pair.leader.execute_batch("BEGIN").expect("begins");
+        let error = ship_rows(&mut pair, sql).expect_err(sql);
+        pair.leader.execute_batch("ROLLBACK").expect("ends");
+        assert!(error.raised.is_some(), "{sql}: {error}");
+        pair.leader.effect_reset();
+        pair.follower.effect_reset();
+    }
+    pair.assert_equal();
+}
+
+#[test]
+fn a_text_that_other_nodes_would_not_repeat_asks_to_be_shipped_as_rows() {
+    let mut pair = ship_all(&[
+        "CREATE TABLE t (a TEXT DEFAULT (current_user()), b)",
+        "CREATE VIEW mine AS SELECT * FROM t WHERE a = current_user()",
+    ]);
+    pair.leader.set_shipped(Shipped::AsText).expect("sets");
+    for sql in [
+        "INSERT INTO t VALUES (version(), 1)",
+        "INSERT INTO t (b) VALUES (2)",
+        "INSERT INTO t SELECT a, 3 FROM mine",
+        "INSERT INTO t SELECT name, 4 FROM pg_settings",
+        "INSERT INTO t VALUES (has_table_privilege('t', 'select'), 5)",
+    ] {
+        pair.leader.set_context(&Context::default());
+        match query(&mut pair.leader, sql, &[]) {
+            Err(error) => assert_eq!(error.raised.expect("raised").state.0, NEEDS_ROWS, "{sql}"),
+            // No row of the empty view was asked about.
+            Ok(_) => assert!(sql.contains("mine"), "{sql}"),
+        }
+    }
+    pair.leader.set_context(&Context::default());
+    run(&mut pair.leader, "INSERT INTO t SELECT relname, now() FROM pg_class");
+    assert!(!pair.leader.read_local());
 }

@@ -19,6 +19,7 @@ use crate::pg::Oid;
 use crate::sql::catalog::{
     Catalog, Facts, HIDDEN_COLUMNS, NamedRow, SystemRelation, system_relation, system_rows,
 };
+use crate::sql::relation_is_local;
 
 /// The rows of relations about the running node, such as `pg_stat_replication`: made
 /// when a statement reads them, by whoever knows.
@@ -130,7 +131,13 @@ impl Table for SystemTable {
     }
 
     fn open(&self) -> SystemCursor {
-        SystemCursor { rows: self.rows(), walk: Walk::All, at: 0 }
+        SystemCursor {
+            rows: self.rows(),
+            walk: Walk::All,
+            at: 0,
+            local: relation_is_local(self.relation.name),
+            surroundings: self.surroundings.clone(),
+        }
     }
 }
 
@@ -211,6 +218,9 @@ pub(in crate::storage::sqlite) struct SystemCursor {
     rows: Arc<Rows>,
     walk: Walk,
     at: usize,
+    /// Whether other nodes have other rows.
+    local: bool,
+    surroundings: Surroundings,
 }
 
 enum Walk {
@@ -244,6 +254,9 @@ impl SystemCursor {
 
 impl Cursor for SystemCursor {
     fn filter(&mut self, plan: c_int, values: Vec<Value>) -> rusqlite::Result<()> {
+        if self.local {
+            self.surroundings.note_local()?;
+        }
         self.at = 0;
         self.walk = Walk::All;
         let column = usize::try_from(plan).ok().and_then(|plan| plan.checked_sub(1));
