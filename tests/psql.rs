@@ -94,6 +94,8 @@ impl Database {
         let mut database = Self { _directory: directory, sqlite };
         database.sqlite.set_environment(Environment {
             user: "postgres".to_owned(),
+            session_user: "postgres".to_owned(),
+            owner: "postgres".to_owned(),
             database: "postgres".to_owned(),
             ..Environment::default()
         });

@@ -34,6 +34,20 @@ pub struct SessionParams {
     /// RESET goes back to. Those made since come as silent requests.
     pub settings: SettingsMap,
     pub backend_pid: i32,
+    #[serde(default)]
+    pub standing: Standing,
+}
+
+/// By what right a session has its user's name.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq, Serialize, Deserialize)]
+pub enum Standing {
+    /// Nobody had to show anything: a role if there is one of this name, else a superuser.
+    #[default]
+    Claimed,
+    /// The configuration lists it: a superuser.
+    Configured,
+    /// It is a role of the catalog.
+    Role,
 }
 
 /// Work for a node: one routing unit, or the part of it that came before a Flush.
@@ -61,6 +75,9 @@ pub enum Mode {
     /// sent, so that the reply can be what it would have been: the recorded one,
     /// [`Refusal::NeverRan`], or 08007 where nobody can tell.
     Lookup,
+    /// Of the router's own: the messages are an [`super::Errand`], and what is put out is
+    /// the answer to it.
+    Errand,
 }
 
 /// A request is done; its messages are in [`Out`].

@@ -53,10 +53,23 @@ impl CancelRegistry {
         CancelEntry { registry: Arc::clone(self), session }
     }
 
-    /// Obeys a CancelRequest; a wrong secret does nothing, silently.
-    pub(super) fn cancel(&self, pid: i32, secret: i32) {
-        if let Some(session) = self.session(pid).filter(|session| session.secret == secret) {
+    /// Obeys a CancelRequest, if it is for one of these sessions; a wrong secret does
+    /// nothing, silently. Whether there is a session of that number.
+    pub(super) fn cancel(&self, pid: i32, secret: i32) -> bool {
+        let session = self.session(pid);
+        if let Some(session) = session.as_ref().filter(|session| session.secret == secret) {
             session.cancel();
+        }
+        session.is_some()
+    }
+
+    /// Obeys a CancelRequest that came to another gateway: `number secret`.
+    pub(super) fn cancel_told(&self, written: &str) {
+        let key = written
+            .split_once(' ')
+            .and_then(|(pid, secret)| Some((pid.parse().ok()?, secret.parse().ok()?)));
+        if let Some((pid, secret)) = key {
+            self.cancel(pid, secret);
         }
     }
 

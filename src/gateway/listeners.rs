@@ -16,7 +16,7 @@ use super::Channels;
 use super::cancel::CancelRegistry;
 use crate::cluster::Position;
 use crate::routing::link::Notification;
-use crate::storage::sqlite::{CANCEL, TERMINATE};
+use crate::storage::sqlite::{CANCEL, CANCEL_REQUEST, TERMINATE};
 
 /// Notifications kept, to know them again and to tell a LISTEN that comes late.
 const KEPT_MAX: usize = 4096;
@@ -71,6 +71,7 @@ impl Listeners {
         let session = || notification.payload.parse().unwrap_or_default();
         match notification.channel.as_str() {
             CANCEL => return self.sessions.cancel_any(session()),
+            CANCEL_REQUEST => return self.sessions.cancel_told(&notification.payload),
             TERMINATE => return self.sessions.terminate(session()),
             _ => {}
         }

@@ -6,6 +6,7 @@
 
 mod backend;
 mod cancel;
+mod errand;
 pub mod link;
 mod listeners;
 mod nodes;
@@ -18,6 +19,7 @@ mod tests;
 
 pub use backend::{
     CHANNELS, Canceller, Channels, LocalNode, Mode, NoNode, NodeSession, Out, Refusal, Reply,
-    ReplySink, Request, SessionParams, SettingsMap,
+    ReplySink, Request, SessionParams, SettingsMap, Standing,
 };
+pub use errand::{Errand, Login, LoginRole};
 pub use serve::{Gateway, GatewayConfig, GatewayError, GatewayStatus, GatewayWatch};

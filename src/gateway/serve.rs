@@ -8,11 +8,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::LocalNode;
 use super::cancel::CancelRegistry;
 use super::nodes::Nodes;
 use super::session;
 use super::startup::{Accounts, Arrival, arrive};
+use super::{Errand, LocalNode};
 use crate::cluster::{NodeId, View};
 use crate::config::SqlConfig;
 use crate::net::{ClientTls, NetError, PeerTls, bind_tcp, tune};
@@ -66,8 +66,8 @@ pub(super) struct Shared<N> {
     pub message_max: usize,
     /// What clients call the first database.
     pub database: String,
-    accounts: Accounts,
-    tls: Option<ClientTls>,
+    pub accounts: Accounts,
+    pub tls: Option<ClientTls>,
     sessions: AtomicUsize,
     sessions_max: usize,
     connections: AtomicUsize,
@@ -254,7 +254,7 @@ async fn client<N: LocalNode>(
         place = (!full).then_some(taken);
         full
     };
-    let arrival = arrive(stream, shared.tls.as_ref(), &shared.accounts, take_place);
+    let arrival = arrive(stream, &shared, take_place);
     let arrival = tokio::select! {
         arrival = tokio::time::timeout(STARTUP_TIMEOUT, arrival) => arrival,
         () = shutdown.cancelled() => return Ok(()),
@@ -265,7 +265,11 @@ async fn client<N: LocalNode>(
             Ok(())
         }
         Ok(Ok(Arrival::Cancel { pid, secret })) => {
-            shared.cancels.cancel(pid, secret);
+            if !shared.cancels.cancel(pid, secret) {
+                // It is another gateway's session, or nobody's.
+                let errand = Errand::Cancel { pid, secret };
+                shared.nodes.run_errand(&errand, shared.leader_wait).await;
+            }
             Ok(())
         }
         Ok(Ok(Arrival::Nothing)) => Ok(()),

@@ -22,7 +22,7 @@ use super::link::Patience;
 use super::listeners::{Mailbox, Overrun};
 use super::nodes::Seat;
 use super::serve::Shared;
-use super::startup::{Introduced, parameter_statuses};
+use super::startup::{self, Identity, Introduced, parameter_statuses};
 use super::{
     CHANNELS, Canceller, LocalNode, Mode, NodeSession, Out, Refusal, Reply, ReplySink, Request,
     SessionParams, SettingsMap,
@@ -124,6 +124,9 @@ struct Client<N: LocalNode> {
     standby: bool,
     /// Where notifications wait, while the session listens.
     mailbox: Option<Arc<Mailbox>>,
+    is_superuser: bool,
+    /// One of the sessions that its role may have here.
+    _place: Option<startup::Presence>,
 }
 
 /// The session on one node.
@@ -192,13 +195,15 @@ impl SocketState {
 
 impl<N: LocalNode> Client<N> {
     fn new(shared: Arc<Shared<N>>, introduced: Introduced) -> Self {
-        let Introduced { reader, writer, inbound, user, database, settings } = introduced;
+        let Introduced { reader, writer, inbound, identity } = introduced;
+        let Identity { user, standing, is_superuser, database, settings, place } = identity;
         let cancel = shared.cancels.register();
         let socket = Arc::new(SocketState::default());
         let sink = SocketSink { writer, state: Arc::clone(&socket) };
         let mut session = Session::new(settings.clone(), rand::random());
         session.saw(shared.nodes.begin_at());
-        let params = SessionParams { user, database, settings, backend_pid: cancel.session.pid };
+        let backend_pid = cancel.session.pid;
+        let params = SessionParams { user, database, settings, backend_pid, standing };
         Self {
             seats: Vec::new(),
             changes: shared.nodes.changes(),
@@ -218,6 +223,8 @@ impl<N: LocalNode> Client<N> {
             candidates: Vec::new(),
             standby: false,
             mailbox: None,
+            is_superuser,
+            _place: place,
         }
     }
 
@@ -249,7 +256,8 @@ impl<N: LocalNode> Client<N> {
         self.standby = self.is_standby();
         let mut writer = Writer(&mut self.out.buffer);
         let params = &self.params;
-        parameter_statuses(&params.settings, &params.user, self.standby, &mut writer);
+        let user = (params.user.as_str(), self.is_superuser);
+        parameter_statuses(&params.settings, user, self.standby, &mut writer);
         writer.backend_key_data(self.cancel.session.pid, self.cancel.session.secret);
         writer.ready_for_query(TransactionStatus::Idle);
     }

@@ -10,11 +10,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::BytesMut;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 
+use super::serve::Shared;
+use super::{Errand, LocalNode, Login, LoginRole, Standing};
 use crate::net::{ClientReader, ClientStream, ClientTls, ClientWriter};
 use crate::pg::backend::Writer;
 use crate::pg::frontend::RawMessage;
@@ -26,13 +29,15 @@ use crate::pg::{SERVER_VERSION, Severity, SqlError, SqlState};
 /// Bytes of a message before the session has begun.
 const MESSAGE_MAX: usize = 65_536;
 
-/// Who may log in.
+/// Who may log in besides the catalog's roles.
 pub(super) struct Accounts {
     users: BTreeMap<String, Verifier>,
     /// Makes up salts for users who don't exist.
     mock_secret: [u8; 32],
     /// Nobody is configured: everybody may, under any name.
     open: bool,
+    /// Sessions of roles that may have only so many.
+    present: Arc<Present>,
 }
 
 /// A client that has said who it is.
@@ -41,10 +46,20 @@ pub(super) struct Introduced {
     pub writer: ClientWriter,
     /// What it has sent ahead.
     pub inbound: BytesMut,
+    pub identity: Identity,
+}
+
+/// Who a client is, and what it wants.
+pub(super) struct Identity {
     pub user: String,
+    pub standing: Standing,
+    pub is_superuser: bool,
     /// As it names it. Whether there is one, a node knows.
     pub database: String,
+    /// What its role and database begin with, and over that what it asks for.
     pub settings: BTreeMap<String, String>,
+    /// One of the sessions that its role may have here.
+    pub place: Option<Presence>,
 }
 
 /// Where the start-up led.
@@ -68,20 +83,85 @@ impl Accounts {
                 .map_err(|error: scram::InvalidVerifier| format!("user {name:?}: {error}"))?;
             known.insert(name.clone(), verifier);
         }
-        Ok(Self { open: known.is_empty(), users: known, mock_secret: rand::random() })
+        Ok(Self {
+            open: known.is_empty(),
+            users: known,
+            mock_secret: rand::random(),
+            present: Arc::default(),
+        })
+    }
+
+    fn standing(&self, user: &str) -> Standing {
+        if self.open {
+            Standing::Claimed
+        } else if self.users.contains_key(user) {
+            Standing::Configured
+        } else {
+            Standing::Role
+        }
+    }
+
+    /// What a user's password is held against.
+    fn verifier(&self, user: &str, role: Option<&LoginRole>) -> Verifier {
+        if let Some(configured) = self.users.get(user) {
+            return configured.clone();
+        }
+        let stored = role.filter(|role| !role.expired).and_then(|role| role.verifier.as_deref());
+        let known = stored.and_then(|stored| stored.parse().ok());
+        known.unwrap_or_else(|| Verifier::mock(&self.mock_secret, user))
+    }
+
+    /// Lets a role in that has shown who it is, if it may log in now.
+    fn admit(&self, user: &str, role: &LoginRole) -> Result<Option<Presence>, SqlError> {
+        if !role.can_login {
+            let message = format!("role \"{user}\" is not permitted to log in");
+            return Err(SqlError::fatal(SqlState::INVALID_AUTHORIZATION, message));
+        }
+        if role.superuser || role.connection_limit < 0 {
+            return Ok(None);
+        }
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = present.entry(user.to_owned()).or_default();
+        if i64::try_from(*count).is_ok_and(|count| count >= role.connection_limit) {
+            let message = format!("too many connections for role \"{user}\"");
+            return Err(SqlError::fatal(SqlState::TOO_MANY_CONNECTIONS, message));
+        }
+        *count += 1;
+        Ok(Some(Presence { user: user.to_owned(), present: Arc::clone(&self.present) }))
+    }
+}
+
+/// One session of a role whose sessions are counted; dropping it ends it.
+pub(super) struct Presence {
+    user: String,
+    present: Arc<Present>,
+}
+
+/// Sessions by role.
+type Present = Mutex<BTreeMap<String, usize>>;
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let mut present = self.present.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = present.get_mut(&self.user) {
+            *count -= 1;
+            if *count == 0 {
+                present.remove(&self.user);
+            }
+        }
     }
 }
 
 /// Leads a client to its session. The caller bounds the time. `full` is whether the
 /// last free place is taken.
-pub(super) async fn arrive(
+pub(super) async fn arrive<N: LocalNode>(
     stream: TcpStream,
-    tls: Option<&ClientTls>,
-    accounts: &Accounts,
+    shared: &Shared<N>,
     full: impl FnOnce() -> bool,
 ) -> io::Result<Arrival> {
     let mut inbound = BytesMut::with_capacity(8192);
-    let (stream, binding, packet) = match encrypt(stream, tls, &mut inbound).await? {
+    let encrypted = encrypt(stream, shared.tls.as_ref(), &mut inbound).await?;
+    let (stream, binding, packet) = match encrypted {
         Encrypted::Ready { stream, binding, packet } => (stream, binding, packet),
         Encrypted::Refused { mut stream, error } => {
             let mut out = BytesMut::new();
@@ -99,16 +179,10 @@ pub(super) async fn arrive(
     };
     let (mut reader, mut writer) = stream.split();
     let mut out = BytesMut::new();
-    match introduce(&mut reader, &mut writer, &mut inbound, startup, binding, accounts, full).await
-    {
-        Ok((user, database, settings)) => Ok(Arrival::Session(Box::new(Introduced {
-            reader,
-            writer,
-            inbound,
-            user,
-            database,
-            settings,
-        }))),
+    match introduce(&mut reader, &mut writer, &mut inbound, startup, binding, shared, full).await {
+        Ok(identity) => {
+            Ok(Arrival::Session(Box::new(Introduced { reader, writer, inbound, identity })))
+        }
         Err(Rejection::Told(error)) => {
             Writer(&mut out).error(&error);
             writer.write(&mut out).await?;
@@ -191,17 +265,16 @@ impl From<io::Error> for Rejection {
     }
 }
 
-type Identity = (String, String, BTreeMap<String, String>);
-
-async fn introduce(
+async fn introduce<N: LocalNode>(
     reader: &mut ClientReader,
     writer: &mut ClientWriter,
     inbound: &mut BytesMut,
     startup: Startup,
     binding: Option<Vec<u8>>,
-    accounts: &Accounts,
+    shared: &Shared<N>,
     full: impl FnOnce() -> bool,
 ) -> Result<Identity, Rejection> {
+    let accounts = &shared.accounts;
     let mut out = BytesMut::new();
     if startup.must_negotiate() {
         Writer(&mut out).negotiate_protocol_version(0, &startup.protocol_options);
@@ -221,11 +294,20 @@ async fn introduce(
         )
         .into());
     }
-    if !accounts.open {
-        authenticate(reader, writer, inbound, &mut out, &user, binding, accounts).await?;
-    }
     let database = startup.database().unwrap_or(&user).to_owned();
-    let mut settings = BTreeMap::new();
+    let standing = accounts.standing(&user);
+    let login = look_up(shared, standing, &user, &database).await?;
+    if !accounts.open {
+        let verifier = accounts.verifier(&user, login.role.as_ref());
+        authenticate(reader, writer, inbound, &mut out, &user, binding, verifier).await?;
+    }
+    let role = login.role.as_ref().filter(|_| standing != Standing::Configured);
+    let place = match role {
+        Some(role) => accounts.admit(&user, role)?,
+        None => None,
+    };
+    let is_superuser = role.is_none_or(|role| role.superuser);
+    let mut settings = login.settings;
     for (name, value) in startup.settings()? {
         let name = name.to_ascii_lowercase();
         if name != "client_encoding" {
@@ -248,7 +330,31 @@ async fn introduce(
     }
     Writer(&mut out).authentication_ok();
     writer.write(&mut out).await?;
-    Ok((user, database, settings))
+    Ok(Identity { user, standing, is_superuser, database, settings, place })
+}
+
+/// What the catalog knows of a user. Those whom no node needs to vouch for get in without
+/// one: they may want to see what is wrong.
+async fn look_up<N: LocalNode>(
+    shared: &Shared<N>,
+    standing: Standing,
+    user: &str,
+    database: &str,
+) -> Result<Login, Rejection> {
+    let errand = Errand::LogIn { user: user.to_owned(), database: database.to_owned() };
+    let answer = shared.nodes.run_errand(&errand, shared.leader_wait).await;
+    match answer.and_then(|json| serde_json::from_slice(&json).ok()) {
+        Some(login) => Ok(login),
+        None if standing == Standing::Role => Err(SqlError::fatal(
+            SqlState::CANNOT_CONNECT_NOW,
+            "no node can tell now who may log in",
+        )
+        .into()),
+        None => {
+            tracing::warn!(user, "no node tells with what settings a session begins");
+            Ok(Login::default())
+        }
+    }
 }
 
 async fn authenticate(
@@ -258,12 +364,8 @@ async fn authenticate(
     out: &mut BytesMut,
     user: &str,
     binding: Option<Vec<u8>>,
-    accounts: &Accounts,
+    verifier: Verifier,
 ) -> Result<(), Rejection> {
-    let verifier = match accounts.users.get(user) {
-        Some(verifier) => verifier.clone(),
-        None => Verifier::mock(&accounts.mock_secret, user),
-    };
     let offered = Offered::new(user, verifier, binding);
     Writer(out).authentication_sasl(offered.mechanisms());
     writer.write(out).await?;
@@ -307,19 +409,19 @@ fn is_off(value: &str) -> bool {
 /// Parameters told at the start, from the session's first settings.
 pub(super) fn parameter_statuses(
     settings: &BTreeMap<String, String>,
-    user: &str,
+    (user, is_superuser): (&str, bool),
     standby: bool,
     writer: &mut Writer<'_>,
 ) {
     let setting =
         |name: &str, default: &str| settings.get(name).map_or(default, String::as_str).to_owned();
-    let on_off = |standby| if standby { "on" } else { "off" };
+    let on_off = |yes| if yes { "on" } else { "off" };
     let statuses = [
         ("server_version", SERVER_VERSION.to_owned()),
         ("server_encoding", "UTF8".to_owned()),
         ("client_encoding", "UTF8".to_owned()),
         ("application_name", setting("application_name", "")),
-        ("is_superuser", "on".to_owned()),
+        ("is_superuser", on_off(is_superuser).to_owned()),
         ("session_authorization", user.to_owned()),
         ("DateStyle", setting("datestyle", "ISO, MDY")),
         ("IntervalStyle", setting("intervalstyle", "postgres")),

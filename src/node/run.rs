@@ -143,8 +143,11 @@ pub async fn run(
         stop.clone(),
     )
     .map_err(|source| NodeError::Database { path: opened.database.clone(), source })?;
+    let users: Vec<String> = config.sql.users.iter().map(|(name, _)| name.clone()).collect();
     let options = EngineOptions {
         database: config.sql.database.clone(),
+        superuser: users.first().cloned().unwrap_or_else(|| "towline".to_owned()),
+        users,
         see_patience: SEE_PATIENCE,
         leave_patience: LEAVE_PATIENCE,
     };

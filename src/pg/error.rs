@@ -41,6 +41,7 @@ impl SqlState {
     pub const INVALID_SCHEMA_NAME: Self = Self("3F000");
     pub const SERIALIZATION_FAILURE: Self = Self("40001");
     pub const DEADLOCK_DETECTED: Self = Self("40P01");
+    pub const INSUFFICIENT_PRIVILEGE: Self = Self("42501");
     pub const SYNTAX_ERROR: Self = Self("42601");
     pub const DUPLICATE_COLUMN: Self = Self("42701");
     pub const AMBIGUOUS_COLUMN: Self = Self("42702");

@@ -170,6 +170,7 @@ pub const KNOWN: &[Known] = &[
     known("server_encoding", Kind::ReadOnly, "UTF8"),
     known("server_version", Kind::ReadOnly, SERVER_VERSION),
     known("server_version_num", Kind::ReadOnly, SERVER_VERSION_NUM),
+    reported("session_authorization", Kind::Text, "", "session_authorization"),
     known("session_replication_role", Kind::Text, "origin"),
     known("ssl_renegotiation_limit", Kind::Text, "0"),
     reported("standard_conforming_strings", Kind::Choice(&["on"]), "on", "standard_conforming_strings"),

@@ -21,6 +21,7 @@ pub enum RequestMode {
     Client,
     Silent,
     Lookup,
+    Errand,
 }
 
 /// The head of a request; its messages follow it in the frame.
@@ -135,7 +136,7 @@ impl Up {
                     0 => RequestMode::Client,
                     1 => RequestMode::Silent,
                     2 => RequestMode::Lookup,
-                    _ => return Err(MalformedFrame("unknown mode")),
+                    _ => RequestMode::Errand,
                 };
                 let see = position(&mut frame)?;
                 let token = if flags & TOKEN == 0 {
@@ -172,6 +173,7 @@ impl RequestHead {
             RequestMode::Client => 0,
             RequestMode::Silent => 1,
             RequestMode::Lookup => 2,
+            RequestMode::Errand => 3,
         };
         let token = if self.token.is_some() { TOKEN } else { 0 };
         let more = if self.more { MORE } else { 0 };
@@ -369,7 +371,8 @@ mod tests {
         let mode = prop_oneof![
             Just(RequestMode::Client),
             Just(RequestMode::Silent),
-            Just(RequestMode::Lookup)
+            Just(RequestMode::Lookup),
+            Just(RequestMode::Errand)
         ];
         let token = prop::option::of(
             (any::<u128>(), any::<u64>())
@@ -512,9 +515,12 @@ mod tests {
             assert_table(&format!("Link {heading}"), &out, fields);
         };
         up("open", Up::Open { params: bytes.clone() }, &[session, raw("parameters")]);
-        for (mode, bits) in
-            [(RequestMode::Client, 0), (RequestMode::Silent, 1), (RequestMode::Lookup, 2)]
-        {
+        for (mode, bits) in [
+            (RequestMode::Client, 0),
+            (RequestMode::Silent, 1),
+            (RequestMode::Lookup, 2),
+            (RequestMode::Errand, 3),
+        ] {
             let token = Some(ClientToken { session: 3, sequence: 4 });
             let head = RequestHead { mode, see: position, token, more: true };
             let fields = [

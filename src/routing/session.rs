@@ -26,7 +26,7 @@ use super::unit::{Effect, Summary};
 use crate::cluster::Position;
 use crate::log::ClientToken;
 use crate::pg::backend::TransactionStatus;
-use crate::pg::settings::milliseconds;
+use crate::pg::settings::{find, milliseconds};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::Class;
 
@@ -337,18 +337,27 @@ impl Presence {
 
 /// A Query message that turns the settings `from` into `to`.
 fn remake_settings(from: &Settings, to: &Settings, out: &mut BytesMut) {
-    let mut text = String::new();
-    for name in from.keys().filter(|name| !to.contains_key(*name)) {
-        text.push_str(&format!("RESET {};", quoted(name)));
-    }
-    for (name, value) in to.iter().filter(|(name, value)| from.get(*name) != Some(*value)) {
+    let (mut text, mut resets) = (String::new(), String::new());
+    let mut set = |name: &str, value: &str| {
         // Lists come as SHOW prints them, which is how SET reads them.
-        let value = match name.as_str() {
-            "search_path" if !value.is_empty() => value.clone(),
+        let value = match name {
+            "search_path" if !value.is_empty() => value.to_owned(),
             _ => format!("'{}'", value.replace('\'', "''")),
         };
         text.push_str(&format!("SET {} TO {value};", quoted(name)));
+    };
+    for name in from.keys().filter(|name| !to.contains_key(*name)) {
+        // RESET would go back to what the session began with. What has no default was
+        // made by the session.
+        match find(name) {
+            Some(known) => set(name, known.default),
+            None => resets.push_str(&format!("RESET {};", quoted(name))),
+        }
     }
+    for (name, value) in to.iter().filter(|(name, value)| from.get(*name) != Some(*value)) {
+        set(name, value);
+    }
+    text.push_str(&resets);
     if !text.is_empty() {
         message(b'Q', out, |out| {
             out.put_slice(text.as_bytes());

@@ -18,8 +18,11 @@ pub use determinism::{function_is_local, mentions_local, relation_is_local};
 pub use shape::{Shape, shape};
 pub use split::split;
 pub use temporary::may_be_temporary;
-pub use translate::{create_database, drop_database, rename_database, translate};
+pub use translate::{
+    add_member, create_database, drop_database, forget_role, oid_of_role, remove_member,
+    rename_database, rename_settings, role_change, translate, write_role, write_start_setting,
+};
 pub use translated::{
-    Column, CopyFormat, CopyOptions, Counts, DatabaseChange, Kind, Movement, SqliteStatement, Tag,
-    TranslateContext, Translated,
+    Column, CopyFormat, CopyOptions, Counts, DatabaseChange, Kind, Movement, Password, RoleChange,
+    RoleName, RoleOptions, SettingChange, SqliteStatement, Tag, TranslateContext, Translated,
 };

@@ -170,6 +170,8 @@ pub enum Kind {
     },
     /// Makes, drops or renames a database.
     Database(DatabaseChange),
+    /// Changes roles, or with what settings sessions begin.
+    Role(RoleChange),
     /// Accepted, does nothing (GRANT, COMMENT, …); the tag says what.
     Nothing,
 }
@@ -190,6 +192,91 @@ pub enum DatabaseChange {
         from: String,
         to: String,
     },
+}
+
+/// What becomes of roles, and of the settings with which sessions begin.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RoleChange {
+    Create {
+        name: String,
+        options: RoleOptions,
+    },
+    Alter {
+        role: RoleName,
+        options: RoleOptions,
+    },
+    Rename {
+        role: RoleName,
+        to: String,
+    },
+    Drop {
+        roles: Vec<RoleName>,
+        if_exists: bool,
+    },
+    Grant {
+        roles: Vec<RoleName>,
+        to: Vec<RoleName>,
+        admin: bool,
+    },
+    Revoke {
+        roles: Vec<RoleName>,
+        from: Vec<RoleName>,
+        admin_only: bool,
+    },
+    /// No role is all of them, no database any.
+    Configure {
+        role: Option<RoleName>,
+        database: Option<String>,
+        change: SettingChange,
+    },
+}
+
+/// How a statement calls a role.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum RoleName {
+    Named(String),
+    /// CURRENT_USER.
+    Current,
+    /// SESSION_USER.
+    Session,
+}
+
+/// What CREATE ROLE and ALTER ROLE say; `None` is nothing.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct RoleOptions {
+    pub superuser: Option<bool>,
+    pub inherit: Option<bool>,
+    pub create_role: Option<bool>,
+    pub create_database: Option<bool>,
+    pub login: Option<bool>,
+    pub replication: Option<bool>,
+    pub bypass_row_security: Option<bool>,
+    pub connection_limit: Option<i64>,
+    /// `Some(None)` takes it away.
+    pub password: Option<Option<Password>>,
+    pub valid_until: Option<String>,
+    pub member_of: Vec<RoleName>,
+    pub members: Vec<RoleName>,
+    pub admins: Vec<RoleName>,
+}
+
+/// A password as a client wrote it, or a verifier. Printing it prints nothing of it.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Password(pub String);
+
+impl std::fmt::Debug for Password {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+/// What becomes of a setting with which sessions begin.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum SettingChange {
+    Set { name: String, value: String },
+    SetFromCurrent(String),
+    Reset(String),
+    ResetAll,
 }
 
 /// Which rows FETCH wants, from where the cursor stands. NEXT is `Forward(Some(1))`, LAST

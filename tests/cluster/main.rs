@@ -17,5 +17,6 @@ mod load;
 mod members;
 mod notify;
 mod operate;
+mod roles;
 mod sql;
 mod visibility;

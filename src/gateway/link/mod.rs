@@ -35,6 +35,7 @@ fn to_wire(mode: Mode) -> RequestMode {
         Mode::Client => RequestMode::Client,
         Mode::Silent => RequestMode::Silent,
         Mode::Lookup => RequestMode::Lookup,
+        Mode::Errand => RequestMode::Errand,
     }
 }
 
@@ -43,5 +44,6 @@ fn from_wire(mode: RequestMode) -> Mode {
         RequestMode::Client => Mode::Client,
         RequestMode::Silent => Mode::Silent,
         RequestMode::Lookup => Mode::Lookup,
+        RequestMode::Errand => Mode::Errand,
     }
 }

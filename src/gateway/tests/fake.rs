@@ -5,24 +5,32 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::BytesMut;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, broadcast};
 
 use crate::cluster::{NodeId, Position};
 use crate::gateway::{
-    Canceller, LocalNode, Mode, NodeSession, Out, Refusal, Reply, Request, SessionParams,
-    SettingsMap,
+    Canceller, Errand, LocalNode, Login, LoginRole, Mode, NodeSession, Out, Refusal, Reply,
+    Request, SessionParams, SettingsMap,
 };
 use crate::log::{ClientToken, Lsn, Term};
 use crate::pg::backend::{Field, TransactionStatus, Writer};
 use crate::pg::frontend::{Message, RawMessage, Target};
 use crate::pg::types::Format;
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::routing::link::NodeState;
+use crate::routing::link::{NodeState, Notification};
+use crate::storage::sqlite::CANCEL_REQUEST;
 
 /// What all nodes of a fake cluster share: the rows written, by whom they are led.
-#[derive(Default)]
 pub(super) struct FakeCluster {
     pub(super) state: Mutex<ClusterState>,
+    /// What its nodes tell all gateways.
+    told: broadcast::Sender<Arc<Notification>>,
+}
+
+impl Default for FakeCluster {
+    fn default() -> Self {
+        Self { state: Mutex::default(), told: broadcast::Sender::new(16) }
+    }
 }
 
 #[derive(Default)]
@@ -35,6 +43,8 @@ pub(super) struct ClusterState {
     pub(super) break_next_write: bool,
     /// The next write is lost on its way.
     pub(super) drop_next_write: bool,
+    /// A role.
+    pub(super) bob: Option<LoginRole>,
 }
 
 #[derive(Clone)]
@@ -52,6 +62,8 @@ pub(super) struct FakeNode {
 pub(super) struct FakeSession {
     node: FakeNode,
     cancel: Arc<Notify>,
+    /// A statement runs that a cancel can stop.
+    busy: Arc<AtomicBool>,
     settings: SettingsMap,
     statements: BTreeMap<String, String>,
     portals: BTreeMap<String, String>,
@@ -78,6 +90,30 @@ impl FakeNode {
         }
     }
 
+    /// Knows the role `bob`, with the verifier that the cluster's state holds.
+    fn run_errand(&self, messages: &[u8]) -> Vec<u8> {
+        let errand = serde_json::from_slice(messages).expect("an errand");
+        let state = self.cluster.state.lock().expect("whole");
+        let login = match errand {
+            Errand::LogIn { user, .. } if user == "bob" => Login {
+                role: state.bob.clone(),
+                settings: SettingsMap::from([("work_mem".to_owned(), "64MB".to_owned())]),
+            },
+            Errand::LogIn { .. } => Login::default(),
+            Errand::Cancel { pid, secret } => {
+                let _ = self.cluster.told.send(Arc::new(Notification {
+                    position: Position::default(),
+                    number: 0,
+                    pid: 0,
+                    channel: CANCEL_REQUEST.to_owned(),
+                    payload: format!("{pid} {secret}"),
+                }));
+                Login::default()
+            }
+        };
+        serde_json::to_vec(&login).expect("plain JSON")
+    }
+
     fn leads(&self) -> bool {
         self.cluster.state.lock().expect("whole").leader.as_ref() == Some(&self.name)
     }
@@ -90,6 +126,7 @@ impl LocalNode for FakeNode {
         FakeSession {
             node: self.clone(),
             cancel: Arc::default(),
+            busy: Arc::default(),
             settings: params.settings,
             statements: BTreeMap::new(),
             portals: BTreeMap::new(),
@@ -100,6 +137,10 @@ impl LocalNode for FakeNode {
             pending: Vec::new(),
             token: None,
         }
+    }
+
+    fn notifications(&self) -> broadcast::Receiver<Arc<Notification>> {
+        self.cluster.told.subscribe()
     }
 
     fn state(&self) -> NodeState {
@@ -119,6 +160,10 @@ impl NodeSession for FakeSession {
         let start = out.buffer.len();
         if request.see.lsn.0 > self.node.applied.load(Ordering::SeqCst) && !self.node.leads() {
             return Err(Refusal::Behind);
+        }
+        if request.mode == Mode::Errand {
+            out.buffer.extend_from_slice(&self.node.run_errand(&request.messages));
+            return Ok(Reply::default());
         }
         if !self.known {
             let error = SqlError::fatal(SqlState::INVALID_CATALOG_NAME, "no such database");
@@ -166,8 +211,9 @@ impl NodeSession for FakeSession {
 
     fn canceller(&self) -> Canceller {
         let (cancel, count) = (Arc::clone(&self.cancel), Arc::clone(&self.node.cancels));
+        let busy = Arc::clone(&self.busy);
         Canceller(Arc::new(move || {
-            count.fetch_add(1, Ordering::SeqCst);
+            count.fetch_add(u64::from(busy.load(Ordering::SeqCst)), Ordering::SeqCst);
             cancel.notify_waiters();
         }))
     }
@@ -299,7 +345,9 @@ impl FakeSession {
         }
         match verb {
             "select" if rest == "pg_sleep()" => {
+                self.busy.store(true, Ordering::SeqCst);
                 self.cancel.notified().await;
+                self.busy.store(false, Ordering::SeqCst);
                 self.error(SqlState::QUERY_CANCELED, "canceled", out);
                 return Ok(false);
             }

@@ -16,6 +16,7 @@ use self::fake::{FakeCluster, FakeNode};
 use super::{Gateway, GatewayConfig, GatewayWatch, NoNode, link};
 use crate::cluster::{Configuration, NodeId, NodeView, Role, View};
 use crate::config::SqlConfig;
+use crate::gateway::LoginRole;
 use crate::log::{LogEnd, Lsn, Term};
 use crate::net::{Authority, HelloReply, PeerListener, PeerTls, connect_tls};
 use crate::pg::scram::Verifier;
@@ -525,6 +526,33 @@ async fn a_cancel_reaches_the_node_and_a_wrong_secret_does_not() {
 }
 
 #[tokio::test]
+async fn a_cancel_that_comes_to_another_gateway_is_passed_on() {
+    let bench = Bench::new(&["a", "b"]).await;
+    let config = GatewayConfig {
+        sql: sql(Vec::new()),
+        cluster: "c".to_owned(),
+        name: "proxy2".to_owned(),
+        nodes: bench.addresses.clone(),
+        tls: certificate(&bench.directory, &bench.authority, "proxy2"),
+        leader_wait: Duration::from_secs(10),
+    };
+    let other = Gateway::<NoNode>::bind(config, None).await.expect("it listens");
+    let address = other.local_address();
+    tokio::spawn(other.run(bench.views.subscribe(), bench.shutdown.clone()));
+    let client = bench.client().await;
+    let token = client.cancel_token();
+    let sleeper = tokio::spawn(async move { code(&client, "select pg_sleep()").await });
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while !sleeper.is_finished() {
+        assert!(tokio::time::Instant::now() < deadline);
+        let stream = TcpStream::connect(address).await.expect("connected");
+        token.cancel_query_raw(stream, NoTls).await.expect("asked");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(sleeper.await.expect("whole"), "57014");
+}
+
+#[tokio::test]
 async fn a_vanished_client_is_noticed_while_its_statement_runs() {
     let bench = Bench::new(&["a"]).await;
     let mut raw = RawClient::connect(&bench).await;
@@ -784,4 +812,52 @@ impl RawClient {
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {
     bytes.windows(part.len()).any(|window| window == part)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn roles_log_in_by_what_a_node_tells_of_them_now() {
+    let bench = Bench::with(&["n1"], sql(vec![user("ann", "secret")])).await;
+    let connect = async |password: &str| {
+        let parameters = format!(
+            "host=127.0.0.1 port={} user=bob password={password} dbname=app",
+            bench.address.port()
+        );
+        tokio_postgres::connect(&parameters, NoTls).await
+    };
+    let state = |result: Result<_, tokio_postgres::Error>| match result {
+        Ok((client, connection)) => {
+            tokio::spawn(connection);
+            Ok::<tokio_postgres::Client, String>(client)
+        }
+        Err(error) => Err(error.code().map_or_else(String::new, |code| code.code().to_owned())),
+    };
+    let role = LoginRole {
+        can_login: true,
+        superuser: false,
+        verifier: Some(user("bob", "first").1),
+        expired: false,
+        connection_limit: 1,
+    };
+    let set = |role: Option<LoginRole>| bench.cluster.state.lock().expect("whole").bob = role;
+    assert_eq!(state(connect("first").await).err().as_deref(), Some("28P01"));
+    set(Some(role.clone()));
+    let client = state(connect("first").await).expect("it may");
+    let shown = client.simple_query("select setting work_mem").await.expect("it runs");
+    let SimpleQueryMessage::Row(row) = &shown[1] else { panic!("{shown:?}") };
+    assert_eq!(row.get(0), Some("64MB"));
+    assert_eq!(state(connect("first").await).err().as_deref(), Some("53300"));
+    set(Some(LoginRole { connection_limit: -1, ..role.clone() }));
+    assert!(state(connect("first").await).is_ok());
+    let changed = Some(user("bob", "second").1);
+    set(Some(LoginRole { connection_limit: -1, verifier: changed, ..role.clone() }));
+    assert_eq!(state(connect("first").await).err().as_deref(), Some("28P01"));
+    assert!(state(connect("second").await).is_ok());
+    for (role, expected) in [
+        (LoginRole { can_login: false, ..role.clone() }, "28000"),
+        (LoginRole { expired: true, ..role.clone() }, "28P01"),
+        (LoginRole { verifier: None, ..role }, "28P01"),
+    ] {
+        set(Some(role));
+        assert_eq!(state(connect("first").await).err().as_deref(), Some(expected));
+    }
 }

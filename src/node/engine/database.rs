@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
+use super::role::denied;
 use super::session::{EngineSession, Stop, unless_cancelled};
 use crate::gateway::{Mode, Out};
 use crate::node::errors;
@@ -187,6 +188,13 @@ impl EngineSession {
             // Whether it took place, not whether it could once more.
             self.look_up_commit().await?;
             return Ok(());
+        }
+        if !self.may_create_databases().await? {
+            return Err(denied(match change {
+                DatabaseChange::Create { .. } => "permission denied to create database",
+                _ => "must be owner of database",
+            })
+            .into());
         }
         match change {
             DatabaseChange::Create { name } => {

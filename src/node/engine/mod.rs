@@ -10,6 +10,7 @@
 //! - `transaction` knows when a transaction begins, what it holds, and how it ends.
 //! - `portal` are results that are fetched in pieces, `cursor` those of SQL.
 //! - `advisory` are the locks that clients give names to.
+//! - `role` tells who a session is, and changes roles.
 //! - `database` tells which database a session is in, and makes and drops them.
 
 mod advisory;
@@ -23,6 +24,7 @@ mod large_object;
 mod live;
 mod portal;
 mod read;
+mod role;
 mod session;
 mod settings;
 mod simple;
@@ -51,6 +53,9 @@ pub(super) use session::EngineSession;
 pub(super) struct EngineOptions {
     /// What clients call the first database.
     pub database: String,
+    /// The users of the configuration, and how sessions of others call them.
+    pub users: Vec<String>,
+    pub superuser: String,
     /// How long a read waits until the node has applied what it must see.
     pub see_patience: Duration,
     /// How long DROP DATABASE waits for sessions that are about to go.

@@ -59,7 +59,7 @@ impl EngineSession {
     }
 
     /// Runs a plan on the loan, which is held.
-    pub(super) fn run_on_loan(
+    pub(super) async fn run_on_loan(
         &mut self,
         plan: &Arc<Plan>,
         params: &[Value],
@@ -83,15 +83,15 @@ impl EngineSession {
         let work = Work { plan, params, format, limits, now_us, registers, repeats: None };
         let mut ran =
             if quick { loan.run(&work)? } else { tokio::task::block_in_place(|| loan.run(&work))? };
-        self.took(&mut ran)?;
+        self.took(&mut ran).await?;
         Ok(ran)
     }
 
     /// Notes what a statement that was run on the writer leaves to the session.
-    pub(super) fn took(&mut self, ran: &mut execute::Ran) -> Result<(), Stop> {
+    pub(super) async fn took(&mut self, ran: &mut execute::Ran) -> Result<(), Stop> {
         self.registers = ran.registers;
         self.note_drawn(ran.drawn.take());
-        self.take_over(std::mem::take(&mut ran.settings))?;
+        self.take_over(std::mem::take(&mut ran.settings)).await?;
         Ok(())
     }
 

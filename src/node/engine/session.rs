@@ -77,6 +77,13 @@ pub(crate) struct EngineSession {
     pub(super) place: Place,
     /// Its advisory locks.
     pub(super) locks: Owner,
+    /// Whether its user is a role of the catalog, once that is known.
+    pub(super) is_role: bool,
+    pub(super) identified: bool,
+    /// Whether its current user is a superuser, as of when that changed, and as the
+    /// client was last told.
+    pub(super) superuser: bool,
+    pub(super) told_superuser: bool,
     /// Nothing has come since the last ReadyForQuery.
     at_rest: bool,
     /// The first error of a silent request.
@@ -136,6 +143,14 @@ impl From<io::Error> for Stop {
 impl NodeSession for EngineSession {
     async fn run(&mut self, request: Request, out: &mut Out) -> Result<Reply, Refusal> {
         let start = out.buffer.len();
+        if request.mode == Mode::Errand {
+            return match self.run_errand(&request, out).await {
+                Ok(()) => Ok(Reply::default()),
+                Err(Stop::Refused(refusal)) => Err(refusal),
+                Err(Stop::Sql(error)) => Err(Refusal::Failed(error.to_string())),
+                Err(Stop::Gone) => Err(Refusal::Unknown),
+            };
+        }
         let flushed = std::mem::replace(&mut out.flushed, false);
         self.cancel.flag.store(false, Ordering::Relaxed);
         self.token = request.token;
@@ -181,7 +196,7 @@ impl NodeSession for EngineSession {
 
 impl EngineSession {
     pub(super) fn new(inner: Arc<Inner>, params: SessionParams) -> Self {
-        let settings = Settings::new(&params.settings);
+        let settings = Settings::new(&params.settings, &params.user);
         let first = &inner.options.database;
         let name = if params.database.is_empty() { first } else { &params.database };
         Self {
@@ -207,6 +222,10 @@ impl EngineSession {
             sequences: Arc::default(),
             last_sequence: None,
             position: Position::default(),
+            is_role: false,
+            identified: false,
+            superuser: true,
+            told_superuser: true,
             at_rest: true,
             failed: None,
         }
@@ -224,7 +243,12 @@ impl EngineSession {
 
     async fn serve_pinned(&mut self, request: Request, out: &mut Out) -> Result<bool, Stop> {
         self.await_position(request.see).await?;
-        match self.enter_database().await {
+        let entered = match self.enter_database().await {
+            Ok(()) if self.identified => self.refresh_superuser().await,
+            Ok(()) => self.identify().await,
+            stopped => stopped,
+        };
+        match entered {
             Err(Stop::Sql(error)) => {
                 self.report(&error, out);
                 self.ready(out);
@@ -358,6 +382,10 @@ impl EngineSession {
             Writer(&mut out.buffer).parameter_status(name, &value);
         }
         self.told = Arc::clone(self.settings.map());
+        if std::mem::replace(&mut self.told_superuser, self.superuser) != self.superuser {
+            let shown = if self.superuser { "on" } else { "off" };
+            Writer(&mut out.buffer).parameter_status("is_superuser", shown);
+        }
     }
 
     /// LISTEN: to all that is committed after what this node has applied.
@@ -418,7 +446,7 @@ impl EngineSession {
     }
 
     /// Waits, within a bound, until this node has applied what the request must see.
-    async fn await_position(&mut self, see: Position) -> Result<(), Stop> {
+    pub(super) async fn await_position(&mut self, see: Position) -> Result<(), Stop> {
         if see.lsn.0 == 0 {
             return Ok(());
         }
@@ -549,7 +577,9 @@ impl EngineSession {
         let hub = &self.inner.hub;
         let in_recovery = self.in_recovery();
         Arc::new(Environment {
-            user: self.params.user.clone(),
+            user: self.user().to_owned(),
+            session_user: self.session_user().to_owned(),
+            owner: self.owner_name().to_owned(),
             database: self.database().to_owned(),
             first_database: self.inner.options.database.clone(),
             in_recovery,
@@ -569,17 +599,26 @@ impl EngineSession {
     /// How `pg_terminate_backend` and kin reach the gateways of all sessions: each has a
     /// link to this node.
     pub(super) fn orders(&self) -> Orders {
-        let (hub, own) = (Arc::clone(&self.inner.hub), self.params.backend_pid);
+        let (hub, order) = (Arc::clone(&self.inner.hub), self.order());
         Orders::new(move |channel, pid| {
             // No gateway being there is no error.
             let _ = hub.notifications.send(Arc::new(Notification {
-                position: Position::default(),
-                number: 0,
-                pid: own,
                 channel: channel.to_owned(),
                 payload: pid.to_string(),
+                ..order.clone()
             }));
         })
+    }
+
+    /// What gateways are told at once, with nothing in it yet.
+    pub(super) fn order(&self) -> Notification {
+        Notification {
+            position: Position::default(),
+            number: 0,
+            pid: self.params.backend_pid,
+            channel: String::new(),
+            payload: String::new(),
+        }
     }
 
     /// The cursors that are open.

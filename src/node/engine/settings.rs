@@ -19,6 +19,10 @@ const TEMPORARY_SCHEMA: &str = "towline.temporary_schema";
 /// Settings as they stand, and as they will stand after the transaction.
 #[derive(Clone, Debug)]
 pub(super) struct Settings {
+    /// Those of the session's start that differ from the defaults: to which RESET goes back.
+    initial: Arc<SettingsMap>,
+    /// Who logged in: the value of `session_authorization` at first.
+    user: Arc<str>,
     /// What differs from the defaults now.
     current: Arc<SettingsMap>,
     /// What will after COMMIT: as `current`, without what SET LOCAL changed.
@@ -35,6 +39,8 @@ pub(super) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         let mut settings = Self {
+            initial: Arc::default(),
+            user: "".into(),
             current: Arc::default(),
             lasting: Arc::default(),
             display: Display::default(),
@@ -48,13 +54,14 @@ impl Default for Settings {
 
 impl Settings {
     /// A session's settings at its start. Values that don't hold are left out.
-    pub(super) fn new(given: &SettingsMap) -> Self {
-        let mut settings = Self::default();
+    pub(super) fn new(given: &SettingsMap, user: &str) -> Self {
+        let mut settings = Self { user: user.into(), ..Self::default() };
         for (name, value) in given {
             if let Err(error) = settings.set(name, Some(value), false) {
                 tracing::debug!(name, %error, "a start-up setting does not hold");
             }
         }
+        settings.initial = Arc::clone(&settings.current);
         settings
     }
 
@@ -63,7 +70,7 @@ impl Settings {
         &self.current
     }
 
-    /// Changes one; `None` is its default.
+    /// Changes one; `None` is what it was when the session began.
     pub(super) fn set(
         &mut self,
         name: &str,
@@ -72,7 +79,7 @@ impl Settings {
     ) -> Result<(), SqlError> {
         let name = name.to_ascii_lowercase();
         let value = match value {
-            None => None,
+            None => self.initial.get(&name).cloned(),
             Some(value) => Some(check(&name, value)?),
         };
         if value.is_none() && find(&name).is_none() && !name.contains('.') {
@@ -97,12 +104,14 @@ impl Settings {
         Ok(())
     }
 
-    /// RESET ALL. The session's temporary objects stay where they are, and what it listens to.
+    /// RESET ALL. The session's temporary objects stay where they are, who it is, and what
+    /// it listens to.
     pub(super) fn reset_all(&mut self) {
-        let keeps = [CHANNELS, TEMPORARY_SCHEMA];
+        let keeps = [CHANNELS, TEMPORARY_SCHEMA, "role", "session_authorization"];
         let kept = keeps.into_iter().filter_map(|name| self.current.get_key_value(name));
-        let kept = kept.map(|(name, value)| (name.clone(), value.clone())).collect();
-        self.current = Arc::new(kept);
+        let all = self.initial.iter().filter(|(name, _)| !keeps.contains(&name.as_str()));
+        let all = all.chain(kept).map(|(name, value)| (name.clone(), value.clone())).collect();
+        self.current = Arc::new(all);
         self.lasting = Arc::clone(&self.current);
         self.derive();
     }
@@ -151,6 +160,7 @@ impl Settings {
         let all = self.all[usize::from(in_recovery)].get_or_init(|| {
             let defaults = KNOWN.iter().map(|k| (k.name.to_owned(), k.default.to_owned()));
             let mut all: SettingsMap = defaults.collect();
+            all.insert("session_authorization".to_owned(), self.user.to_string());
             all.extend(self.current.iter().map(|(name, value)| (name.clone(), value.clone())));
             all.remove(CHANNELS);
             let standby = if in_recovery { "on" } else { "off" };
@@ -171,7 +181,11 @@ impl Settings {
     /// What was reported and is not as in `before` any more.
     pub(super) fn changed_reports(&self, before: &SettingsMap) -> Vec<(&'static str, String)> {
         let value = |map: &SettingsMap, known: &Known| {
-            map.get(known.name).map_or_else(|| known.default.to_owned(), Clone::clone)
+            let default = match known.name {
+                "session_authorization" => &*self.user,
+                _ => known.default,
+            };
+            map.get(known.name).map_or_else(|| default.to_owned(), Clone::clone)
         };
         KNOWN
             .iter()

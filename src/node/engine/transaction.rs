@@ -181,7 +181,7 @@ impl EngineSession {
         let open = self.open.as_mut().expect("the caller has opened it");
         if !repeatable {
             self.loan().await?;
-            return self.run_on_loan(plan, &statement.params, format);
+            return self.run_on_loan(plan, &statement.params, format).await;
         }
         let script = open.script.take().unwrap_or_else(|| Script::new(registers));
         if open.loan.is_none() && !quiet {
@@ -190,11 +190,11 @@ impl EngineSession {
                 Err(unfit) => unfit,
             };
             self.loan().await?;
-            return self.run_on_loan(plan, &statement.params, format);
+            return self.run_on_loan(plan, &statement.params, format).await;
         }
         open.script = Some(script);
         self.borrowed().await?;
-        let mut ran = self.run_on_loan(plan, &statement.params, format)?;
+        let mut ran = self.run_on_loan(plan, &statement.params, format).await?;
         let open = self.open.as_mut().expect("a loan belongs to a transaction");
         let quick = plan.quick.get().copied().unwrap_or(false);
         let kept = quick && open.script.as_mut().is_some_and(|s| s.push(statement, &mut ran));
@@ -255,7 +255,7 @@ impl EngineSession {
                 open.script = Some(script);
                 open.begun = true;
                 self.saw(position);
-                self.took(&mut ran)?;
+                self.took(&mut ran).await?;
                 Ok(Ok(ran))
             }
             Tried::Unfit(script, statement) => {
@@ -473,7 +473,7 @@ impl EngineSession {
                 _ => format!("DELETE FROM {table}"),
             };
             let plan = self.plan(&text, &[]).await?;
-            self.run_on_loan(&plan, &[], &RowFormat::default())?;
+            self.run_on_loan(&plan, &[], &RowFormat::default()).await?;
         }
         Ok(())
     }

@@ -215,7 +215,7 @@ impl EngineSession {
             _ => Vec::new(),
         };
         *state = State::Done;
-        self.take_over(made)?;
+        self.take_over(made).await?;
         let Portal { plan, tag, .. } = portal;
         match (tag.take(), &plan.translated.tag) {
             (Some(tag), _) => Writer(&mut out.buffer).command_complete(&tag),
@@ -228,9 +228,13 @@ impl EngineSession {
     }
 
     /// Sets what `set_config` was asked to set.
-    pub(super) fn take_over(&mut self, made: Vec<SettingMade>) -> Result<(), SqlError> {
-        made.into_iter()
-            .try_for_each(|made| self.settings.set(&made.name, made.value.as_deref(), made.local))
+    pub(super) async fn take_over(&mut self, made: Vec<SettingMade>) -> Result<(), Stop> {
+        for SettingMade { name, value, local } in made {
+            if !self.set_identity(&name.to_ascii_lowercase(), value.as_deref(), local).await? {
+                self.settings.set(&name, value.as_deref(), local)?;
+            }
+        }
+        Ok(())
     }
 
     async fn utility(
@@ -259,7 +263,7 @@ impl EngineSession {
                 self.transaction_statement(&plan.translated.kind, out).await?
             }
             Kind::Set { .. } | Kind::Show(_) | Kind::Reset(_) | Kind::Discard(_) => {
-                self.setting_statement(&plan.translated.kind, run, out)?
+                self.setting_statement(&plan.translated.kind, run, out).await?
             }
             Kind::Prepare { name, params, statement } => {
                 self.prepare_statement(name, params, statement).await?
@@ -326,6 +330,11 @@ impl EngineSession {
             Kind::Database(change) => {
                 let verb = fixed(&plan.translated.tag);
                 self.change_database(change, verb, run.alone, out).await?;
+                verb.into()
+            }
+            Kind::Role(change) => {
+                let verb = fixed(&plan.translated.tag);
+                self.change_roles(change, verb, run.alone, out).await?;
                 verb.into()
             }
             Kind::Nothing => fixed(&plan.translated.tag).into(),
@@ -455,10 +464,15 @@ impl EngineSession {
         Ok(())
     }
 
-    fn setting_statement(&mut self, kind: &Kind, run: Run, out: &mut Out) -> Result<Answer, Stop> {
+    async fn setting_statement(
+        &mut self,
+        kind: &Kind,
+        run: Run,
+        out: &mut Out,
+    ) -> Result<Answer, Stop> {
         match kind {
             Kind::Set { name, value, local } => {
-                self.set(name, value.as_deref(), *local, out)?;
+                self.set(name, value.as_deref(), *local, out).await?;
                 Ok("SET".into())
             }
             Kind::Show(name) if name.eq_ignore_ascii_case("all") => {
@@ -481,7 +495,7 @@ impl EngineSession {
                 if name.eq_ignore_ascii_case("all") {
                     self.settings.reset_all();
                 } else {
-                    self.set(name, None, false, out)?;
+                    self.set(name, None, false, out).await?;
                 }
                 Ok("RESET".into())
             }
@@ -490,7 +504,7 @@ impl EngineSession {
         }
     }
 
-    fn set(
+    async fn set(
         &mut self,
         name: &str,
         value: Option<&str>,
@@ -511,7 +525,6 @@ impl EngineSession {
                 let read_only = matches!(value, Some("on" | "true" | "yes" | "1"));
                 return self.set_transaction(None, Some(read_only), false, out);
             }
-            "session_authorization" => return Ok(()),
             _ => {}
         }
         if local && self.open.as_ref().is_none_or(|open| !open.explicit) {
@@ -519,7 +532,9 @@ impl EngineSession {
             warn(out, SqlState::NO_ACTIVE_SQL_TRANSACTION, text);
             return Ok(());
         }
-        self.settings.set(&lower, value, local)?;
+        if !self.set_identity(&lower, value, local).await? {
+            self.settings.set(&lower, value, local)?;
+        }
         Ok(())
     }
 
@@ -532,8 +547,8 @@ impl EngineSession {
             "transaction_isolation" => isolation_name(self.characteristics().0).to_owned(),
             // A write at a follower is forwarded: none is refused because of where it came to.
             "transaction_read_only" => on(self.characteristics().1),
-            "is_superuser" => on(false),
-            "session_authorization" => self.params.user.clone(),
+            "is_superuser" => on(self.superuser),
+            "session_authorization" => self.session_user().to_owned(),
             _ => self.settings.get(name)?.to_owned(),
         })
     }
@@ -549,6 +564,8 @@ impl EngineSession {
                     .into());
                 }
                 self.settings.reset_all();
+                self.settings.set("session_authorization", None, false)?;
+                self.settings.set("role", None, false)?;
                 self.statements.clear();
                 self.portals.clear();
                 self.unlisten(None)?;

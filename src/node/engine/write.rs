@@ -49,7 +49,7 @@ impl EngineSession {
             self.saw(done.position);
             self.registers = done.registers;
             self.note_drawn(done.drawn);
-            self.take_over(done.settings)?;
+            self.take_over(done.settings).await?;
             let tag = done
                 .recorded_tag
                 .unwrap_or_else(|| command_tag(&plan.translated.tag, done.count, done.rows.count));

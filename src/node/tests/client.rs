@@ -154,6 +154,19 @@ impl Client {
         }
     }
 
+    /// Has an errand run, and reads the answer.
+    pub(super) async fn errand<T: serde::de::DeserializeOwned>(&mut self, errand: &[u8]) -> T {
+        self.queued.extend_from_slice(errand);
+        let request = Request {
+            messages: self.queued.split().freeze(),
+            see: self.see,
+            token: None,
+            mode: Mode::Errand,
+        };
+        self.session.run(request, &mut self.out).await.expect("it is run");
+        serde_json::from_slice(&self.out.buffer.split()).expect("an answer")
+    }
+
     pub(super) async fn try_send(&mut self) -> Result<String, Refusal> {
         let request = Request {
             messages: self.queued.split().freeze(),

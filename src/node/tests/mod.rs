@@ -4,6 +4,7 @@
 mod client;
 mod cluster;
 mod databases;
+mod roles;
 mod scripts;
 mod shapes;
 mod transactions;
@@ -94,6 +95,8 @@ impl TestNode {
         .expect("the writer starts");
         let options = EngineOptions {
             database: "towline".to_owned(),
+            users: vec!["root".to_owned()],
+            superuser: "root".to_owned(),
             see_patience: Duration::from_millis(200),
             leave_patience: Duration::from_millis(200),
         };

@@ -1,5 +1,5 @@
 //! The tables in which Towline keeps what SQLite's own schema forgets: PostgreSQL's
-//! types, OIDs, defaults as they were written, sequences, and how far the log is
+//! types, OIDs, defaults as they were written, sequences, roles, and how far the log is
 //! applied. They are ordinary replicated tables: DDL changes them by statements that
 //! are shipped with it, so they are equal on every node at equal LSNs.
 //!
@@ -87,6 +87,34 @@ CREATE TABLE towline_schema (
     oid INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE
 ) STRICT;
+CREATE TABLE towline_role (
+    oid INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    superuser INTEGER NOT NULL DEFAULT 0,
+    inherit INTEGER NOT NULL DEFAULT 1,
+    create_role INTEGER NOT NULL DEFAULT 0,
+    create_database INTEGER NOT NULL DEFAULT 0,
+    login INTEGER NOT NULL DEFAULT 0,
+    replication INTEGER NOT NULL DEFAULT 0,
+    bypass_row_security INTEGER NOT NULL DEFAULT 0,
+    connection_limit INTEGER NOT NULL DEFAULT -1,
+    verifier TEXT,
+    valid_until TEXT
+) STRICT;
+CREATE TABLE towline_membership (
+    role INTEGER NOT NULL,
+    member INTEGER NOT NULL,
+    grantor INTEGER NOT NULL,
+    admin INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (role, member)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE towline_start_setting (
+    database INTEGER NOT NULL,
+    role TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (database, role, name)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE towline_type (
     oid INTEGER PRIMARY KEY,
     name TEXT NOT NULL UNIQUE,

@@ -1,7 +1,9 @@
 //! Rows of `information_schema`.
 
 use super::definition::{action_rule, view_definition, without_parentheses};
-use super::pg_catalog::{DATABASE_OWNER, columns_in, namespaces, sequence_type};
+use super::pg_catalog::{columns_in, namespaces, sequence_type};
+use super::role::DATABASE_OWNER;
+use super::role_rows;
 use super::rows::{Facts, Rows, row};
 use super::types::{builtin_type, format_type};
 use super::{Attribute, ConstraintKind, Identity, Relation, RelationKind};
@@ -10,11 +12,7 @@ use crate::pg::Oid;
 /// Adds the rows of the relation that `rows` collects.
 pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
     match rows.relation.name {
-        "applicable_roles" => row!(rows,
-            "grantee" => facts.user,
-            "role_name" => "pg_database_owner",
-            "is_grantable" => "NO",
-        ),
+        "applicable_roles" | "enabled_roles" => role_rows::add_rows(rows, facts),
         "character_sets" => row!(rows,
             "character_set_name" => "UTF8",
             "character_repertoire" => "UCS",
@@ -37,10 +35,6 @@ pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
         "constraint_column_usage" => add_constraint_columns(rows, facts),
         "constraint_table_usage" => add_constraint_tables(rows, facts),
         "element_types" => add_element_types(rows, facts),
-        "enabled_roles" => {
-            row!(rows, "role_name" => facts.user);
-            row!(rows, "role_name" => "pg_database_owner");
-        }
         "information_schema_catalog_name" => row!(rows, "catalog_name" => facts.database),
         "key_column_usage" => add_key_columns(rows, facts),
         "referential_constraints" => add_referential_constraints(rows, facts),
@@ -257,8 +251,8 @@ fn add_column_privileges(rows: &mut Rows, facts: &Facts<'_>) {
         for attribute in &relation.attributes {
             for privilege in ["INSERT", "SELECT", "UPDATE", "REFERENCES"] {
                 row!(rows,
-                    "grantor" => facts.user,
-                    "grantee" => facts.user,
+                    "grantor" => facts.owner,
+                    "grantee" => facts.owner,
                     "table_catalog" => facts.database,
                     "table_schema" => facts.catalog.split_name(&relation.name).0,
                     "table_name" => facts.catalog.bare(&relation.name),
@@ -277,8 +271,8 @@ fn add_table_privileges(rows: &mut Rows, facts: &Facts<'_>) {
             ["INSERT", "SELECT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"]
         {
             row!(rows,
-                "grantor" => facts.user,
-                "grantee" => facts.user,
+                "grantor" => facts.owner,
+                "grantee" => facts.owner,
                 "table_catalog" => facts.database,
                 "table_schema" => facts.catalog.split_name(&relation.name).0,
                 "table_name" => facts.catalog.bare(&relation.name),
@@ -422,7 +416,7 @@ fn add_schemata(rows: &mut Rows, facts: &Facts<'_>) {
             "catalog_name" => facts.database,
             "schema_name" => name,
             "schema_owner" =>
-                if owner == DATABASE_OWNER { "pg_database_owner" } else { facts.user },
+                if owner == i64::from(DATABASE_OWNER.0) { "pg_database_owner" } else { facts.owner },
         );
     }
 }

@@ -10,6 +10,8 @@ mod functions;
 mod information_schema;
 mod pg_catalog;
 mod relation;
+mod role;
+mod role_rows;
 mod rows;
 mod schema;
 mod system;
@@ -29,6 +31,10 @@ pub use pg_catalog::default_setting;
 pub use relation::{
     Attribute, Catalog, Comment, Constraint, ConstraintKind, DomainCheck, Field, Identity, Index,
     Relation, RelationKind, Sequence, UserType, UserTypeKind,
+};
+pub use role::{
+    BOOTSTRAP as BOOTSTRAP_ROLE, DATABASE_OWNER, Membership, PREDEFINED as PREDEFINED_ROLES, Role,
+    Roles, StartSetting, StoredVerifier,
 };
 pub use rows::{Facts, NamedRow, system_rows};
 pub use schema::{NAMESPACES, PUBLIC, PUBLIC_OID, TEMPORARY_PREFIX, parts_of_written};

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use super::definition::{index_definition, index_key, view_definition};
 use super::dependency::dependencies;
 use super::functions::builtin_functions;
+use super::role::DATABASE_OWNER;
+use super::role_rows;
 use super::rows::{Facts, Rows, number_array, row, vector};
 use super::system::system_relations;
 use super::types::{builtin_type, builtin_types, data_lines, format_type};
@@ -17,19 +19,19 @@ use crate::pg::Oid;
 
 /// OIDs of PostgreSQL's that clients may know by heart.
 pub(super) const OWNER: i64 = 10;
-pub(super) const DATABASE_OWNER: i64 = 6171;
 pub(super) const PG_CATALOG: i64 = 11;
 const PUBLIC_OID: i64 = super::PUBLIC_OID as i64;
 pub(super) const INFORMATION_SCHEMA: i64 = 13_207;
 /// Of the first database, whose number is none that PostgreSQL gives.
-const FIRST_DATABASE_OID: i64 = 5;
+pub(super) const FIRST_DATABASE_OID: i64 = 5;
 const HEAP: i64 = 2;
 const BTREE: i64 = 403;
 const DEFAULT_TABLESPACE: i64 = 1663;
 
 /// Schemas, with their OIDs and owners.
 pub(super) fn namespaces(catalog: &Catalog) -> impl Iterator<Item = (i64, &str, i64)> {
-    let owner = |name| if name == PUBLIC { DATABASE_OWNER } else { OWNER };
+    let of_database = i64::from(DATABASE_OWNER.0);
+    let owner = move |name| if name == PUBLIC { of_database } else { OWNER };
     let own = NAMESPACES.into_iter().map(move |(oid, name)| (oid, name, owner(name)));
     own.chain(catalog.schemas.iter().map(|(name, oid)| (i64::from(oid.0), name.as_str(), OWNER)))
 }
@@ -41,7 +43,8 @@ pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
         "pg_am" => add_access_methods(rows),
         "pg_attrdef" => add_defaults(rows, catalog),
         "pg_attribute" => add_attributes(rows, catalog),
-        "pg_authid" | "pg_roles" => add_roles(rows, facts),
+        "pg_authid" | "pg_roles" | "pg_auth_members" | "pg_db_role_setting" | "pg_group"
+        | "pg_user" | "pg_shadow" => role_rows::add_rows(rows, facts),
         "pg_class" => add_classes(rows, catalog),
         "pg_collation" => add_collations(rows),
         "pg_constraint" => add_constraints(rows, catalog),
@@ -76,7 +79,6 @@ pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
             add_types(rows);
             add_user_types(rows, catalog);
         }
-        "pg_user" | "pg_shadow" => add_users(rows, facts),
         "pg_views" => add_views(rows, facts),
         "pg_matviews" => add_materialized_views(rows, facts),
         "pg_description" => add_comments(rows, catalog),
@@ -272,39 +274,6 @@ fn expression_name(expression: &str) -> &str {
     let name = expression.split('(').next().unwrap_or("");
     let is_name = name.chars().all(|char| char.is_alphanumeric() || char == '_');
     if is_name && !name.is_empty() && name.len() < expression.len() { name } else { "expr" }
-}
-
-fn add_roles(rows: &mut Rows, facts: &Facts<'_>) {
-    let is_view = rows.relation.name == "pg_roles";
-    for (oid, name, is_user) in
-        [(OWNER, facts.user, true), (DATABASE_OWNER, "pg_database_owner", false)]
-    {
-        row!(rows,
-            "oid" => oid,
-            "rolname" => name,
-            "rolsuper" => is_user,
-            "rolinherit" => true,
-            "rolcreaterole" => is_user,
-            "rolcreatedb" => is_user,
-            "rolcanlogin" => is_user,
-            "rolreplication" => is_user,
-            "rolconnlimit" => -1_i64,
-            "rolpassword" => is_view.then_some("********"),
-            "rolbypassrls" => is_user,
-        );
-    }
-}
-
-fn add_users(rows: &mut Rows, facts: &Facts<'_>) {
-    row!(rows,
-        "usename" => facts.user,
-        "usesysid" => OWNER,
-        "usecreatedb" => true,
-        "usesuper" => true,
-        "userepl" => true,
-        "usebypassrls" => true,
-        "passwd" => "********",
-    );
 }
 
 /// A row of `pg_class`.
@@ -860,7 +829,7 @@ fn add_sequence_views(rows: &mut Rows, facts: &Facts<'_>) {
         row!(rows,
             "schemaname" => facts.catalog.split_name(&sequence.name).0,
             "sequencename" => facts.catalog.bare(&sequence.name),
-            "sequenceowner" => facts.user,
+            "sequenceowner" => facts.owner,
             "data_type" => format_type(sequence_type(sequence), None),
             "start_value" => sequence.start,
             "min_value" => sequence.min,
@@ -949,7 +918,7 @@ fn add_tables(rows: &mut Rows, facts: &Facts<'_>) {
         row!(rows,
             "schemaname" => facts.catalog.split_name(&relation.name).0,
             "tablename" => facts.catalog.bare(&relation.name),
-            "tableowner" => facts.user,
+            "tableowner" => facts.owner,
             "hasindexes" => !relation.indexes.is_empty(),
             "hasrules" => false,
             "hastriggers" => false,
@@ -960,7 +929,7 @@ fn add_tables(rows: &mut Rows, facts: &Facts<'_>) {
         row!(rows,
             "schemaname" => relation.schema,
             "tablename" => relation.name,
-            "tableowner" => facts.user,
+            "tableowner" => facts.owner,
             "hasindexes" => false,
             "hasrules" => false,
             "hastriggers" => false,
@@ -1006,7 +975,7 @@ fn add_materialized_views(rows: &mut Rows, facts: &Facts<'_>) {
             row!(rows,
                 "schemaname" => facts.catalog.split_name(&relation.name).0,
                 "matviewname" => facts.catalog.bare(&relation.name),
-                "matviewowner" => facts.user,
+                "matviewowner" => facts.owner,
                 "hasindexes" => !relation.indexes.is_empty(),
                 "ispopulated" => true,
                 "definition" => view_definition(relation),
@@ -1113,7 +1082,7 @@ fn add_views(rows: &mut Rows, facts: &Facts<'_>) {
             row!(rows,
                 "schemaname" => facts.catalog.split_name(&relation.name).0,
                 "viewname" => facts.catalog.bare(&relation.name),
-                "viewowner" => facts.user,
+                "viewowner" => facts.owner,
                 "definition" => view_definition(relation),
             );
         }

@@ -1,5 +1,6 @@
 use std::collections::BTreeMap;
 
+use super::Roles;
 use crate::pg::Oid;
 
 /// A database's schema at one schema version. Keys are names as stored (folded
@@ -12,6 +13,8 @@ pub struct Catalog {
     pub prefix: String,
     /// The databases that clients made, by name: all of the cluster's.
     pub databases: BTreeMap<String, u32>,
+    /// The roles, of the whole cluster.
+    pub roles: Roles,
     /// SQLite's schema version, the cache key of everything derived.
     pub version: u64,
     pub relations: BTreeMap<String, Relation>,

@@ -11,6 +11,7 @@ use super::system::SystemRelation;
 use super::{Catalog, information_schema, pg_catalog};
 use crate::log::Value;
 use crate::pg::Oid;
+use crate::pg::types::array::Array;
 
 /// A row whose values are named by their columns.
 pub type NamedRow = Vec<(String, Value)>;
@@ -22,6 +23,8 @@ pub struct Facts<'a> {
     pub database: &'a str,
     pub first_database: &'a str,
     pub user: &'a str,
+    /// How the users of the configuration are called, who are one role.
+    pub owner: &'a str,
     pub settings: &'a BTreeMap<String, String>,
     pub backend_pid: i32,
     /// Rows of relations about the running node (`pg_stat_activity`), by name;
@@ -77,6 +80,13 @@ impl Rows {
                 cell.0;
         }
         self.rows.push(row);
+    }
+
+    /// Sets a cell of the last row.
+    pub(super) fn amend(&mut self, column: &str, cell: impl Into<Cell>) {
+        if let (Some(row), Some(at)) = (self.rows.last_mut(), self.relation.position(column)) {
+            row[at] = cell.into().0;
+        }
     }
 
     /// Adds a row whose names come from elsewhere; unknown ones are left out.
@@ -168,6 +178,13 @@ pub(super) fn number_array(numbers: impl IntoIterator<Item = i64>) -> String {
     format!("{{{}}}", numbers.join(","))
 }
 
+/// An array literal of texts.
+pub(super) fn text_array(texts: &[String]) -> String {
+    let mut printed = String::new();
+    Array::new(texts.iter().cloned().map(Some).collect()).print(&mut printed);
+    printed
+}
+
 /// An `int2vector` or `oidvector`.
 pub(super) fn vector(numbers: impl IntoIterator<Item = i64>) -> String {
     let numbers: Vec<_> = numbers.into_iter().map(|number| number.to_string()).collect();
@@ -186,6 +203,7 @@ mod tests {
             database: "main",
             first_database: "main",
             user: "ann",
+            owner: "ann",
             settings: &BTreeMap::new(),
             backend_pid: 1,
             live: &|_| None,

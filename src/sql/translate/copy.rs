@@ -358,12 +358,12 @@ impl Copy<'_> {
         }
         match self.scanner.peek() {
             Some(Token::Literal(_)) => Err(SqlError::new(
-                SqlState("42501"),
+                SqlState::INSUFFICIENT_PRIVILEGE,
                 "permission denied to COPY to or from a file",
             )
             .with_hint("Anyone can COPY to stdout or from stdin. psql's \\copy command also works for anyone.")),
             Some(token) if token.is("program") => {
-                Err(SqlError::new(SqlState("42501"), "permission denied to COPY to or from a program"))
+                Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, "permission denied to COPY to or from a program"))
             }
             _ => Err(self.syntax_error()),
         }

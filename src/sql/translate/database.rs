@@ -111,8 +111,9 @@ pub(super) fn alter(words: &mut Words<'_>) -> Result<Translated, SqlError> {
         words.expect("version")?;
         return words.done(Kind::Nothing, "ALTER DATABASE");
     }
-    if ["set", "reset"].iter().any(|word| words.take(word)) {
-        return Err(SqlError::unsupported("settings of a database"));
+    let mut ahead = words.scanner;
+    if ["set", "reset"].iter().any(|word| ahead.take_word(word)) {
+        return super::role::configure_database(from, words);
     }
     words.take("with");
     options(words)?;
@@ -272,7 +273,6 @@ mod tests {
             ("CREATE DATABASE towline_x", "42939"),
             ("DROP DATABASE x WITH (SPEED)", "42601"),
             ("DROP DATABASE x CASCADE", "42601"),
-            ("ALTER DATABASE x SET timezone TO 'UTC'", "0A000"),
         ] {
             assert_eq!(read(text).expect_err(text).state.0, state, "{text}");
         }

@@ -33,6 +33,7 @@ mod order;
 mod pattern;
 mod query;
 mod returning;
+mod role;
 mod schema;
 mod scope;
 mod set_returning;
@@ -44,6 +45,10 @@ mod user_type;
 mod utility;
 
 pub use self::database::{create_database, drop_database, rename_database};
+pub use self::role::{
+    add_member, forget_role, oid_of_role, remove_member, rename_settings, role_change, write_role,
+    write_start_setting,
+};
 
 use std::sync::Arc;
 
@@ -398,7 +403,7 @@ impl<'a> Translator<'a> {
         let (schema, table) = self.qualified(name)?;
         if matches!(schema.as_deref(), Some("pg_catalog" | "information_schema")) {
             return Err(SqlError::new(
-                SqlState("42501"),
+                SqlState::INSUFFICIENT_PRIVILEGE,
                 format!("permission denied: \"{table}\" is a system catalog"),
             ));
         }

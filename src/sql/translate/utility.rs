@@ -2,7 +2,7 @@
 //! statements, cursors, LISTEN and kin. The queries inside them (`DECLARE c CURSOR
 //! FOR …`) are handed on as text.
 
-use super::{copy, database, translated};
+use super::{copy, database, role, translated};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::classify::{TransactionModes, locks_for_reading, transaction_modes};
 use crate::sql::scan::{self, Scanner, Token};
@@ -102,6 +102,11 @@ pub(super) fn translate(
         "create" if words.take("database") => database::create(&mut words)?,
         "drop" if words.take("database") => database::drop(&mut words)?,
         "alter" if words.take("database") => database::alter(&mut words)?,
+        "create" if let Some(word) = role::take_word(&mut words) => role::create(word, &mut words)?,
+        "alter" if let Some(word) = role::take_word(&mut words) => role::alter(word, &mut words)?,
+        "drop" if role::take_word(&mut words).is_some() => role::drop(&mut words)?,
+        "grant" if role::is_membership(words.scanner) => role::grant(&mut words)?,
+        "revoke" if role::is_membership(words.scanner) => role::revoke(&mut words)?,
         "create" if words.take("sequence") => {
             return super::ddl::create_sequence(text, words.scanner, context).map(Some);
         }
@@ -271,7 +276,7 @@ impl Words<'_> {
     }
 
     /// A string literal.
-    fn string(&mut self) -> Result<String, SqlError> {
+    pub(super) fn string(&mut self) -> Result<String, SqlError> {
         let error = self.syntax_error();
         match self.next()? {
             Token::Literal(literal) => scan::literal(literal).ok_or(error),
@@ -351,7 +356,7 @@ impl Words<'_> {
                 return Ok(plain(kind, "SET"));
             }
             if self.take("authorization") {
-                let value = self.setting_value()?;
+                let value = self.role_value()?;
                 return self.done(
                     Kind::Set { name: "session_authorization".to_owned(), value, local },
                     "SET",
@@ -369,7 +374,8 @@ impl Words<'_> {
                 .done(Kind::Set { name: "client_encoding".to_owned(), value, local }, "SET");
         }
         if self.take("role") {
-            let value = self.setting_value()?;
+            let _ = self.take("to") || self.scanner.take_symbol(b'=');
+            let value = self.role_value()?;
             return self.done(Kind::Set { name: "role".to_owned(), value, local }, "SET");
         }
         let name = self.setting_name()?;
@@ -381,7 +387,7 @@ impl Words<'_> {
     }
 
     /// `name` or `prefix.name`; names of settings ignore case.
-    fn setting_name(&mut self) -> Result<String, SqlError> {
+    pub(super) fn setting_name(&mut self) -> Result<String, SqlError> {
         let mut name = self.name()?;
         while self.scanner.take_symbol(b'.') {
             name.push('.');
@@ -391,7 +397,7 @@ impl Words<'_> {
     }
 
     /// One value or several; `None` is DEFAULT.
-    fn setting_value(&mut self) -> Result<Option<String>, SqlError> {
+    pub(super) fn setting_value(&mut self) -> Result<Option<String>, SqlError> {
         if self.take("default") {
             return Ok(None);
         }
@@ -417,6 +423,19 @@ impl Words<'_> {
                 return Ok(Some(values.join(", ")));
             }
         }
+    }
+
+    /// The name of a role, as an identifier or a string; `None` is DEFAULT.
+    fn role_value(&mut self) -> Result<Option<String>, SqlError> {
+        if self.take("default") {
+            return Ok(None);
+        }
+        let error = self.syntax_error();
+        let value = match self.next()? {
+            Token::Literal(literal) => scan::literal(literal),
+            token => scan::identifier(token),
+        };
+        value.map(Some).ok_or(error)
     }
 
     /// The value of SET TIME ZONE: also `INTERVAL '…' HOUR TO MINUTE`.
@@ -607,7 +626,7 @@ impl Words<'_> {
         Ok(if back { Movement::Backward(count) } else { Movement::Forward(count) })
     }
 
-    fn whole_number(&mut self) -> Result<i64, SqlError> {
+    pub(super) fn whole_number(&mut self) -> Result<i64, SqlError> {
         let minus = self.scanner.take_symbol(b'-');
         if !minus {
             self.scanner.take_symbol(b'+');

@@ -13,9 +13,9 @@ use super::{Sqlite, SqliteError, Statement};
 use crate::log::ValueRef;
 use crate::pg::Oid;
 use crate::sql::catalog::{
-    Attribute, Catalog, Comment, Constraint, ConstraintKind, Field, Identity, Index, NAMESPACES,
-    PUBLIC_OID, RESERVED_PREFIX, Relation, RelationKind, Sequence, UserType, UserTypeKind,
-    split_database, type_of_declaration,
+    Attribute, Catalog, Comment, Constraint, ConstraintKind, Field, Identity, Index, Membership,
+    NAMESPACES, PUBLIC_OID, RESERVED_PREFIX, Relation, RelationKind, Role, Roles, Sequence,
+    StartSetting, StoredVerifier, UserType, UserTypeKind, split_database, type_of_declaration,
 };
 
 /// Loads the catalog of a database as of the connection's snapshot.
@@ -24,6 +24,7 @@ pub(super) fn load(sqlite: &mut Sqlite, database: u32) -> Result<Catalog, Sqlite
     let mut catalog = Catalog {
         version: schema_version(sqlite)?,
         databases: databases(sqlite)?,
+        roles: roles(sqlite)?,
         schemas: schemas(sqlite, database)?,
         types: user_types(sqlite)?,
         on_commit: on_commit(sqlite)?,
@@ -96,6 +97,49 @@ fn databases(sqlite: &mut Sqlite) -> Result<BTreeMap<String, u32>, SqliteError> 
         (text(row, 0), oid(row, 1).0)
     })?;
     Ok(found.into_iter().collect())
+}
+
+fn roles(sqlite: &mut Sqlite) -> Result<Roles, SqliteError> {
+    let roles = rows(
+        sqlite,
+        "SELECT oid, name, superuser, inherit, create_role, create_database, login, replication,
+                bypass_row_security, connection_limit, verifier, valid_until
+         FROM main.towline_role",
+        |row| Role {
+            oid: oid(row, 0),
+            name: text(row, 1),
+            superuser: integer(row, 2) != 0,
+            inherit: integer(row, 3) != 0,
+            create_role: integer(row, 4) != 0,
+            create_database: integer(row, 5) != 0,
+            login: integer(row, 6) != 0,
+            replication: integer(row, 7) != 0,
+            bypass_row_security: integer(row, 8) != 0,
+            connection_limit: integer(row, 9),
+            verifier: optional(row, 10).map(StoredVerifier),
+            valid_until: optional(row, 11),
+        },
+    )?;
+    let memberships =
+        rows(sqlite, "SELECT role, member, grantor, admin FROM main.towline_membership", |row| {
+            Membership {
+                role: oid(row, 0),
+                member: oid(row, 1),
+                grantor: oid(row, 2),
+                admin: integer(row, 3) != 0,
+            }
+        })?;
+    let settings = rows(
+        sqlite,
+        "SELECT database, role, name, value FROM main.towline_start_setting",
+        |row| StartSetting {
+            database: u32::try_from(integer(row, 0)).ok(),
+            role: Some(text(row, 1)).filter(|role| !role.is_empty()),
+            name: text(row, 2),
+            value: text(row, 3),
+        },
+    )?;
+    Ok(Roles::new(roles, memberships, settings))
 }
 
 fn schema_version(sqlite: &mut Sqlite) -> Result<u64, SqliteError> {

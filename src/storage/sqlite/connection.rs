@@ -39,7 +39,11 @@ pub enum ConnectionKind {
 /// `current_setting(name)`); set before each statement by its session.
 #[derive(Clone, Debug, Default)]
 pub struct Environment {
+    /// CURRENT_USER and SESSION_USER.
     pub user: String,
+    pub session_user: String,
+    /// How the users of the configuration are called, who are one role.
+    pub owner: String,
     pub database: String,
     /// What the first database is called.
     pub first_database: String,

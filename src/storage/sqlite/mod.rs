@@ -33,8 +33,8 @@ pub use connection::{ConnectionKind, Ender, Environment, SequenceRanges, Sqlite,
 pub use digest::{RowDigest, content_digest, row_digests};
 pub use error::{SqliteError, SqliteErrorKind};
 pub use functions::{
-    AdvisoryCall, AdvisoryKey, AdvisoryLocks, CANCEL, NEEDS_LOCK, NEEDS_ROWS, NotificationMade,
-    Orders, SettingMade, Shipped, TERMINATE, bare_channel, scoped_channel,
+    AdvisoryCall, AdvisoryKey, AdvisoryLocks, CANCEL, CANCEL_REQUEST, NEEDS_LOCK, NEEDS_ROWS,
+    NotificationMade, Orders, SettingMade, Shipped, TERMINATE, bare_channel, scoped_channel,
 };
 pub use import::{ImportError, Imported, import};
 pub use statement::Statement;

@@ -52,7 +52,6 @@ impl Translator<'_> {
             ObjectType::MaterializedView => {
                 self.drop_relations(&wanted, RelationKind::MaterializedView, *if_exists, *cascade)
             }
-            ObjectType::Role if *if_exists => Ok(nothing("DROP ROLE")),
             other => Err(SqlError::unsupported(format_args!("DROP {other}"))),
         }
     }

@@ -111,7 +111,7 @@ impl Translator<'_> {
             None => self.creation_schema()?,
             Some(schema) if schema == "pg_catalog" || schema == "information_schema" => {
                 return Err(SqlError::new(
-                    SqlState("42501"),
+                    SqlState::INSUFFICIENT_PRIVILEGE,
                     format!("permission denied to create \"{schema}.{name}\""),
                 ));
             }

@@ -58,7 +58,7 @@ pub use advisory::{AdvisoryCall, AdvisoryKey, AdvisoryLocks, NEEDS_LOCK};
 pub(super) use determinism::CHANGES_NATIVE_MAX;
 pub use surroundings::{NEEDS_ROWS, NotificationMade, SettingMade, Shipped};
 pub(super) use surroundings::{Sequences, Surroundings, WRITE_BY_LOCAL, fold_name};
-pub use system::{CANCEL, Orders, TERMINATE, bare_channel, scoped_channel};
+pub use system::{CANCEL, CANCEL_REQUEST, Orders, TERMINATE, bare_channel, scoped_channel};
 
 /// Flags of a function whose result depends on its arguments alone.
 pub(super) const PURE: FunctionFlags = FunctionFlags::SQLITE_UTF8

@@ -17,15 +17,11 @@ use crate::pg::types::datetime::{UNIX_EPOCH, print_timestamptz};
 use crate::pg::types::zone::Zone;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
-    Catalog, FIRST_DATABASE, NAMESPACES, PUBLIC, builtin_function, builtin_functions,
-    check_definition, constraint_definition, default_setting, index_definition,
-    index_key_definition, parse_type, parts_of_written, quote_qualified, quote_stored,
+    BOOTSTRAP_ROLE, Catalog, FIRST_DATABASE, NAMESPACES, PUBLIC, builtin_function,
+    builtin_functions, check_definition, constraint_definition, default_setting, index_definition,
+    index_key_definition, parse_type, parts_of_written, quote_ident, quote_qualified, quote_stored,
     system_relation, system_relations, view_definition,
 };
-
-/// The OID of the role that is connected, and of the one that owns `public`.
-const OWNER: i64 = 10;
-const DATABASE_OWNER: i64 = 6171;
 
 pub(super) fn register(
     connection: &Connection,
@@ -55,7 +51,7 @@ fn register_session(connection: &Connection, surroundings: &Surroundings) -> rus
             ("current_setting", 2, current_setting),
             ("current_user", 0, |call| text(environment(call).user.clone())),
             ("pg_backend_pid", 0, |call| integer(environment(call).backend_pid.into())),
-            ("session_user", 0, |call| text(environment(call).user.clone())),
+            ("session_user", 0, |call| text(environment(call).session_user.clone())),
             // The session takes the value over when the statement has ended.
             ("set_config", 3, set_config),
             // Sent when the transaction has been committed.
@@ -122,6 +118,8 @@ pub fn bare_channel(scoped: &str) -> &str {
 /// can listen or send to them.
 pub const CANCEL: &str = "\u{1}cancel";
 pub const TERMINATE: &str = "\u{1}terminate";
+/// As [`CANCEL`], for a client who must know the session's secret too.
+pub const CANCEL_REQUEST: &str = "\u{1}cancel request";
 
 /// Tells all gateways, by one of those channels, to stop the session with a number.
 #[derive(Clone, Default)]
@@ -396,6 +394,8 @@ fn register_catalog(connection: &Connection, surroundings: &Surroundings) -> rus
             ("pg_get_indexdef", 3, indexdef),
             ("pg_get_serial_sequence", 2, serial_sequence),
             ("pg_get_userbyid", 1, |call| text(role_name(call, call.integer(0)?))),
+            ("pg_has_role", 2, has_role),
+            ("pg_has_role", 3, has_role),
             ("pg_get_viewdef", 1, viewdef),
             ("pg_get_viewdef", 2, viewdef),
             ("pg_relation_filenode", 1, |call| integer(call.integer(0)?)),
@@ -504,11 +504,11 @@ fn serial_sequence(call: &Call<'_, '_>) -> Answer {
 }
 
 fn role_name(call: &Call<'_, '_>, oid: i64) -> String {
-    match oid {
-        OWNER => environment(call).user.clone(),
-        DATABASE_OWNER => "pg_database_owner".to_owned(),
-        other => format!("unknown (OID={other})"),
-    }
+    let (catalog, environment) = (call.surroundings.catalog(), environment(call));
+    let known = u32::try_from(oid)
+        .ok()
+        .and_then(|oid| catalog.roles.name(Oid(oid), &environment.owner).map(str::to_owned));
+    known.unwrap_or_else(|| format!("unknown (OID={oid})"))
 }
 
 /// The rights to an object of a kind that nobody has changed: its owner's, and those of
@@ -658,7 +658,7 @@ fn register_names(connection: &Connection, surroundings: &Surroundings) -> rusql
                 })
             }),
             ("towline_text_regrole", 1, |call| {
-                printed(call, |call, oid| Some(role_name(call, i64::from(oid.0))))
+                printed(call, |call, oid| Some(quote_ident(&role_name(call, oid.0.into()))))
             }),
             ("towline_text_regtype", 1, |call| {
                 printed(call, |call, oid| {
@@ -785,11 +785,58 @@ fn find_namespace(call: &Call<'_, '_>, written: &str) -> Answer {
 }
 
 fn find_role(call: &Call<'_, '_>, written: &str) -> Answer {
-    match fold_name(written) {
-        name if name == environment(call).user => integer(OWNER),
-        name if name == "pg_database_owner" => integer(DATABASE_OWNER),
-        _ => Ok(Value::Null),
+    let found = role_named(call, &fold_name(written));
+    found.map_or(Ok(Value::Null), number)
+}
+
+fn role_named(call: &Call<'_, '_>, name: &str) -> Option<Oid> {
+    match name == environment(call).owner {
+        true => Some(BOOTSTRAP_ROLE),
+        false => call.surroundings.catalog().roles.oid(name),
     }
+}
+
+/// The role that a privilege function asks about: by name or number.
+fn asked_role(call: &Call<'_, '_>, at: usize) -> Result<Oid, SqlError> {
+    if let ValueRef::Integer(oid) = call.value(at) {
+        return Ok(Oid(u32::try_from(oid).unwrap_or(0)));
+    }
+    let name = call.text(at)?;
+    role_named(call, &name).ok_or_else(|| {
+        SqlError::new(SqlState::UNDEFINED_OBJECT, format!("role \"{name}\" does not exist"))
+    })
+}
+
+/// `pg_has_role([user,] role, privilege)`: MEMBER over any step, USAGE where privileges
+/// are inherited.
+fn has_role(call: &Call<'_, '_>) -> Answer {
+    let asked = call.len() - 2;
+    let member = match asked {
+        0 => role_named(call, &environment(call).user).unwrap_or(Oid(0)),
+        _ => asked_role(call, 0)?,
+    };
+    let role = asked_role(call, asked)?;
+    let (catalog, privilege) = (call.surroundings.catalog(), call.text(asked + 1)?);
+    let roles = &catalog.roles;
+    let mut holds = false;
+    for wanted in privilege.split(',') {
+        let wanted = wanted.trim().to_ascii_uppercase();
+        holds |= roles.is_superuser(member)
+            || match wanted.as_str() {
+                "USAGE" | "SET" => roles.is_member(member, role, wanted == "USAGE"),
+                "MEMBER" => roles.is_member(member, role, false),
+                wanted
+                    if wanted.starts_with("MEMBER WITH ") || wanted.starts_with("USAGE WITH ") =>
+                {
+                    roles.is_admin(member, role)
+                }
+                _ => {
+                    let message = format!("unrecognized privilege type: \"{privilege}\"");
+                    return Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, message));
+                }
+            };
+    }
+    boolean(holds)
 }
 
 /// A function's name as written, without schema and arguments.
@@ -833,7 +880,6 @@ fn register_absent(connection: &Connection, surroundings: &Surroundings) -> rusq
                 "has_type_privilege",
                 "pg_collation_is_visible",
                 "pg_conversion_is_visible",
-                "pg_has_role",
                 "pg_opclass_is_visible",
                 "pg_operator_is_visible",
                 "pg_opfamily_is_visible",
@@ -921,6 +967,8 @@ mod tests {
     fn environment(in_recovery: bool) -> Environment {
         Environment {
             user: "ann".to_owned(),
+            session_user: "ann".to_owned(),
+            owner: "ann".to_owned(),
             database: "shop".to_owned(),
             in_recovery,
             backend_pid: 42,

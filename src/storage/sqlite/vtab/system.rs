@@ -157,6 +157,7 @@ impl SystemTable {
             database: &environment.database,
             first_database: &environment.first_database,
             user: &environment.user,
+            owner: &environment.owner,
             settings: &environment.settings,
             backend_pid: environment.backend_pid,
             live: &|name| environment.live.rows(name),
