@@ -112,16 +112,28 @@ fn a_file_that_another_program_edits_is_seeded_anew() {
     demo.psql("CREATE TABLE t (i int PRIMARY KEY, x text)");
     demo.psql("INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1, 1000) g");
     demo.wait_until_equal();
-    let leader = demo.leader();
-    let follower = demo.nodes().into_iter().find(|node| *node != leader).expect("a follower");
-    demo.edit(&follower, "UPDATE t SET x = 'edited'");
-    demo.psql("INSERT INTO t VALUES (-1, 'notices')");
-    let told = format!("{follower}: another program changed the database file");
-    wait_for("the edit to be noticed", || {
-        let events = demo.towline(&["events"]);
-        String::from_utf8_lossy(&events.stdout).contains(&told).then_some(())
-    });
-    demo.assert_equal_content();
-    assert_eq!(demo.psql("SELECT count(*) FROM t WHERE x = 'edited'"), "0");
-    assert_success("towline verify", &demo.towline(&["verify"]));
+    // Of a leader, another takes the lead. Without a write it is noticed, too.
+    let cases = [(false, true), (false, false), (true, true), (true, false)];
+    for (edits, (leads, writes)) in cases.into_iter().enumerate() {
+        let leader = demo.leader();
+        let edited = demo.nodes().into_iter().find(|node| (*node == leader) == leads);
+        let edited = edited.expect("a node");
+        demo.edit(&edited, "UPDATE t SET x = 'edited'");
+        if writes {
+            demo.psql("INSERT INTO t SELECT min(i) - 1, 'notices' FROM t");
+        }
+        let told = format!("{edited}: another program changed the database file");
+        wait_for("the edit to be noticed", || {
+            let events = demo.towline(&["events"]);
+            let events = String::from_utf8_lossy(&events.stdout).into_owned();
+            (events.matches("another program changed the database file").count() > edits
+                && events.contains(&told))
+            .then_some(())
+        });
+        demo.wait_until_well();
+        demo.assert_equal_content();
+        assert_eq!(demo.psql("SELECT count(*) FROM t WHERE x = 'edited'"), "0");
+        assert_success("towline verify", &demo.towline(&["verify"]));
+    }
+    assert_eq!(demo.psql("SELECT count(*) FROM t WHERE x = 'notices'"), "2");
 }

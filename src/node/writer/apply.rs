@@ -20,6 +20,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::ddl::SchemaChanges;
 use super::group::FUNCTIONS;
@@ -121,6 +122,9 @@ impl Applier {
 }
 
 impl Writer {
+    /// How often an idle node looks whether another program changed its databases.
+    pub(super) const WATCH_EVERY: Duration = Duration::from_secs(1);
+
     /// Applies whole frames up to `bound`.
     pub(super) fn apply(&mut self, bound: Lsn) -> Result<(), ApplyError> {
         while self.applier.scanned < bound {
@@ -321,6 +325,28 @@ impl Writer {
             return Ok(());
         }
         sqlite.execute_batch("ROLLBACK")?;
+        self.edited();
+        Err(ApplyError::Quarantined)
+    }
+
+    /// Looks, now and then, whether the databases are still this node's own work: one that
+    /// only reads are asked of begins no transaction that would tell.
+    pub(super) fn watch(&mut self) -> Result<(), ApplyError> {
+        let known = self.shared.quarantined.load(Ordering::Relaxed);
+        if known || self.watched_at.elapsed() < Self::WATCH_EVERY || self.sqlite().in_transaction()
+        {
+            return Ok(());
+        }
+        self.watched_at = Instant::now();
+        if !self.sqlite().changed_from_outside()? {
+            return Ok(());
+        }
+        self.edited();
+        Err(ApplyError::Quarantined)
+    }
+
+    /// Stops applying and serving: another program has written into the databases.
+    fn edited(&mut self) {
         let at = *self.hub.applied.borrow();
         let reason = format!(
             "another program changed the database file, which stood at {at}: quarantined until \
@@ -331,7 +357,6 @@ impl Writer {
         let reason = "quarantined: another program changed the database file";
         self.hub.reason.send_replace(reason.to_owned());
         self.hub.quarantine.send_replace(Some(Quarantine::Edited(at)));
-        Err(ApplyError::Quarantined)
     }
 
     /// Keeps a view of the databases as they are at a marker.

@@ -120,6 +120,7 @@ pub(super) fn spawn(
     let writer = Writer {
         applier: Applier::new(term, applied),
         applied_at: Instant::now(),
+        watched_at: Instant::now(),
         journal: Journal::new(Arc::clone(&hub), log, handle.clone()),
         hub,
         reader,
@@ -150,6 +151,8 @@ struct Writer {
     applier: Applier,
     /// When a follower last began to apply.
     applied_at: Instant,
+    /// When the databases were last looked at for another program's changes.
+    watched_at: Instant,
     queue: mpsc::Receiver<Job>,
     /// Taken off the queue and not begun.
     next: Option<Job>,
@@ -422,6 +425,12 @@ impl Writer {
         let mut frozen = self.hub.frozen.subscribe();
         let mut surplus = self.hub.surplus.subscribe();
         let following = role == Role::Follower;
+        if let Err(error) = self.watch()
+            && role == Role::Leader
+        {
+            let term = leadership.borrow().term;
+            self.journal.fail(term, &error);
+        }
         // Subscribed first, looked at second: nothing is missed between.
         let quarantined = self.shared.quarantined.load(Ordering::Relaxed);
         let behind = following && !quarantined && self.applier.scanned() < self.bound();
@@ -434,12 +443,7 @@ impl Writer {
             return Wake::Look;
         }
         let Self { queue, reopens, stop, handle, .. } = self;
-        let time = async {
-            match patience {
-                Some(patience) => tokio::time::sleep(patience).await,
-                None => std::future::pending().await,
-            }
-        };
+        let patience = patience.unwrap_or(Self::WATCH_EVERY);
         handle.block_on(async {
             tokio::select! {
                 Some(job) = queue.recv() => Wake::Job(job),
@@ -450,7 +454,7 @@ impl Writer {
                 _ = commit.changed(), if following && !quarantined => Wake::Look,
                 _ = durable.changed(), if following && !quarantined => Wake::Look,
                 _ = verified.changed(), if following && !quarantined => Wake::Look,
-                () = time => Wake::Look,
+                () = tokio::time::sleep(patience) => Wake::Look,
                 () = stop.cancelled() => Wake::Look,
             }
         })
