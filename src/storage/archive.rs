@@ -27,6 +27,8 @@ use crate::log::{LogEnd, Lsn, Term};
 
 /// Read and written at once, bytes.
 const PIECE: usize = 8 << 20;
+/// Parts of an upload at most: S3 takes 10,000.
+const PARTS_MAX: u64 = 9_000;
 /// Pieces on their way at most.
 const PIECES_MAX: usize = 4;
 /// A manifest is no longer than this, bytes.
@@ -222,19 +224,20 @@ impl Archive {
         use tokio::io::AsyncReadExt as _;
         let io = |source| ArchiveError::File { path: from.to_owned(), source };
         let mut file = tokio::fs::File::open(from).await.map_err(io)?;
+        let piece = part_bytes(file.metadata().await.map_err(io)?.len());
         let mut writer =
-            WriteMultipart::new_with_chunk_size(self.store.put_multipart(to).await?, PIECE);
+            WriteMultipart::new_with_chunk_size(self.store.put_multipart(to).await?, piece);
         let (mut hash, mut length) = (Xxh3::new(), 0);
-        let mut piece = vec![0; PIECE];
+        let mut bytes = vec![0; PIECE];
         loop {
-            let read = file.read(&mut piece).await.map_err(io)?;
+            let read = file.read(&mut bytes).await.map_err(io)?;
             if read == 0 {
                 break;
             }
-            hash.update(&piece[..read]);
+            hash.update(&bytes[..read]);
             length += read as u64;
             writer.wait_for_capacity(PIECES_MAX).await?;
-            writer.write(&piece[..read]);
+            writer.write(&bytes[..read]);
         }
         writer.finish().await?;
         Ok((length, hash.digest()))
@@ -346,6 +349,12 @@ impl fmt::Display for Piece {
     }
 }
 
+/// Bytes of each part of an upload.
+fn part_bytes(length: u64) -> usize {
+    let least = usize::try_from(length.div_ceil(PARTS_MAX)).unwrap_or(usize::MAX);
+    least.next_multiple_of(1 << 20).max(PIECE)
+}
+
 /// The longest way on from `from` (a snapshot's piece): the pieces that continue it,
 /// in order, each with whether it is sealed; the first is the segment that `from` is
 /// the front of. Where histories part, the one that goes furthest.
@@ -386,6 +395,16 @@ mod tests {
 
     fn piece(start: u64, end: u64, before: u64, hash: u64) -> Piece {
         Piece { start: Lsn(start), end: Lsn(end), before, hash }
+    }
+
+    #[test]
+    fn an_upload_has_no_more_parts_than_s3_takes() {
+        assert_eq!(part_bytes(0), PIECE);
+        assert_eq!(part_bytes(60 << 30), PIECE);
+        for length in [80 << 30, 1 << 40, (5 << 40) + 1] {
+            let part = part_bytes(length) as u64;
+            assert!(length.div_ceil(part) <= 10_000 && part <= 5 << 30, "{length}: {part}");
+        }
     }
 
     #[test]
