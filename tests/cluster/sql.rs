@@ -156,7 +156,8 @@ async fn the_leader_shows_what_its_followers_acknowledged() {
     assert!(!told.is_empty(), "nobody has what was acknowledged");
     assert!(told.iter().all(|row| row.get::<_, &str>(1) == "quorum"));
     let all = "SELECT count(*) FROM pg_stat_replication
-        WHERE replay_lsn::text = pg_current_wal_lsn()::text";
+        WHERE write_lsn::text = pg_current_wal_lsn()::text
+          AND replay_lsn::text = pg_current_wal_lsn()::text";
     let deadline = std::time::Instant::now() + crate::demo::SOON;
     while client.query_one(all, &[]).await.expect("a row").get::<_, i64>(0) < 2 {
         assert!(std::time::Instant::now() < deadline, "a follower does not catch up");

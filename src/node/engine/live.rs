@@ -67,7 +67,7 @@ fn replication(hub: &Hub) -> Vec<Vec<(String, Value)>> {
             ("client_addr", text(address)),
             ("state", text(state)),
             ("sent_lsn", position(progress.sent)),
-            ("write_lsn", position(progress.durable)),
+            ("write_lsn", position(progress.written)),
             ("flush_lsn", position(progress.durable)),
             ("replay_lsn", position(progress.applied)),
             ("sync_state", text(if synchronous { "quorum" } else { "async" })),

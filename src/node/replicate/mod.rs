@@ -67,6 +67,8 @@ pub struct Installed {
 pub struct Progress {
     /// Handed to its connection.
     pub sent: Lsn,
+    /// Acknowledged as handed to its operating system.
+    pub written: Lsn,
     /// Acknowledged as durable.
     pub durable: Lsn,
     pub applied: Lsn,
@@ -125,6 +127,8 @@ enum StreamError {
     Closed,
     #[error("nothing heard for {0:?}")]
     Silent(std::time::Duration),
+    #[error("too slow: not done in {0:?}")]
+    Slow(std::time::Duration),
     #[error("refused: {0}")]
     Refused(String),
     #[error("protocol violation: {0}")]

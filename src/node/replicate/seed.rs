@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::serve::{Listed, decode};
@@ -22,9 +22,12 @@ use crate::replication::message::{
 use crate::replication::snapshot::{RANGE, Told, range_hash};
 use crate::storage::sqlite::{ConnectionKind, Sqlite};
 
-/// How long a follower may take between two messages: it copies and hashes what it has,
-/// and at the end reads back and installs what came.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// How long a follower may do nothing that shows.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How fast it must copy, hash, read back, at least, bytes a second: one follower is seeded
+/// at a time, and others wait for it.
+const PACE: u64 = 4 << 20;
 
 /// How often progress is told.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -85,7 +88,7 @@ impl Replication {
         tracing::info!(%term, %follower, %why, "sends a snapshot");
         // Keeps the log from being released below what the copy will stand at.
         let at = *self.hub.applied.borrow();
-        let progress = Progress { sent: at, durable: at, applied: at, seeding: true };
+        let progress = Progress { sent: at, written: at, durable: at, applied: at, seeding: true };
         let _listed = Listed::new(self, follower, term, progress);
         let copy = tokio::task::block_in_place(|| self.copy(follower))?;
         let position = copy.position;
@@ -101,8 +104,9 @@ impl Replication {
         let (mut answers, mut pieces) = stream.split();
         pieces.feed(&[&ToFollower::Snapshot(snapshot.clone()).encode()]);
         pieces.flush().await?;
+        let of = snapshot.files.iter().map(|file| file.length).sum::<u64>();
         let exchange = async {
-            let told = hear(&mut answers, &snapshot.files).await?;
+            let told = hear(&mut answers, &snapshot.files, of).await?;
             self.send_files(&mut pieces, &copy, segment, &told).await
         };
         let sent = tokio::select! {
@@ -110,14 +114,13 @@ impl Replication {
             () = self.deposed(term) => return Err(StreamError::Deposed),
         };
         // The follower closes when it has installed all of it.
-        let installed = timeout(PATIENCE, answers.recv()).await;
-        let of = snapshot.files.iter().map(|file| file.length).sum::<u64>();
+        let installed = timeout(patience(of), answers.recv()).await;
         tracing::info!(%term, %follower, at = %position, sent, of, "the snapshot is sent");
         match installed {
             Ok(Ok(None)) => Ok(()),
             Ok(Ok(Some(_))) => Err(StreamError::Protocol("an answer to a snapshot".to_owned())),
             Ok(Err(error)) => Err(error.into()),
-            Err(_) => Err(StreamError::Closed),
+            Err(_) => Err(StreamError::Slow(patience(of))),
         }
     }
 
@@ -187,17 +190,31 @@ impl Replication {
     }
 }
 
-/// Hears what the follower has.
-async fn hear(answers: &mut FrameReader, files: &[SnapshotFile]) -> Result<Told, StreamError> {
+/// How long a follower may take over `bytes`.
+fn patience(bytes: u64) -> Duration {
+    PATIENCE + due(bytes, PACE)
+}
+
+/// Hears what the follower has, which first copies `of` bytes at most, then hashes them.
+async fn hear(
+    answers: &mut FrameReader,
+    files: &[SnapshotFile],
+    of: u64,
+) -> Result<Told, StreamError> {
     let mut told = Told::new(files);
+    let begun = Instant::now();
+    let mut hashing = Hashing { allowed: patience(of), since: None };
     loop {
-        let frame = timeout(PATIENCE, answers.recv())
+        let frame = timeout_at(begun + hashing.allowed, answers.recv())
             .await
-            .map_err(|_| StreamError::Silent(PATIENCE))??
+            .map_err(|_| StreamError::Slow(begun.elapsed()))??
             .ok_or(StreamError::Closed)?;
         match decode(&frame)? {
             ToLeader::Told { file, hashes } => {
-                told.add(file, &hashes).map_err(|error| StreamError::Protocol(error.to_string()))?
+                let bytes = (hashes.len() * RANGE) as u64;
+                told.add(file, &hashes)
+                    .map_err(|error| StreamError::Protocol(error.to_string()))?;
+                hashing.hear(begun.elapsed(), bytes);
             }
             ToLeader::ToldAll => return Ok(told),
             ToLeader::Request(_) | ToLeader::Ack(_) => {
@@ -205,6 +222,22 @@ async fn hear(answers: &mut FrameReader, files: &[SnapshotFile]) -> Result<Told,
                 return Err(StreamError::Protocol(cause));
             }
         }
+    }
+}
+
+/// How long a follower may go on telling what it has: times are since it was asked.
+struct Hashing {
+    allowed: Duration,
+    /// When it was done with the copy, and how many bytes it has hashed since.
+    since: Option<(Duration, u64)>,
+}
+
+impl Hashing {
+    /// It tells of `bytes` more.
+    fn hear(&mut self, at: Duration, bytes: u64) {
+        let (since, hashed) = self.since.get_or_insert((at, 0));
+        *hashed += bytes;
+        self.allowed = *since + patience(*hashed);
     }
 }
 
@@ -256,7 +289,8 @@ impl Sending<'_> {
             return Ok(());
         }
         self.pieces.feed(&[&piece_front(out.file, out.offset, &out.bytes), &out.bytes]);
-        self.pieces.flush().await?;
+        let flushed = timeout(PATIENCE, self.pieces.flush()).await;
+        flushed.map_err(|_| StreamError::Silent(PATIENCE))??;
         self.sent += out.bytes.len() as u64;
         out.bytes.clear();
         if self.rate > 0 {
@@ -280,5 +314,28 @@ mod tests {
         assert_eq!(due(0, 1000), Duration::ZERO);
         assert_eq!(due(500, 1000), Duration::from_millis(500));
         assert_eq!(due(3 << 30, 1 << 20), Duration::from_secs(3072));
+    }
+
+    #[test]
+    fn whoever_hashes_slowly_does_not_hold_the_turn() {
+        let file = 1 << 30;
+        let mut hashing = Hashing { allowed: patience(file), since: None };
+        let copied = Duration::from_secs(100);
+        assert!(copied < hashing.allowed);
+        // As fast as a slow disk reads, to the end.
+        let mut at = copied;
+        for told in 0..file / (64 << 20) {
+            assert!(at < hashing.allowed, "{told}");
+            hashing.hear(at, 64 << 20);
+            at += due(64 << 20, PACE);
+        }
+        // One range now and then is no progress.
+        let mut hashing = Hashing { allowed: patience(file), since: None };
+        let mut at = copied;
+        while at < hashing.allowed {
+            hashing.hear(at, RANGE as u64);
+            at += Duration::from_secs(5);
+        }
+        assert!(at < copied + PATIENCE + Duration::from_secs(6), "{at:?}");
     }
 }

@@ -103,8 +103,13 @@ impl Replication {
         };
         tracing::info!(%term, %follower, at = %at, end = %request.end, "a follower joins");
         let held = at.min(request.end.lsn);
-        let progress =
-            Progress { sent: at, durable: held, applied: request.applied, seeding: false };
+        let progress = Progress {
+            sent: at,
+            written: held,
+            durable: held,
+            applied: request.applied,
+            seeding: false,
+        };
         let listed = Listed::new(self, follower, term, progress);
         self.hub.count(Some(FollowerNews::Rejoined(term, follower, held)));
         let commit = *self.hub.commit.borrow();
@@ -198,6 +203,7 @@ impl Replication {
             self.hub.count(Some(FollowerNews::Acked(follower, ack)));
             acked.send_replace(ack.durable);
             listed.update(|progress| {
+                progress.written = ack.written;
                 progress.durable = ack.durable;
                 progress.applied = ack.applied;
             });
