@@ -181,6 +181,25 @@ impl Target {
         Self { dir: Some(dir.to_owned()), monitor: None, cluster: None, certs: None }
     }
 
+    /// Whether any cluster was named.
+    pub(super) fn is_given(&self) -> bool {
+        self.dir.is_some() || self.monitor.is_some()
+    }
+
+    /// Where the clients of a demo connect; `None` if it is none.
+    pub(super) fn demo_sql(&self) -> anyhow::Result<Option<tokio_postgres::Config>> {
+        let Some(dir) = &self.dir else { return Ok(None) };
+        let Some(file) = ClusterFile::read(dir)? else { return Ok(None) };
+        let Some(address) = file.process(Role::Proxy).and_then(|it| it.sql.clone()) else {
+            return Ok(None);
+        };
+        let (host, port) = address.rsplit_once(':').context("a proxy's address")?;
+        let mut config = tokio_postgres::Config::new();
+        config.host(host).port(port.parse().context("a proxy's port")?);
+        config.dbname(&file.database).user(&file.user).password(&file.password);
+        Ok(Some(config))
+    }
+
     pub(super) fn resolve(&self) -> anyhow::Result<Monitor> {
         let (address, cluster, certs) = match (&self.dir, &self.monitor) {
             (Some(dir), _) => {

@@ -163,3 +163,26 @@ fn the_log_can_be_looked_at_while_its_node_runs_and_when_it_is_dead() {
     let (ok, verified) = log(&["verify"]);
     assert!(!ok && verified.contains("0000000000000000.seg: damaged at byte"), "{verified}");
 }
+
+#[test]
+fn planned_drills_are_done_on_a_cluster_in_use_once_agreed_to() {
+    let demo = Demo::start(&[]);
+    demo.wait_until_well();
+    let term = demo.term();
+    // Nobody agrees.
+    let refused = demo.towline(&["drill", "D42"]);
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("not agreed to"));
+    assert_eq!(demo.term(), term);
+    let done = demo.towline(&["drill", "D1", "D42", "D46", "--yes"]);
+    assert_success("towline drill", &done);
+    let said = String::from_utf8_lossy(&done.stdout).into_owned();
+    assert!(said.contains("2 passed, 0 failed, 1 skipped"), "{said}");
+    assert!(demo.term() > term + 1, "{said}");
+    // It leaves nothing, and touches nothing that is not its own.
+    demo.psql("CREATE TABLE drill_load (mine int)");
+    let refused = demo.towline(&["drill", "D42", "--yes"]);
+    assert!(!refused.status.success());
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("drop it"), "{refused:?}");
+    assert_eq!(demo.psql("SELECT count(mine) FROM drill_load"), "0");
+}

@@ -62,6 +62,15 @@ pub(super) enum Loss {
     Accepted,
 }
 
+/// What a monitor is asked for in a drill on an operator's own cluster.
+#[derive(Clone, Copy)]
+pub(super) enum Own {
+    /// So many, one after the other.
+    Switchovers(u32),
+    /// Of a follower, then of the leader.
+    Maintenance,
+}
+
 type Doing<'a> = Pin<Box<dyn Future<Output = anyhow::Result<()>> + 'a>>;
 
 pub(super) struct Drill {
@@ -77,8 +86,8 @@ pub(super) struct Drill {
     pub clean: bool,
     /// Of the write gap's 95th percentile.
     pub target_p95_ms: Option<u64>,
-    /// How many switchovers it is on an operator's own cluster, if it may be done there.
-    pub own: Option<u32>,
+    /// What it is on an operator's own cluster, if it may be done there.
+    pub own: Option<Own>,
     /// Parts of the WARN and ERROR lines that may be in the logs.
     pub expects: &'static [&'static [&'static str]],
     pub run: for<'a> fn(&'a mut Stage<'_>) -> Doing<'a>,
@@ -481,7 +490,7 @@ pub(super) const CATALOGUE: &[Drill] = &[
         what: "the leadership is handed over under load",
         clean: true,
         target_p95_ms: Some(100),
-        own: Some(1),
+        own: Some(Own::Switchovers(1)),
         run: |stage| Box::pin(planned::switchover(stage)),
         ..PLANNED
     },
@@ -505,7 +514,7 @@ pub(super) const CATALOGUE: &[Drill] = &[
         name: "twenty-switchovers",
         what: "twenty switchovers in a row",
         clean: true,
-        own: Some(20),
+        own: Some(Own::Switchovers(20)),
         run: |stage| Box::pin(planned::twenty(stage)),
         ..PLANNED
     },
@@ -514,6 +523,7 @@ pub(super) const CATALOGUE: &[Drill] = &[
         name: "maintenance",
         what: "maintenance of a follower, then of the leader",
         clean: true,
+        own: Some(Own::Maintenance),
         run: |stage| Box::pin(planned::maintenance(stage)),
         ..PLANNED
     },

@@ -17,6 +17,7 @@ mod kill;
 mod lag;
 mod logs;
 mod network;
+mod own;
 mod partition;
 mod pause;
 mod planned;
@@ -61,10 +62,11 @@ pub(super) struct Arguments {
     /// A write gap above its target is a failure.
     #[arg(long)]
     targets: bool,
-    /// An operator's own cluster, on which only planned drills are done, by switchover.
+    /// An operator's own cluster, on which only planned drills are done, by switchovers and
+    /// maintenance.
     #[command(flatten)]
     target: Target,
-    /// Where that cluster's clients connect, as libpq spells it.
+    /// Where that cluster's clients connect, as libpq spells it; a demo's proxy if not given.
     #[arg(long, value_name = "CONNECTION")]
     proxy: Option<String>,
     /// Do not ask before touching that cluster.
@@ -90,11 +92,17 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         targets: arguments.targets,
     };
     let mut drilled = Vec::new();
-    if let Some(proxy) = &arguments.proxy {
+    let target = &arguments.target;
+    let own = arguments.proxy.is_some() || target.is_given();
+    if own {
+        let monitor = target.resolve()?;
+        let sql = match &arguments.proxy {
+            Some(proxy) => proxy.parse().context("--proxy")?,
+            None => target.demo_sql()?.context("--proxy says where its clients connect")?,
+        };
         ensure!(arguments.yes || agreed()?, "nothing was done: the drills were not agreed to");
-        let monitor = arguments.target.resolve()?;
         for drill in drills {
-            drilled.push(block_on(run::on_own_cluster(drill, &options, &monitor, proxy))?);
+            drilled.push(block_on(own::drill(drill, &options, &monitor, &sql))?);
             say(drilled.last());
         }
     } else {
@@ -118,10 +126,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         report.write(directory)?;
     }
     print(&report);
+    if report.failed > 0 && own {
+        bail!("{} drills failed", report.failed);
+    }
     if report.failed > 0 {
         bail!("{} drills failed; their clusters are in {}", report.failed, dir.display());
     }
-    if arguments.scratch.is_none() && arguments.proxy.is_none() {
+    if arguments.scratch.is_none() && !own {
         std::fs::remove_dir_all(&dir).with_context(|| format!("{}", dir.display()))?;
     }
     Ok(())
@@ -147,8 +158,9 @@ fn choose(words: &[String]) -> anyhow::Result<Vec<&'static Drill>> {
 
 fn agreed() -> anyhow::Result<bool> {
     println!(
-        "This makes tables `load` and `list` in that cluster, writes to them, and changes its\n\
-         leader. Only planned drills are done. Go on? (yes/no)"
+        "This makes table `{}` in that cluster, writes to it, drops it, and changes the cluster's\n\
+         leader. Only planned drills are done. Go on? (yes/no)",
+        own::TABLE
     );
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;

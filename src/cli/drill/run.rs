@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow, ensure};
-use serde_json::{Value, json};
+use anyhow::{Context, anyhow};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::sleep;
 
@@ -15,7 +14,6 @@ use super::cluster::Cluster;
 use super::logs::Logs;
 use super::report::{Drilled, Figures, Origin, Round, Timeline, Verdict, millis};
 use super::stage::{SOON, Stage, well};
-use crate::cli::status::Monitor;
 use crate::workload::lists::Lists;
 use crate::workload::load::{Load, Since};
 
@@ -23,7 +21,7 @@ use crate::workload::load::{Load, Since};
 const TABLE: &str = "load";
 
 /// Sessions beside those that write: readers, and those that append to lists.
-const READERS: u32 = 2;
+pub(super) const READERS: u32 = 2;
 const LISTERS: u32 = 3;
 
 /// How long the processes may take to let go of what the load used.
@@ -42,11 +40,11 @@ pub(super) struct Options<'a> {
 
 /// What came of a drill's rounds.
 #[derive(Default)]
-struct Course {
-    rounds: Vec<Round>,
+pub(super) struct Course {
+    pub rounds: Vec<Round>,
     /// What was not as it should be.
-    why: Vec<String>,
-    journal: Vec<(Instant, String)>,
+    pub why: Vec<String>,
+    pub journal: Vec<(Instant, String)>,
     failed: BTreeMap<String, usize>,
 }
 
@@ -187,7 +185,7 @@ async fn settled(cluster: &Cluster, before: &BTreeMap<String, usize>) -> Option<
     }
 }
 
-fn judged(
+pub(super) fn judged(
     drill: &Drill,
     options: &Options<'_>,
     mut course: Course,
@@ -225,7 +223,7 @@ fn judged(
     }
 }
 
-fn outcome(drill: &Drill, verdict: Verdict, why: Vec<String>) -> Drilled {
+pub(super) fn outcome(drill: &Drill, verdict: Verdict, why: Vec<String>) -> Drilled {
     Drilled {
         number: drill.number,
         name: drill.name,
@@ -241,75 +239,4 @@ fn outcome(drill: &Drill, verdict: Verdict, why: Vec<String>) -> Drilled {
         failed_writes: Vec::new(),
         timeline: Timeline::default(),
     }
-}
-
-/// Does a planned drill on an operator's own cluster: what its monitor and its SQL
-/// endpoint allow, under the same load.
-pub(super) async fn on_own_cluster(
-    drill: &Drill,
-    options: &Options<'_>,
-    monitor: &Monitor,
-    proxy: &str,
-) -> anyhow::Result<Drilled> {
-    let Some(own) = drill.own else {
-        let why = "not done to a cluster that is in use".to_owned();
-        return Ok(outcome(drill, Verdict::Skipped, vec![why]));
-    };
-    let sql: tokio_postgres::Config = proxy.parse().context("--proxy")?;
-    let origin = Origin::now();
-    let load = Load::start(sql.clone(), TABLE, options.clients, READERS).await?;
-    let mut course = Course::default();
-    for round in 1..=options.rounds {
-        let before = open_view(monitor).await?;
-        load.progress(50, SOON).await.map_err(|error| anyhow!(error))?;
-        let mark = load.mark();
-        for _ in 0..own {
-            course.journal.push((Instant::now(), "switchover".into()));
-            monitor.ask(json!({ "request": "switchover" })).await?;
-        }
-        load.progress(50, SOON).await.map_err(|error| anyhow!(error))?;
-        let after = open_view(monitor).await?;
-        let since = load.since(mark);
-        if !since.failed.is_empty() {
-            course.why.push(format!("round {round}: writes failed: {}", since.failed[0]));
-        }
-        let name = |leader: Option<crate::cluster::NodeId>| {
-            leader.map(|leader| leader.to_string()).unwrap_or_default()
-        };
-        course.rounds.push(Round {
-            round,
-            leader_before: name(before.leader),
-            leader_after: name(after.leader),
-            term_after: after.term.0,
-            write_gap_ms: millis(since.write_gap),
-            read_gap_ms: millis(since.read_gap),
-            acknowledged: since.acknowledged,
-            failed: since.failed.len(),
-            reads_failed: since.reads_failed.len(),
-        });
-    }
-    let written = load.stop().await;
-    let client = crate::workload::connect(&sql).await?;
-    let rows = client.query("SELECT id FROM load", &[]).await?;
-    let present: std::collections::BTreeSet<i64> = rows.iter().map(|row| row.get(0)).collect();
-    let lost = written.acknowledged.iter().filter(|(id, _)| !present.contains(id)).count();
-    let total = written.acknowledged.len();
-    let finding = format!("{lost} of {total} acknowledged writes are lost");
-    let checks = vec![Check::new("C1", lost == 0, finding)];
-    client.batch_execute("DROP TABLE load").await?;
-    let events = monitor.ask(json!({ "request": "events" })).await?;
-    let events: Vec<Value> = events.as_array().cloned().unwrap_or_default();
-    let acknowledged = written.acknowledged.iter().map(|(_, at)| *at);
-    let timeline = Timeline::new(&origin, acknowledged, &course.journal, events);
-    Ok(judged(drill, options, course, checks, total, timeline))
-}
-
-async fn open_view(monitor: &Monitor) -> anyhow::Result<crate::cluster::View> {
-    let view = monitor.view().await?;
-    ensure!(view.open, "the cluster has no open leader");
-    ensure!(
-        view.nodes.iter().all(|node| node.healthy && node.reason.is_empty()),
-        "not every node is well: see `towline status`"
-    );
-    Ok(view)
 }
