@@ -47,3 +47,6 @@ pub mod proxy;
 pub mod workload;
 
 pub mod cli;
+
+#[cfg(test)]
+mod simulation;

@@ -17,6 +17,7 @@ const LAYERS: &[&[&str]] = &[
     &["monitor", "node", "proxy"],
     &["workload"],
     &["cli"],
+    &["simulation"],
 ];
 
 /// Crates that only one module may name.

@@ -14,9 +14,10 @@
 //! | `event`     | what was decided, and why                                            |
 //!
 //! The sentences P1 to P26 are those of the failover protocol, plain numbers those of
-//! the failover rules; events and `towline status` cite them. `simulation` (tests only)
-//! runs nodes and monitor over a network that loses, delays and reorders, and finds the
-//! violation again for sentences that it switches off.
+//! the failover rules; events and `towline status` cite them. The simulation
+//! (`src/simulation`, tests only) runs nodes and monitors over a network that loses, delays
+//! and reorders and disks that forget, and finds the violation again for sentences that it
+//! switches off.
 #![deny(clippy::disallowed_methods, clippy::disallowed_types, clippy::unwrap_used)]
 
 mod election;
@@ -28,8 +29,6 @@ mod moment;
 mod oath;
 mod practice;
 mod rules;
-#[cfg(test)]
-mod simulation;
 
 pub use election::Choice;
 pub use event::Event;

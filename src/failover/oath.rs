@@ -160,7 +160,7 @@ pub struct Oath {
     /// A sentence of the protocol that is switched off, so that the simulation shows
     /// what it is for.
     #[cfg(test)]
-    pub(super) without: Option<u8>,
+    pub(crate) without: Option<u8>,
 }
 
 impl Oath {

@@ -38,6 +38,12 @@ impl Practice {
         }
     }
 
+    /// Has any record pass for news, as it must not (P20).
+    #[cfg(test)]
+    pub(crate) fn forget_version(&mut self) {
+        self.version = 0;
+    }
+
     /// Follower acknowledgements that a write needs.
     pub fn demanded(&self) -> usize {
         self.demanded

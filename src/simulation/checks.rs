@@ -35,8 +35,9 @@ impl World {
         });
         let leaders: Vec<usize> = leaders.collect();
         let Some(&leader) = leaders.iter().max_by_key(|node| self.nodes[**node].bound.term) else {
-            let monitor = self.monitor.as_ref().map(|machine| {
-                (machine.phase(), machine.view(self.local(self.monitor_index())).blocked)
+            let acting = self.acting();
+            let monitor = self.monitors[acting].machine.as_ref().map(|machine| {
+                (machine.phase(), machine.view(self.local(self.nodes.len() + acting)).blocked)
             });
             return Err(format!("nobody leads in the end: {monitor:?}"));
         };
@@ -49,6 +50,11 @@ impl World {
         }
         if leaders.len() > 1 {
             return Err(format!("{leaders:?} lead in the end"));
+        }
+        let held = &self.nodes[leader];
+        let mut same = self.nodes.iter().filter(|node| node.log == held.log);
+        if same.any(|node| node.disk.hash() != held.disk.hash()) {
+            return Err("the same frames are not the same bytes".to_owned());
         }
         let late = self.able.last_key_value().map(|(_, (_, until))| *until);
         if late.is_none_or(|late| late < self.now - 1000 * MS) {

@@ -25,18 +25,21 @@ impl World {
                 self.nodes[victim].paused_until = self.now + pause;
             }
             4 => {
-                self.monitor_paused_until = self.now + self.rng.random_range(100..2500) * MS;
-                self.note("monitor pauses".into());
+                let longest = if self.monitors.len() > 1 { 5000 } else { 2500 };
+                let pause = self.rng.random_range(100..longest) * MS;
+                let acting = self.acting();
+                self.monitors[acting].paused_until = self.now + pause;
+                self.note(format!("monitor {acting} pauses for {} ms", pause / MS));
             }
             5 => {
-                self.crash(self.monitor_index());
-                // State lost while a node is new waits for an operator.
-                if self.all_proven() && self.chance(0.3) {
+                self.crash(self.nodes.len() + self.acting());
+                // State lost while a node is new waits for an operator; etcd loses none.
+                if self.monitors.len() == 1 && self.all_proven() && self.chance(0.3) {
                     self.monitor_state = None;
                 }
             }
             6..=7 => {
-                let all: Vec<usize> = (0..=members).collect();
+                let all: Vec<usize> = (0..members + self.monitors.len()).collect();
                 let size = self.rng.random_range(1..=members / 2 + 1);
                 let side: BTreeSet<usize> =
                     all.choose_multiple(&mut self.rng, size).copied().collect();
@@ -67,13 +70,13 @@ impl World {
                     false => Operator::Restore,
                 };
                 self.note(format!("an operator asks: {operator:?}"));
-                return self.monitor_hears(Input::Operator { id: 1, operator });
+                return self.monitor_hears(self.acting(), Input::Operator { id: 1, operator });
             }
             11..=12 => return self.change_members(any),
             _ => {
                 let to = self.chance(0.5).then(|| name(victim));
                 let operator = Operator::Switchover { to };
-                return self.monitor_hears(Input::Operator { id: 1, operator });
+                return self.monitor_hears(self.acting(), Input::Operator { id: 1, operator });
             }
         }
         Ok(())
@@ -92,7 +95,7 @@ impl World {
             Operator::Add { node: name(node), peer, priority: 1, replaces }
         };
         self.note(format!("an operator asks: {operator:?}"));
-        self.monitor_hears(Input::Operator { id: 2, operator })
+        self.monitor_hears(self.acting(), Input::Operator { id: 2, operator })
     }
 
     /// A node comes back with nothing, where the others are known to hold everything.
@@ -113,18 +116,15 @@ impl World {
         if self.profile.spares > 0 {
             self.queue.retain(|_, happening| !of_the_dead(happening));
         }
-        let node = &mut self.nodes[victim];
-        node.bound = Bound { unproven: true, ..Bound::default() };
-        node.log.clear();
-        (node.synced, node.commit) = (0, 0);
-        node.roll = Roll::new(self.file.clone());
+        self.lose_disk(victim);
     }
 
     pub(super) fn crash(&mut self, process: usize) {
-        if process == self.monitor_index() {
-            self.monitor = None;
-            self.connected.clear();
-            self.note("monitor crashes".into());
+        if let Some(which) = self.monitor_number(process) {
+            let monitor = &mut self.monitors[which];
+            (monitor.up, monitor.machine) = (false, None);
+            monitor.connected.clear();
+            self.note(format!("monitor {which} crashes"));
         } else {
             self.nodes[process].oath = None;
             self.note(format!("n{process} crashes"));

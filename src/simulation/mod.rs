@@ -2,10 +2,12 @@
 //! everything random comes from one seed, so a seed run twice gives the same history.
 //!
 //! The network loses, delays, reorders and repeats; nodes and monitor crash in the middle
-//! of what they do, lose what they did not sync, pause, and drift. The checkers know
+//! of what they do, pause, and drift; what a node did not sync is lost with its power, or
+//! torn, under the log store and the control file as they are. The checkers know
 //! nothing of the machines: what was acknowledged stays, what was committed is never
 //! replaced, and no two terms are able to acknowledge at overlapping times.
 mod checks;
+mod disk;
 mod faults;
 mod monitor;
 mod node;
@@ -19,13 +21,16 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 
-use super::machine::{Command, Input, Machine, MonitorState, Operator, Options, Start, Timing};
-use super::oath::{Bound, Oath, OathCommand, OathInput, Source};
-use super::{
-    Choice, FromPeer, Lease, Moment, Practice, PromiseMade, Report, ToMonitor, ToNode, ToPeer,
-};
+use self::disk::{Disk, End, Restarted, Stream};
+use self::monitor::{Monitor, Seat};
 use crate::cluster::{Configuration, NodeId, Policy, Role, Roll};
+use crate::failover::{
+    Bound, Choice, Command, FromPeer, Input, Lease, Machine, Moment, MonitorState, Oath,
+    OathCommand, OathInput, Operator, Options, Practice, PromiseMade, Report, Source, Start,
+    Timing, ToMonitor, ToNode, ToPeer,
+};
 use crate::log::{LogEnd, Lsn, Term};
+use crate::replication::{Rejoin, SnapshotReason};
 
 const MS: i64 = 1_000_000;
 /// How often every process looks at its clock.
@@ -40,8 +45,11 @@ struct Profile {
     /// leave.
     spares: usize,
     policy: Policy,
+    /// Of several one acts, by a key in etcd, which keeps the record.
+    monitors: usize,
     without: Option<u8>,
     broken: Option<Broken>,
+    lease_ms: u64,
     /// Mean time between faults, ms; faults end 10 s before the run does.
     fault_ms: i64,
     length_ms: i64,
@@ -56,7 +64,7 @@ enum Broken {
     ApplyBound,
 }
 
-/// A frame of the toy log; its LSN is its index plus one.
+/// A frame of the log; machines are told its index plus one for its LSN.
 #[derive(Clone, Debug, Eq, PartialEq)]
 struct Frame {
     term: Term,
@@ -70,10 +78,10 @@ enum Packet {
     ToNode(ToNode),
     ToPeer(ToPeer),
     FromPeer(FromPeer),
-    /// The leader's log, whole, and its commit.
+    /// The leader's log, whole or the beginning of it, and its commit.
     Append {
         term: Term,
-        log: Vec<Frame>,
+        stream: Stream,
         commit: usize,
     },
     Ack {
@@ -85,7 +93,7 @@ enum Packet {
 #[derive(Clone, Debug)]
 enum Happening {
     Tick(usize),
-    /// To a node, or to the monitor (the index after the last node).
+    /// To a node, or to a monitor (the indices after the last node's).
     Arrive {
         from: usize,
         to: usize,
@@ -101,9 +109,12 @@ enum Happening {
 struct Node {
     oath: Option<Oath>,
     lease: Option<Lease>,
-    /// On disk.
+    disk: Disk,
+    /// As the disk has it.
     bound: Bound,
+    /// Frames of the log that were synced.
     synced: usize,
+    /// What the disk's log holds.
     log: Vec<Frame>,
     fence: Term,
     commit: usize,
@@ -113,11 +124,13 @@ struct Node {
     /// It has been able to acknowledge in this term.
     served: bool,
     replies: Vec<(usize, Term)>,
-    /// On disk.
+    /// As the disk has it.
     roll: Roll,
     /// The members that it has put into its log, as leader of a term.
     noted: (Term, u64),
     leader_seen: Option<i64>,
+    /// The monitor that it dialled last, by its number, and when it heard from it.
+    monitor: usize,
     monitor_heard: i64,
     paused_until: i64,
     beat: i64,
@@ -130,13 +143,13 @@ struct World {
     sequence: u64,
     queue: BTreeMap<(i64, u64), Happening>,
     nodes: Vec<Node>,
-    monitor: Option<Machine>,
+    monitors: Vec<Monitor>,
+    seat: Seat,
+    /// The monitor's record, in its file or in etcd.
     monitor_state: Option<MonitorState>,
     /// The members as the files say: an operator keeps them as they were confirmed.
     file: Configuration,
-    monitor_paused_until: i64,
     incarnation: u64,
-    connected: BTreeSet<usize>,
     /// Links that carry nothing, by direction.
     cut: BTreeSet<(usize, usize)>,
     loss: f64,
@@ -169,8 +182,10 @@ impl World {
         let member = |node| (name(node), format!("{}:1", name(node)), 1);
         let file = Configuration::initial((0..profile.members).map(member));
         let processes = profile.members + profile.spares;
-        let node = |_| Node {
+        let roll = Roll::new(file.clone());
+        let node = |number: usize| Node {
             oath: None,
+            disk: Disk::new(seed << 8 | number as u64, &roll),
             lease: None,
             bound: Bound { unproven: true, ..Bound::default() },
             synced: 0,
@@ -182,15 +197,16 @@ impl World {
             term_start: None,
             served: false,
             replies: Vec::new(),
-            roll: Roll::new(file.clone()),
+            roll: roll.clone(),
             noted: (Term(0), 0),
             leader_seen: None,
+            monitor: 0,
             monitor_heard: 0,
             paused_until: 0,
             beat: 0,
         };
         // Any two clocks drift apart by less than the margin of a tenth within a lease.
-        let clocks = (0..=processes)
+        let clocks = (0..processes + profile.monitors)
             .map(|_| (rng.random_range(-4500..=4500), rng.random_range(0..1_000_000 * MS)))
             .collect();
         let mut world = Self {
@@ -199,12 +215,11 @@ impl World {
             sequence: 0,
             queue: BTreeMap::new(),
             nodes: (0..processes).map(node).collect(),
-            monitor: None,
+            monitors: (0..profile.monitors).map(|_| Monitor::default()).collect(),
+            seat: Seat::default(),
             monitor_state: None,
             file,
-            monitor_paused_until: 0,
             incarnation: 0,
-            connected: BTreeSet::new(),
             cut: BTreeSet::new(),
             loss: 0.0,
             clocks,
@@ -216,7 +231,10 @@ impl World {
             trace: Vec::new(),
             rng,
         };
-        for process in 0..=processes {
+        if profile.broken == Some(Broken::Sync) {
+            world.nodes.iter().for_each(|node| node.disk.lie());
+        }
+        for process in 0..processes + profile.monitors {
             let at = world.rng.random_range(0..50 * MS);
             world.at(at, Happening::Start(process));
         }
@@ -241,19 +259,6 @@ impl World {
             return Err((violation, world.trace));
         }
         Ok(world)
-    }
-
-    fn monitor_index(&self) -> usize {
-        self.nodes.len()
-    }
-
-    /// Whether the monitor knows the node, and so lets it in.
-    fn is_listed(&self, node: usize) -> bool {
-        self.monitor.as_ref().is_some_and(|monitor| {
-            let state = monitor.state();
-            let lists = std::iter::once(&state.configuration).chain(&state.unconfirmed);
-            lists.into_iter().any(|list| list.get(&name(node)).is_some())
-        })
     }
 
     /// Whether every member that counts has its log.
@@ -318,68 +323,46 @@ impl World {
             Happening::Write => {
                 let next = self.rng.random_range(20..200) * MS;
                 self.at(self.now + next, Happening::Write);
-                self.write();
-                Ok(())
+                self.write()
             }
         }
     }
 
     fn start(&mut self, process: usize) -> Checked {
-        let now = self.local(process);
-        if process == self.monitor_index() {
-            if self.monitor.is_some() {
+        if let Some(which) = self.monitor_number(process) {
+            if std::mem::replace(&mut self.monitors[which].up, true) {
                 return Ok(());
             }
-            self.incarnation += 1000;
-            let start = match self.monitor_state.clone() {
-                Some(state) => Start::Recorded(state),
-                None => Start::Lost { incarnation: self.incarnation },
-            };
-            self.note(format!("monitor starts: {start:?}"));
-            let options = Options {
-                members: self
-                    .file
-                    .members
-                    .iter()
-                    .map(|member| (member.name.clone(), (member.peer.clone(), 1)))
-                    .collect(),
-                policy: self.profile.policy.clone(),
-                choose: Choice::Latest,
-                timing: Timing {
-                    heartbeat: ms(100),
-                    suspicion: ms(500),
-                    lease: ms(1000),
-                    drift: ms(100),
-                    drain: ms(500),
-                },
-                failovers_max: 1000,
-                failover_window: ms(300_000),
-                lag_bytes_max: 1 << 20,
-                restart_grace: Duration::ZERO,
-                without: self.profile.without,
-            };
-            let mut out = Vec::new();
-            self.monitor = Some(Machine::new(options, start, now, &mut out));
-            self.connected.clear();
-            self.execute_monitor(out)?;
+            self.take_seat(which)?;
         } else {
             if self.nodes[process].oath.is_some() {
                 return Ok(());
             }
-            let node = &mut self.nodes[process];
-            node.log.truncate(node.synced);
-            let mut oath = Oath::new(name(process), node.bound, now);
-            oath.without = self.profile.without;
-            node.fence = node.bound.term;
-            node.oath = Some(oath);
-            node.lease = None;
-            node.term_start = None;
-            node.leader_seen = None;
-            node.replies.clear();
-            node.paused_until = 0;
-            self.connected.remove(&process);
-            self.note(format!("n{process} starts"));
+            self.restart(process)?;
+            return self.begin(process);
         }
+        self.at(self.now + TICK, Happening::Tick(process));
+        Ok(())
+    }
+
+    /// A node's process begins, with what its disk holds.
+    fn begin(&mut self, process: usize) -> Checked {
+        let now = self.local(process);
+        let node = &mut self.nodes[process];
+        let mut oath = Oath::new(name(process), node.bound, now);
+        oath.without = self.profile.without;
+        node.fence = node.bound.term;
+        node.disk.fence(node.bound.term);
+        node.oath = Some(oath);
+        node.lease = None;
+        node.term_start = None;
+        node.leader_seen = None;
+        node.replies.clear();
+        node.paused_until = 0;
+        for monitor in &mut self.monitors {
+            monitor.connected.remove(&process);
+        }
+        self.note(format!("n{process} starts"));
         self.at(self.now + TICK, Happening::Tick(process));
         Ok(())
     }
@@ -392,25 +375,25 @@ impl World {
                 other.leader_seen = None;
             }
         }
-        if self.connected.remove(&node) {
-            self.monitor_hears(Input::Disconnected { node: name(node) })?;
+        for which in 0..self.monitors.len() {
+            if self.monitors[which].connected.remove(&node) {
+                self.monitor_hears(which, Input::Disconnected { node: name(node) })?;
+            }
         }
         Ok(())
     }
 
     fn paused_until(&self, process: usize) -> i64 {
-        if process == self.monitor_index() {
-            self.monitor_paused_until
-        } else {
-            self.nodes[process].paused_until
+        match self.monitor_number(process) {
+            Some(which) => self.monitors[which].paused_until,
+            None => self.nodes[process].paused_until,
         }
     }
 
     fn is_alive(&self, process: usize) -> bool {
-        if process == self.monitor_index() {
-            self.monitor.is_some()
-        } else {
-            self.nodes[process].oath.is_some()
+        match self.monitor_number(process) {
+            Some(which) => self.monitors[which].up,
+            None => self.nodes[process].oath.is_some(),
         }
     }
 
@@ -424,9 +407,10 @@ impl World {
             return Ok(());
         }
         self.at(self.now + TICK, Happening::Tick(process));
-        if process == self.monitor_index() {
-            self.push_views();
-            return self.monitor_hears(Input::Tick);
+        if let Some(which) = self.monitor_number(process) {
+            self.take_seat(which)?;
+            self.push_views(which);
+            return self.monitor_hears(which, Input::Tick);
         }
         self.node_steps(process, OathInput::Tick)?;
         if !self.is_alive(process) {
@@ -438,9 +422,12 @@ impl World {
             self.nodes[process].oath.as_ref().is_some_and(|oath| oath.role() != Role::Follower);
         if (lies || leads) && self.chance(if lies { 0.02 } else { 0.5 }) {
             let node = &mut self.nodes[process];
-            node.synced = node.log.len();
+            if lies {
+                node.disk.settle();
+            }
+            node.sync();
         }
-        self.maybe_note_members(process);
+        self.maybe_note_members(process)?;
         self.advance_commit(process)?;
         self.reply(process)?;
         if self.now - self.nodes[process].beat >= HEARTBEAT {
@@ -448,6 +435,28 @@ impl World {
             self.heartbeat(process)?;
         }
         Ok(())
+    }
+}
+
+impl Node {
+    /// Appends a frame of its own, as a leader.
+    fn append(&mut self, term: Term, value: u64, configuration: Option<Configuration>) -> Checked {
+        let frame = Frame { term, value, configuration };
+        let first = self.log.last().is_none_or(|last| last.term != term);
+        self.disk.append(&frame, first)?;
+        self.log.push(frame);
+        Ok(())
+    }
+
+    /// Makes the log durable, on a disk that does what it says.
+    fn sync(&mut self) {
+        self.disk.sync();
+        self.synced = self.log.len();
+    }
+
+    /// Its log, as it is sent.
+    fn stream(&self) -> Stream {
+        self.disk.stream(&self.log)
     }
 }
 
@@ -465,8 +474,10 @@ fn harsh(members: usize, policy: Policy) -> Profile {
         members,
         spares: 0,
         policy,
+        monitors: 1,
         without: None,
         broken: None,
+        lease_ms: 1000,
         fault_ms: 500,
         length_ms: 40_000,
     }

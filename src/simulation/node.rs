@@ -3,22 +3,34 @@ use super::*;
 
 impl World {
     pub(super) fn heartbeat(&mut self, process: usize) -> Checked {
-        let monitor = self.monitor_index();
-        let reachable = !self.cut.contains(&(process, monitor))
-            && !self.cut.contains(&(monitor, process))
-            && self.monitor.is_some()
-            && self.now >= self.monitor_paused_until
-            && self.is_listed(process);
-        // A silent connection is given up and dialled again.
-        if self.now - self.nodes[process].monitor_heard > 1500 * MS {
-            self.connected.remove(&process);
-        }
-        if reachable && self.connected.insert(process) {
-            self.monitor_hears(Input::Connected { node: name(process) })?;
-        }
+        self.keep_monitor(process)?;
         self.report(process);
         self.ask_for_lease(process);
         self.replicate(process);
+        Ok(())
+    }
+
+    /// Stays with the monitor that it hears, or dials the next.
+    fn keep_monitor(&mut self, process: usize) -> Checked {
+        let count = self.monitors.len();
+        let node = &mut self.nodes[process];
+        // A silent connection is given up and dialled again.
+        if self.now - node.monitor_heard > 1500 * MS {
+            self.monitors[node.monitor].connected.remove(&process);
+        }
+        let connected = self.monitors[node.monitor].connected.contains(&process);
+        if !connected && count > 1 {
+            node.monitor = (node.monitor + 1) % count;
+        }
+        let (which, monitor) = (self.nodes[process].monitor, self.monitor_of(process));
+        let reachable = !self.cut.contains(&(process, monitor))
+            && !self.cut.contains(&(monitor, process))
+            && self.monitors[which].machine.is_some()
+            && self.now >= self.monitors[which].paused_until
+            && self.lists(which, process);
+        if reachable && self.monitors[which].connected.insert(process) {
+            self.monitor_hears(which, Input::Connected { node: name(process) })?;
+        }
         Ok(())
     }
 
@@ -49,7 +61,7 @@ impl World {
             sql: None,
             reason: String::new(),
         };
-        self.send(process, self.monitor_index(), Packet::ToMonitor(ToMonitor::Report(report)));
+        self.send(process, self.monitor_of(process), Packet::ToMonitor(ToMonitor::Report(report)));
     }
 
     pub(super) fn ask_for_lease(&mut self, process: usize) {
@@ -68,7 +80,7 @@ impl World {
             }
         }
         let request = ToMonitor::LeaseRequest { term, sent };
-        self.send(process, self.monitor_index(), Packet::ToMonitor(request));
+        self.send(process, self.monitor_of(process), Packet::ToMonitor(request));
     }
 
     pub(super) fn replicate(&mut self, process: usize) {
@@ -77,21 +89,22 @@ impl World {
         if oath.role() == Role::Follower {
             return;
         }
-        let (term, commit, log) = (oath.bound().term, node.commit, node.log.clone());
+        let (term, commit, held) = (oath.bound().term, node.commit, node.log.len());
         let listed =
             |other: &usize| *other != process && self.nodes[process].roll.lists(&name(*other));
         let listed: Vec<usize> = (0..self.nodes.len()).filter(listed).collect();
+        let stream = self.nodes[process].stream();
         for other in listed {
             // Sometimes only a part arrives before the stream breaks.
             let whole = self.now >= self.faults_end || self.chance(0.7);
-            let len = if whole { log.len() } else { self.rng.random_range(0..=log.len()) };
-            let log = log[..len].to_vec();
-            self.send(process, other, Packet::Append { term, log, commit });
+            let len = if whole { held } else { self.rng.random_range(0..=held) };
+            let stream = stream.first(len);
+            self.send(process, other, Packet::Append { term, stream, commit });
         }
     }
 
     /// A client writes on every node that takes it.
-    pub(super) fn write(&mut self) {
+    pub(super) fn write(&mut self) -> Checked {
         for process in 0..self.nodes.len() {
             let now = self.now;
             let node = &mut self.nodes[process];
@@ -101,10 +114,11 @@ impl World {
                 continue;
             }
             self.values += 1;
-            node.log.push(Frame { term, value: self.values, configuration: None });
+            node.append(term, self.values, None)?;
             node.replies.push((node.log.len(), term));
             self.replicate(process);
         }
+        Ok(())
     }
 
     pub(super) fn arrive(&mut self, from: usize, to: usize, packet: Packet) -> Checked {
@@ -118,8 +132,11 @@ impl World {
         }
         match packet {
             Packet::ToMonitor(message) => {
-                self.monitor_hears(Input::Message { node: name(from), message })
+                let which = self.monitor_number(to).expect("sent to a monitor");
+                self.monitor_hears(which, Input::Message { node: name(from), message })
             }
+            // Of a connection that the node has given up it reads nothing.
+            Packet::ToNode(_) if from != self.monitor_of(to) => Ok(()),
             Packet::ToNode(message) => self.node_hears(to, message),
             Packet::ToPeer(ToPeer::LeaseRequest { term, sent }) => {
                 self.node_steps(to, OathInput::PeerLease { from: name(from), term, sent })
@@ -139,7 +156,7 @@ impl World {
                 }
                 None => Ok(()),
             },
-            Packet::Append { term, log, commit } => self.append(from, to, term, log, commit),
+            Packet::Append { term, stream, commit } => self.append(from, to, term, stream, commit),
             Packet::Ack { term, len } => {
                 let node = &mut self.nodes[to];
                 let own = node
@@ -185,7 +202,7 @@ impl World {
                         self.act_upon_members(to);
                     }
                     self.nodes[to].practice.weaken(term, acks, version);
-                    self.maybe_note_members(to);
+                    self.maybe_note_members(to)?;
                     self.advance_commit(to)?;
                     self.report(to);
                 }
@@ -209,7 +226,9 @@ impl World {
                 let node = &mut self.nodes[to];
                 if node.oath.as_ref().is_some_and(|oath| oath.role() == Role::Follower) {
                     node.practice = Practice::new(&appointment);
-                    node.roll.tell(appointment.configuration.clone());
+                    if node.roll.tell(appointment.configuration.clone()) {
+                        node.disk.persist_roll(&node.roll);
+                    }
                 }
                 self.node_steps(to, OathInput::Appoint(appointment))
             }
@@ -217,7 +236,7 @@ impl World {
                 let node = &self.nodes[to];
                 if node.oath.as_ref().is_some_and(|oath| oath.bound().term == term) {
                     let frozen = ToMonitor::Frozen { term, end: log_end(&node.log) };
-                    self.send(to, self.monitor_index(), Packet::ToMonitor(frozen));
+                    self.send(to, self.monitor_of(to), Packet::ToMonitor(frozen));
                 }
                 Ok(())
             }
@@ -227,6 +246,9 @@ impl World {
             }
             ToNode::Thaw { .. } => Ok(()),
             ToNode::Policy { term, acks, version } => {
+                if self.profile.without == Some(20) {
+                    self.nodes[to].practice.forget_version();
+                }
                 if self.nodes[to].practice.weaken(term, acks, version) {
                     self.note(format!("n{to} demands {acks}, version {version}"));
                     self.advance_commit(to)?;
@@ -246,6 +268,62 @@ impl World {
         }
     }
 
+    /// A process comes up from what its disk has kept.
+    pub(super) fn restart(&mut self, process: usize) -> Checked {
+        let lies = self.profile.broken == Some(Broken::Sync);
+        let end = match self.rng.random_range(0..10) {
+            0 if !lies => End::Killed,
+            1..=4 => End::Torn,
+            _ => End::Lost,
+        };
+        self.restart_after(process, end)
+    }
+
+    pub(super) fn restart_after(&mut self, process: usize, end: End) -> Checked {
+        let lies = self.profile.broken == Some(Broken::Sync);
+        let node = &mut self.nodes[process];
+        let committed = node.commit.min(node.synced);
+        let restarted = node.disk.restart(end, &node.log, committed);
+        match restarted.map_err(|cause| format!("n{process} {cause}"))? {
+            Restarted::Holds { frames, doubtful, bound, roll } => {
+                if frames < node.synced && !lies {
+                    let synced = node.synced;
+                    return Err(format!("n{process} holds {frames} frames of {synced} synced"));
+                }
+                (node.bound, node.roll) = (bound, roll);
+                node.log.truncate(frames);
+                node.synced = frames;
+                node.commit = node.commit.min(frames);
+                // Rule 16a.
+                if doubtful {
+                    let unproven = Bound { unproven: true, ..node.bound };
+                    node.disk.persist(unproven);
+                    node.bound = unproven;
+                }
+            }
+            Restarted::Reseeds if lies => self.lose_disk(process),
+            Restarted::Reseeds => {
+                return Err(format!("n{process} holds less than the {committed} committed"));
+            }
+        }
+        Ok(())
+    }
+
+    /// It begins with nothing.
+    pub(super) fn lose_disk(&mut self, process: usize) {
+        let (seed, lies) = (self.rng.random(), self.profile.broken == Some(Broken::Sync));
+        let roll = Roll::new(self.file.clone());
+        let node = &mut self.nodes[process];
+        node.disk = Disk::new(seed, &roll);
+        if lies {
+            node.disk.lie();
+        }
+        node.bound = Bound { unproven: true, ..Bound::default() };
+        node.log.clear();
+        (node.synced, node.commit) = (0, 0);
+        node.roll = roll;
+    }
+
     pub(super) fn node_steps(&mut self, process: usize, input: OathInput) -> Checked {
         let now = self.local(process);
         let Some(oath) = &mut self.nodes[process].oath else { return Ok(()) };
@@ -254,6 +332,10 @@ impl World {
         let crash_at = self.crash_within(&out);
         for (done, command) in out.into_iter().enumerate() {
             if Some(done) == crash_at {
+                if let OathCommand::Persist(bound) = command {
+                    let writes = self.rng.random_range(0..4);
+                    self.nodes[process].disk.persist_in_part(bound, writes);
+                }
                 self.crash(process);
                 return Ok(());
             }
@@ -263,7 +345,7 @@ impl World {
     }
 
     pub(super) fn execute_node(&mut self, process: usize, command: OathCommand) -> Checked {
-        let monitor = self.monitor_index();
+        let monitor = self.monitor_of(process);
         match command {
             OathCommand::EndLease => {
                 let node = &mut self.nodes[process];
@@ -271,10 +353,18 @@ impl World {
                 // What was not acknowledged is not from here on.
                 node.replies.clear();
             }
-            OathCommand::Fence(term) => self.nodes[process].fence = term,
+            OathCommand::Fence(term) => {
+                let node = &mut self.nodes[process];
+                node.fence = term;
+                node.disk.fence(term);
+            }
             OathCommand::SyncLog if self.profile.without == Some(8) => {}
-            OathCommand::SyncLog => self.sync(process),
-            OathCommand::Persist(bound) => self.nodes[process].bound = bound,
+            OathCommand::SyncLog => self.nodes[process].sync(),
+            OathCommand::Persist(bound) => {
+                let node = &mut self.nodes[process];
+                node.disk.persist(bound);
+                node.bound = bound;
+            }
             OathCommand::Publish { term, role, leader } => {
                 self.publish(process, term, role, leader)?
             }
@@ -316,14 +406,6 @@ impl World {
         Ok(())
     }
 
-    /// Makes the log durable, on a disk that does what it says.
-    pub(super) fn sync(&mut self, process: usize) {
-        if self.profile.broken != Some(Broken::Sync) {
-            let node = &mut self.nodes[process];
-            node.synced = node.log.len();
-        }
-    }
-
     pub(super) fn publish(
         &mut self,
         process: usize,
@@ -342,16 +424,17 @@ impl World {
                 node.replies.clear();
             }
             Role::Opening => {
-                node.lease = Some(Lease::new(ms(1000), others(process, &node.roll), now));
+                node.lease =
+                    Some(Lease::new(ms(self.profile.lease_ms), others(process, &node.roll), now));
                 node.acks.clear();
                 node.served = false;
                 self.values += 1;
-                node.log.push(Frame { term, value: self.values, configuration: None });
+                node.append(term, self.values, None)?;
                 node.term_start = Some(node.log.len());
                 self.replicate(process);
                 self.ask_for_lease(process);
             }
-            Role::Leader => self.maybe_note_members(process),
+            Role::Leader => self.maybe_note_members(process)?,
         }
         self.report(process);
         Ok(())
@@ -362,7 +445,7 @@ impl World {
         from: usize,
         to: usize,
         term: Term,
-        log: Vec<Frame>,
+        stream: Stream,
         commit: usize,
     ) -> Checked {
         let source = Source::Peer;
@@ -374,22 +457,28 @@ impl World {
             return Ok(());
         }
         node.leader_seen = Some(now);
-        // As logs do: what has the same term at the same place is taken to be the same.
-        let same =
-            node.log.iter().zip(&log).take_while(|(own, sent)| own.term == sent.term).count();
-        if same < node.log.len() && same < log.len() {
-            if same < node.commit && self.profile.policy != Policy::Async {
-                return Err(format!(
-                    "n{to} cuts at {same} what it knew committed up to {}",
-                    node.commit
-                ));
-            }
-            node.log.truncate(same);
-            // In async that much is lost, and the node re-seeds.
-            node.commit = node.commit.min(same);
-        }
-        if log.len() > node.log.len() {
-            node.log.extend_from_slice(&log[node.log.len()..]);
+        let log = stream.log();
+        let same = node.log.iter().zip(log).take_while(|(own, sent)| own.term == sent.term).count();
+        // What a stream that broke early sends is no news.
+        if same < log.len() {
+            let kept = match node.disk.rejoin(&stream, node.commit) {
+                Rejoin::Stream { from } => node.disk.cut(from)?,
+                Rejoin::CutAndStream { at } => node.disk.cut(at.lsn)?,
+                // In async that much is lost, and the node re-seeds.
+                Rejoin::Snapshot { why: SnapshotReason::AppliedBeyond { at, .. } }
+                    if self.profile.policy == Policy::Async =>
+                {
+                    node.disk.cut(at)?
+                }
+                Rejoin::Snapshot { why } => {
+                    return Err(format!("n{to} can't follow n{from}: {why}"));
+                }
+            };
+            node.log.truncate(kept);
+            node.synced = node.synced.min(kept);
+            node.commit = node.commit.min(kept);
+            node.disk.copy(term, &stream)?;
+            node.log.extend_from_slice(&log[kept..]);
         }
         let told = if self.profile.broken == Some(Broken::ApplyBound) { log.len() } else { commit };
         node.commit = node.commit.max(told.min(log.len()));
@@ -399,7 +488,7 @@ impl World {
             // Not synced yet, so not acknowledged either.
             return Ok(());
         }
-        self.sync(to);
+        self.nodes[to].sync();
         let caught_up = log.len() >= commit && log.last().is_some_and(|frame| frame.term == term);
         let ack = Packet::Ack { term, len: log.len() };
         self.send(to, from, ack);
@@ -451,19 +540,20 @@ impl World {
     }
 
     /// P22: a leader puts the members that it acts upon into its log, once a term.
-    pub(super) fn maybe_note_members(&mut self, process: usize) {
+    pub(super) fn maybe_note_members(&mut self, process: usize) -> Checked {
         let node = &mut self.nodes[process];
-        let Some(oath) = &node.oath else { return };
+        let Some(oath) = &node.oath else { return Ok(()) };
         let (term, newest) = (oath.bound().term, node.roll.newest().clone());
         let noted = (term, newest.version);
         let may = oath.role() == Role::Leader && node.fence <= term;
         if !may || newest.version == 0 || node.noted == noted {
-            return;
+            return Ok(());
         }
         node.noted = noted;
         self.values += 1;
-        node.log.push(Frame { term, value: self.values, configuration: Some(newest) });
+        node.append(term, self.values, Some(newest))?;
         self.replicate(process);
+        Ok(())
     }
 
     /// The members that committed frames name.
@@ -484,6 +574,7 @@ impl World {
 
     pub(super) fn act_upon_members(&mut self, process: usize) {
         let node = &mut self.nodes[process];
+        node.disk.persist_roll(&node.roll);
         let others = others(process, &node.roll);
         if let Some(lease) = &mut node.lease {
             lease.count(others);

@@ -11,65 +11,74 @@ const CLUSTERS: &[(usize, Policy)] = &[
     (1, Policy::Async),
 ];
 
-fn profile(cluster: usize) -> Profile {
-    let (members, policy) = CLUSTERS[cluster % CLUSTERS.len()].clone();
-    Profile { fault_ms: 1500, ..harsh(members, policy) }
+/// A cluster of the list, by the seed.
+fn cluster(seed: u64) -> Profile {
+    let (members, policy) = CLUSTERS[seed as usize % CLUSTERS.len()].clone();
+    harsh(members, policy)
 }
 
-#[test]
-fn nothing_is_violated_whatever_happens() {
+/// Runs `seeds` seeds, or those that the environment asks for, and shows each world at its
+/// end; gives how many they were.
+fn each_seed(seeds: u64, profile: fn(u64) -> Profile, mut look: impl FnMut(&World)) -> u64 {
     let number = |name: &str, otherwise: u64| {
         std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
     };
-    let (from, seeds) = (number("SIMULATION_FROM", 0), number("SIMULATION_SEEDS", 200));
+    let (from, seeds) = (number("SIMULATION_FROM", 0), number("SIMULATION_SEEDS", seeds));
     let mut acknowledged = 0;
     for seed in from..from + seeds {
-        match World::run(seed, profile(seed as usize)) {
-            Ok(world) => acknowledged += world.acknowledged.len(),
-            Err((violation, trace)) => panic!(
-                "{}\nseed {seed}, {:?}: {violation}\nagain: scripts/soak 1 {seed}",
-                trace.join("\n"),
-                profile(seed as usize)
-            ),
-        }
-    }
-    assert!(acknowledged > 50 * seeds as usize, "hardly anything was acknowledged: {acknowledged}");
-}
-
-/// Members join and leave while everything else goes wrong.
-fn with_changes(cluster: usize) -> Profile {
-    let (members, policy) = CLUSTERS[cluster % CLUSTERS.len()].clone();
-    Profile { spares: 2, fault_ms: 1000, ..harsh(members, policy) }
-}
-
-#[test]
-fn nothing_is_violated_while_members_change() {
-    let number = |name: &str, otherwise: u64| {
-        std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"))
-    };
-    let (from, seeds) = (number("SIMULATION_FROM", 0), number("SIMULATION_SEEDS", 100));
-    let (mut acknowledged, mut changes) = (0, 0);
-    for seed in from..from + seeds {
-        match World::run(seed, with_changes(seed as usize)) {
+        match World::run(seed, profile(seed)) {
             Ok(world) => {
                 acknowledged += world.acknowledged.len();
-                changes += world.monitor_state.map_or(0, |state| state.configuration.version);
+                look(&world);
             }
             Err((violation, trace)) => panic!(
                 "{}\nseed {seed}, {:?}: {violation}\nagain: scripts/soak 1 {seed}",
                 trace.join("\n"),
-                with_changes(seed as usize)
+                profile(seed)
             ),
         }
     }
     assert!(acknowledged > 50 * seeds as usize, "hardly anything was acknowledged: {acknowledged}");
+    seeds
+}
+
+fn profile(seed: u64) -> Profile {
+    Profile { fault_ms: 1500, ..cluster(seed) }
+}
+
+#[test]
+fn nothing_is_violated_whatever_happens() {
+    each_seed(200, profile, |_| {});
+}
+
+/// Members join and leave while everything else goes wrong.
+#[test]
+fn nothing_is_violated_while_members_change() {
+    let profile = |seed| Profile { spares: 2, fault_ms: 1000, ..cluster(seed) };
+    let mut changes = 0;
+    let seeds = each_seed(100, profile, |world| {
+        changes += world.monitor_state.as_ref().map_or(0, |state| state.configuration.version);
+    });
     assert!(changes > 2 * seeds, "members hardly changed: {changes}");
+}
+
+/// One of two monitors acts, pauses for longer than its key lives, and wakes; members
+/// change in every other run.
+#[test]
+fn nothing_is_violated_under_two_monitors() {
+    let profile = |seed| {
+        let spares = if seed % 2 == 0 { 2 } else { 0 };
+        Profile { monitors: 2, spares, fault_ms: 1000, ..cluster(seed) }
+    };
+    let mut acted = 0;
+    let seeds = each_seed(60, profile, |world| acted += world.incarnation / 1000);
+    assert!(acted > 2 * seeds, "hardly ever did another monitor act: {acted}");
 }
 
 #[test]
 fn a_seed_run_twice_gives_the_same_history() {
     for seed in 0..7 {
-        let [first, second] = [(); 2].map(|()| match World::run(seed, profile(seed as usize)) {
+        let [first, second] = [(); 2].map(|()| match World::run(seed, profile(seed)) {
             Ok(world) => world.trace,
             Err((_, trace)) => trace,
         });

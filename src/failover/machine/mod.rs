@@ -313,6 +313,9 @@ impl Machine {
             at: "starting",
             options,
         };
+        if cluster.state.rebuilt && cluster.is_without(23) {
+            cluster.owed_until = now;
+        }
         cluster.know_members();
         out.push(Command::Persist(cluster.state.clone()));
         let (rule, reason) = if cluster.state.rebuilt {

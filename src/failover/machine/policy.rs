@@ -86,7 +86,7 @@ impl Cluster {
         let (acks, wanted) = (report.acks, self.acks_wanted());
         let configured = self.acks_configured();
         let same_version = report.policy_version == self.state.policy_version;
-        if acks < self.state.acks {
+        if acks < self.state.acks && !self.is_without(25) {
             self.state.acks = acks;
             self.state.weakened = acks < configured;
             self.persist(out);

