@@ -114,8 +114,8 @@ pub enum Refusal {
     /// Answer to a look-up only: the write certainly did not take place and never will.
     #[error("the write was never run")]
     NeverRan,
-    /// Session state could not be re-made.
-    #[error("session state could not be restored: {0}")]
+    /// Session state could not be re-made, or the session broke by a fault of the node's.
+    #[error("the session could not go on: {0}")]
     Failed(String),
 }
 

@@ -774,8 +774,11 @@ impl<N: LocalNode> Client<N> {
                 work.stays_at = None;
                 Ok(true)
             }
-            Next::Fail(error) => {
+            Next::Fail(mut error) => {
                 self.leave(node);
+                if let Refusal::Failed(cause) = refusal {
+                    error.detail = Some(cause.into());
+                }
                 self.fail(*error, work);
                 Ok(false)
             }

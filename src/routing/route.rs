@@ -186,10 +186,9 @@ pub fn after_refusal(refused: Refused, sent: &Sent) -> Next {
         Refused::NeverRan if sent.in_transaction && !sent.superseded => fail(unknown_outcome()),
         Refused::Unknown if movable && !sent.writes => Next::Retry(Need::Any),
         Refused::Unknown if !sent.in_transaction && sent.writes => fail(unknown_outcome()),
-        Refused::Failed => fail(SqlError::new(
-            SqlState::INTERNAL_ERROR,
-            "the session's state could not be restored on another node",
-        )),
+        Refused::Failed => {
+            fail(SqlError::new(SqlState::INTERNAL_ERROR, "the session could not go on at its node"))
+        }
         Refused::NotLeader
         | Refused::Behind
         | Refused::Unavailable

@@ -1,6 +1,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::io;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -8,6 +9,7 @@ use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
 use tokio::sync::{Notify, broadcast};
 use tokio_util::sync::CancellationToken;
 
@@ -328,13 +330,22 @@ impl Desk {
     }
 }
 
-/// One session's task.
-async fn work<S: NodeSession>(mut session: S, desk: Arc<Desk>) {
+/// One session's task. A panic, which is a fault of ours, ends the session and no other: its
+/// router is told, now and whenever it asks again.
+async fn work<S: NodeSession>(session: S, desk: Arc<Desk>) {
+    let mut session = Some(session);
     let mut out = Out::new(Box::new(WindowedSink(Arc::clone(&desk))));
     while let Some(request) = desk.wait(|state| state.requests.pop_front()).await {
         out.buffer.clear();
         out.flushed = false;
-        let result = session.run(request, &mut out).await;
+        let result = match &mut session {
+            Some(running) => AssertUnwindSafe(running.run(request, &mut out)).catch_unwind().await,
+            None => Ok(Err(broken())),
+        };
+        let result = result.unwrap_or_else(|_| {
+            session = None;
+            Err(broken())
+        });
         let closed = desk.is_closed();
         if !closed {
             answer(&desk, result, &out.buffer);
@@ -344,6 +355,10 @@ async fn work<S: NodeSession>(mut session: S, desk: Arc<Desk>) {
             return;
         }
     }
+}
+
+fn broken() -> Refusal {
+    Refusal::Failed("the node's session ended by an internal error, which its log tells".to_owned())
 }
 
 fn answer(desk: &Desk, result: Result<Reply, Refusal>, data: &[u8]) {

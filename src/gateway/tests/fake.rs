@@ -351,6 +351,7 @@ impl FakeSession {
                 self.error(SqlState::QUERY_CANCELED, "canceled", out);
                 return Ok(false);
             }
+            "select" if rest == "panic" => panic!("a fault, as was asked for"),
             "select" if rest == "nothing" => {
                 self.error(SqlState::UNDEFINED_TABLE, "no such table", out);
                 return Ok(false);

@@ -359,6 +359,17 @@ async fn an_error_skips_to_sync_and_leaves_the_session_usable() {
 }
 
 #[tokio::test]
+async fn a_panic_at_a_node_costs_a_statement_and_not_the_client() {
+    let bench = Bench::new(&["n1"]).await;
+    bench.appoint("n1");
+    let client = bench.client().await;
+    for _ in 0..2 {
+        assert_eq!(code(&client, "select panic").await, "XX000");
+        assert_eq!(ask(&client, "select node").await, "n1");
+    }
+}
+
+#[tokio::test]
 async fn a_new_leader_serves_the_same_session_prepared_statements_and_all() {
     let bench = Bench::new(&["a", "b"]).await;
     let client = bench.client().await;
