@@ -777,7 +777,7 @@ impl<N: LocalNode> Client<N> {
             Next::Fail(mut error) => {
                 self.leave(node);
                 if let Refusal::Failed(cause) = refusal {
-                    error.detail = Some(cause.into());
+                    error.detail = Some(cause);
                 }
                 self.fail(*error, work);
                 Ok(false)

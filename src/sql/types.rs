@@ -166,6 +166,7 @@ pub(super) fn collation(oid: Oid) -> Option<&'static str> {
     match oid {
         Oid::NUMERIC => Some("numeric"),
         Oid::INET | Oid::CIDR => Some("network"),
+        Oid::PG_LSN => Some("lsn"),
         _ if family(oid) == Family::Range => Some("range"),
         _ => None,
     }
@@ -180,6 +181,7 @@ pub(super) fn sqlite_column_type(oid: Oid) -> &'static str {
         Oid::BYTEA => "BLOB",
         Oid::NUMERIC => "TEXT COLLATE numeric",
         Oid::INET | Oid::CIDR => "TEXT COLLATE network",
+        Oid::PG_LSN => "TEXT COLLATE lsn",
         _ => match family(oid) {
             Family::Reference => "INTEGER",
             Family::Range => "TEXT COLLATE range",

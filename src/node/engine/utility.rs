@@ -20,7 +20,7 @@ use crate::pg::backend::Writer;
 use crate::pg::settings::shown_name;
 use crate::pg::types;
 use crate::pg::{Oid, Severity, SqlError, SqlState};
-use crate::sql::{self, Class, Column, Isolation, Kind, Tag};
+use crate::sql::{self, Class, Column, Isolation, Kind, Tag, Translated};
 use crate::storage::sqlite::SettingMade;
 
 /// How a statement ended.
@@ -260,7 +260,7 @@ impl EngineSession {
             | Kind::Release(_)
             | Kind::RollbackTo(_)
             | Kind::SetTransaction { .. } => {
-                self.transaction_statement(&plan.translated.kind, out).await?
+                self.transaction_statement(&plan.translated, out).await?
             }
             Kind::Set { .. } | Kind::Show(_) | Kind::Reset(_) | Kind::Discard(_) => {
                 self.setting_statement(&plan.translated.kind, run, out).await?
@@ -349,8 +349,12 @@ impl EngineSession {
         Ok(Flow::Done)
     }
 
-    async fn transaction_statement(&mut self, kind: &Kind, out: &mut Out) -> Result<Answer, Stop> {
-        match kind {
+    async fn transaction_statement(
+        &mut self,
+        statement: &Translated,
+        out: &mut Out,
+    ) -> Result<Answer, Stop> {
+        match &statement.kind {
             Kind::Begin { isolation, read_only } => {
                 if self.open.as_ref().is_some_and(|open| open.explicit) {
                     let text = "there is already a transaction in progress";
@@ -358,7 +362,10 @@ impl EngineSession {
                 } else {
                     self.open(true, *isolation, *read_only);
                 }
-                Ok("BEGIN".into())
+                Ok(match statement.tag {
+                    Tag::Fixed(tag) => tag.into(),
+                    _ => "BEGIN".into(),
+                })
             }
             Kind::Commit { chain } => self.commit_statement(*chain, out).await,
             Kind::Rollback { chain } => {

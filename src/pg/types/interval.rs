@@ -593,7 +593,10 @@ fn parse_iso(text: &str) -> Result<Interval, Problem> {
         }
     }
     match time {
-        Some(time) if time.contains(':') => interval.micros += parse_time(time)?,
+        Some(time) if time.contains(':') => {
+            interval.micros =
+                interval.micros.checked_add(parse_time(time)?).ok_or(Problem::Total)?;
+        }
         Some(time) => designators(time, &mut interval, |letter| match letter {
             'H' => Some(Unit::Hour),
             'M' => Some(Unit::Minute),

@@ -797,7 +797,8 @@ fn fixed<const N: usize>(bytes: &[u8], oid: Oid) -> Result<[u8; N], SqlError> {
     bytes.try_into().map_err(|_| invalid_binary(type_name(oid)))
 }
 
-fn parse_lsn(text: &str) -> Result<Lsn, SqlError> {
+/// `XXXXXXXX/XXXXXXXX`, in hexadecimal digits.
+pub fn parse_lsn(text: &str) -> Result<Lsn, SqlError> {
     text.parse().map_err(|_| invalid_text("pg_lsn", text))
 }
 

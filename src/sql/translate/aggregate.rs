@@ -30,7 +30,14 @@ impl Translator<'_> {
                 format!("function {name} does not exist"),
             ));
         };
-        let (arguments, ty) = self.typed_arguments(known, arguments)?;
+        let (mut arguments, ty) = self.typed_arguments(known, arguments)?;
+        // The extreme of the labels' ranks, which becomes a label again below.
+        let labels = matches!(name, "max" | "min")
+            .then(|| self.unsorted_labels(arguments.first()?.oid()).map(<[String]>::to_vec))
+            .flatten();
+        if labels.is_some() {
+            arguments = arguments.into_iter().map(|argument| self.ranked(argument)).collect();
+        }
         let mut sqlite = if known.sqlite.is_empty() { known.name } else { known.sqlite };
         let first = arguments.first().map_or(Oid::TEXT, Typed::oid);
         match (name, first) {
@@ -60,10 +67,23 @@ impl Translator<'_> {
         let distinct =
             list.and_then(|list| list.duplicate_treatment) == Some(DuplicateTreatment::Distinct);
         let mut sql = format!("{sqlite}(");
-        if distinct {
+        if distinct && name == "string_agg" {
+            sql = "towline_string_agg_distinct(".to_owned();
+        } else if distinct {
             sql.push_str("DISTINCT ");
         }
         sql.push_str(&texts.join(", "));
+        // PostgreSQL finds what is distinct by sorting, which shows in what is strung together.
+        let ordered = list.is_some_and(|list| {
+            list.clauses.iter().any(|clause| matches!(clause, FunctionArgumentClause::OrderBy(_)))
+        });
+        if distinct
+            && !ordered
+            && matches!(name, "array_agg" | "json_agg" | "jsonb_agg" | "string_agg")
+            && let Some(first) = texts.first()
+        {
+            sql.push_str(&format!(" ORDER BY {first} ASC NULLS LAST"));
+        }
         for clause in list.map_or(&[][..], |list| &list.clauses) {
             match clause {
                 FunctionArgumentClause::OrderBy(order) => {
@@ -91,6 +111,9 @@ impl Translator<'_> {
             Some(WindowType::WindowSpec(spec)) => {
                 sql.push_str(&format!(" OVER ({})", self.window(spec)?));
             }
+        }
+        if let Some(labels) = labels {
+            sql = super::user_type::label_of(&sql, &labels);
         }
         Ok(Typed::of(sql, ty))
     }

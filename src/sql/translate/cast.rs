@@ -242,6 +242,13 @@ impl Translator<'_> {
                         Ok(Typed::plain(format!("CAST({} AS REAL)", typed.sql), to))
                     }
                     (Oid::FLOAT4, Oid::FLOAT8) => same(typed),
+                    // As many digits as a real is sure of.
+                    (Oid::FLOAT4, Oid::NUMERIC) => {
+                        let digits =
+                            Typed { sql: format!("printf('%.6g', {})", typed.sql), ..typed };
+                        let call = format!("towline_{name}({})", digits.sql);
+                        Ok(Typed::plain(call, to))
+                    }
                     (_, Oid::NUMERIC) if is_integer(from) => {
                         Ok(Typed::plain(format!("CAST({} AS TEXT)", typed.sql), to))
                     }

@@ -21,9 +21,48 @@ pub(super) struct Clauses {
 
 /// The text without those clauses, if it has any, and what they said.
 pub(super) fn take_out(text: &str) -> Result<(Option<String>, Clauses), SqlError> {
+    let continued = continued(text);
+    let text = continued.as_deref().unwrap_or(text);
     let locking = locking(text);
     let (plain, clauses) = others(locking.as_deref().unwrap_or(text))?;
-    Ok((plain.or(locking), clauses))
+    Ok((plain.or(locking).or(continued), clauses))
+}
+
+/// Literals that a line break alone separates are one. What is cut out between them is made
+/// up for behind them.
+fn continued(text: &str) -> Option<String> {
+    let mut scanner = Scanner::new(text);
+    let mut plain = String::new();
+    // Up to where the text was taken over, the end of the last literal, what was cut out.
+    let (mut taken, mut last, mut cut) = (0, None, 0);
+    while let Ok(Some(token)) = scanner.next() {
+        let Token::Literal(literal) = token else {
+            last = None;
+            continue;
+        };
+        let (begin, end) = (scanner.start, scanner.offset());
+        let between = last.map(|last| (last, &text[last..begin]));
+        if let Some((last, blank)) = between
+            && literal.starts_with('\'')
+            && blank.contains('\n')
+            && blank.bytes().all(|byte| byte.is_ascii_whitespace())
+        {
+            plain.push_str(&text[taken..last - 1]);
+            taken = begin + 1;
+            cut += taken - (last - 1);
+            plain.push_str(&text[taken..end]);
+            taken = end;
+        } else {
+            plain.push_str(&" ".repeat(std::mem::take(&mut cut)));
+        }
+        last = text[..end].ends_with('\'').then_some(end);
+    }
+    if taken == 0 {
+        return None;
+    }
+    plain.push_str(&" ".repeat(cut));
+    plain.push_str(&text[taken..]);
+    Some(plain)
 }
 
 fn others(text: &str) -> Result<(Option<String>, Clauses), SqlError> {
@@ -33,6 +72,12 @@ fn others(text: &str) -> Result<(Option<String>, Clauses), SqlError> {
         overriding(text, scanner)
     } else if first.is("create") && scanner.take_word("domain") {
         Ok(nullability(text, scanner))
+    } else if first.is("drop") && scanner.take_word("index") {
+        // Nobody is in the way of an index here: whoever drops one is alone.
+        let begin = scanner.offset();
+        let concurrently = scanner.take_word("concurrently");
+        let plain = concurrently.then(|| blanked(text, begin, scanner.offset()));
+        Ok((plain, Clauses::default()))
     } else if first.is("create") || first.is("alter") {
         Ok(table(text, scanner))
     } else {

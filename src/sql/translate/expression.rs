@@ -90,10 +90,16 @@ impl Translator<'_> {
                 self.in_subquery(expr, subquery, *negated)
             }
             Expr::Between { expr, negated, low, high } => self.between(expr, low, high, *negated),
-            Expr::Like { negated, any: false, expr, pattern, escape_char } => {
+            Expr::Like { negated, any, expr, pattern, escape_char } => {
+                if *any {
+                    return self.like_quantified(expr, pattern, Quantifier::Any, *negated, false);
+                }
                 self.like(expr, pattern, escape_char.as_deref(), *negated, Like::Sensitive)
             }
-            Expr::ILike { negated, any: false, expr, pattern, escape_char } => {
+            Expr::ILike { negated, any, expr, pattern, escape_char } => {
+                if *any {
+                    return self.like_quantified(expr, pattern, Quantifier::Any, *negated, true);
+                }
                 self.like(expr, pattern, escape_char.as_deref(), *negated, Like::Insensitive)
             }
             Expr::SimilarTo { negated, expr, pattern, escape_char } => {
@@ -131,7 +137,7 @@ impl Translator<'_> {
             Expr::Position { expr, r#in } => {
                 Ok(self.call_with("strpos", &[r#in, expr])?.named("position"))
             }
-            Expr::Substring { expr, substring_from, substring_for, .. } => {
+            Expr::Substring { expr, substring_from, substring_for, shorthand, .. } => {
                 let mut arguments = vec![self.expression(expr)?];
                 match (substring_from, substring_for) {
                     (None, Some(length)) => {
@@ -144,7 +150,8 @@ impl Translator<'_> {
                         }
                     }
                 }
-                Ok(self.call("substring", arguments)?.named("substring"))
+                let name = if *shorthand { "substr" } else { "substring" };
+                Ok(self.call("substring", arguments)?.named(name))
             }
             Expr::Trim { trim_where, trim_what, expr, trim_characters } => {
                 let function = match trim_where {
@@ -464,6 +471,12 @@ impl Translator<'_> {
                 continue;
             }
             let element = self.element_of(typed.oid());
+            if element.is_some()
+                && matches!(access, AccessExpr::Subscript(_))
+                && chain.iter().any(is_slice)
+            {
+                return self.slice(typed, chain);
+            }
             typed = match access {
                 AccessExpr::Subscript(Subscript::Index { index }) => {
                     let index = self.expression(index)?;
@@ -500,25 +513,6 @@ impl Translator<'_> {
                         super::cast::from_array_element(read, element)
                     }
                 }
-                AccessExpr::Subscript(Subscript::Slice {
-                    lower_bound,
-                    upper_bound,
-                    stride: None,
-                }) => {
-                    let bound = |this: &mut Self, bound: &Option<Expr>| match bound {
-                        Some(bound) => {
-                            let bound = this.expression(bound)?;
-                            Ok(this.coerce(bound, Type::plain(Oid::INT4))?.sql)
-                        }
-                        None => Ok::<_, SqlError>("NULL".to_owned()),
-                    };
-                    let lower = bound(self, lower_bound)?;
-                    let upper = bound(self, upper_bound)?;
-                    Typed::of(
-                        format!("towline_array_slice({}, {lower}, {upper})", typed.sql),
-                        typed.ty,
-                    )
-                }
                 AccessExpr::Dot(Expr::Identifier(field)) => {
                     return Err(SqlError::new(
                         SqlState::WRONG_OBJECT_TYPE,
@@ -533,6 +527,35 @@ impl Translator<'_> {
             };
         }
         Ok(Typed { name, ..typed })
+    }
+
+    /// `array[a:b][c]…`: where one subscript is a slice all are, one alone from 1.
+    fn slice(&mut self, array: Typed, chain: &[AccessExpr]) -> Result<Typed, SqlError> {
+        let mut arguments = array.sql.clone();
+        for access in chain {
+            let (lower, upper) = match access {
+                AccessExpr::Subscript(Subscript::Index { index }) => (None, Some(index)),
+                AccessExpr::Subscript(Subscript::Slice {
+                    lower_bound,
+                    upper_bound,
+                    stride: None,
+                }) => (lower_bound.as_ref(), upper_bound.as_ref()),
+                _ => return Err(SqlError::unsupported("this kind of subscript")),
+            };
+            let alone = matches!(access, AccessExpr::Subscript(Subscript::Index { .. }));
+            for (bound, missing) in [(lower, if alone { "1" } else { "NULL" }), (upper, "NULL")] {
+                arguments.push_str(", ");
+                match bound {
+                    Some(bound) => {
+                        let bound = self.expression(bound)?;
+                        arguments.push_str(&self.coerce(bound, Type::plain(Oid::INT4))?.sql);
+                    }
+                    None => arguments.push_str(missing),
+                }
+            }
+        }
+        let sliced = Typed::of(format!("towline_array_slice({arguments})"), array.ty);
+        Ok(Typed { name: array.name, ..sliced })
     }
 
     /// `(source.column).field`, where a subquery gave the column as a row.
@@ -659,6 +682,10 @@ fn found_column(found: &Found<'_>, name: &str, qualify: bool) -> Typed {
                 .named(name)
         }
     }
+}
+
+fn is_slice(access: &AccessExpr) -> bool {
+    matches!(access, AccessExpr::Subscript(Subscript::Slice { .. }))
 }
 
 /// A row constructor.

@@ -84,6 +84,16 @@ impl Translator<'_> {
         Ok(typed.named(name))
     }
 
+    /// The type that a function call of its name casts to: `int4('5')`, `regclass('t')`.
+    fn type_as_function(&self, name: &str) -> Option<Type> {
+        // These are SQLite's functions, and its own spellings of types.
+        if known::is_sqlites(name) || matches!(name, "int" | "integer" | "real") {
+            return None;
+        }
+        let (oid, typmod) = crate::sql::catalog::parse_type(name)?;
+        Some(Type { oid, typmod })
+    }
+
     /// The arguments of a call, translated in order.
     pub(super) fn arguments(
         &mut self,
@@ -123,6 +133,9 @@ impl Translator<'_> {
             _ => arguments,
         };
         let Some(known) = known::lookup(name) else {
+            if let ([argument], Some(ty)) = (arguments.as_slice(), self.type_as_function(name)) {
+                return Ok(self.cast(argument.clone(), ty)?.named(name));
+            }
             if !known::is_sqlites(name) {
                 let types: Vec<String> =
                     arguments.iter().map(|argument| types::display_name(argument.oid())).collect();
@@ -170,6 +183,8 @@ impl Translator<'_> {
             return self.unify(arguments, known.name);
         }
         let count = arguments.len();
+        let bytes = matches!(known.returns, Returns::Part)
+            && arguments.first().is_some_and(|first| first.oid() == Oid::BYTEA);
         let mut typed = Vec::with_capacity(count);
         for (at, argument) in arguments.into_iter().enumerate() {
             let wanted = match known.takes {
@@ -189,9 +204,18 @@ impl Translator<'_> {
                 }),
                 Takes::Bin => Some(if at == 0 { Oid::INTERVAL } else { Oid::TIMESTAMPTZ }),
                 Takes::Json => Some(Oid::JSONB),
-                Takes::Bytes => Some(if at == 0 { Oid::BYTEA } else { Oid::TEXT }),
+                Takes::Bytes => Some(match (at, known.name) {
+                    (0, _) => Oid::BYTEA,
+                    (_, "get_bit" | "get_byte" | "set_bit" | "set_byte") => Oid::INT4,
+                    _ => Oid::TEXT,
+                }),
+                Takes::Fill => Some(if at == 0 { Oid::TEXT } else { Oid::INT4_ARRAY }),
             };
             let argument = match wanted {
+                // What is put into bytes, or taken off them, is bytes.
+                None | Some(Oid::TEXT) if bytes && at == 1 && argument.is_unknown() => {
+                    self.coerce(argument, Type::plain(Oid::BYTEA))?
+                }
                 Some(oid) if argument.is_unknown() => self.coerce(argument, Type::plain(oid))?,
                 // char(n) is text without its padding to every function but those that keep it.
                 Some(_) if argument.oid() == Oid::BPCHAR && !known.aggregate => {
@@ -212,6 +236,7 @@ impl Translator<'_> {
                     ("string_agg", Oid::BYTEA) => Type::plain(Oid::BYTEA),
                     ("string_agg", _) => Type::TEXT,
                     ("max" | "min", Oid::VARCHAR | Oid::NAME) => Type::TEXT,
+                    ("max" | "min", Oid::CIDR) => Type::plain(Oid::INET),
                     _ => Type::plain(ty.oid),
                 }
             }
@@ -225,6 +250,11 @@ impl Translator<'_> {
                 Oid::FLOAT4 | Oid::FLOAT8 => Oid::FLOAT8,
                 Oid::INTERVAL => Oid::INTERVAL,
                 _ => Oid::NUMERIC,
+            }),
+            Returns::Part => Type::plain(match first {
+                Oid::BYTEA => Oid::BYTEA,
+                Oid::BIT | Oid::VARBIT => Oid::BIT,
+                _ => Oid::TEXT,
             }),
             Returns::ArrayOf => Type::plain(match family(first) {
                 Family::Array => first,
@@ -259,6 +289,11 @@ impl Translator<'_> {
         let oid = argument.oid();
         match known.name {
             // These print their arguments.
+            // A truth value as `t` or `f`, which a cast to text spells out.
+            "concat" | "concat_ws" | "format" if oid == Oid::BOOL => Ok(Typed::plain(
+                format!("CASE {} WHEN TRUE THEN 't' WHEN FALSE THEN 'f' END", argument.sql),
+                Oid::TEXT,
+            )),
             "concat" | "concat_ws" | "format" | "quote_literal" | "quote_nullable" => {
                 self.convert(argument, Type::TEXT, cast::How::Assignment)
             }
@@ -275,6 +310,10 @@ impl Translator<'_> {
             "array_agg" => {
                 let ty = argument.ty;
                 Ok(Typed { ty, ..Typed::of(cast::array_element(&argument), ty) })
+            }
+            "array_fill" if at == 0 => {
+                let ty = argument.ty;
+                Ok(Typed::of(cast::array_element(&argument), ty))
             }
             "array_append" | "array_remove" | "array_replace" | "array_position" if at > 0 => {
                 let ty = argument.ty;
@@ -377,22 +416,23 @@ impl Translator<'_> {
                 super::expression::row(arguments)
             }
             "grouping" => self.grouping_call(list)?,
-            "current_timestamp" => Typed::plain("now()", Oid::TIMESTAMPTZ),
+            "current_timestamp" | "localtimestamp" | "current_time" | "localtime" => {
+                let now = Typed::plain("now()", Oid::TIMESTAMPTZ);
+                let oid = match name {
+                    "current_timestamp" => Oid::TIMESTAMPTZ,
+                    "localtimestamp" => Oid::TIMESTAMP,
+                    "current_time" => Oid::TIMETZ,
+                    _ => Oid::TIME,
+                };
+                let ty = match self.arguments(list)?.pop().map(|digits| digits.form) {
+                    Some(Form::Number(digits)) => Type { oid, typmod: digits.parse().unwrap_or(6) },
+                    _ => Type::plain(oid),
+                };
+                self.cast(now, ty)?
+            }
             "current_date" => {
                 let now = Typed::plain("now()", Oid::TIMESTAMPTZ);
                 self.cast(now, Type::plain(Oid::DATE))?
-            }
-            "localtimestamp" => {
-                let now = Typed::plain("now()", Oid::TIMESTAMPTZ);
-                self.cast(now, Type::plain(Oid::TIMESTAMP))?
-            }
-            "localtime" => {
-                let now = Typed::plain("now()", Oid::TIMESTAMPTZ);
-                self.cast(now, Type::plain(Oid::TIME))?
-            }
-            "current_time" => {
-                let now = Typed::plain("now()", Oid::TIMESTAMPTZ);
-                self.cast(now, Type::plain(Oid::TIMETZ))?
             }
             "user" | "current_user" | "session_user" | "current_role" | "current_catalog"
                 if list.is_none() =>

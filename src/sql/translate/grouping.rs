@@ -21,9 +21,10 @@ struct Keys<'q> {
 }
 
 impl Translator<'_> {
-    /// Checks the select list, HAVING and ORDER BY of a query whose FROM is in scope.
-    pub(super) fn check_grouping(&self, select: &Select, query: &Query) -> Result<(), SqlError> {
-        let GroupByExpr::Expressions(group_by, _) = &select.group_by else { return Ok(()) };
+    /// Checks the select list, HAVING and ORDER BY of a query whose FROM is in scope. Answers
+    /// whether it makes one row of all.
+    pub(super) fn check_grouping(&self, select: &Select, query: &Query) -> Result<bool, SqlError> {
+        let GroupByExpr::Expressions(group_by, _) = &select.group_by else { return Ok(false) };
         let projected = select.projection.iter().filter_map(|item| match item {
             SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
             _ => None,
@@ -33,7 +34,7 @@ impl Translator<'_> {
             || select.having.is_some()
             || projected.iter().any(|expr| has_aggregate(expr));
         if !grouped {
-            return Ok(());
+            return Ok(false);
         }
         let mut keys = Keys { expressions: Vec::new(), columns: BTreeSet::new() };
         for key in group_by {
@@ -62,7 +63,7 @@ impl Translator<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(group_by.is_empty())
     }
 
     /// A key as it is meant: a position or an output name stands for an item.

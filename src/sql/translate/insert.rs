@@ -160,6 +160,9 @@ impl Translator<'_> {
             }
             let mut fields = Vec::with_capacity(width + 1);
             for (expr, attribute) in row.content.iter().zip(listed) {
+                if is_default(expr) && attribute.generated.is_some() {
+                    continue;
+                }
                 if !is_default(expr) {
                     check_given(attribute, self.clauses.overriding)?;
                     let typed = self.expression(expr)?;
@@ -174,13 +177,10 @@ impl Translator<'_> {
             }
             rows.push(format!("({})", fields.join(", ")));
         }
-        let mut columns: Vec<String> =
-            listed.iter().map(|attribute| attribute.name.clone()).collect();
-        columns.extend(extra.map(|attribute| attribute.name.clone()));
         // Values for a generated column can only be DEFAULT: SQLite wants them left out.
-        if listed.iter().any(|attribute| attribute.generated.is_some()) {
-            return Err(SqlError::unsupported("DEFAULT for a generated column"));
-        }
+        let stored = listed.iter().filter(|attribute| attribute.generated.is_none());
+        let mut columns: Vec<String> = stored.map(|attribute| attribute.name.clone()).collect();
+        columns.extend(extra.map(|attribute| attribute.name.clone()));
         Ok((columns, format!("VALUES {}", rows.join(", "))))
     }
 

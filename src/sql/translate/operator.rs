@@ -302,7 +302,12 @@ impl Translator<'_> {
         let mut texts = Vec::with_capacity(4);
         for end in ends {
             let oid = if end.is_unknown() { moment } else { end.oid() };
-            texts.push(self.coerce(end.clone(), Type::plain(oid))?.sql);
+            let sql = self.coerce(end.clone(), Type::plain(oid))?.sql;
+            // Times of day are told from lengths of time by a day before them.
+            texts.push(match oid {
+                Oid::TIME | Oid::TIMETZ => format!("('2000-01-01 ' || {sql})"),
+                _ => sql,
+            });
         }
         let sql = format!("towline_overlaps({})", texts.join(", "));
         Ok(Typed::plain(sql, Oid::BOOL).named("overlaps"))

@@ -1,7 +1,8 @@
 //! LIKE, SIMILAR TO and regular expressions.
 
-use sqlparser::ast::Expr;
+use sqlparser::ast::{BinaryOperator, Expr, FunctionArg, FunctionArgExpr, FunctionArguments};
 
+use super::comparison::Quantifier;
 use super::operator::undefined_operator;
 use super::{Form, Translator, Typed, names};
 use crate::pg::{Oid, SqlError};
@@ -38,6 +39,20 @@ fn glob_of(pattern: &str) -> Option<String> {
     Some(glob)
 }
 
+/// The array of `LIKE ALL (array)`, which the parser takes for a function.
+fn all_of(pattern: &Expr) -> Option<&Expr> {
+    let Expr::Function(call) = pattern else { return None };
+    let FunctionArguments::List(list) = &call.args else { return None };
+    match list.args.as_slice() {
+        [FunctionArg::Unnamed(FunctionArgExpr::Expr(array))]
+            if names::last(&call.name)? == "all" =>
+        {
+            Some(array)
+        }
+        _ => None,
+    }
+}
+
 impl Translator<'_> {
     pub(super) fn regex(
         &mut self,
@@ -70,6 +85,12 @@ impl Translator<'_> {
         negated: bool,
         kind: Like,
     ) -> Result<Typed, SqlError> {
+        if let Some(array) = all_of(pattern)
+            && kind != Like::Similar
+        {
+            let ignore_case = kind == Like::Insensitive;
+            return self.like_quantified(expr, array, Quantifier::All, negated, ignore_case);
+        }
         let value = self.expression(expr)?;
         let pattern = self.expression(pattern)?;
         let escape = match escape {
@@ -77,6 +98,28 @@ impl Translator<'_> {
             None => None,
         };
         self.matches(value, pattern, escape, negated, kind)
+    }
+
+    /// `LIKE ANY (array)` and `LIKE ALL (array)`.
+    pub(super) fn like_quantified(
+        &mut self,
+        expr: &Expr,
+        array: &Expr,
+        quantifier: Quantifier,
+        negated: bool,
+        ignore_case: bool,
+    ) -> Result<Typed, SqlError> {
+        let op = match (ignore_case, negated) {
+            (false, false) => BinaryOperator::PGLikeMatch,
+            (false, true) => BinaryOperator::PGNotLikeMatch,
+            (true, false) => BinaryOperator::PGILikeMatch,
+            (true, true) => BinaryOperator::PGNotILikeMatch,
+        };
+        let array = match array {
+            Expr::Nested(inner) => inner,
+            array => array,
+        };
+        self.quantified(expr, &op, array, quantifier)
     }
 
     pub(super) fn matches(

@@ -327,11 +327,12 @@ impl Translator<'_> {
         let items = self.projection(&select.projection, wish);
         self.grouping_set = None;
         let mut items = items?;
-        if set.is_none() {
-            self.check_grouping(select, tail.query)?;
-        }
+        let one_row = set.is_none() && self.check_grouping(select, tail.query)?;
         let functions = std::mem::take(&mut self.set_returning);
         if !functions.is_empty() {
+            if one_row {
+                return Err(SqlError::unsupported("a set-returning function beside an aggregate"));
+            }
             if !from.is_empty() {
                 from.push_str(", ");
             }
@@ -825,11 +826,7 @@ pub(super) fn expand(source: &super::scope::Source, bare: bool) -> Vec<Item> {
     });
     columns
         .map(|column| {
-            let sql = match &column.sql {
-                Some(sql) => sql.clone(),
-                None if source.alias.is_empty() => names::quote(&column.name),
-                None => format!("{}.{}", names::quote(&source.alias), names::quote(&column.name)),
-            };
+            let sql = column.spelled(&source.alias);
             let typed = Typed {
                 form: Form::Column { not_null: column.not_null },
                 origin: column.origin,

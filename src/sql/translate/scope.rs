@@ -1,6 +1,7 @@
 //! What names mean inside a query: the tables of each FROM clause, innermost last,
 //! with their columns' types.
 
+use super::names;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::types::Type;
 
@@ -44,6 +45,15 @@ impl SourceColumn {
             not_null: false,
             sql: None,
             merged: false,
+        }
+    }
+
+    /// How SQLite spells it, in a source of that name.
+    pub(super) fn spelled(&self, alias: &str) -> String {
+        match &self.sql {
+            Some(sql) => sql.clone(),
+            None if alias.is_empty() => names::quote(&self.name),
+            None => format!("{}.{}", names::quote(alias), names::quote(&self.name)),
         }
     }
 }

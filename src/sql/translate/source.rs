@@ -105,16 +105,14 @@ impl Translator<'_> {
             }
             JoinConstraint::Using(columns) => {
                 let columns: Vec<String> = columns.iter().filter_map(names::last).collect();
-                self.merge_columns(&columns, first, middle, word)?;
-                format!(" USING ({})", names::quote_all(&columns))
+                self.merge_columns(&columns, first, middle, word)?
             }
             JoinConstraint::Natural => {
                 let columns = self.shared_columns(first, middle);
                 if columns.is_empty() {
                     String::new()
                 } else {
-                    self.merge_columns(&columns, first, middle, word)?;
-                    format!(" USING ({})", names::quote_all(&columns))
+                    self.merge_columns(&columns, first, middle, word)?
                 }
             }
         };
@@ -153,17 +151,23 @@ impl Translator<'_> {
             .collect()
     }
 
-    /// Makes one column of each pair of namesakes on the two sides of a join.
+    /// Makes one column of each pair of namesakes on the two sides of a join, and answers
+    /// the join's condition. The merged columns stand before all others of the join, as a
+    /// source without a name.
     fn merge_columns(
         &mut self,
         columns: &[String],
         first: usize,
         middle: usize,
         word: &str,
-    ) -> Result<(), SqlError> {
-        let Some(scope) = self.scopes.last_mut() else { return Ok(()) };
+    ) -> Result<String, SqlError> {
+        let Some(scope) = self.scopes.last_mut() else { return Ok(String::new()) };
         let (left, right) = scope.sources.split_at_mut(middle);
         let left = &mut left[first..];
+        let mut merged = Vec::with_capacity(columns.len());
+        let mut conditions = Vec::with_capacity(columns.len());
+        // SQLite's own USING knows columns by the names that they have there.
+        let mut own_names = true;
         for name in columns {
             let missing = |side: &str| {
                 SqlError::new(
@@ -173,36 +177,37 @@ impl Translator<'_> {
                     ),
                 )
             };
-            fn find<'s>(
-                side: &'s mut [Source],
-                name: &str,
-            ) -> Option<(String, &'s mut SourceColumn)> {
+            /// Hides the column; answers it, how it is spelled, and whether by its own name.
+            fn take(side: &mut [Source], name: &str) -> Option<(SourceColumn, String, bool)> {
                 side.iter_mut().find_map(|source| {
-                    let alias = source.alias.clone();
                     let column = source
                         .columns
                         .iter_mut()
                         .find(|column| column.name == name && !column.merged)?;
-                    Some((alias, column))
+                    column.merged = true;
+                    let visible = SourceColumn { merged: false, ..column.clone() };
+                    let spelled = column.spelled(&source.alias);
+                    Some((visible, spelled, column.sql.is_none()))
                 })
             }
-            let (left_alias, left_column) = find(left, name).ok_or_else(|| missing("left"))?;
-            let (right_alias, right_column) = find(right, name).ok_or_else(|| missing("right"))?;
-            match word {
-                "RIGHT JOIN" => left_column.merged = true,
-                "FULL JOIN" => {
-                    let column = names::quote(name);
-                    left_column.sql = Some(format!(
-                        "coalesce({}.{column}, {}.{column})",
-                        names::quote(&left_alias),
-                        names::quote(&right_alias)
-                    ));
-                    right_column.merged = true;
-                }
-                _ => right_column.merged = true,
-            }
+            let (left, left_sql, left_own) = take(left, name).ok_or_else(|| missing("left"))?;
+            let (right, right_sql, right_own) =
+                take(right, name).ok_or_else(|| missing("right"))?;
+            own_names &= left_own && right_own;
+            conditions.push(format!("{left_sql} = {right_sql}"));
+            let (column, sql) = match word {
+                "RIGHT JOIN" => (right, right_sql),
+                "FULL JOIN" => (left, format!("coalesce({left_sql}, {right_sql})")),
+                _ => (left, left_sql),
+            };
+            merged.push(SourceColumn { sql: Some(sql), ..column });
         }
-        Ok(())
+        scope.sources.insert(first, Source::new("", merged));
+        Ok(if own_names {
+            format!(" USING ({})", names::quote_all(columns))
+        } else {
+            format!(" ON {}", conditions.join(" AND "))
+        })
     }
 
     fn factor(&mut self, factor: &TableFactor) -> Result<String, SqlError> {
@@ -234,7 +239,11 @@ impl Translator<'_> {
                 let inner = self.table_with_joins(table_with_joins)?;
                 Ok(format!("({inner})"))
             }
-            TableFactor::NestedJoin { .. } => Err(SqlError::unsupported("an alias for a join")),
+            TableFactor::NestedJoin { table_with_joins, alias } => {
+                let query =
+                    super::syntax::parse_query(&format!("SELECT * FROM {table_with_joins}"))?;
+                self.derived(false, &query, alias.as_ref())
+            }
             TableFactor::Table { sample: Some(_), .. } => Err(SqlError::unsupported("TABLESAMPLE")),
             other => Err(SqlError::unsupported(format_args!("{other} in FROM"))),
         }

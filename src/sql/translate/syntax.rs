@@ -52,6 +52,14 @@ pub(super) fn parse_expression(text: &str) -> Result<sqlparser::ast::Expr, SqlEr
     })
 }
 
+/// Parses one query, spelled out of parts that have been parsed before.
+pub(super) fn parse_query(text: &str) -> Result<sqlparser::ast::Query, SqlError> {
+    match parse(text)? {
+        Statement::Query(query) => Ok(*query),
+        _ => Err(syntax_error(text, None)),
+    }
+}
+
 /// Parses text that is one expression and nothing else.
 pub(super) fn parse_whole_expression(text: &str) -> Result<sqlparser::ast::Expr, SqlError> {
     limits::check(text)?;

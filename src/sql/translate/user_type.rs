@@ -346,16 +346,19 @@ impl<'a> Translator<'a> {
 
     /// What sorts as the labels stand, for a value of an enum; anything else as it is.
     pub(super) fn ranked(&self, typed: Typed) -> Typed {
-        let Some((_, labels)) = self.labels(typed.oid()) else { return typed };
-        if labels.is_sorted() {
-            return typed;
-        }
+        let Some(labels) = self.unsorted_labels(typed.oid()) else { return typed };
         let mut sql = format!("CASE {}", typed.sql);
         for (rank, label) in labels.iter().enumerate() {
             sql.push_str(&format!(" WHEN {} THEN {rank}", names::quote_literal(label)));
         }
         sql.push_str(" END");
         Typed { sql, atomic: false, form: Form::Plain, ..typed }
+    }
+
+    /// An enum's labels, where their order is not that of their texts.
+    pub(super) fn unsorted_labels(&self, oid: Oid) -> Option<&[String]> {
+        let (_, labels) = self.labels(oid)?;
+        (!labels.is_sorted()).then_some(labels)
     }
 
     /// How a cast names its column.
@@ -369,6 +372,15 @@ impl<'a> Translator<'a> {
     pub(super) fn is_enum(&self, oid: Oid) -> bool {
         self.labels(oid).is_some()
     }
+}
+
+/// The label of a rank that [`Translator::ranked`] gave.
+pub(super) fn label_of(rank: &str, labels: &[String]) -> String {
+    let cases = labels
+        .iter()
+        .enumerate()
+        .map(|(rank, label)| format!(" WHEN {rank} THEN {}", names::quote_literal(label)));
+    format!("CASE {rank}{} END", cases.collect::<String>())
 }
 
 /// A domain of the catalog.

@@ -421,3 +421,60 @@ select exists(select 1), 1 in (1, 2), 3 not in (1, null), 2 in (select 1 union s
 select current_schema, current_user = session_user, pg_typeof(1), pg_typeof('a'), pg_typeof(1.5), pg_typeof(null), pg_typeof(now()), version() like 'PostgreSQL%', current_setting('server_version_num')::int >= 150000
 select 'a' < 'B', 'a' < 'b', 'Z' < 'a', 'ä' > 'z', 'a' = 'a ', 'a'::char(3) = 'a', 'abc' collate "C" < 'abd'
 select gen_random_uuid() is not null, uuid '{A0EEBC99-9C0B-4EF8-BB6D-6BB9BD380A11}', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid < 'b0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11'::uuid
+-- extremes of enums, parts of bytea and bits, truth values in concat
+create type size as enum ('small', 'medium', 'large')
+create table shirts (id int, size size, lsn pg_lsn)
+insert into shirts values (1, 'large', '1/0'), (2, 'medium', 'A/0'), (3, 'small', '9/FF')
+select min(size), max(size) from shirts
+select size, max(size) over (order by id) from shirts order by id
+select min(size) filter (where id < 3) from shirts
+select substr('abc', 2), substring('abc' from 2), substring('\x010203'::bytea from 2 for 1)
+select btrim('\x0001020000'::bytea, '\x00'), ltrim('\x0001020000'::bytea, '\x00'), rtrim('\x0001020000'::bytea, '\x00')
+select substring(b'110010' from 2 for 3), overlay('\x010203'::bytea placing '\xff' from 2)
+select get_bit('\x05'::bytea, 2), set_bit('\x05'::bytea, 1, 1), get_bit(b'100', 0), set_bit(b'100', 2, 1), set_byte('\x0102'::bytea, 0, 255)
+select get_byte('\x01'::bytea, 1)
+select concat(1, true, null, false), concat_ws('-', true, 2), format('%s', false)
+-- joins by name
+create table j1 (a int, b int, c int)
+create table j2 (d int, b int)
+insert into j1 values (1, 10, 100), (2, 20, 200)
+insert into j2 values (7, 10), (8, 30)
+select * from j1 join j2 using (b)
+select * from j1 left join j2 using (b) order by b
+select * from j1 right join j2 using (b) order by b
+select *, j1.b as left_b, j2.b as right_b from j1 full join j2 using (b) order by b
+select * from j1 natural join j2
+select * from j1 x (a, d, c) join j2 y (e, d) using (d)
+select x.* from (j1 join j2 using (b)) as x
+select p, q from (j1 join j2 using (b)) as x (p, q)
+select * from j1 join j2 using (b) join j2 again using (b)
+select b, count(*) from j1 full join j2 using (b) group by b order by b
+-- distinct aggregates
+select string_agg(distinct v, ',') from (values ('b'), ('a'), ('b')) t (v)
+select string_agg(distinct v, ', ' order by v desc) from (values ('b'), ('a'), ('b')) t (v)
+select array_agg(distinct v) from (values (3), (1), (null), (3)) t (v)
+-- statistics
+select round(corr(y, x)::numeric, 10), round(regr_slope(y, x)::numeric, 10), regr_count(y, x) from (values (1, 2), (2, 4.5), (3, null), (4, 7)) t (x, y)
+select covar_pop(y, x), covar_samp(y, x), regr_sxx(y, x), regr_avgy(y, x) from (values (1, 2), (2, 4), (4, 8)) t (x, y)
+select var_pop(x), stddev_samp(x) from (values ('inf'::float8), (1)) t (x)
+-- mathematics
+select sind(30), cosd(60), tand(45), cotd(45), asind(0.5), acosd(0.5), atand(1), atan2d(1, 1)
+select round(sinh(1)::numeric, 12), round(cosh(1)::numeric, 12), round(tanh(1)::numeric, 12), round(asinh(1)::numeric, 12), round(acosh(2)::numeric, 12), round(atanh(0.5)::numeric, 12)
+select acosh(0)
+-- regular expressions by place
+select regexp_substr('one two three', '\w+', 1, 2), regexp_substr('one two', '(\w)(\w)', 1, 2, '', 2), regexp_substr('ONE', 'n', 1, 1, 'i')
+select regexp_instr('abcabc', 'b'), regexp_instr('abcabc', 'b', 1, 2), regexp_instr('abcabc', 'b', 1, 2, 1), regexp_instr('abc', 'z')
+select regexp_replace('aaaa', 'a', 'b', 2), regexp_replace('aaaa', 'a', 'b', 1, 3), regexp_replace('AaAa', 'a', 'b', 2, 0, 'i')
+select regexp_instr('abc', 'b', 0)
+-- arrays
+select ('{{1,2,3},{4,5,6},{7,8,9}}'::int[])[1:2][2], ('{{1,2,3},{4,5,6}}'::int[])[:][2:3], ('{1,2,3}'::int[])[2:]
+select array_fill(7, array[2, 2]), array_fill(null::int, array[2]), array_fill('x'::text, array[1])
+select 'foo' like any (array['f%', 'b%']), 'foo' like all (array['f%', 'b%']), 'foo' not like all (array['x%', 'b%']), 'FOO' ilike any (array['f%'])
+-- moments
+select to_char(timestamp '2020-01-02 03:04:05', E'"at \\"noon\\"" HH'), to_char(timestamp '-infinity', 'YYYY'), to_char(timestamp '0044-03-15 BC', 'CC')
+select to_char(12, E'99 "say \\"hi\\""')
+select (time '00:00', time '01:00') overlaps (time '00:30', time '01:30'), (time '00:00', interval '1 hour') overlaps (time '01:30', interval '1 hour')
+select interval 'P00-0.1-00T2562047788:00:54.775807'
+select length(current_time(0)::text) - length(current_time(3)::text) <= 0, extract(microseconds from localtime(0))::int % 1000000
+-- types as functions
+select int4('5'), regclass('pg_class'), text(12), float8('1.5')

@@ -63,7 +63,8 @@ impl Translator<'_> {
         let name = self.new_name_of(&create.name, create.temporary)?;
         if self.context.catalog.relations.contains_key(&name) && create.if_not_exists {
             self.skip_existing(&name);
-            return Ok(nothing("CREATE TABLE"));
+            let filled = create.query.is_some();
+            return Ok(nothing(if filled { "CREATE TABLE AS" } else { "CREATE TABLE" }));
         }
         self.check_free(&name)?;
         if let Some(query) = &create.query {

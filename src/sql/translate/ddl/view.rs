@@ -21,7 +21,9 @@ impl Translator<'_> {
         match existing {
             Some(_) if create.if_not_exists => {
                 self.skip_existing(&name);
-                return Ok(super::nothing("CREATE VIEW"));
+                let tag =
+                    if create.materialized { "CREATE MATERIALIZED VIEW" } else { "CREATE VIEW" };
+                return Ok(super::nothing(tag));
             }
             Some(relation) if create.or_replace && relation.kind == RelationKind::View => {
                 statements.push(format!("DROP VIEW {}", names::quote(&name)));

@@ -11,10 +11,11 @@ use rusqlite::functions::{Aggregate, Context, FunctionFlags, WindowAggregate};
 
 use super::array_text::{self, Element};
 use super::arrays::element;
-use super::call::{Answer, Call, LONGEST_RESULT, Output, boolean, integer, text, too_long};
+use super::call::{Answer, Call, LONGEST_RESULT, Output, boolean, integer, real, text, too_long};
 use super::json::{argument_json, key};
 use super::json_text::Json;
 use super::numeric::{self, Number, printed};
+use super::regression::Running;
 use super::{PURE, Surroundings};
 use crate::log::{Value, ValueRef};
 use crate::pg::{SqlError, SqlState};
@@ -43,11 +44,14 @@ pub(super) fn register(
     define::<Spread<DEVIATION_ALL>>(c, "stddev_pop", 1)?;
     define::<Ordered<CONTINUOUS>>(c, "towline_percentile_cont", 2)?;
     define::<Ordered<DISCRETE>>(c, "towline_percentile_disc", 2)?;
-    define::<Ordered<MODE>>(c, "towline_mode", 1)
+    define::<Ordered<MODE>>(c, "towline_mode", 1)?;
+    define::<Joined>(c, "towline_string_agg_distinct", 2)
 }
 
 /// The state of an aggregate.
-trait Fold: Default + Send + std::panic::RefUnwindSafe + std::panic::UnwindSafe + 'static {
+pub(super) trait Fold:
+    Default + Send + std::panic::RefUnwindSafe + std::panic::UnwindSafe + 'static
+{
     fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError>;
     /// Takes back the oldest row that was added.
     fn remove(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError>;
@@ -59,7 +63,7 @@ struct Folded<F> {
     kind: PhantomData<fn() -> F>,
 }
 
-fn define<F: Fold>(
+pub(super) fn define<F: Fold>(
     (connection, surroundings): (&Connection, &Surroundings),
     name: &str,
     arity: c_int,
@@ -369,15 +373,12 @@ const VARIANCE_ALL: u8 = 1;
 const DEVIATION_SAMPLE: u8 = 2;
 const DEVIATION_ALL: u8 = 3;
 
-/// Variance and standard deviation: exactly for integers and numerics; for floats by
-/// Welford's running mean and sum of squared differences from it.
+/// Variance and standard deviation, for integers and numerics exactly.
 #[derive(Default)]
 struct Spread<const WHICH: u8> {
     exact: Exact,
     squares: BigDecimal,
-    floats: u64,
-    mean: f64,
-    differences: f64,
+    floats: Running,
 }
 
 #[allow(clippy::cast_precision_loss)]
@@ -386,10 +387,7 @@ impl<const WHICH: u8> Fold for Spread<WHICH> {
         match given(call)? {
             None => {}
             Some(Number::Real(value)) => {
-                self.floats += 1;
-                let before = value - self.mean;
-                self.mean += before / self.floats as f64;
-                self.differences += before * (value - self.mean);
+                self.floats.add(value);
             }
             Some(number) => {
                 if let Some(value) = number.exact() {
@@ -404,14 +402,8 @@ impl<const WHICH: u8> Fold for Spread<WHICH> {
     fn remove(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
         match given(call)? {
             None => {}
-            Some(Number::Real(_)) if self.floats <= 1 => {
-                (self.floats, self.mean, self.differences) = (0, 0.0, 0.0);
-            }
             Some(Number::Real(value)) => {
-                let after = value - self.mean;
-                self.floats -= 1;
-                self.mean -= after / self.floats as f64;
-                self.differences -= after * (value - self.mean);
+                self.floats.remove(value);
             }
             Some(number) => {
                 if let Some(value) = number.exact() {
@@ -426,13 +418,13 @@ impl<const WHICH: u8> Fold for Spread<WHICH> {
     fn answer(&self) -> Answer {
         let of_sample = matches!(WHICH, VARIANCE_SAMPLE | DEVIATION_SAMPLE);
         let of_root = matches!(WHICH, DEVIATION_SAMPLE | DEVIATION_ALL);
-        let rows = self.floats + self.exact.rows;
+        let rows = self.floats.rows + self.exact.rows;
         if rows <= u64::from(of_sample) {
             return Ok(Value::Null);
         }
-        if self.floats > 0 {
-            let variance = self.differences.max(0.0) / (rows - u64::from(of_sample)) as f64;
-            return Ok(Value::Real(if of_root { variance.sqrt() } else { variance }));
+        if self.floats.rows > 0 {
+            let variance = self.floats.squares / (rows - u64::from(of_sample)) as f64;
+            return real(if of_root { variance.sqrt() } else { variance });
         }
         if self.exact.specials.sum().is_some() {
             return text("NaN");
@@ -451,6 +443,49 @@ impl<const WHICH: u8> Fold for Spread<WHICH> {
             return Ok(printed(&variance));
         }
         Ok(printed(&numeric::root_to(&variance, variance.fractional_digit_count().max(0))))
+    }
+}
+
+/// `string_agg(DISTINCT text, separator)`, of which SQLite's own DISTINCT allows no second
+/// argument. Equal rows come one after another, since they come in order.
+#[derive(Default)]
+struct Joined {
+    last: Option<Value>,
+    joined: Vec<u8>,
+    binary: bool,
+}
+
+impl Fold for Joined {
+    fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        let value = call.value(0).to_owned();
+        if call.is_null(0) || self.last.as_ref() == Some(&value) {
+            return Ok(());
+        }
+        self.binary |= matches!(value, Value::Blob(_));
+        if self.last.is_some() {
+            self.joined.extend_from_slice(&call.bytes(1)?);
+        }
+        self.joined.extend_from_slice(&call.bytes(0)?);
+        if self.joined.len() > LONGEST_RESULT {
+            return Err(too_long());
+        }
+        self.last = Some(value);
+        Ok(())
+    }
+
+    fn remove(&mut self, _call: &Call<'_, '_>) -> Result<(), SqlError> {
+        // DISTINCT is no part of a window function: the translator refuses it.
+        Ok(())
+    }
+
+    fn answer(&self) -> Answer {
+        if self.last.is_none() {
+            return Ok(Value::Null);
+        }
+        if self.binary {
+            return Ok(Value::Blob(self.joined.clone()));
+        }
+        text(String::from_utf8_lossy(&self.joined).into_owned())
     }
 }
 
@@ -581,6 +616,13 @@ mod tests {
             ("jsonb_agg(x)", ints, "[1, 2, 4]"),
             ("json_object_agg(x, y)", "(1,2),(2,4)", "{ \"1\" : 2, \"2\" : 4 }"),
             ("jsonb_object_agg(x, y)", "('b',1),('a',2)", "{\"a\": 2, \"b\": 1}"),
+            ("var_pop(x)", "(9e999,0),(1.0,0)", "NaN"),
+            (
+                "var_pop(x)",
+                "(100000003.0,0),(100000004.0,0),(100000006.0,0),(100000007.0,0)",
+                "2.5",
+            ),
+            ("towline_string_agg_distinct(x, '-' ORDER BY x)", "('b',0),('a',0),('b',0)", "a-b"),
             ("bool_and(x)", "(1,0),(0,0)", "0"),
             ("bool_or(x)", "(1,0),(0,0)", "1"),
             ("bool_or(x)", "(NULL,0)", "NULL"),

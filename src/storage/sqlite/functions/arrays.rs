@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use super::array_text::{self, Element, flatten, is_vector};
 use super::call::{
-    Answer, Call, bad_argument, boolean, count, define, define_strict, integer, text,
+    Answer, Call, bad_argument, boolean, count, define, define_strict, integer, text, too_long,
 };
 use super::json_text::{Json, write_string};
 use super::{PURE, Surroundings};
@@ -67,7 +67,9 @@ pub(super) fn register(
             ("towline_array_json", 2, as_json),
             ("towline_array_nest", -1, nest),
             ("towline_array_prepend", 2, prepend),
-            ("towline_array_slice", 3, slice),
+            ("array_fill", 2, fill),
+            ("array_fill", 3, fill),
+            ("towline_array_slice", -1, slice),
             ("towline_arrays_json", -1, side_by_side),
             ("towline_row_field", 2, row_field),
         ],
@@ -146,18 +148,67 @@ fn get(call: &Call<'_, '_>) -> Answer {
     })
 }
 
+/// `array[first:last]…`, a pair of bounds for each dimension; a bound that is NULL is the
+/// dimension's own.
 fn slice(call: &Call<'_, '_>) -> Answer {
     if call.is_null(0) {
         return Ok(Value::Null);
     }
-    let elements = array(call, 0)?;
     let base = base(call, 0)?;
-    let first = if call.is_null(1) { base } else { call.integer(1)? };
-    let last = if call.is_null(2) { i64::MAX } else { call.integer(2)? };
-    let skip = usize::try_from(first.saturating_sub(base)).unwrap_or(0);
-    let end = usize::try_from(last.saturating_sub(base).saturating_add(1)).unwrap_or(0);
-    let kept: Vec<_> = elements.into_iter().take(end).skip(skip).collect();
-    text(array_text::print(&kept))
+    let mut bounds = Vec::with_capacity(call.len() / 2);
+    for at in (1..call.len()).step_by(2) {
+        let first = if call.is_null(at) { base } else { call.integer(at)? };
+        let last = if call.is_null(at + 1) { i64::MAX } else { call.integer(at + 1)? };
+        let skip = usize::try_from(first.saturating_sub(base)).unwrap_or(0);
+        let end = usize::try_from(last.saturating_sub(base).saturating_add(1)).unwrap_or(0);
+        bounds.push((skip, end));
+    }
+    text(array_text::print(&cut(array(call, 0)?, &bounds)))
+}
+
+/// The part within the bounds; nothing where there is nothing in some dimension.
+fn cut(elements: Vec<Element>, bounds: &[(usize, usize)]) -> Vec<Element> {
+    let Some(((skip, end), inner)) = bounds.split_first() else { return elements };
+    let kept = elements.into_iter().take(*end).skip(*skip);
+    if inner.is_empty() {
+        return kept.collect();
+    }
+    let rows = kept.filter_map(|element| match element {
+        Element::Array(row) => Some(cut(row, inner)).filter(|row| !row.is_empty()),
+        _ => None,
+    });
+    rows.map(Element::Array).collect()
+}
+
+/// The most elements that an array may have.
+const MOST_ELEMENTS: usize = 134_217_727;
+
+/// An array of the lengths in argument 1 with the same value everywhere.
+fn fill(call: &Call<'_, '_>) -> Answer {
+    let lengths = array(call, 1)?;
+    let lower = if call.len() > 2 { array(call, 2)? } else { Vec::new() };
+    if lower.iter().any(|bound| !matches!(bound, Element::Text(one) if one == "1")) {
+        return Err(SqlError::unsupported("an array that does not begin at 1"));
+    }
+    let mut filled = Some(element(call, 0)?);
+    let mut total = 1usize;
+    for length in lengths.iter().rev() {
+        let Element::Text(length) = length else {
+            return Err(SqlError::new(SqlState("22004"), "dimension values cannot be null"));
+        };
+        let length = length.parse::<usize>().unwrap_or(0);
+        total = total.saturating_mul(length);
+        if total > MOST_ELEMENTS {
+            return Err(too_long());
+        }
+        filled = filled
+            .filter(|_| length > 0)
+            .map(|inner| Element::Array(std::iter::repeat_n(inner, length).collect()));
+    }
+    match filled {
+        Some(Element::Array(elements)) => text(array_text::print(&elements)),
+        _ => text("{}"),
+    }
 }
 
 fn append(call: &Call<'_, '_>) -> Answer {
@@ -482,6 +533,12 @@ mod tests {
             ("towline_array_get('7 8', 0)", "7"),
             ("towline_array_slice('{1,2,3,4}', 2, 3)", "{2,3}"),
             ("towline_array_slice('{1,2,3,4}', NULL, 2)", "{1,2}"),
+            ("towline_array_slice('{{1,2,3},{4,5,6},{7,8,9}}', 1, 2, 2, NULL)", "{{2,3},{5,6}}"),
+            ("towline_array_slice('{{1,2},{3,4}}', 1, 2, 3, 4)", "{}"),
+            ("array_fill(7, '{2,2}')", "{{7,7},{7,7}}"),
+            ("array_fill(NULL, '{2}')", "{NULL,NULL}"),
+            ("array_fill(7, '{0}')", "{}"),
+            ("array_fill(7, '{100000,100000}')", "54000"),
             ("towline_array_contains('{1,4,3}', '{3,1}')", "1"),
             ("towline_array_contains('{1}', '{}')", "1"),
             ("towline_array_overlaps('{1,4,3}', '{2,1}')", "1"),

@@ -250,6 +250,11 @@ pub(super) fn integer(value: i64) -> Answer {
     Ok(Value::Integer(value))
 }
 
+/// A float; SQLite has no NaN of its own.
+pub(super) fn real(value: f64) -> Answer {
+    Ok(if value.is_nan() { Value::Text("NaN".to_owned()) } else { Value::Real(value) })
+}
+
 /// A count of things in memory.
 pub(super) fn count(value: usize) -> Answer {
     Ok(Value::Integer(i64::try_from(value).unwrap_or(i64::MAX)))

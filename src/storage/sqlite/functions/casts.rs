@@ -333,6 +333,12 @@ fn universal(micros: i64, zone: &Zone) -> i64 {
     micros - i64::from(zone.offset_at_local(micros)) * SECOND_US
 }
 
+fn midnight(days: i32) -> Result<i64, SqlError> {
+    i64::from(days).checked_mul(DAY_US).ok_or_else(|| {
+        SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, "date out of range for timestamp")
+    })
+}
+
 fn register_moments(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
     type Target = fn(Moment, &Zone) -> Result<Value, SqlError>;
     let date: Target = |moment, zone| match moment {
@@ -342,13 +348,13 @@ fn register_moments(connection: &Connection, surroundings: &Surroundings) -> rus
         _ => Err(no_such_cast("date")),
     };
     let timestamp: Target = |moment, zone| match moment {
-        Moment::Date(days) => timestamp_text(i64::from(days) * DAY_US),
+        Moment::Date(days) => timestamp_text(midnight(days)?),
         Moment::Timestamp(micros) => timestamp_text(micros),
         Moment::Zoned(micros) => timestamp_text(local(micros, zone)),
         _ => Err(no_such_cast("timestamp without time zone")),
     };
     let timestamptz: Target = |moment, zone| match moment {
-        Moment::Date(days) => timestamptz_text(universal(i64::from(days) * DAY_US, zone)),
+        Moment::Date(days) => timestamptz_text(universal(midnight(days)?, zone)),
         Moment::Timestamp(micros) => timestamptz_text(universal(micros, zone)),
         Moment::Zoned(micros) => timestamptz_text(micros),
         _ => Err(no_such_cast("timestamp with time zone")),

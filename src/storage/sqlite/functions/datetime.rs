@@ -449,7 +449,11 @@ fn to_char(call: &Call<'_, '_>) -> Answer {
         return text(number_format::print(&value, &format)?);
     }
     let zone = if call.len() > 2 { zone(&call.text(2)?)? } else { Zone::UTC };
-    text(time_format::print(Moment::parse(&value)?, &format, &zone)?)
+    let moment = Moment::parse(&value)?;
+    if !moment.is_finite() {
+        return Ok(Value::Null);
+    }
+    text(time_format::print(moment, &format, &zone)?)
 }
 
 /// A moment with a zone as the clock of `zone` shows it.
@@ -473,7 +477,9 @@ fn date_bin(call: &Call<'_, '_>) -> Answer {
             "a timestamp cut into bins of an interval of months or years",
         ));
     }
-    let width = i64::from(stride.days) * MICROS_PER_DAY + stride.micros;
+    let width = i64::from(stride.days) * MICROS_PER_DAY;
+    let width =
+        width.checked_add(stride.micros).ok_or_else(|| zero_or_months("interval out of range"))?;
     if width <= 0 {
         return Err(zero_or_months("stride must be greater than zero"));
     }
@@ -483,7 +489,11 @@ fn date_bin(call: &Call<'_, '_>) -> Answer {
     if !source.is_finite() {
         return text(call.text(1)?);
     }
-    let begin = from + (at - from).div_euclid(width) * width;
+    let out_of_range = || zero_or_months("timestamp out of range");
+    let behind = at.checked_sub(from).ok_or_else(out_of_range)?;
+    let begin =
+        behind.div_euclid(width).checked_mul(width).and_then(|whole| from.checked_add(whole));
+    let begin = begin.ok_or_else(out_of_range)?;
     match source {
         Moment::Timestamptz(_) => printed_utc(begin),
         _ => {

@@ -23,7 +23,7 @@ use crate::pg::types::bits::fit_bits;
 use crate::pg::types::network::{self, Inet};
 use crate::pg::types::numeric;
 use crate::pg::types::range::{self, Bound, Range};
-use crate::pg::types::type_by_name;
+use crate::pg::types::{parse_lsn, type_by_name};
 use crate::pg::{Oid, SqlError, SqlState};
 
 type Answer = Result<Value, SqlError>;
@@ -34,6 +34,10 @@ pub(super) fn register(
 ) -> rusqlite::Result<()> {
     connection.create_collation("network", network::compare)?;
     connection.create_collation("range", compare_ranges)?;
+    connection.create_collation("lsn", |left, right| {
+        let place = |text: &str| parse_lsn(text).map(|lsn| lsn.0).unwrap_or_default();
+        place(left).cmp(&place(right))
+    })?;
     register_ranges(connection, surroundings)?;
     register_networks(connection, surroundings)?;
     register_bits(connection, surroundings)

@@ -13,7 +13,7 @@
 use bigdecimal::{BigDecimal, RoundingMode, Signed, Zero};
 use rusqlite::Connection;
 
-use super::call::{Answer, Call, bad_argument, define_strict, integer};
+use super::call::{Answer, Call, bad_argument, define_strict, integer, real};
 use super::numeric::{self, Number, division_by_zero, printed};
 use super::{PURE, Surroundings};
 use crate::log::Value;
@@ -40,6 +40,8 @@ pub(super) fn register(
             ("mod", 2, modulo),
             ("scale", 1, |call| scale_of(call, false)),
             ("towline_abs", 1, abs),
+            ("towline_acosh", 1, acosh),
+            ("towline_atanh", 1, |call| in_unit(call, f64::atanh)),
             ("towline_ceil", 1, |call| to_whole(call, f64::ceil, RoundingMode::Ceiling)),
             ("towline_exp", 1, exp),
             ("towline_floor", 1, |call| to_whole(call, f64::floor, RoundingMode::Floor)),
@@ -74,16 +76,22 @@ fn finite(result: f64, arguments: &[f64]) -> Answer {
         let message = "value out of range: overflow";
         return Err(SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message));
     }
-    // SQLite has no NaN of its own.
-    if result.is_nan() { Ok(Value::Text("NaN".to_owned())) } else { Ok(Value::Real(result)) }
+    real(result)
 }
 
-fn in_unit(call: &Call<'_, '_>, function: fn(f64) -> f64) -> Answer {
+pub(super) fn out_of_domain() -> SqlError {
+    SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "input is out of range")
+}
+
+/// A function of -1 to 1.
+pub(super) fn in_unit(call: &Call<'_, '_>, function: fn(f64) -> f64) -> Answer {
     let value = call.real(0)?;
-    if value.abs() > 1.0 {
-        return Err(SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "input is out of range"));
-    }
-    Ok(Value::Real(function(value)))
+    if value.abs() > 1.0 { Err(out_of_domain()) } else { real(function(value)) }
+}
+
+fn acosh(call: &Call<'_, '_>) -> Answer {
+    let value = call.real(0)?;
+    if value < 1.0 { Err(out_of_domain()) } else { real(value.acosh()) }
 }
 
 fn abs(call: &Call<'_, '_>) -> Answer {

@@ -24,7 +24,9 @@
 //! | `json`        | `json_*`, `jsonb_*`, `towline_json*`                                |
 //! | `math`        | mathematics; `towline_round` and others that SQLite has otherwise   |
 //! | `datetime`    | `date_trunc`, `to_char`, …; `towline_extract`                       |
+//! | `degrees`     | trigonometry in degrees: `sind`, …                                  |
 //! | `aggregates`  | `array_agg`, `json_agg`, `bool_and`, `stddev`, …                    |
+//! | `regression`  | `corr`, `covar_*`, `regr_*`                                         |
 //! | `packing`     | `towline_pack`, `towline_unpack`: rows as one value                   |
 //! | `system`      | `pg_*`, `current_*`, `has_*`, `towline_reg*`, `towline_text_reg*`   |
 
@@ -35,6 +37,7 @@ mod arrays;
 mod call;
 mod casts;
 mod datetime;
+mod degrees;
 mod determinism;
 mod extents;
 mod json;
@@ -46,6 +49,7 @@ mod numeric;
 mod operators;
 mod packing;
 mod regex;
+mod regression;
 mod surroundings;
 mod system;
 mod text;
@@ -81,7 +85,9 @@ pub(super) fn register_all(
     text::register(connection, surroundings)?;
     arrays::register(connection, surroundings)?;
     aggregates::register(connection, surroundings)?;
+    regression::register(connection, surroundings)?;
     math::register(connection, surroundings)?;
+    degrees::register(connection, surroundings)?;
     datetime::register(connection, surroundings)?;
     json::register(connection, surroundings)?;
     regex::register(connection, surroundings)?;

@@ -69,8 +69,10 @@ fn template(written: &str) -> Template {
         } else if starts("TH") {
             (2, Some(Piece::Ordinal(rest.starts_with("TH"))))
         } else if first == '"' {
-            let quoted = rest[1..].split('"').next().unwrap_or("");
-            (quoted.len() + 2, Some(Piece::Text(quoted.to_owned())))
+            let (quoted, length) = quoted(rest);
+            (length, Some(Piece::Text(quoted)))
+        } else if rest.starts_with("\\\"") {
+            (2, Some(Piece::Text("\"".to_owned())))
         } else {
             let piece = match first {
                 '9' => Some(Piece::Digit(false)),
@@ -98,6 +100,21 @@ fn template(written: &str) -> Template {
         rest = rest.get(length..).unwrap_or("");
     }
     template
+}
+
+/// What stands in double quotes at the start of a template, and its length there. A
+/// backslash takes the character behind it as it is.
+pub(super) fn quoted(rest: &str) -> (String, usize) {
+    let mut chars = rest.char_indices().skip(1);
+    let mut quoted = String::new();
+    while let Some((at, char)) = chars.next() {
+        match char {
+            '"' => return (quoted, at + 1),
+            '\\' => quoted.extend(chars.next().map(|(_, char)| char)),
+            char => quoted.push(char),
+        }
+    }
+    (quoted, rest.len())
 }
 
 /// `to_char(number, template)`.

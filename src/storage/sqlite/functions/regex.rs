@@ -18,7 +18,7 @@ use super::call::{
     too_long,
 };
 use super::{PURE, Surroundings};
-use crate::log::Value;
+use crate::log::{Value, ValueRef};
 use crate::pg::{SqlError, SqlState};
 
 pub(super) fn register(
@@ -33,15 +33,18 @@ pub(super) fn register(
             ("regexp_count", 2, regexp_count),
             ("regexp_count", 3, regexp_count),
             ("regexp_count", 4, regexp_count),
+            ("regexp_instr", -1, regexp_instr),
             ("regexp_like", 2, regexp_like),
             ("regexp_like", 3, regexp_like),
             ("regexp_match", 2, regexp_match),
             ("regexp_match", 3, regexp_match),
             ("regexp_replace", 3, regexp_replace),
             ("regexp_replace", 4, regexp_replace),
+            ("regexp_replace", 5, regexp_replace),
+            ("regexp_replace", 6, regexp_replace),
             ("regexp_split_to_array", 2, regexp_split_to_array),
             ("regexp_split_to_array", 3, regexp_split_to_array),
-            ("regexp_substr", 2, |call| substring(call, &call.text(1)?)),
+            ("regexp_substr", -1, regexp_substr),
             ("towline_ilike", 2, |call| like(call, true)),
             ("towline_ilike", 3, |call| like(call, true)),
             ("towline_iregex", 2, |call| {
@@ -275,14 +278,67 @@ fn regexp_like(call: &Call<'_, '_>) -> Answer {
     boolean(compile(&call.text(1)?, &flags(call, 2)?)?.is_match(&call.text(0)?))
 }
 
+/// A whole number in argument `at`, at least `least`; `least` where it is not given.
+fn parameter(
+    call: &Call<'_, '_>,
+    at: usize,
+    name: &str,
+    least: usize,
+    most: usize,
+) -> Result<usize, SqlError> {
+    if call.len() <= at {
+        return Ok(least);
+    }
+    let given = call.integer(at)?;
+    usize::try_from(given)
+        .ok()
+        .filter(|given| (least..=most).contains(given))
+        .ok_or_else(|| bad_argument(format!("invalid value for parameter \"{name}\": {given}")))
+}
+
+/// Where the search begins that argument `at` names, in bytes.
+fn start(call: &Call<'_, '_>, at: usize, value: &str) -> Result<usize, SqlError> {
+    let skip = parameter(call, at, "start", 1, usize::MAX)? - 1;
+    Ok(value.char_indices().nth(skip).map_or(value.len(), |(at, _)| at))
+}
+
 fn regexp_count(call: &Call<'_, '_>) -> Answer {
     let value = call.text(0)?;
-    let start = if call.len() > 2 { call.integer(2)? } else { 1 };
-    let Some(skip) = start.checked_sub(1).and_then(|skip| usize::try_from(skip).ok()) else {
-        return Err(bad_argument(format!("invalid value for parameter \"start\": {start}")));
-    };
-    let rest = value.char_indices().nth(skip).map_or("", |(at, _)| &value[at..]);
-    count(compile(&call.text(1)?, &flags(call, 3)?)?.find_iter(rest).count())
+    let start = start(call, 2, &value)?;
+    count(compile(&call.text(1)?, &flags(call, 3)?)?.find_iter(&value[start..]).count())
+}
+
+/// `(string, pattern, start, n, …, flags, group)`: the n-th match's group, in bytes.
+fn nth_group(
+    call: &Call<'_, '_>,
+    value: &str,
+    flags_at: usize,
+) -> Result<Option<std::ops::Range<usize>>, SqlError> {
+    let start = start(call, 2, value)?;
+    let n = parameter(call, 3, "n", 1, usize::MAX)?;
+    let group = parameter(call, flags_at + 1, "subexpr", 0, usize::MAX)?;
+    let regex = compile(&call.text(1)?, &flags(call, flags_at)?)?;
+    let found = regex.captures_iter(&value[start..]).nth(n - 1);
+    let found = found.and_then(|captures| captures.get(group).map(|group| group.range()));
+    Ok(found.map(|range| range.start + start..range.end + start))
+}
+
+fn regexp_substr(call: &Call<'_, '_>) -> Answer {
+    let value = call.text(0)?;
+    let found = nth_group(call, &value, 4)?;
+    Ok(found.map_or(Value::Null, |range| Value::Text(value[range].to_owned())))
+}
+
+/// Where a match begins or, by argument 4, where the rest begins; counted in characters
+/// from 1. 0: nowhere.
+fn regexp_instr(call: &Call<'_, '_>) -> Answer {
+    let value = call.text(0)?;
+    let behind = parameter(call, 4, "endoption", 0, 1)? == 1;
+    let found = nth_group(call, &value, 5)?;
+    count(found.map_or(0, |range| {
+        let at = if behind { range.end } else { range.start };
+        value[..at].chars().count() + 1
+    }))
 }
 
 /// The groups of a match, or all of it where the pattern has none.
@@ -338,17 +394,27 @@ fn regexp_split_to_array(call: &Call<'_, '_>) -> Answer {
 }
 
 fn regexp_replace(call: &Call<'_, '_>) -> Answer {
-    let flags = flags(call, 3)?;
-    let regex = compile(&call.text(1)?, &flags)?;
     let (value, replacement) = (call.text(0)?, call.text(2)?);
-    let limit = if flags.contains('g') { usize::MAX } else { 1 };
+    // `(…, flags)`, or `(…, start, n, flags)`, of which n = 0 replaces all.
+    let by_place = matches!(call.value(call.len() - 1), ValueRef::Integer(_)) || call.len() > 4;
+    let (flags_at, offset) = if by_place { (5, start(call, 3, &value)?) } else { (3, 0) };
+    let flags = flags(call, flags_at)?;
+    let (skip, limit) = match by_place && call.len() > 4 {
+        true => match parameter(call, 4, "n", 0, usize::MAX)? {
+            0 => (0, usize::MAX),
+            n => (n - 1, 1),
+        },
+        false if flags.contains('g') => (0, usize::MAX),
+        false => (0, 1),
+    };
+    let regex = compile(&call.text(1)?, &flags)?;
     let mut result = String::with_capacity(value.len());
     let mut start = 0;
-    for captures in regex.captures_iter(&value).take(limit) {
+    for captures in regex.captures_iter(&value[offset..]).skip(skip).take(limit) {
         let Some(found) = captures.get(0) else { continue };
-        result.push_str(&value[start..found.start()]);
+        result.push_str(&value[start..offset + found.start()]);
         insert_replacement(&mut result, &replacement, &captures);
-        start = found.end();
+        start = offset + found.end();
         if result.len() > LONGEST_RESULT {
             return Err(too_long());
         }

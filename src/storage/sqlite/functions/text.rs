@@ -1,7 +1,7 @@
 //! PostgreSQL's text and bytea functions.
 //!
-//! `length`, `char_length`, `octet_length`, `concat`, `concat_ws`, `replace`,
-//! `ltrim` and `rtrim` are SQLite's own where they mean the same.
+//! `length`, `char_length`, `octet_length`, `concat`, `concat_ws` and `replace` are
+//! SQLite's own where they mean the same.
 
 use std::borrow::Cow;
 
@@ -30,6 +30,9 @@ pub(super) fn register(
         PURE,
         &[
             ("ascii", 1, ascii),
+            ("bit_count", 1, |call| {
+                count(call.bytes(0)?.iter().map(|byte| byte.count_ones() as usize).sum())
+            }),
             ("bit_length", 1, |call| count(call.bytes(0)?.len() * 8)),
             ("btrim", 1, |call| trim(call, true, true)),
             ("btrim", 2, |call| trim(call, true, true)),
@@ -40,10 +43,13 @@ pub(super) fn register(
             ("convert_to", 2, |call| Ok(Value::Blob(call.bytes(0)?.into_owned()))),
             ("decode", 2, decode),
             ("encode", 2, encode),
+            ("get_bit", 2, |call| bit(call, None)),
             ("get_byte", 2, get_byte),
             ("initcap", 1, initcap),
             ("left", 2, left),
             ("lower", 1, |call| text(map_chars(&call.text(0)?, lower))),
+            ("ltrim", 1, |call| trim(call, true, false)),
+            ("ltrim", 2, |call| trim(call, true, false)),
             ("lpad", 2, |call| pad(call, true)),
             ("lpad", 3, |call| pad(call, true)),
             ("md5", 1, md5),
@@ -56,6 +62,10 @@ pub(super) fn register(
             ("right", 2, right),
             ("rpad", 2, |call| pad(call, false)),
             ("rpad", 3, |call| pad(call, false)),
+            ("rtrim", 1, |call| trim(call, false, true)),
+            ("rtrim", 2, |call| trim(call, false, true)),
+            ("set_bit", 3, |call| bit(call, Some(call.integer(2)?))),
+            ("set_byte", 3, set_byte),
             ("sha224", 1, |call| hash(call, &digest::SHA224)),
             ("sha256", 1, |call| hash(call, &digest::SHA256)),
             ("sha384", 1, |call| hash(call, &digest::SHA384)),
@@ -195,8 +205,13 @@ fn trim(call: &Call<'_, '_>, at_start: bool, at_end: bool) -> Answer {
     if let ValueRef::Blob(bytes) = call.value(0) {
         let set = call.bytes(1)?;
         let keep = |byte: &u8| !set.contains(byte);
-        let start = bytes.iter().position(keep).unwrap_or(bytes.len());
-        let end = bytes.iter().rposition(keep).map_or(start, |at| at + 1);
+        let (mut start, mut end) = (0, bytes.len());
+        if at_start {
+            start = bytes.iter().position(keep).unwrap_or(end);
+        }
+        if at_end {
+            end = bytes.iter().rposition(keep).map_or(start, |at| at + 1);
+        }
         return Ok(Value::Blob(bytes[start..end].to_vec()));
     }
     let value = call.text(0)?;
@@ -315,15 +330,52 @@ fn to_hex(call: &Call<'_, '_>) -> Answer {
     }
 }
 
+/// The index in argument 1, of something of that length.
+fn index(call: &Call<'_, '_>, length: usize) -> Result<usize, SqlError> {
+    let at = call.integer(1)?;
+    usize::try_from(at).ok().filter(|at| *at < length).ok_or_else(|| {
+        let last = i64::try_from(length).unwrap_or(i64::MAX) - 1;
+        SqlError::new(SqlState("2202E"), format!("index {at} out of valid range, 0..{last}"))
+    })
+}
+
 fn get_byte(call: &Call<'_, '_>) -> Answer {
     let bytes = call.bytes(0)?;
-    let at = call.integer(1)?;
-    match usize::try_from(at).ok().and_then(|at| bytes.get(at)) {
-        Some(byte) => integer(i64::from(*byte)),
-        None => Err(SqlError::new(
-            SqlState("2202E"),
-            format!("index {at} out of valid range, 0..{}", bytes.len().saturating_sub(1)),
-        )),
+    integer(i64::from(bytes[index(call, bytes.len())?]))
+}
+
+fn set_byte(call: &Call<'_, '_>) -> Answer {
+    let mut bytes = call.bytes(0)?.into_owned();
+    let at = index(call, bytes.len())?;
+    bytes[at] = call.integer(2)?.to_le_bytes()[0];
+    Ok(Value::Blob(bytes))
+}
+
+/// Bit `n`, or the value with that bit `set`: of bits counted from the left, of each byte
+/// of bytea from its lowest.
+fn bit(call: &Call<'_, '_>, set: Option<i64>) -> Answer {
+    if set.is_some_and(|bit| !matches!(bit, 0 | 1)) {
+        return Err(bad_argument("new bit must be 0 or 1"));
+    }
+    let mut bytes = call.bytes(0)?.into_owned();
+    if let ValueRef::Text(_) = call.value(0) {
+        let at = index(call, bytes.len())?;
+        return match set {
+            None => boolean(bytes[at] == b'1'),
+            Some(bit) => {
+                bytes[at] = if bit == 1 { b'1' } else { b'0' };
+                text(String::from_utf8_lossy(&bytes).into_owned())
+            }
+        };
+    }
+    let at = index(call, bytes.len().saturating_mul(8))?;
+    let mask = 1 << (at % 8);
+    match set {
+        None => boolean(bytes[at / 8] & mask != 0),
+        Some(bit) => {
+            bytes[at / 8] = if bit == 1 { bytes[at / 8] | mask } else { bytes[at / 8] & !mask };
+            Ok(Value::Blob(bytes))
+        }
     }
 }
 

@@ -79,9 +79,9 @@ fn pieces(template: &str) -> Vec<Piece<'_>> {
             continue;
         }
         if first == '"' {
-            let (quoted, after) = rest[1..].split_once('"').unwrap_or((&rest[1..], ""));
-            pieces.push(Piece::Text(quoted.to_owned()));
-            rest = after;
+            let (quoted, length) = super::number_format::quoted(rest);
+            pieces.push(Piece::Text(quoted));
+            rest = &rest[length..];
             continue;
         }
         let skip = if first == '\\' && rest[1..].starts_with('"') { 1 } else { 0 };
@@ -116,9 +116,6 @@ fn ordinal_suffix(number: i64, written: &str) -> String {
 
 /// `to_char(moment, template)`; a moment with a zone as the clock of `zone` shows it.
 pub(super) fn print(moment: Moment, template: &str, zone: &Zone) -> Result<String, SqlError> {
-    if !moment.is_finite() {
-        return Ok(String::new());
-    }
     let mut standing = None;
     let clock = match moment {
         Moment::Timestamptz(micros) => {
@@ -199,7 +196,10 @@ fn print_field(clock: &Clock, moment: Moment, name: &str, written: &str, bare: b
         "A.M." | "P.M." => in_case(&format!("{half}.M."), written),
         "AD" | "BC" => in_case(if era == "A" { "AD" } else { "BC" }, written),
         "A.D." | "B.C." => in_case(if era == "A" { "A.D." } else { "B.C." }, written),
-        "CC" => number(century(clock.date.year), 2),
+        "CC" => match century(clock.date.year) {
+            century if century < 0 => format!("-{}", number(-century, 2)),
+            century => number(century, 2),
+        },
         "D" => (clock.weekday() + 1).to_string(),
         "DAY" => word(DAYS[weekday], 9),
         "DD" => number(clock.date.day, 2),
