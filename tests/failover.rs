@@ -187,6 +187,7 @@ impl Cluster {
             monitors: self.monitor_addresses.clone(),
             members: self.members.clone(),
             policy: Policy::Any(1),
+            follow: None,
             timing: TIMING,
             segment_bytes: 1 << 20,
             retain_bytes: 1 << 20,

@@ -315,12 +315,12 @@ fn print(view: &View) {
             node.peer.clone(),
             node.sql.clone().unwrap_or_else(|| "-".into()),
             role.into(),
-            match (node.healthy, node.joining) {
-                (false, _) => "down",
-                (true, true) => "joining",
-                (true, false) => "ok",
-            }
-            .into(),
+            match (node.healthy, node.joining, &node.through) {
+                (false, ..) => "down".into(),
+                (true, true, _) => "joining".into(),
+                (true, false, Some(other)) => format!("ok, through {other}"),
+                (true, false, None) => "ok".into(),
+            },
             node.term.to_string(),
             node.durable.to_string(),
             node.commit.to_string(),

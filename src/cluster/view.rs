@@ -76,6 +76,9 @@ pub struct NodeView {
     pub applied: Lsn,
     /// Bytes of log that it has yet to apply, against the leader's end.
     pub lag_bytes: u64,
+    /// The follower by way of which it follows; `None`: it follows the leader itself.
+    #[serde(default)]
+    pub through: Option<NodeId>,
     /// Why it is not healthy or not following; empty when all is well.
     pub reason: String,
 }

@@ -33,6 +33,12 @@ pub fn node(file: &Path, text: &str) -> Result<NodeConfig, ConfigError> {
     if !members.iter().any(|(name, _, _)| *name == written.name) {
         return Err(check.invalid(format!("members does not list this node, {}", written.name)));
     }
+    if let Some(follow) = &written.follow {
+        let other = *follow != written.name;
+        if !other || !members.iter().any(|(name, _, _)| name == follow) {
+            return Err(check.invalid(format!("follow: {follow} is no other member")));
+        }
+    }
     let segment_bytes = written.segment_bytes.unwrap_or(16 << 20);
     if !(64 << 10..=1 << 30).contains(&segment_bytes) {
         return Err(check.invalid("segment_bytes must be from 65536 to 1073741824"));
@@ -51,6 +57,7 @@ pub fn node(file: &Path, text: &str) -> Result<NodeConfig, ConfigError> {
         tls: check.peer_tls(&written.tls),
         monitors: check.addresses("monitor", written.monitor)?,
         policy: check.policy(written.policy, &members)?,
+        follow: written.follow,
         members: members.into_iter().map(|(name, peer, _)| (name, peer)).collect(),
         timing: check.timing(written.timing.unwrap_or_default())?,
         segment_bytes,
@@ -408,6 +415,7 @@ mod tests {
         let mut bare = node(file, &without_defaults(NODE)).expect("defaults suffice");
         bare.monitors.clone_from(&full.monitors);
         bare.archive.clone_from(&full.archive);
+        bare.follow.clone_from(&full.follow);
         assert_eq!(format!("{full:#?}"), format!("{bare:#?}"));
         let full = proxy(file, PROXY).expect("conf/proxy.toml is valid");
         let mut bare = proxy(file, &without_defaults(PROXY)).expect("defaults suffice");

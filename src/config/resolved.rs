@@ -18,6 +18,8 @@ pub struct NodeConfig {
     /// All members, this one included, as (name, peer address).
     pub members: Vec<(NodeId, String)>,
     pub policy: Policy,
+    /// By way of which other follower it follows where it can.
+    pub follow: Option<NodeId>,
     pub timing: Timing,
     /// Capacity of a log segment, bytes.
     pub segment_bytes: u64,

@@ -20,6 +20,7 @@ pub(super) struct Node {
     #[serde(default, deserialize_with = "one_or_more")]
     pub monitor: Vec<String>,
     pub policy: Option<Policy>,
+    pub follow: Option<NodeId>,
     pub segment_bytes: Option<u64>,
     pub retain_bytes: Option<u64>,
     pub reserve_bytes: Option<u64>,

@@ -196,6 +196,9 @@ pub struct Report {
     pub leader_seen_ms: Option<u64>,
     /// New, re-seeded or cut: counts for no election (rule 16a).
     pub unproven: bool,
+    /// The follower by way of which it follows; `None`: the leader itself, or nobody.
+    #[serde(default)]
+    pub through: Option<NodeId>,
     /// The members that it knows, and acts upon.
     #[serde(default)]
     pub roll: Roll,
@@ -274,6 +277,7 @@ mod tests {
                     policy_version: c,
                     leader_seen_ms,
                     unproven,
+                    through: "n2".parse().ok(),
                     roll: Roll::default(),
                     sql: None,
                     reason,

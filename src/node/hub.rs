@@ -93,6 +93,8 @@ pub struct Hub {
     /// its stream has ended since. Written by `replicate::follow`.
     leader_seen_ns: AtomicI64,
     leader_lost: Notify,
+    /// Whose stream this follower takes, and in which term. Written by `replicate::follow`.
+    pub upstream: watch::Sender<Option<(Term, NodeId)>>,
     /// The newest term in which the own log, durable and verified, has reached the commit
     /// LSN that the leader told on its stream. Written by `replicate::follow`.
     pub caught_up: watch::Sender<Term>,
@@ -165,6 +167,7 @@ impl Hub {
             lease_until_ns: AtomicI64::new(i64::MIN),
             leader_seen_ns: AtomicI64::new(i64::MIN),
             leader_lost: Notify::new(),
+            upstream: watch::Sender::new(None),
             caught_up: watch::Sender::new(Term(0)),
             term_start: watch::Sender::new((Term(0), Lsn(0))),
             frozen: watch::Sender::new(false),
@@ -298,6 +301,13 @@ impl Hub {
     /// Waits until the leader's stream has ended.
     pub async fn leader_lost(&self) {
         self.leader_lost.notified().await;
+    }
+
+    /// The follower by way of which this one follows, if it does not follow the leader.
+    pub fn through(&self) -> Option<NodeId> {
+        let upstream = self.upstream.borrow().clone();
+        let leader = self.leadership.borrow().leader.clone();
+        upstream.map(|(_, node)| node).filter(|node| Some(node) != leader.as_ref())
     }
 
     /// When the leader that is followed was last heard.

@@ -57,6 +57,7 @@ impl World {
             policy_version: node.practice.version(),
             leader_seen_ms: node.leader_seen.map(|seen| ((now - seen) / MS) as u64),
             unproven: oath.bound().unproven,
+            through: None,
             roll: node.roll.clone(),
             sql: None,
             reason: String::new(),

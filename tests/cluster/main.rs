@@ -5,6 +5,7 @@ mod acceptance;
 mod adopt;
 mod archive;
 mod bad_input;
+mod cascade;
 mod changes;
 mod clients;
 mod databases;

@@ -444,6 +444,7 @@ impl Machine {
                 commit: report.map_or(Lsn(0), |report| report.commit),
                 applied,
                 lag_bytes: end.0.saturating_sub(applied.0),
+                through: report.and_then(|report| report.through.clone()),
                 reason,
             }
         });

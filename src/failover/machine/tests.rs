@@ -283,6 +283,7 @@ impl goldenscript::Runner for Runner {
                     policy_version: version.unwrap_or_default(),
                     leader_seen_ms: *seen,
                     unproven: unproven.unwrap_or_default(),
+                    through: None,
                     roll: self.roll(*holds, *told),
                     sql: None,
                     reason: String::new(),
@@ -619,6 +620,7 @@ fn walk(
                     policy_version: state.policy_version.saturating_sub(rng.random_range(0..3) / 2),
                     leader_seen_ms: (!silent && rng.random_bool(0.3)).then_some(10),
                     unproven: rng.random_bool(0.1),
+                    through: None,
                     roll: {
                         let newest = state.unconfirmed.last().unwrap_or(&state.configuration);
                         let pending =

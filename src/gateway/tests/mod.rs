@@ -251,6 +251,7 @@ fn shown(name: &NodeId, peer: &str) -> NodeView {
         commit: Lsn(0),
         applied: Lsn(0),
         lag_bytes: 0,
+        through: None,
         reason: String::new(),
     }
 }

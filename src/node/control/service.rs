@@ -374,6 +374,7 @@ impl Service {
             policy_version: self.practice.version(),
             leader_seen_ms: seen.map(|age| u64::try_from(age.as_millis()).unwrap_or(u64::MAX)),
             unproven: self.oath.bound().unproven,
+            through: hub.through(),
             roll: hub.roll.borrow().clone(),
             sql: Some(self.sql.clone()),
             reason: hub.reason.borrow().clone(),

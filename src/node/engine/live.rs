@@ -40,14 +40,12 @@ fn cursor_row(cursor: &Cursor) -> Vec<(String, Value)> {
     .collect()
 }
 
-/// `pg_stat_replication`: on the leader a row for each follower that is connected, by
-/// what it has acknowledged.
+/// `pg_stat_replication`: a row for each follower that is connected, to the leader or to
+/// this follower, by what it has acknowledged.
 fn replication(hub: &Hub) -> Vec<Vec<(String, Value)>> {
-    if hub.leadership.borrow().role != Role::Leader {
-        return Vec::new();
-    }
     let followers = hub.followers.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let durable = *hub.durable.borrow();
+    let leads = hub.leadership.borrow().role == Role::Leader;
     let counted = hub.followers_counted();
     let lsn = |lsn: Lsn| Value::Text(lsn.to_string());
     let text = |text: &str| Value::Text(text.to_owned());
@@ -60,7 +58,7 @@ fn replication(hub: &Hub) -> Vec<Vec<(String, Value)>> {
             _ if progress.sent < durable => "catchup",
             _ => "streaming",
         };
-        let synchronous = hub.acks() > 0 && counted.contains(name);
+        let synchronous = leads && hub.acks() > 0 && counted.contains(name);
         [
             ("application_name", Value::Text(name.to_string())),
             ("usename", text("towline")),

@@ -5,6 +5,7 @@ use bytes::{Bytes, BytesMut};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::relay::AFTER_FAILURE;
 use super::{Replication, StreamError, is_final, lock, publish};
 use crate::cluster::{NodeId, Role};
 use crate::log::frame::{FrameError, Header};
@@ -24,10 +25,12 @@ const UNSYNCED_MAX: usize = 8 << 20;
 /// Least time between two acks that only tell what was applied.
 const APPLIED_ACK: Duration = Duration::from_millis(5);
 
-/// A stream from the leader, in order.
+/// A stream from the leader, or from a follower of it, in order.
 struct Stream<'a> {
     replication: &'a Replication,
     term: Term,
+    /// It is the leader who sends.
+    leads: bool,
     sync: LogSync,
     appends: FrameReader,
     acks: FrameWriter,
@@ -59,6 +62,7 @@ impl Replication {
                         () = shutdown.cancelled() => {}
                         error = self.follow_leaders() => self.end(error),
                     }
+                    self.hub.upstream.send_replace(None);
                 }),
                 Err(error) => tracing::error!(%error, "cannot start the follower's event loop"),
             }
@@ -75,6 +79,7 @@ impl Replication {
         let mut failures = 0;
         // A quarantined node asks for a snapshot, but follows on while it gets none.
         let mut reseed_after = Instant::now();
+        let mut through_after = Instant::now();
         loop {
             let now = leadership.borrow_and_update().clone();
             let Some(leader) = followed(&now, &self.hub.me) else {
@@ -84,13 +89,25 @@ impl Replication {
                 continue;
             };
             self.hub.forget_leader();
+            let way = self.way(&leader, through_after);
+            let upstream = way.as_ref().unwrap_or(&leader);
             let ended = tokio::select! {
-                ended = self.follow_leader(now.term, &leader, reseed_after) => ended,
-                _ = leadership.wait_for(|next| *next != now) => {
-                    failures = 0;
-                    continue;
-                }
+                ended = self.follow_node(&now, upstream, reseed_after) => ended,
+                () = self.way_opens(&now, through_after), if way.is_none() => Ok(()),
+                _ = leadership.wait_for(|next| *next != now) => Err(StreamError::Deposed),
             };
+            self.hub.upstream.send_replace(None);
+            if let Err(StreamError::Deposed) = ended {
+                failures = 0;
+                continue;
+            }
+            if let (Some(way), Err(error)) = (&way, &ended)
+                && !matches!(error, StreamError::Log(error) if is_final(error))
+            {
+                tracing::info!(term = %now.term, through = %way, %error, "follows the leader itself");
+                through_after = Instant::now() + AFTER_FAILURE;
+                continue;
+            }
             match ended {
                 Err(StreamError::Reseeded | StreamError::Quarantined) => failures = 0,
                 Err(StreamError::NotReseeded(reason)) => {
@@ -121,37 +138,45 @@ impl Replication {
         }
     }
 
-    /// Follows one leader until the connection ends or a snapshot is installed.
-    async fn follow_leader(
+    /// Follows the leader, or another follower, until the connection ends or a snapshot is
+    /// installed.
+    async fn follow_node(
         &self,
-        term: Term,
-        leader: &NodeId,
+        now: &Leadership,
+        node: &NodeId,
         reseed_after: Instant,
     ) -> Result<(), StreamError> {
-        let address = self.hub.address(leader);
-        let address = address
-            .ok_or_else(|| StreamError::Refused(format!("{leader}, which leads, is no member")))?;
+        let term = now.term;
+        let leads = now.leader.as_ref() == Some(node);
+        let address = self.hub.address(node);
+        let address =
+            address.ok_or_else(|| StreamError::Refused(format!("{node} is no member")))?;
         let mut request = self.request(term)?;
         let quarantined = self.hub.quarantine.borrow().is_some();
         request.reseed = quarantined && Instant::now() >= reseed_after;
         let hello = self.hello();
         let patience = self.silence_max();
         let (mut stream, _) =
-            dial(&address, &self.tls, Some(leader.as_str()), &hello, patience).await?;
+            dial(&address, &self.tls, Some(node.as_str()), &hello, patience).await?;
         stream.send(&ToLeader::Request(request.clone()).encode()).await?;
         let answer = timeout(patience, stream.recv())
             .await
             .map_err(|_| StreamError::Silent(patience))??
             .ok_or(StreamError::Closed)?;
-        self.hub.saw_leader(boottime_ns());
+        if leads {
+            self.hub.saw_leader(boottime_ns());
+        }
         match decode(&answer)? {
-            ToFollower::Start { term: said, at, commit } if said == term => {
+            ToFollower::Start { term: said, at, commit }
+                if said == term && (leads || at == request.end.lsn) =>
+            {
                 self.join(&request, at, commit)?;
                 self.remove_unfinished();
-                tracing::info!(%term, %leader, at = %at, "following");
-                self.stream(stream, term, commit, reseed_after).await
+                tracing::info!(%term, %node, at = %at, "following");
+                self.hub.upstream.send_replace(Some((term, node.clone())));
+                self.stream(stream, term, leads, commit, reseed_after).await
             }
-            ToFollower::Snapshot(snapshot) if snapshot.term == term => {
+            ToFollower::Snapshot(snapshot) if leads && snapshot.term == term => {
                 self.receive_snapshot(stream, &request, snapshot).await
             }
             ToFollower::Refused { reason, .. } if request.reseed => {
@@ -214,6 +239,7 @@ impl Replication {
         &self,
         stream: FrameStream,
         term: Term,
+        leads: bool,
         commit: Lsn,
         reseed_after: Instant,
     ) -> Result<(), StreamError> {
@@ -221,6 +247,7 @@ impl Replication {
         let mut stream = Stream {
             replication: self,
             term,
+            leads,
             sync: lock(&self.log).syncer(),
             appends,
             acks,
@@ -250,7 +277,9 @@ impl Replication {
                 frame = stream.appends.recv(), if !full => {
                     let frame = frame?.ok_or(StreamError::Closed)?;
                     heard = Instant::now();
-                    self.hub.saw_leader(boottime_ns());
+                    if leads {
+                        self.hub.saw_leader(boottime_ns());
+                    }
                     stream.take(frame).await?;
                 }
                 // Not at every step of the applier: a wake-up costs more than it tells.
@@ -365,7 +394,7 @@ impl Stream<'_> {
         self.replication.raise_commit(self.told, end);
         // Only a commit LSN within the leader's own term covers all that earlier
         // terms have committed (P4).
-        let covers = history_start.is_some_and(|start| self.told > start);
+        let covers = self.leads && history_start.is_some_and(|start| self.told > start);
         if covers && end >= self.told {
             publish(&hub.caught_up, self.term);
         }

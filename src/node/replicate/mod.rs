@@ -10,6 +10,8 @@
 //!          ◄── ack ──────  (one thread)
 //! ```
 //!
+//! A follower may be sent the log by another follower (`relay`).
+//!
 //! Every commit waits for what happens here, so the paths are short: a sender wakes
 //! as soon as the log's end moves, without waiting for the leader's own sync; a
 //! follower appends, syncs and acknowledges in one thread that does nothing else; an
@@ -23,6 +25,7 @@ mod commits;
 mod diverged;
 mod follow;
 mod incoming;
+mod relay;
 mod retain;
 mod seed;
 mod serve;
@@ -86,6 +89,8 @@ pub struct Replication {
     tls: PeerTls,
     timing: Timing,
     cluster: String,
+    /// By way of whom this node follows where it can.
+    through: Option<NodeId>,
     /// The node's directory.
     data: PathBuf,
     /// Name of the first database.
@@ -178,6 +183,7 @@ impl Replication {
             tls,
             timing: config.timing,
             cluster: config.cluster.clone(),
+            through: config.follow.clone(),
             data: config.data.clone(),
             database: config.sql.database.clone(),
             segment_bytes: config.segment_bytes,

@@ -19,6 +19,14 @@ const WINDOW: u64 = 16 << 20;
 /// How long a new commit LSN waits for an append that could carry it.
 const COMMIT_DELAY: Duration = Duration::from_millis(1);
 
+/// As what this node sends its log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source {
+    pub term: Term,
+    /// Its own, as the leader of the term; else the leader's.
+    pub leads: bool,
+}
+
 /// A follower's entry in the list of those connected; goes with its connection.
 pub(super) struct Listed<'a> {
     replication: &'a Replication,
@@ -77,6 +85,9 @@ impl Replication {
         let ToLeader::Request(request) = decode(&frame)? else {
             return Err(StreamError::Protocol("an ack before the request".to_owned()));
         };
+        if self.relays(request.term) {
+            return self.relay(stream, follower, request).await;
+        }
         let leadership = self.leadership_for(request.term).await;
         let term = leadership.term;
         if leadership.role == Role::Follower || request.term != term {
@@ -86,13 +97,11 @@ impl Replication {
                     format!("the follower is in term {}, the leader in {term}", request.term)
                 }
             };
-            stream.send(&ToFollower::Refused { term, reason: reason.clone() }.encode()).await?;
-            return Err(StreamError::Refused(reason));
+            return refuse(&mut stream, term, reason).await;
         }
         let may_reseed = self.hear_difference(follower, request.differs);
         if let (true, Err(reason)) = (request.reseed, may_reseed) {
-            stream.send(&ToFollower::Refused { term, reason: reason.clone() }.encode()).await?;
-            return Err(StreamError::Refused(reason));
+            return refuse(&mut stream, term, reason).await;
         }
         let at = match tokio::task::block_in_place(|| self.compare(&request))? {
             Rejoin::Stream { from } => from,
@@ -101,6 +110,19 @@ impl Replication {
                 return self.send_snapshot(stream, follower, term, why).await;
             }
         };
+        self.send(stream, follower, &request, Source { term, leads: true }, at).await
+    }
+
+    /// Sends the log from `at` on, and hears how far the follower is with it.
+    pub(super) async fn send(
+        &self,
+        mut stream: FrameStream,
+        follower: &NodeId,
+        request: &Request,
+        source: Source,
+        at: Lsn,
+    ) -> Result<(), StreamError> {
+        let term = source.term;
         tracing::info!(%term, %follower, at = %at, end = %request.end, "a follower joins");
         let held = at.min(request.end.lsn);
         let progress = Progress {
@@ -112,15 +134,15 @@ impl Replication {
         };
         let listed = Listed::new(self, follower, term, progress);
         self.hub.count(Some(FollowerNews::Rejoined(term, follower, held)));
-        let commit = *self.hub.commit.borrow();
+        let commit = self.commit_of(source);
         stream.send(&ToFollower::Start { term, at, commit }.encode()).await?;
         let (acks, appends) = stream.split();
         let (acked, acked_changes) = watch::channel(at);
         tokio::select! {
             biased;
             ended = self.take_acks(acks, term, follower, &listed, &acked) => ended,
-            ended = self.send_log(appends, term, at, &listed, acked_changes) => ended,
-            () = self.deposed(term) => Err(StreamError::Deposed),
+            ended = self.send_log(appends, source, at, &listed, acked_changes) => ended,
+            () = self.ended(source) => Err(StreamError::Deposed),
         }
     }
 
@@ -154,7 +176,7 @@ impl Replication {
     }
 
     /// How the follower comes to hold this log.
-    fn compare(&self, request: &Request) -> Result<Rejoin, StreamError> {
+    pub(super) fn compare(&self, request: &Request) -> Result<Rejoin, StreamError> {
         if request.reseed {
             return Ok(Rejoin::Snapshot { why: SnapshotReason::Asked });
         }
@@ -214,12 +236,14 @@ impl Replication {
     async fn send_log(
         &self,
         mut appends: FrameWriter,
-        term: Term,
+        source: Source,
         mut sent: Lsn,
         listed: &Listed<'_>,
         mut acked: watch::Receiver<Lsn>,
     ) -> Result<(), StreamError> {
+        let term = source.term;
         let mut end = self.hub.end.subscribe();
+        let mut verified = self.hub.verified.subscribe();
         let mut commit = self.hub.commit.subscribe();
         let mut told = Lsn(0);
         let mut heartbeat = tokio::time::interval(self.timing.heartbeat);
@@ -227,19 +251,25 @@ impl Replication {
         // When the commit LSN goes out by itself; `None` if it is told.
         let mut commit_due: Option<Instant> = None;
         loop {
-            let available = end.borrow_and_update().lsn;
+            end.mark_unchanged();
+            verified.mark_unchanged();
+            let available = self.available(source);
             let unacked = sent.0.saturating_sub(acked.borrow_and_update().0);
             let room = unacked < WINDOW;
             if sent < available && room {
                 let read = || self.reader.read(sent, BYTES_MAX);
                 let recent = self.reader.is_recent(sent);
-                let bytes = if recent { read() } else { tokio::task::block_in_place(read) }?;
-                // Looked at after the read: what was read while this node led is its
-                // own log, however the log changes from now on.
-                if !self.leads(term) {
+                let mut bytes = if recent { read() } else { tokio::task::block_in_place(read) }?;
+                if !source.leads {
+                    bytes.truncate((available.0 - sent.0) as usize);
+                }
+                // Looked at after the read: what was read while this node led, or followed
+                // the leader, is the leader's log, however the log changes from now on.
+                if !self.goes_on(source) {
                     return Err(StreamError::Deposed);
                 }
-                told = *commit.borrow_and_update();
+                commit.mark_unchanged();
+                told = self.commit_of(source);
                 commit_due = None;
                 let awaited = self.hub.is_written_awaited();
                 for piece in bytes.chunks(BYTES_MAX) {
@@ -249,7 +279,7 @@ impl Replication {
                         appends.flush().await?;
                     }
                 }
-                if sent < self.hub.end.borrow().lsn && appends.queued() < BYTES_MAX {
+                if sent < self.available(source) && appends.queued() < BYTES_MAX {
                     continue;
                 }
             }
@@ -261,20 +291,24 @@ impl Replication {
             let now = Instant::now();
             tokio::select! {
                 biased;
-                _ = end.changed(), if room => {}
+                _ = end.changed(), if room && source.leads => {}
+                _ = verified.changed(), if room && !source.leads => {}
                 _ = acked.changed(), if !room => {}
                 _ = commit.changed(), if commit_due.is_none() => {
-                    if *commit.borrow() > told {
+                    commit.mark_unchanged();
+                    if self.commit_of(source) > told {
                         commit_due = Some(now + COMMIT_DELAY);
                     }
                 }
                 () = sleep_until(commit_due.unwrap_or(now)), if commit_due.is_some() => {
-                    told = *commit.borrow_and_update();
+                    commit.mark_unchanged();
+                    told = self.commit_of(source);
                     commit_due = None;
                     appends.feed(&[&ToFollower::Heartbeat { term, commit: told }.encode()]);
                 }
                 _ = heartbeat.tick() => {
-                    told = *commit.borrow_and_update();
+                    commit.mark_unchanged();
+                    told = self.commit_of(source);
                     commit_due = None;
                     appends.feed(&[&ToFollower::Heartbeat { term, commit: told }.encode()]);
                 }
@@ -295,6 +329,26 @@ impl Replication {
         }
     }
 
+    /// The commit LSN that a source may tell: a follower no more than it has of the log.
+    fn commit_of(&self, source: Source) -> Lsn {
+        let commit = *self.hub.commit.borrow();
+        if source.leads { commit } else { commit.min(*self.hub.verified.borrow()) }
+    }
+
+    /// Up to where a source may send the log.
+    fn available(&self, source: Source) -> Lsn {
+        if source.leads { self.hub.end.borrow().lsn } else { *self.hub.verified.borrow() }
+    }
+
+    fn goes_on(&self, source: Source) -> bool {
+        if source.leads { self.leads(source.term) } else { self.relays(source.term) }
+    }
+
+    /// Waits until this node is not that source of the log any more.
+    async fn ended(&self, source: Source) {
+        if source.leads { self.deposed(source.term).await } else { self.relayed(source.term).await }
+    }
+
     pub(super) fn leads(&self, term: Term) -> bool {
         let leadership = self.hub.leadership.borrow();
         leadership.term == term && leadership.role != Role::Follower
@@ -306,6 +360,16 @@ impl Replication {
         let ended = |l: &Leadership| l.term != term || l.role == Role::Follower;
         let _ = leadership.wait_for(ended).await;
     }
+}
+
+/// Says why, and ends.
+pub(super) async fn refuse(
+    stream: &mut FrameStream,
+    term: Term,
+    reason: String,
+) -> Result<(), StreamError> {
+    stream.send(&ToFollower::Refused { term, reason: reason.clone() }.encode()).await?;
+    Err(StreamError::Refused(reason))
 }
 
 pub(super) fn decode(frame: &[u8]) -> Result<ToLeader, StreamError> {
