@@ -637,6 +637,16 @@ pub(super) const CATALOGUE: &[Drill] = &[
         run: |stage| Box::pin(proxy::reload(stage)),
         ..PROXY
     },
+    Drill {
+        number: "D62",
+        name: "half-open-clients",
+        what: "a proxy's clients are gone without a word: it lets go of them within seconds",
+        needs: &[Need::Namespaces],
+        shape: Shape { proxies: 2, ..NETWORK },
+        clean: true,
+        run: |stage| Box::pin(proxy::half_open(stage)),
+        ..PROXY
+    },
 ];
 
 #[cfg(test)]

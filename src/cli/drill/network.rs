@@ -116,6 +116,21 @@ impl Network {
         Ok(())
     }
 
+    /// Loses what passes between a process and the drill itself, both ways.
+    pub(super) fn lose_drill(&self, name: &str) -> anyhow::Result<()> {
+        let (space, drill) = (self.space(name), format!("{}.1", self.subnet));
+        let nowhere = |dev| ["lladdr", NOWHERE, "dev", dev, "nud", "permanent"];
+        ip(&[&["-n", &space, "neigh", "replace", &drill][..], &nowhere("eth0")].concat())?;
+        ip(&[&["neigh", "replace", &self.address(name)][..], &nowhere(&self.bridge)].concat())
+    }
+
+    /// Lets it through again.
+    pub(super) fn pass_drill(&self, name: &str) -> anyhow::Result<()> {
+        let (space, drill) = (self.space(name), format!("{}.1", self.subnet));
+        ip(&["-n", &space, "neigh", "del", &drill, "dev", "eth0"])?;
+        ip(&["neigh", "del", &self.address(name), "dev", &self.bridge])
+    }
+
     /// Everything passes, every cable is in, nothing is delayed.
     pub(super) fn heal(&self) -> anyhow::Result<()> {
         for from in self.hosts.keys() {

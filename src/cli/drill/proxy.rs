@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_postgres::NoTls;
 
 use super::cluster::LEASE;
@@ -20,6 +20,11 @@ use crate::workload;
 
 /// The code of a cancel request, in place of a protocol version.
 const CANCEL_REQUEST: u32 = 80_877_102;
+
+/// Clients that vanish, and how long the proxy may take to notice: what keepalive does, and
+/// some patience.
+const HALF_OPEN: usize = 5;
+const HALF_OPEN_MAX: Duration = Duration::from_secs(20);
 
 /// D54.
 pub(super) async fn followers_down(stage: &mut Stage<'_>) -> anyhow::Result<()> {
@@ -256,5 +261,28 @@ pub(super) async fn reload(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     let same: i32 = client.query_one("SELECT pg_backend_pid()", &[]).await?.get(0);
     stage.check(same == pid, "another session answers");
     stage.same_leader();
+    Ok(())
+}
+
+/// D62: they are idle; who waits for an answer is noticed sooner, by what is not acknowledged.
+pub(super) async fn half_open(stage: &mut Stage<'_>) -> anyhow::Result<()> {
+    let sockets = |stage: &Stage<'_>| stage.cluster.sockets().get("proxy2").copied();
+    let mut clients = Vec::new();
+    for _ in 0..HALF_OPEN {
+        clients.push(stage.client("proxy2").await?);
+    }
+    let with = sockets(stage).context("proxy2 runs")?;
+    stage.say(format!("{HALF_OPEN} clients of proxy2 are gone without a word"));
+    stage.cluster.network()?.lose_drill("proxy2")?;
+    let begun = Instant::now();
+    while sockets(stage).context("proxy2 runs")? > with - HALF_OPEN {
+        ensure!(begun.elapsed() < HALF_OPEN_MAX, "proxy2 keeps clients that are gone");
+        sleep(Duration::from_millis(100)).await;
+    }
+    stage.say(format!("proxy2 has let go of them after {} ms", begun.elapsed().as_millis()));
+    stage.cluster.network()?.pass_drill("proxy2")?;
+    drop(clients);
+    // It serves new ones.
+    stage.client("proxy2").await?.query_one("SELECT 1", &[]).await?;
     Ok(())
 }
