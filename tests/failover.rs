@@ -400,7 +400,7 @@ async fn answer_peers(
 
 /// Plays the writer and replication of one node.
 async fn play(hub: Arc<Hub>, log: Arc<Mutex<LogStore>>, logs: Logs) {
-    let mut followed = None;
+    let (mut followed, mut noted) = (None, None);
     loop {
         tokio::time::sleep(Duration::from_millis(2)).await;
         let leadership = hub.leadership.borrow().clone();
@@ -409,7 +409,7 @@ async fn play(hub: Arc<Hub>, log: Arc<Mutex<LogStore>>, logs: Logs) {
             std::mem::replace(resting, *hub.frozen.borrow()) != *hub.frozen.borrow()
         });
         if leadership.role != Role::Follower {
-            lead(&hub, &log, &logs, leadership.term);
+            lead(&hub, &log, &logs, leadership.term, &mut noted);
         } else if let Some(leader) = leadership.leader.filter(|_| !mine) {
             let peer = logs.lock().expect("no panic").get(&leader).cloned();
             match peer {
@@ -427,15 +427,29 @@ async fn play(hub: Arc<Hub>, log: Arc<Mutex<LogStore>>, logs: Logs) {
     }
 }
 
-fn lead(hub: &Hub, log: &Mutex<LogStore>, logs: &Logs, term: Term) {
-    if hub.term_start.borrow().0 < term {
-        let start = Entry::TermStart(TermStart { leader: hub.me.to_string(), time_us: 0 });
+/// The members that a leader has put into its log: in which term, and where that ends.
+type Noted = Option<(Term, Configuration, Lsn)>;
+
+fn lead(hub: &Hub, log: &Mutex<LogStore>, logs: &Logs, term: Term, noted: &mut Noted) {
+    let append = |entry: Entry| {
         let mut log = log.lock().expect("no panic");
-        let Ok(spans) = log.append(term, &[start]) else { return };
+        let spans = log.append(term, &[entry]).ok()?;
         let durable = log.syncer().sync().expect("a disk");
         hub.end.send_replace(log.end());
         hub.durable.send_replace(durable);
-        hub.term_start.send_replace((term, spans[0].end));
+        Some(spans[0].end)
+    };
+    if hub.term_start.borrow().0 < term {
+        let start = TermStart { leader: hub.me.to_string(), time_us: 0 };
+        let Some(end) = append(Entry::TermStart(start)) else { return };
+        hub.term_start.send_replace((term, end));
+    }
+    let newest = hub.roll.borrow().newest().clone();
+    let is_noted =
+        noted.as_ref().is_some_and(|(in_term, held, _)| *in_term == term && *held == newest);
+    if newest.version > 0 && !is_noted {
+        let Some(end) = append(Entry::Configuration(newest.to_json())) else { return };
+        *noted = Some((term, newest, end));
     }
     let logs = logs.lock().expect("no panic");
     let held = |(_, (other, _)): (&NodeId, &(Arc<Hub>, _))| {
@@ -444,6 +458,12 @@ fn lead(hub: &Hub, log: &Mutex<LogStore>, logs: &Logs, term: Term) {
     let commit = logs.iter().filter_map(held).max().unwrap_or(Lsn(0));
     if commit >= hub.term_start.borrow().1 && commit > *hub.commit.borrow() {
         hub.commit.send_replace(commit);
+    }
+    if let Some((_, configuration, end)) = noted
+        && *hub.commit.borrow() >= *end
+        && hub.configured.borrow().as_ref() != Some(configuration)
+    {
+        hub.configured.send_replace(Some(configuration.clone()));
     }
 }
 
@@ -727,6 +747,32 @@ async fn a_standby_takes_over_from_a_monitor_that_is_gone_and_no_term_is_lost() 
     // The first comes back and stands by.
     cluster.start_monitor(first).await;
     assert_eq!(cluster.wait_for_acting(None).await, second);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_standby_knows_the_members_that_the_one_before_recorded() {
+    let mut cluster = Cluster::start_under(4, 2, Some(Etcd::start().await)).await;
+    let first = cluster.wait_for_acting(None).await;
+    let leader = cluster.wait_for_leader().await;
+    cluster.wait_for_followers(&leader).await;
+    let gone = cluster.nodes.keys().find(|node| **node != leader).expect("a follower").clone();
+    cluster.kill_node(&gone);
+    let drop = json!({"request": "drop", "node": gone});
+    let answer = cluster.ask_monitor(first, drop).await.expect("it acts");
+    assert!(answer["ok"].is_string(), "{answer}");
+
+    let (_, task) = cluster.monitors.remove(&first).expect("it runs");
+    task.abort();
+    cluster.wait_for_acting(None).await;
+    // Who was dropped is told so when it is back.
+    cluster.start_node(&gone).await;
+    let told = |cluster: &Cluster| cluster.nodes[&gone].hub.dropped.borrow().then_some(());
+    cluster.wait("it to learn that it was dropped", told).await;
+    cluster.kill_node(&gone);
+    // Of three two suffice; of four they would not.
+    cluster.kill_node(&leader);
+    let next = cluster.wait_for_leader().await;
+    assert!(next != leader && next != gone, "{next} leads");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
