@@ -18,8 +18,8 @@ fn a_follower_follows_another_and_the_leader_while_that_is_gone() {
     let demo = Demo::start(&[]);
     demo.psql("CREATE TABLE t (i bigserial PRIMARY KEY, x text)");
     let leader = demo.leader();
-    let mut followers = demo.nodes().into_iter().filter(|node| *node != leader);
-    let (middle, last) = (followers.next().expect("a node"), followers.next().expect("a node"));
+    let mut followers = demo.followers(&leader);
+    let (last, middle) = (followers.remove(1), followers.remove(0));
     let path = demo.processes()[&last]["config"].as_str().expect("a configuration").to_owned();
     let text = std::fs::read_to_string(&path).expect("a readable configuration");
     std::fs::write(&path, format!("follow = \"{middle}\"\n{text}")).expect("written");

@@ -16,7 +16,7 @@ fn writes_go_on_without_followers_once_the_policy_is_weakened() {
     let demo = Demo::start(&["--restart", "never"]);
     demo.psql("CREATE TABLE t (i int)");
     let leader = demo.leader();
-    let followers: Vec<String> = demo.nodes().into_iter().filter(|node| *node != leader).collect();
+    let followers = demo.followers(&leader);
     followers.iter().for_each(|node| demo.signal(node, Signal::SIGSTOP));
     thread::scope(|scope| {
         let write = scope.spawn(|| demo.psql("INSERT INTO t VALUES (1)"));

@@ -160,7 +160,7 @@ async fn a_node_that_stops_answering_holds_up_no_reader_for_long() {
     let demo = Demo::start(&[]);
     let leader = demo.leader();
     demo.psql("CREATE TABLE t (i int)");
-    let follower = demo.nodes().into_iter().find(|node| *node != leader).expect("a follower");
+    let follower = demo.followers(&leader).remove(0);
     let clients: Vec<Client> = {
         let mut clients = Vec::new();
         for _ in 0..6 {
@@ -207,7 +207,7 @@ async fn certificates_are_read_again_and_no_connection_is_dropped() {
     load.wait_for(20).await;
     // A process that starts now shows a new certificate and is let in.
     let leader = demo.leader();
-    let follower = demo.nodes().into_iter().find(|node| *node != leader).expect("a follower");
+    let follower = demo.followers(&leader).remove(0);
     demo.signal(&follower, Signal::SIGKILL);
     load.wait_for(20).await;
     demo.wait_until_well();

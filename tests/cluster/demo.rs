@@ -172,6 +172,11 @@ impl Demo {
         })
     }
 
+    /// All nodes but that one.
+    pub(crate) fn followers(&self, leader: &str) -> Vec<String> {
+        self.nodes().into_iter().filter(|node| node != leader).collect()
+    }
+
     pub(crate) fn term(&self) -> u64 {
         self.view().and_then(|view| view["term"].as_u64()).expect("a view with a term")
     }

@@ -94,7 +94,7 @@ fn verify_names_the_row_that_differs_and_compares_under_load() {
     });
     // Edited while its node was down, one follower's file is not noticed until then.
     let leader = demo.leader();
-    let follower = demo.nodes().into_iter().find(|node| *node != leader).expect("a follower");
+    let follower = demo.followers(&leader).remove(0);
     demo.wait_until_equal();
     demo.signal(&follower, Signal::SIGKILL);
     demo.edit(&follower, "UPDATE t SET x = 'another' WHERE i = 7777");

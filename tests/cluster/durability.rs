@@ -99,23 +99,29 @@ fn segments_of_all_nodes_are_byte_equal() {
     }
 }
 
+/// Starts the demo again without the directory of a follower, whose name it returns.
+fn lose_a_directory(demo: &mut Demo) -> String {
+    demo.wait_until_equal();
+    let follower = demo.followers(&demo.leader()).remove(0);
+    demo.stop();
+    std::fs::remove_dir_all(demo.dir().join(&follower)).expect("the directory is removed");
+    demo.resume();
+    follower
+}
+
 #[test]
 fn a_node_whose_directory_was_lost_comes_back_from_a_snapshot() {
     use nix::sys::signal::Signal;
     let mut demo = Demo::start(&[]);
     demo.psql("CREATE TABLE t (i int PRIMARY KEY, x text)");
     demo.psql("INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1, 20000) g");
-    demo.wait_until_equal();
-    let leader = demo.leader();
-    let follower = demo.nodes().into_iter().find(|node| *node != leader).expect("a follower");
-    demo.stop();
-    std::fs::remove_dir_all(demo.dir().join(&follower)).expect("the directory is removed");
-    demo.resume();
+    let follower = lose_a_directory(&mut demo);
     demo.psql("INSERT INTO t VALUES (0, 'after')");
     demo.assert_equal_content();
     // And it counts again: with it and one other the cluster goes on.
     let leader = demo.leader();
-    let third = demo.nodes().into_iter().find(|n| *n != leader && *n != follower).expect("a third");
+    let third = demo.followers(&leader).into_iter().find(|node| *node != follower);
+    let third = third.expect("a third");
     demo.signal(&third, Signal::SIGSTOP);
     demo.psql("INSERT INTO t VALUES (-1, 'with two')");
     demo.signal(&third, Signal::SIGCONT);
@@ -133,12 +139,7 @@ fn a_node_killed_while_it_receives_a_snapshot_goes_on_with_it() {
         demo.psql(&format!("INSERT INTO t VALUES (-{i}, '{long}')"));
     }
     demo.psql("INSERT INTO t SELECT g, repeat(md5(g::text), 30) FROM generate_series(1, 10000) g");
-    demo.wait_until_equal();
-    let leader = demo.leader();
-    let follower = demo.nodes().into_iter().find(|node| *node != leader).expect("a follower");
-    demo.stop();
-    std::fs::remove_dir_all(demo.dir().join(&follower)).expect("the directory is removed");
-    demo.resume();
+    let follower = lose_a_directory(&mut demo);
     // Percent of the snapshot, as `status` shows it.
     let progress = || {
         let view = demo.view()?;

@@ -108,7 +108,7 @@ async fn without_enough_promises_nobody_is_promoted() {
     let demo = Demo::start(&["--restart", "never"]);
     demo.psql("CREATE TABLE t (i int PRIMARY KEY)");
     let (leader, term) = (demo.leader(), demo.term());
-    let follower = demo.nodes().into_iter().find(|node| *node != leader).expect("a follower");
+    let follower = demo.followers(&leader).remove(0);
     demo.signal(&follower, Signal::SIGKILL);
     demo.signal(&leader, Signal::SIGKILL);
     // One of three nodes can't tell whether it holds everything: status says who is missing.

@@ -150,7 +150,7 @@ fn who_was_dropped_while_it_was_away_ends_when_it_is_back() {
     demo.psql("CREATE TABLE t (id int PRIMARY KEY)");
     demo.wait_until_equal();
     let leader = demo.leader();
-    let away = demo.nodes().into_iter().find(|node| *node != leader).expect("a follower");
+    let away = demo.followers(&leader).remove(0);
     demo.signal(&away, Signal::SIGKILL);
     wait_for("it to be gone", || is_gone(&demo, &away).then_some(()));
     assert_success("towline node drop", &demo.towline(&["node", "drop", &away]));

@@ -25,7 +25,7 @@ fn demo_stops_cleanly_and_goes_on_with_its_data() {
 fn status_shows_every_node_and_why_one_is_not_healthy() {
     let demo = Demo::start(&["--restart", "never"]);
     let leader = demo.leader();
-    let follower = demo.nodes().into_iter().find(|node| *node != leader).expect("a follower");
+    let follower = demo.followers(&leader).remove(0);
     demo.signal(&follower, nix::sys::signal::Signal::SIGKILL);
     wait_for("the follower to be missed", || {
         let view = demo.view()?;
@@ -48,7 +48,7 @@ fn status_shows_every_node_and_why_one_is_not_healthy() {
 fn a_dead_child_comes_back() {
     let demo = Demo::start(&[]);
     let leader = demo.leader();
-    let follower = demo.nodes().into_iter().find(|node| *node != leader).expect("a follower");
+    let follower = demo.followers(&leader).remove(0);
     let before = demo.processes()[&follower]["pid"].as_u64();
     demo.signal(&follower, nix::sys::signal::Signal::SIGKILL);
     wait_for("another process", || {

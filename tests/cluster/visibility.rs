@@ -21,7 +21,7 @@ async fn nobody_sees_a_write_before_it_is_safe_and_who_gives_up_is_told_so() {
     demo.psql("INSERT INTO t VALUES (0)");
     demo.wait_until_equal();
     let leader = demo.leader();
-    let followers: Vec<_> = demo.nodes().into_iter().filter(|node| *node != leader).collect();
+    let followers = demo.followers(&leader);
     let client = demo.connect(&leader).await;
     let local = demo.connect(&leader).await;
     let through_proxy = demo.connect("proxy").await;
@@ -66,7 +66,7 @@ async fn synchronous_commit_hastens_or_delays_the_reply_alone() {
     demo.psql("CREATE TABLE t (i int PRIMARY KEY)");
     demo.wait_until_equal();
     let leader = demo.leader();
-    let follower = demo.nodes().into_iter().find(|node| *node != leader).expect("a follower");
+    let follower = demo.followers(&leader).remove(0);
     let client = demo.connect(&leader).await;
     // What remote_apply answers is seen on every follower at once.
     client.batch_execute("SET synchronous_commit = remote_apply").await.expect("set");
@@ -103,7 +103,7 @@ async fn a_snapshot_that_is_kept_for_long_does_not_let_the_wal_grow_without_boun
     demo.psql("CREATE TABLE t (i int PRIMARY KEY, x text)");
     demo.wait_until_equal();
     let leader = demo.leader();
-    let follower = demo.nodes().into_iter().find(|node| *node != leader).expect("a follower");
+    let follower = demo.followers(&leader).remove(0);
     // What in the WAL's header is another one whenever it starts over, and its length.
     let wal = |name: &str| {
         let path = demo.dir().join(name).join("gen-0");
