@@ -388,6 +388,31 @@ fn without_the_wait_after_a_restart_two_terms_acknowledge() {
     bites(23, the_monitor_forgets_a_wait);
 }
 
+/// The schedule behind P24: A is cut off and replaced, and does not know. The monitor's state
+/// is lost, and of all nodes it hears A alone.
+fn only_a_stale_leader_answers(without: Option<u8>) -> Checked {
+    let mut world = quiet(without, 0);
+    let a = world.known_leader()?;
+    world.cut_off(a);
+    let term = world.nodes[a].bound.term;
+    let b = world.run_until("another leader", |world| {
+        world.office(Role::Leader).filter(|node| world.nodes[*node].bound.term > term)
+    })?;
+    let (c, monitor) = (3 - a - b, world.nodes.len());
+    world.cut.clear();
+    world.isolate(&[(a, b), (a, c), (monitor, b), (monitor, c)]);
+    // What was on its way arrives.
+    world.pass(20)?;
+    world.monitor_state = None;
+    world.restart_monitor()?;
+    world.pass(6000)
+}
+
+#[test]
+fn without_a_majority_of_answers_a_stale_leader_is_renewed() {
+    bites(24, only_a_stale_leader_answers);
+}
+
 /// The schedule behind P25: A demands nothing of its followers, and the monitor's state is
 /// lost; it adopts A, which then is cut off and writes on.
 fn a_weakened_leader_is_adopted(without: Option<u8>) -> Checked {

