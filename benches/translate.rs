@@ -35,6 +35,7 @@ fn main() {
                 database: "",
                 search_path: &[],
                 time_zone: "",
+                owner: sql::catalog::BOOTSTRAP_ROLE,
                 sqlite_dialect: false,
                 temporary_schema: "",
             };

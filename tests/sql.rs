@@ -15,7 +15,7 @@ use test_each_file::test_each_path;
 use towline::log::{Context as Frozen, Value, ValueRef};
 use towline::pg::types::type_info;
 use towline::pg::{Oid, SqlError};
-use towline::sql::catalog::Catalog;
+use towline::sql::catalog::{BOOTSTRAP_ROLE, Catalog};
 use towline::sql::{Kind, TranslateContext, Translated, classify, split, translate};
 use towline::storage::sqlite::{ConnectionKind, Sqlite, SqliteError};
 
@@ -57,6 +57,7 @@ impl Session {
             search_path: &["public".to_owned()],
             temporary_schema: "pg_temp_1",
             time_zone: &self.time_zone,
+            owner: BOOTSTRAP_ROLE,
             sqlite_dialect: self.sqlite_dialect,
         };
         translate(statement, &context)
@@ -246,6 +247,7 @@ fn empty_context(catalog: &Catalog) -> TranslateContext<'_> {
         database: "",
         search_path: &*SEARCH_PATH,
         temporary_schema: "",
+        owner: BOOTSTRAP_ROLE,
         time_zone: "",
         sqlite_dialect: false,
     }

@@ -43,6 +43,8 @@ pub struct Login {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct LoginRole {
     pub can_login: bool,
+    /// To the database that was asked for.
+    pub may_connect: bool,
     pub superuser: bool,
     /// A SCRAM verifier; `None` is a role without a password.
     pub verifier: Option<String>,

@@ -112,10 +112,20 @@ impl Accounts {
     }
 
     /// Lets a role in that has shown who it is, if it may log in now.
-    fn admit(&self, user: &str, role: &LoginRole) -> Result<Option<Presence>, SqlError> {
+    fn admit(
+        &self,
+        user: &str,
+        database: &str,
+        role: &LoginRole,
+    ) -> Result<Option<Presence>, SqlError> {
         if !role.can_login {
             let message = format!("role \"{user}\" is not permitted to log in");
             return Err(SqlError::fatal(SqlState::INVALID_AUTHORIZATION, message));
+        }
+        if !role.may_connect {
+            let message = format!("permission denied for database \"{database}\"");
+            return Err(SqlError::fatal(SqlState::INSUFFICIENT_PRIVILEGE, message)
+                .with_detail("User does not have CONNECT privilege."));
         }
         if role.superuser || role.connection_limit < 0 {
             return Ok(None);
@@ -303,7 +313,7 @@ async fn introduce<N: LocalNode>(
     }
     let role = login.role.as_ref().filter(|_| standing != Standing::Configured);
     let place = match role {
-        Some(role) => accounts.admit(&user, role)?,
+        Some(role) => accounts.admit(&user, &database, role)?,
         None => None,
     };
     let is_superuser = role.is_none_or(|role| role.superuser);

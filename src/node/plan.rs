@@ -34,6 +34,8 @@ pub(super) struct Given {
     /// What the session's database is called.
     pub database: Arc<str>,
     pub reading: Arc<Reading>,
+    /// The role that owns what is made.
+    pub owner: Oid,
 }
 
 /// How a session's settings say that its texts are to be read.
@@ -56,6 +58,7 @@ impl Plan {
             database: &given.database,
             search_path: &given.reading.search_path,
             temporary_schema: &given.reading.temporary_schema,
+            owner: given.owner,
             time_zone: &given.reading.time_zone,
             sqlite_dialect: given.reading.sqlite_dialect,
         };
@@ -89,6 +92,11 @@ impl Plan {
         Arc::clone(&COMMIT)
     }
 
+    /// Whether it changes the schema.
+    pub(super) fn is_ddl(&self) -> bool {
+        matches!(self.translated.kind, Kind::Ddl { .. })
+    }
+
     fn empty(tag: &'static str) -> Self {
         let translated = Translated {
             kind: Kind::Write,
@@ -97,6 +105,7 @@ impl Plan {
             columns: Vec::new(),
             statements: Vec::new(),
             notices: Vec::new(),
+            demands: Vec::new(),
         };
         Self {
             text: "".into(),
@@ -181,7 +190,7 @@ impl PlanCache {
         given: &Given,
         catalog: Arc<Catalog>,
     ) -> Option<Arc<Plan>> {
-        let key = key(&shape.text, &given.types, catalog.database);
+        let key = key(&shape.text, given, catalog.database);
         let version = catalog.version;
         let unfit = || self.unfit.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(plan) = self.cached(key, &shape.text, given, version) {
@@ -217,7 +226,7 @@ impl PlanCache {
         given: &Given,
         catalog: Arc<Catalog>,
     ) -> Result<Arc<Plan>, SqlError> {
-        let key = key(text, &given.types, catalog.database);
+        let key = key(text, given, catalog.database);
         if let Some(plan) = self.cached(key, text, given, catalog.version) {
             return Ok(plan);
         }
@@ -234,10 +243,9 @@ impl PlanCache {
 }
 
 /// Texts that share a key displace each other.
-fn key(text: &str, types: &[Oid], database: u32) -> u64 {
-    let seed = types
-        .iter()
-        .fold(u64::from(database), |seed, oid| seed.wrapping_mul(31) + u64::from(oid.0));
+fn key(text: &str, given: &Given, database: u32) -> u64 {
+    let place = u64::from(database) << 32 | u64::from(given.owner.0);
+    let seed = given.types.iter().fold(place, |seed, oid| seed.wrapping_mul(31) + u64::from(oid.0));
     xxh3_64_with_seed(text.as_bytes(), seed)
 }
 

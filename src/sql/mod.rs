@@ -20,9 +20,11 @@ pub use split::split;
 pub use temporary::may_be_temporary;
 pub use translate::{
     add_member, create_database, drop_database, forget_role, oid_of_role, remove_member,
-    rename_database, rename_settings, role_change, translate, write_role, write_start_setting,
+    rename_database, rename_settings, role_change, translate, write_access, write_role,
+    write_start_setting,
 };
 pub use translated::{
-    Column, CopyFormat, CopyOptions, Counts, DatabaseChange, Kind, Movement, Password, RoleChange,
-    RoleName, RoleOptions, SettingChange, SqliteStatement, Tag, TranslateContext, Translated,
+    Column, CopyFormat, CopyOptions, Counts, DatabaseChange, Demand, Grantee, Kind, Movement,
+    Owned, Password, RoleChange, RoleName, RoleOptions, SettingChange, SqliteStatement, Tag,
+    TranslateContext, Translated,
 };

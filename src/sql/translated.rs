@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::Isolation;
-use super::catalog::Catalog;
+use super::catalog::{Catalog, ObjectKind, Rights};
 use crate::pg::types::made::Made;
 use crate::pg::{Oid, SqlError};
 
@@ -23,6 +23,19 @@ pub struct Translated {
     pub statements: Vec<SqliteStatement>,
     /// What the client should be told besides: that nothing was there to drop.
     pub notices: Vec<SqlError>,
+    /// What its user must be allowed.
+    pub demands: Vec<Demand>,
+}
+
+/// What a user must be allowed for a statement to run.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Demand {
+    /// All these rights on an object; on a table also to look into its schema.
+    Rights { kind: ObjectKind, object: Oid, rights: Rights },
+    /// To own it. Messages call it by `word` and `name`.
+    Owner { kind: ObjectKind, object: Oid, word: &'static str, name: String },
+    /// To be a member of a role, or else be told this.
+    Member { role: Oid, message: &'static str },
 }
 
 impl Translated {
@@ -192,11 +205,52 @@ pub enum DatabaseChange {
         from: String,
         to: String,
     },
+    Own {
+        name: String,
+        to: RoleName,
+    },
+}
+
+/// Somebody who is granted something.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Grantee {
+    Everybody,
+    Role(RoleName),
+}
+
+/// An object whose owner or privileges change.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Owned {
+    pub kind: ObjectKind,
+    pub object: Oid,
+    /// As messages call it.
+    pub word: &'static str,
+    pub name: String,
 }
 
 /// What becomes of roles, and of the settings with which sessions begin.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum RoleChange {
+    /// GRANT, or REVOKE, of rights on objects.
+    Rights {
+        grants: bool,
+        objects: Vec<Owned>,
+        /// `None` is all that there are.
+        rights: Option<Rights>,
+        grantees: Vec<Grantee>,
+        /// To hand on: with the rights, or those alone.
+        option: bool,
+    },
+    /// ALTER … OWNER TO.
+    Own {
+        object: Owned,
+        to: RoleName,
+    },
+    /// REASSIGN OWNED: what these own is another's.
+    Reassign {
+        from: Vec<RoleName>,
+        to: RoleName,
+    },
     Create {
         name: String,
         options: RoleOptions,
@@ -321,6 +375,8 @@ pub struct TranslateContext<'a> {
     pub search_path: &'a [String],
     /// The schema of the session's temporary objects; empty if it has none.
     pub temporary_schema: &'a str,
+    /// The role that owns what is made.
+    pub owner: Oid,
     /// The session's TimeZone, in which literals and conversions are read; empty is UTC.
     pub time_zone: &'a str,
     /// SQLite's own dialect: pass the text through, translate nothing.

@@ -845,6 +845,7 @@ async fn roles_log_in_by_what_a_node_tells_of_them_now() {
     };
     let role = LoginRole {
         can_login: true,
+        may_connect: true,
         superuser: false,
         verifier: Some(user("bob", "first").1),
         expired: false,
@@ -866,6 +867,7 @@ async fn roles_log_in_by_what_a_node_tells_of_them_now() {
     assert!(state(connect("second").await).is_ok());
     for (role, expected) in [
         (LoginRole { can_login: false, ..role.clone() }, "28000"),
+        (LoginRole { may_connect: false, ..role.clone() }, "42501"),
         (LoginRole { expired: true, ..role.clone() }, "28P01"),
         (LoginRole { verifier: None, ..role }, "28P01"),
     ] {

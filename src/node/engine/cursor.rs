@@ -90,6 +90,7 @@ impl EngineSession {
             .into());
         }
         let plan = self.plan(query, types).await?;
+        self.check_allowed(&plan).await?;
         if !matches!(plan.translated.kind, Kind::Read { .. }) {
             return Err(SqlError::new(
                 SqlState::SYNTAX_ERROR,

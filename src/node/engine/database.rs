@@ -16,9 +16,9 @@ use crate::node::errors;
 use crate::node::plan::Plan;
 use crate::node::rows::RowFormat;
 use crate::pg::backend::Writer;
-use crate::pg::{Severity, SqlError, SqlState};
-use crate::sql::catalog::{EMPTY_TEMPLATES, FIRST_DATABASE, MAINTENANCE_DATABASE};
-use crate::sql::{self, DatabaseChange, Translated};
+use crate::pg::{Oid, Severity, SqlError, SqlState};
+use crate::sql::catalog::{EMPTY_TEMPLATES, FIRST_DATABASE, MAINTENANCE_DATABASE, ObjectKind};
+use crate::sql::{self, DatabaseChange, Owned, RoleName, Translated};
 use crate::storage::sqlite::TERMINATE;
 
 /// The sessions of this node that are in databases which can be dropped.
@@ -189,17 +189,12 @@ impl EngineSession {
             self.look_up_commit().await?;
             return Ok(());
         }
-        if !self.may_create_databases().await? {
-            return Err(denied(match change {
-                DatabaseChange::Create { .. } => "permission denied to create database",
-                _ => "must be owner of database",
-            })
-            .into());
-        }
+        self.check_may_change(change).await?;
         match change {
+            DatabaseChange::Own { name, to } => self.give_database(name, to, alone).await,
             DatabaseChange::Create { name } => {
                 self.check_name_free(name).await?;
-                self.write_change(sql::create_database(name), alone).await
+                self.write_change(sql::create_database(name, self.current_role), alone).await
             }
             DatabaseChange::Drop { name, if_exists, force } => {
                 let Some(number) = self.find_database(name).await? else {
@@ -235,6 +230,41 @@ impl EngineSession {
                 self.write_change(sql::rename_database(number, to), alone).await
             }
         }
+    }
+
+    async fn check_may_change(&mut self, change: &DatabaseChange) -> Result<(), Stop> {
+        if self.is_plain_superuser() {
+            return Ok(());
+        }
+        let asker = self.asker().await?;
+        let name = match change {
+            DatabaseChange::Create { .. } => {
+                let allowed = asker.roles().may_create_databases(asker.current);
+                let error = denied("permission denied to create database");
+                return if allowed { Ok(()) } else { Err(error.into()) };
+            }
+            DatabaseChange::Drop { name, .. } | DatabaseChange::Own { name, .. } => name,
+            DatabaseChange::Rename { from, .. } => from,
+        };
+        let number = asker.catalog.database_named(name, &self.inner.options.database);
+        let owns = |number| asker.catalog.owns(asker.current, ObjectKind::Database, Oid(number));
+        match number {
+            Some(number) if !owns(number) => {
+                Err(denied(&format!("must be owner of database {name}")).into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// ALTER DATABASE … OWNER TO.
+    async fn give_database(&mut self, name: &str, to: &RoleName, alone: bool) -> Result<(), Stop> {
+        let asker = self.asker().await?;
+        let number = asker.catalog.database_named(name, &self.inner.options.database);
+        let object = Oid(number.ok_or_else(|| missing(name))?);
+        let (kind, word, name) = (ObjectKind::Database, "database", name.to_owned());
+        let object = Owned { kind, object, word, name };
+        let statements = self.give(&asker, &object, to)?;
+        self.write_change(sql::role_change("ALTER DATABASE", statements), alone).await
     }
 
     /// A database that a client made, by name. Those that are always there are refused.

@@ -109,6 +109,7 @@ impl EngineSession {
         let places: Vec<String> = (1..=types.len()).map(|number| format!("${number}")).collect();
         let text = format!("SELECT \"{name}\"({})", places.join(", "));
         let plan = self.plan(&text, types).await?;
+        self.check_allowed(&plan).await?;
         let display = self.settings.display.clone();
         let format = RowFormat { formats: vec![result], display };
         let mut source = match plan.translated.kind {

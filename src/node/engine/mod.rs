@@ -10,9 +10,11 @@
 //! - `transaction` knows when a transaction begins, what it holds, and how it ends.
 //! - `portal` are results that are fetched in pieces, `cursor` those of SQL.
 //! - `advisory` are the locks that clients give names to.
-//! - `role` tells who a session is, and changes roles.
+//! - `role` tells who a session is, and changes roles; `access` holds statements against
+//!   what it may do, and changes that.
 //! - `database` tells which database a session is in, and makes and drops them.
 
+mod access;
 mod advisory;
 mod copy;
 mod cursor;

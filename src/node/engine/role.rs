@@ -10,6 +10,7 @@
 
 use std::sync::Arc;
 
+use super::access::check_owns_nothing;
 use super::session::{EngineSession, Stop};
 use crate::gateway::{Errand, Login, LoginRole, Mode, Out, Refusal, Request, Standing};
 use crate::node::errors;
@@ -25,7 +26,8 @@ use crate::pg::types::{Format, decode};
 use crate::pg::{Oid, Severity, SqlError, SqlState};
 use crate::routing::link::Notification;
 use crate::sql::catalog::{
-    BOOTSTRAP_ROLE, Catalog, FIRST_DATABASE, PREDEFINED_ROLES, Role, Roles, StoredVerifier,
+    BOOTSTRAP_ROLE, Catalog, FIRST_DATABASE, ObjectKind, PREDEFINED_ROLES, Rights, Role, Roles,
+    StoredVerifier,
 };
 use crate::sql::{self, Password, RoleChange, RoleName, RoleOptions, SettingChange};
 use crate::storage::sqlite::CANCEL_REQUEST;
@@ -37,17 +39,17 @@ const NO_ROLE: &str = "none";
 const SESSION_AUTHORIZATION: &str = "session_authorization";
 
 /// Who asks, as the catalog has it now.
-struct Asker {
-    catalog: Arc<Catalog>,
-    current: Oid,
+pub(super) struct Asker {
+    pub(super) catalog: Arc<Catalog>,
+    pub(super) current: Oid,
 }
 
 impl Asker {
-    fn roles(&self) -> &Roles {
+    pub(super) fn roles(&self) -> &Roles {
         &self.catalog.roles
     }
 
-    fn is_superuser(&self) -> bool {
+    pub(super) fn is_superuser(&self) -> bool {
         self.roles().is_superuser(self.current)
     }
 }
@@ -81,8 +83,12 @@ impl EngineSession {
             Standing::Role => true,
             Standing::Claimed => self.catalog().await?.roles.get(&self.params.user).is_some(),
         };
+        if self.is_role {
+            let catalog = self.catalog().await?;
+            self.check_may_connect(&catalog, self.place.number(), self.database())?;
+        }
         self.identified = true;
-        self.superuser = self.is_superuser().await?;
+        self.note_role().await?;
         self.told_superuser = self.superuser;
         Ok(())
     }
@@ -103,16 +109,11 @@ impl EngineSession {
         if configured { Some(BOOTSTRAP_ROLE) } else { roles.oid(name) }
     }
 
-    async fn asker(&mut self) -> Result<Asker, Stop> {
+    pub(super) async fn asker(&mut self) -> Result<Asker, Stop> {
         let catalog = self.catalog().await?;
         let current = self.oid_of(&catalog.roles, self.user());
         let current = current.ok_or_else(|| no_role(self.user()))?;
         Ok(Asker { catalog, current })
-    }
-
-    /// Whether the current user is a superuser.
-    pub(super) async fn is_superuser(&mut self) -> Result<bool, Stop> {
-        Ok(self.is_plain_superuser() || self.asker().await?.is_superuser())
     }
 
     /// What a transaction that was rolled back, or another session, has changed of it.
@@ -120,21 +121,23 @@ impl EngineSession {
         if self.superuser && self.is_plain_superuser() {
             return Ok(());
         }
-        match self.is_superuser().await {
-            Ok(is_superuser) => self.superuser = is_superuser,
+        match self.note_role().await {
+            Ok(()) => Ok(()),
             // Its transaction has failed, or its role is gone: what it does next is told so.
-            Err(Stop::Sql(_)) => {}
-            Err(stop) => return Err(stop),
+            Err(Stop::Sql(_)) => Ok(()),
+            Err(stop) => Err(stop),
         }
-        Ok(())
     }
 
-    pub(super) async fn may_create_databases(&mut self) -> Result<bool, Stop> {
-        if self.is_plain_superuser() {
-            return Ok(true);
-        }
-        let asker = self.asker().await?;
-        Ok(asker.roles().may_create_databases(asker.current))
+    /// Finds out who the current user is.
+    async fn note_role(&mut self) -> Result<(), Stop> {
+        (self.current_role, self.superuser) = if self.is_plain_superuser() {
+            (BOOTSTRAP_ROLE, true)
+        } else {
+            let asker = self.asker().await?;
+            (asker.current, asker.is_superuser())
+        };
+        Ok(())
     }
 
     /// Changes who the session is, where `name` is a setting that says so; whether it is.
@@ -180,7 +183,7 @@ impl EngineSession {
         if name == SESSION_AUTHORIZATION && self.mode != Mode::Silent {
             self.settings.set(ROLE, Some(NO_ROLE), local)?;
         }
-        self.superuser = self.is_superuser().await?;
+        self.note_role().await?;
         Ok(true)
     }
 
@@ -220,7 +223,13 @@ impl EngineSession {
         let is_over = |until: &String| {
             parse_timestamptz(until, &Zone::UTC, None).is_ok_and(|until| until < now_since_2000())
         };
+        let may_connect = |role: Oid| {
+            let lacks =
+                |number| catalog.lacks(role, ObjectKind::Database, Oid(number), Rights::CONNECT);
+            number.is_none_or(|number| lacks(number).is_empty())
+        };
         let role = roles.get(user).map(|role| LoginRole {
+            may_connect: may_connect(role.oid),
             can_login: role.login,
             superuser: role.superuser,
             verifier: role.verifier.as_ref().map(|verifier| verifier.0.clone()),
@@ -249,6 +258,9 @@ impl EngineSession {
         }
         let asker = self.asker().await?;
         let statements = match change {
+            RoleChange::Rights { .. } | RoleChange::Own { .. } | RoleChange::Reassign { .. } => {
+                self.change_access(&asker, change, out)?
+            }
             RoleChange::Create { name, options } => self.create_role(&asker, name, options)?,
             RoleChange::Alter { role, options } => self.alter_role(&asker, role, options)?,
             RoleChange::Rename { role, to } => self.rename_role(&asker, role, to)?,
@@ -451,6 +463,7 @@ impl EngineSession {
             if role.superuser && !asker.is_superuser() {
                 return Err(denied("must be superuser to drop superusers"));
             }
+            check_owns_nothing(&asker.catalog, role)?;
             statements.extend(sql::forget_role(role));
         }
         Ok(statements)
@@ -513,7 +526,7 @@ impl EngineSession {
         }
     }
 
-    fn oids_of(&self, asker: &Asker, names: &[RoleName]) -> Result<Vec<Oid>, SqlError> {
+    pub(super) fn oids_of(&self, asker: &Asker, names: &[RoleName]) -> Result<Vec<Oid>, SqlError> {
         let oid = |name: &RoleName| {
             let name = self.name_of(name);
             self.oid_of(asker.roles(), name).ok_or_else(|| no_role(name))

@@ -37,7 +37,7 @@ use crate::pg::types::Format;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::routing::link::Notification;
 use crate::sql;
-use crate::sql::catalog::{Catalog, database_prefix};
+use crate::sql::catalog::{BOOTSTRAP_ROLE, Catalog, database_prefix};
 use crate::storage::sqlite::{Environment, Orders, Sqlite, scoped_channel};
 
 /// A session on this node.
@@ -80,8 +80,9 @@ pub(crate) struct EngineSession {
     /// Whether its user is a role of the catalog, once that is known.
     pub(super) is_role: bool,
     pub(super) identified: bool,
-    /// Whether its current user is a superuser, as of when that changed, and as the
-    /// client was last told.
+    /// The current user, and whether it is a superuser, as of when the request began or
+    /// that changed; and as the client was last told.
+    pub(super) current_role: Oid,
     pub(super) superuser: bool,
     pub(super) told_superuser: bool,
     /// Nothing has come since the last ReadyForQuery.
@@ -224,6 +225,7 @@ impl EngineSession {
             position: Position::default(),
             is_role: false,
             identified: false,
+            current_role: BOOTSTRAP_ROLE,
             superuser: true,
             told_superuser: true,
             at_rest: true,
@@ -506,7 +508,8 @@ impl EngineSession {
 
     pub(super) fn given(&self, types: &[Oid]) -> Given {
         let reading = Arc::clone(&self.settings.reading);
-        Given { types: types.to_vec(), database: Arc::clone(&self.database_name), reading }
+        let database = Arc::clone(&self.database_name);
+        Given { types: types.to_vec(), database, reading, owner: self.current_role }
     }
 
     /// The plan of one statement, against the schema that it will meet.

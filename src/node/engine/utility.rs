@@ -143,6 +143,7 @@ impl EngineSession {
     ) -> Result<Flow, Stop> {
         if matches!(portal.state, State::Fresh) {
             let plan = Arc::clone(&portal.plan);
+            self.check_allowed(&plan).await?;
             self.send_notices(&plan, out);
             match &plan.translated.kind {
                 Kind::Empty => {
@@ -652,6 +653,7 @@ impl EngineSession {
     async fn evaluate(&mut self, argument: &str, oid: Oid) -> Result<Value, Stop> {
         let text = format!("SELECT ({argument})::{}", types::type_name(oid));
         let plan = self.plan(&text, &[]).await?;
+        self.check_allowed(&plan).await?;
         let mut source = self.begin_read(&plan, &[], &RowFormat::default()).await?;
         let value = match &mut source {
             Source::Live { statement, .. } => {

@@ -4,6 +4,7 @@
 mod client;
 mod cluster;
 mod databases;
+mod privileges;
 mod roles;
 mod scripts;
 mod shapes;

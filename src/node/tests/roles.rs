@@ -7,7 +7,7 @@ use crate::pg::scram::Verifier;
 
 impl TestNode {
     /// As the gateway opens a session of somebody who has shown who they are.
-    fn client_of(&self, user: &str) -> Client {
+    pub(super) fn client_of(&self, user: &str) -> Client {
         let standing = Standing::Role;
         let user = user.to_owned();
         self.client_with(SessionParams { user, standing, ..SessionParams::default() })
@@ -22,7 +22,7 @@ impl TestNode {
     }
 }
 
-async fn run(client: &mut Client, statements: &[&str]) {
+pub(super) async fn run(client: &mut Client, statements: &[&str]) {
     for statement in statements {
         let said = client.query(statement).await;
         assert!(!said.contains("error"), "{statement}: {said}");
@@ -30,7 +30,7 @@ async fn run(client: &mut Client, statements: &[&str]) {
 }
 
 /// Runs a statement that must fail so.
-async fn refused(client: &mut Client, statement: &str, state: &str, message: &str) {
+pub(super) async fn refused(client: &mut Client, statement: &str, state: &str, message: &str) {
     let said = client.query(statement).await;
     assert!(said.contains(state) && said.contains(message), "{statement}: {said}");
 }

@@ -108,6 +108,13 @@ CREATE TABLE towline_membership (
     admin INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (role, member)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE towline_access (
+    class INTEGER NOT NULL,
+    object INTEGER NOT NULL,
+    owner INTEGER NOT NULL,
+    grants TEXT,
+    PRIMARY KEY (class, object)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE towline_start_setting (
     database INTEGER NOT NULL,
     role TEXT NOT NULL,

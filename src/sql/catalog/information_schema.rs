@@ -1,12 +1,13 @@
 //! Rows of `information_schema`.
 
 use super::definition::{action_rule, view_definition, without_parentheses};
-use super::pg_catalog::{columns_in, namespaces, sequence_type};
-use super::role::DATABASE_OWNER;
+use super::pg_catalog::{columns_in, namespaces, owner_name, sequence_type};
 use super::role_rows;
 use super::rows::{Facts, Rows, row};
 use super::types::{builtin_type, format_type};
-use super::{Attribute, ConstraintKind, Identity, Relation, RelationKind};
+use super::{
+    Attribute, ConstraintKind, EVERYBODY, Grant, Identity, ObjectKind, Relation, RelationKind,
+};
 use crate::pg::Oid;
 
 /// Adds the rows of the relation that `rows` collects.
@@ -248,17 +249,23 @@ fn add_element_types(rows: &mut Rows, facts: &Facts<'_>) {
 
 fn add_column_privileges(rows: &mut Rows, facts: &Facts<'_>) {
     for relation in facts.catalog.relations.values() {
-        for attribute in &relation.attributes {
+        for (grant, attribute) in grants(facts, relation)
+            .iter()
+            .flat_map(|grant| relation.attributes.iter().map(move |attribute| (grant, attribute)))
+        {
             for privilege in ["INSERT", "SELECT", "UPDATE", "REFERENCES"] {
+                if grant.rights.names().all(|name| name != privilege) {
+                    continue;
+                }
                 row!(rows,
-                    "grantor" => facts.owner,
-                    "grantee" => facts.owner,
+                    "grantor" => role_name(facts, grant.grantor),
+                    "grantee" => role_name(facts, grant.grantee),
                     "table_catalog" => facts.database,
                     "table_schema" => facts.catalog.split_name(&relation.name).0,
                     "table_name" => facts.catalog.bare(&relation.name),
                     "column_name" => &attribute.name,
                     "privilege_type" => privilege,
-                    "is_grantable" => "YES",
+                    "is_grantable" => yes(is_grantable(facts, relation, grant, privilege)),
                 );
             }
         }
@@ -267,20 +274,37 @@ fn add_column_privileges(rows: &mut Rows, facts: &Facts<'_>) {
 
 fn add_table_privileges(rows: &mut Rows, facts: &Facts<'_>) {
     for relation in facts.catalog.relations.values() {
-        for privilege in
-            ["INSERT", "SELECT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER"]
-        {
-            row!(rows,
-                "grantor" => facts.owner,
-                "grantee" => facts.owner,
-                "table_catalog" => facts.database,
-                "table_schema" => facts.catalog.split_name(&relation.name).0,
-                "table_name" => facts.catalog.bare(&relation.name),
-                "privilege_type" => privilege,
-                "is_grantable" => "YES",
-                "with_hierarchy" => yes(privilege == "SELECT"),
-            );
+        for grant in &grants(facts, relation) {
+            for privilege in grant.rights.names() {
+                row!(rows,
+                    "grantor" => role_name(facts, grant.grantor),
+                    "grantee" => role_name(facts, grant.grantee),
+                    "table_catalog" => facts.database,
+                    "table_schema" => facts.catalog.split_name(&relation.name).0,
+                    "table_name" => facts.catalog.bare(&relation.name),
+                    "privilege_type" => privilege,
+                    "is_grantable" => yes(is_grantable(facts, relation, grant, privilege)),
+                    "with_hierarchy" => yes(privilege == "SELECT"),
+                );
+            }
         }
+    }
+}
+
+fn grants(facts: &Facts<'_>, relation: &Relation) -> Vec<Grant> {
+    facts.catalog.grants_on(ObjectKind::Table, relation.oid)
+}
+
+/// An owner may grant what it has.
+fn is_grantable(facts: &Facts<'_>, relation: &Relation, grant: &Grant, privilege: &str) -> bool {
+    facts.catalog.owner_of(ObjectKind::Table, relation.oid) == grant.grantee
+        || grant.options.names().any(|name| name == privilege)
+}
+
+fn role_name<'a>(facts: &'a Facts<'_>, role: Oid) -> &'a str {
+    match role {
+        EVERYBODY => "PUBLIC",
+        role => facts.catalog.roles.name(role, facts.owner).unwrap_or("?"),
     }
 }
 
@@ -411,12 +435,12 @@ fn add_referential_constraints(rows: &mut Rows, facts: &Facts<'_>) {
 }
 
 fn add_schemata(rows: &mut Rows, facts: &Facts<'_>) {
-    for (_, name, owner) in namespaces(facts.catalog) {
+    for (oid, name) in namespaces(facts.catalog) {
+        let oid = Oid(u32::try_from(oid).unwrap_or(0));
         row!(rows,
             "catalog_name" => facts.database,
             "schema_name" => name,
-            "schema_owner" =>
-                if owner == i64::from(DATABASE_OWNER.0) { "pg_database_owner" } else { facts.owner },
+            "schema_owner" => owner_name(facts, ObjectKind::Schema, oid),
         );
     }
 }

@@ -2,6 +2,7 @@
 //! catalog (tables `towline_*`) read into values, and the rows of `pg_catalog` and
 //! `information_schema` that follow from them.
 
+mod access;
 mod bootstrap;
 mod database;
 mod definition;
@@ -17,6 +18,9 @@ mod schema;
 mod system;
 mod types;
 
+pub use access::{
+    Access, EVERYBODY, Grant, ObjectKind, Rights, granted, parse_grants, revoked, write_grants,
+};
 pub use bootstrap::{BOOTSTRAP, RESERVED_PREFIX};
 pub use database::{
     EMPTY_TEMPLATES, FIRST_DATABASE, MAINTENANCE_DATABASE, database_pattern, database_prefix,

@@ -5,14 +5,13 @@ use std::collections::BTreeMap;
 use super::definition::{index_definition, index_key, view_definition};
 use super::dependency::dependencies;
 use super::functions::builtin_functions;
-use super::role::DATABASE_OWNER;
 use super::role_rows;
 use super::rows::{Facts, Rows, number_array, row, vector};
 use super::system::system_relations;
 use super::types::{builtin_type, builtin_types, data_lines, format_type};
 use super::{
     Attribute, Catalog, Constraint, ConstraintKind, EMPTY_TEMPLATES, FIRST_DATABASE, Identity,
-    Index, MAINTENANCE_DATABASE, NAMESPACES, PUBLIC, Relation, RelationKind, Sequence,
+    Index, MAINTENANCE_DATABASE, NAMESPACES, ObjectKind, Relation, RelationKind, Sequence,
     TEMPORARY_PREFIX, UserTypeKind,
 };
 use crate::pg::Oid;
@@ -28,12 +27,10 @@ const HEAP: i64 = 2;
 const BTREE: i64 = 403;
 const DEFAULT_TABLESPACE: i64 = 1663;
 
-/// Schemas, with their OIDs and owners.
-pub(super) fn namespaces(catalog: &Catalog) -> impl Iterator<Item = (i64, &str, i64)> {
-    let of_database = i64::from(DATABASE_OWNER.0);
-    let owner = move |name| if name == PUBLIC { of_database } else { OWNER };
-    let own = NAMESPACES.into_iter().map(move |(oid, name)| (oid, name, owner(name)));
-    own.chain(catalog.schemas.iter().map(|(name, oid)| (i64::from(oid.0), name.as_str(), OWNER)))
+/// Schemas, with their OIDs.
+pub(super) fn namespaces(catalog: &Catalog) -> impl Iterator<Item = (i64, &str)> {
+    let made = catalog.schemas.iter().map(|(name, oid)| (i64::from(oid.0), name.as_str()));
+    NAMESPACES.into_iter().chain(made)
 }
 
 /// Adds the rows of the relation that `rows` collects.
@@ -45,7 +42,7 @@ pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
         "pg_attribute" => add_attributes(rows, catalog),
         "pg_authid" | "pg_roles" | "pg_auth_members" | "pg_db_role_setting" | "pg_group"
         | "pg_user" | "pg_shadow" => role_rows::add_rows(rows, facts),
-        "pg_class" => add_classes(rows, catalog),
+        "pg_class" => add_classes(rows, facts),
         "pg_collation" => add_collations(rows),
         "pg_constraint" => add_constraints(rows, catalog),
         "pg_database" => add_databases(rows, facts),
@@ -53,7 +50,7 @@ pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
         "pg_index" => add_indexes(rows, catalog),
         "pg_indexes" => add_index_definitions(rows, catalog),
         "pg_language" => add_languages(rows),
-        "pg_namespace" => add_namespaces(rows, catalog),
+        "pg_namespace" => add_namespaces(rows, facts),
         "pg_opclass" => add_operator_classes(rows),
         "pg_proc" => add_functions(rows),
         "pg_range" => add_ranges(rows),
@@ -319,7 +316,22 @@ fn add_class(rows: &mut Rows, class: &Class<'_>) {
     );
 }
 
-fn add_classes(rows: &mut Rows, catalog: &Catalog) {
+/// Fills in the owner and the privileges of the last row's object, in the columns that
+/// begin so.
+fn set_access(rows: &mut Rows, facts: &Facts<'_>, prefix: &str, kind: ObjectKind, object: Oid) {
+    rows.amend(&format!("{prefix}owner"), facts.catalog.owner_of(kind, object));
+    let grants = facts.catalog.printed_grants(kind, object, facts.owner);
+    rows.amend(&format!("{prefix}acl"), grants);
+}
+
+/// What the owner of an object is called.
+pub(super) fn owner_name<'a>(facts: &'a Facts<'_>, kind: ObjectKind, object: Oid) -> &'a str {
+    let owner = facts.catalog.owner_of(kind, object);
+    facts.catalog.roles.name(owner, facts.owner).unwrap_or(facts.owner)
+}
+
+fn add_classes(rows: &mut Rows, facts: &Facts<'_>) {
+    let catalog = facts.catalog;
     let mut referenced = BTreeMap::new();
     for constraint in catalog.relations.values().flat_map(|relation| &relation.constraints) {
         if let ConstraintKind::ForeignKey { table, .. } = &constraint.kind {
@@ -353,6 +365,7 @@ fn add_classes(rows: &mut Rows, catalog: &Catalog) {
                 temporary: relation.name.starts_with(TEMPORARY_PREFIX),
             },
         );
+        set_access(rows, facts, "rel", ObjectKind::Table, relation.oid);
         for index in &relation.indexes {
             add_class(
                 rows,
@@ -370,6 +383,7 @@ fn add_classes(rows: &mut Rows, catalog: &Catalog) {
                     temporary: relation.name.starts_with(TEMPORARY_PREFIX),
                 },
             );
+            rows.amend("relowner", catalog.owner_of(ObjectKind::Table, relation.oid));
         }
     }
     let plain = |oid, name, namespace, method, kind, columns| Class {
@@ -396,6 +410,7 @@ fn add_classes(rows: &mut Rows, catalog: &Catalog) {
         let (name, namespace) =
             (catalog.bare(&sequence.name), catalog.namespace_of(&sequence.name));
         add_class(rows, &plain(sequence.oid, name, namespace, 0, "S", 3));
+        set_access(rows, facts, "rel", ObjectKind::Sequence, sequence.oid);
     }
     for relation in system_relations() {
         let namespace =
@@ -576,7 +591,6 @@ fn add_databases(rows: &mut Rows, facts: &Facts<'_>) {
         row!(rows,
             "oid" => database.oid,
             "datname" => database.name,
-            "datdba" => OWNER,
             "encoding" => 6_i64,
             "datlocprovider" => "c",
             "datistemplate" => database.is_template,
@@ -588,6 +602,10 @@ fn add_databases(rows: &mut Rows, facts: &Facts<'_>) {
             "datcollate" => "C.UTF-8",
             "datctype" => "C.UTF-8",
         );
+        let number = if database.oid == FIRST_DATABASE_OID { 0 } else { database.oid };
+        let (kind, object) = (ObjectKind::Database, Oid(u32::try_from(number).unwrap_or(0)));
+        rows.amend("datdba", facts.catalog.owner_of(kind, object));
+        rows.amend("datacl", facts.catalog.printed_grants(kind, object, facts.owner));
     }
 }
 
@@ -743,12 +761,11 @@ fn add_languages(rows: &mut Rows) {
     }
 }
 
-fn add_namespaces(rows: &mut Rows, catalog: &Catalog) {
-    for (oid, name, owner) in namespaces(catalog) {
-        // As PostgreSQL sets it up: not what it is by default.
-        let rights = "{pg_database_owner=UC/pg_database_owner,=U/pg_database_owner}";
-        let rights = (name == PUBLIC).then_some(rights);
-        row!(rows, "oid" => oid, "nspname" => name, "nspowner" => owner, "nspacl" => rights);
+fn add_namespaces(rows: &mut Rows, facts: &Facts<'_>) {
+    for (oid, name) in namespaces(facts.catalog) {
+        row!(rows, "oid" => oid, "nspname" => name);
+        let oid = Oid(u32::try_from(oid).unwrap_or(0));
+        set_access(rows, facts, "nsp", ObjectKind::Schema, oid);
     }
 }
 
@@ -829,7 +846,7 @@ fn add_sequence_views(rows: &mut Rows, facts: &Facts<'_>) {
         row!(rows,
             "schemaname" => facts.catalog.split_name(&sequence.name).0,
             "sequencename" => facts.catalog.bare(&sequence.name),
-            "sequenceowner" => facts.owner,
+            "sequenceowner" => owner_name(facts, ObjectKind::Sequence, sequence.oid),
             "data_type" => format_type(sequence_type(sequence), None),
             "start_value" => sequence.start,
             "min_value" => sequence.min,
@@ -918,7 +935,7 @@ fn add_tables(rows: &mut Rows, facts: &Facts<'_>) {
         row!(rows,
             "schemaname" => facts.catalog.split_name(&relation.name).0,
             "tablename" => facts.catalog.bare(&relation.name),
-            "tableowner" => facts.owner,
+            "tableowner" => owner_name(facts, ObjectKind::Table, relation.oid),
             "hasindexes" => !relation.indexes.is_empty(),
             "hasrules" => false,
             "hastriggers" => false,
@@ -975,7 +992,7 @@ fn add_materialized_views(rows: &mut Rows, facts: &Facts<'_>) {
             row!(rows,
                 "schemaname" => facts.catalog.split_name(&relation.name).0,
                 "matviewname" => facts.catalog.bare(&relation.name),
-                "matviewowner" => facts.owner,
+                "matviewowner" => owner_name(facts, ObjectKind::Table, relation.oid),
                 "hasindexes" => !relation.indexes.is_empty(),
                 "ispopulated" => true,
                 "definition" => view_definition(relation),
@@ -1031,7 +1048,7 @@ fn add_user_types(rows: &mut Rows, catalog: &Catalog) {
             "oid" => kind.oid,
             "typname" => name,
             "typnamespace" => schema,
-            "typowner" => OWNER,
+            "typowner" => catalog.owner_of(ObjectKind::Type, kind.oid),
             "typlen" => base.map_or(length, |base| base.length),
             "typbyval" => base.map_or(is_enum, |base| base.by_value),
             "typtype" => letter,
@@ -1057,7 +1074,7 @@ fn add_user_types(rows: &mut Rows, catalog: &Catalog) {
             "oid" => kind.array,
             "typname" => format!("_{name}"),
             "typnamespace" => schema,
-            "typowner" => OWNER,
+            "typowner" => catalog.owner_of(ObjectKind::Type, kind.oid),
             "typlen" => -1_i64,
             "typtype" => "b",
             "typcategory" => "A",
@@ -1082,7 +1099,7 @@ fn add_views(rows: &mut Rows, facts: &Facts<'_>) {
             row!(rows,
                 "schemaname" => facts.catalog.split_name(&relation.name).0,
                 "viewname" => facts.catalog.bare(&relation.name),
-                "viewowner" => facts.owner,
+                "viewowner" => owner_name(facts, ObjectKind::Table, relation.oid),
                 "definition" => view_definition(relation),
             );
         }

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::Roles;
+use super::{Access, Roles};
 use crate::pg::Oid;
 
 /// A database's schema at one schema version. Keys are names as stored (folded
@@ -15,6 +15,9 @@ pub struct Catalog {
     pub databases: BTreeMap<String, u32>,
     /// The roles, of the whole cluster.
     pub roles: Roles,
+    /// Owners and privileges, where they are not those of a new object, by the catalog
+    /// that lists the object and its OID.
+    pub access: BTreeMap<(u32, Oid), Access>,
     /// SQLite's schema version, the cache key of everything derived.
     pub version: u64,
     pub relations: BTreeMap<String, Relation>,

@@ -30,8 +30,8 @@ impl Catalog {
         Self { database, prefix: database_prefix(database), ..Self::default() }
     }
 
-    /// Under which OID the comment on `public` is kept, of which every database has one.
-    pub fn comment_key_of_public(&self) -> Oid {
+    /// Under which OID what is said of `public` is kept, of which every database has one.
+    pub fn key_of_public(&self) -> Oid {
         Oid(if self.database == FIRST_DATABASE { PUBLIC_OID } else { self.database })
     }
 

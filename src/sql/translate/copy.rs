@@ -3,7 +3,7 @@
 use super::scope::Scope;
 use super::{Translator, names};
 use crate::pg::{SqlError, SqlState};
-use crate::sql::catalog::{Attribute, Relation, RelationKind};
+use crate::sql::catalog::{Attribute, Relation, RelationKind, Rights};
 use crate::sql::scan::{self, Scanner, Token};
 use crate::sql::translate::returning::{is_rowid, type_of};
 use crate::sql::translated::{
@@ -71,6 +71,7 @@ pub(super) fn translate(
     };
     let attributes = copied_columns(relation, listed.as_deref())?;
     let from = copy.scanner.take_word("from");
+    translator.demand_table(relation, if from { Rights::INSERT } else { Rights::SELECT });
     if !from && !copy.scanner.take_word("to") {
         return Err(copy.syntax_error());
     }

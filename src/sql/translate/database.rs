@@ -5,9 +5,10 @@
 use super::ddl::nothing;
 use super::utility::Words;
 use super::{names, translated};
-use crate::pg::{SqlError, SqlState};
+use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
-    Catalog, ConstraintKind, EMPTY_TEMPLATES, RESERVED_PREFIX, RelationKind, database_pattern,
+    Catalog, ConstraintKind, EMPTY_TEMPLATES, ObjectKind, RESERVED_PREFIX, RelationKind,
+    database_pattern,
 };
 use crate::sql::scan::Token;
 use crate::sql::translated::{DatabaseChange, Kind, Tag, Translated};
@@ -103,8 +104,9 @@ pub(super) fn alter(words: &mut Words<'_>) -> Result<Translated, SqlError> {
     }
     if words.take("owner") {
         words.expect("to")?;
-        words.name()?;
-        return words.done(Kind::Nothing, "ALTER DATABASE");
+        let to = super::role::role_name(words)?;
+        let change = DatabaseChange::Own { name: from, to };
+        return words.done(Kind::Database(change), "ALTER DATABASE");
     }
     if words.take("refresh") {
         words.expect("collation")?;
@@ -121,12 +123,18 @@ pub(super) fn alter(words: &mut Words<'_>) -> Result<Translated, SqlError> {
 }
 
 /// What makes a database.
-pub fn create_database(name: &str) -> Translated {
+pub fn create_database(name: &str, owner: Oid) -> Translated {
     let name = names::quote_literal(name);
+    let class = ObjectKind::Database.class();
     change(
         "CREATE DATABASE",
         false,
         vec![
+            format!(
+                "INSERT INTO towline_access (class, object, owner) SELECT {class}, next, {} FROM \
+                 towline_oid",
+                owner.0
+            ),
             format!(
                 "INSERT INTO towline_database (oid, name) SELECT next, {name} FROM towline_oid"
             ),
@@ -165,6 +173,10 @@ pub fn drop_database(catalog: &Catalog) -> Translated {
     objects.push(format!("SELECT {number}"));
     statements.push(format!(
         "DELETE FROM towline_comment WHERE object IN ({})",
+        objects.join(" UNION ALL ")
+    ));
+    statements.push(format!(
+        "DELETE FROM towline_access WHERE object IN ({})",
         objects.join(" UNION ALL ")
     ));
     for table in ["attribute", "constraint", "index"] {
@@ -222,6 +234,7 @@ mod tests {
             database: "",
             search_path: &["public".to_owned()],
             temporary_schema: "",
+            owner: crate::sql::catalog::BOOTSTRAP_ROLE,
             time_zone: "",
             sqlite_dialect: false,
         };

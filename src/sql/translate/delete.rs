@@ -6,9 +6,9 @@ use super::query::Wish;
 use super::returning::{check_table, target_source, target_text};
 use super::scope::Scope;
 use super::source::unpacked;
-use super::{Translator, names};
+use super::{Translator, access, names};
 use crate::pg::SqlError;
-use crate::sql::catalog::Relation;
+use crate::sql::catalog::{Relation, Rights};
 use crate::sql::translated::{Counts, Kind, Tag, Translated};
 
 impl Translator<'_> {
@@ -30,6 +30,9 @@ impl Translator<'_> {
         }
         let relation = self.target(name)?;
         check_table(relation, "delete from")?;
+        let reads =
+            delete.selection.is_some() || delete.using.is_some() || delete.returning.is_some();
+        self.demand_table(relation, access::reading(Rights::DELETE, reads));
         let catalog = self.context.catalog;
         let visible = match alias {
             Some(alias) => names::fold(&alias.name),

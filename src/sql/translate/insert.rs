@@ -12,9 +12,28 @@ use super::returning::{
 use super::scope::{Scope, Source};
 use super::{Translator, names, source};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::{Attribute, ConstraintKind, Identity, Relation};
+use crate::sql::catalog::{Attribute, ConstraintKind, Identity, Relation, Rights};
 use crate::sql::translated::{Kind, Tag, Translated};
 use crate::sql::types::{self, Type};
+
+/// What INSERT must be allowed on its table.
+fn inserting(insert: &Insert) -> Rights {
+    let updates = match &insert.on {
+        Some(OnInsert::OnConflict(conflict)) => {
+            matches!(conflict.action, OnConflictAction::DoUpdate(_))
+        }
+        _ => false,
+    };
+    let replaces = insert.replace_into || insert.or.is_some();
+    let mut rights = Rights::INSERT;
+    if updates || insert.returning.is_some() || insert.on.is_some() {
+        rights = rights.with(Rights::SELECT);
+    }
+    if updates {
+        rights = rights.with(Rights::UPDATE);
+    }
+    if replaces { rights.with(Rights::UPDATE).with(Rights::DELETE) } else { rights }
+}
 
 impl Translator<'_> {
     /// `with` stands in front of it.
@@ -27,6 +46,7 @@ impl Translator<'_> {
         }
         let relation = self.target(name)?;
         check_table(relation, "insert into")?;
+        self.demand_table(relation, inserting(insert));
         let alias = insert.table_alias.as_ref().map(|alias| names::fold(&alias.alias));
         let visible = alias.unwrap_or_else(|| self.context.catalog.bare(&relation.name).to_owned());
 

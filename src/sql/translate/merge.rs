@@ -11,7 +11,7 @@ use super::scope::Scope;
 use super::steps::kept_columns;
 use super::{Translator, names};
 use crate::pg::{SqlError, SqlState};
-use crate::sql::catalog::{Attribute, Relation};
+use crate::sql::catalog::{Attribute, Relation, Rights};
 use crate::sql::translated::{Counts, Kind, SqliteStatement, Tag, Translated};
 
 impl Translator<'_> {
@@ -24,6 +24,15 @@ impl Translator<'_> {
         };
         let relation = self.target(name)?;
         check_table(relation, "merge into")?;
+        for clause in &merge.clauses {
+            let rights = match clause.action {
+                MergeAction::Insert(_) => Rights::INSERT,
+                MergeAction::Update(_) => Rights::UPDATE,
+                MergeAction::Delete { .. } => Rights::DELETE,
+                MergeAction::DoNothing { .. } => Rights::NONE,
+            };
+            self.demand_table(relation, rights.with(Rights::SELECT));
+        }
         let catalog = self.context.catalog;
         let visible = match alias {
             Some(alias) => names::fold(&alias.name),

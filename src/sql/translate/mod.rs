@@ -9,6 +9,7 @@
 //! Untyped literals and parameters (`'x'`, `$1`, NULL) stay of type `unknown` until
 //! something tells what they are (an operand, a column, a cast), as in PostgreSQL.
 
+mod access;
 mod aggregate;
 mod anonymous;
 mod cast;
@@ -46,10 +47,11 @@ mod utility;
 
 pub use self::database::{create_database, drop_database, rename_database};
 pub use self::role::{
-    add_member, forget_role, oid_of_role, remove_member, rename_settings, role_change, write_role,
-    write_start_setting,
+    add_member, forget_role, oid_of_role, remove_member, rename_settings, role_change,
+    write_access, write_role, write_start_setting,
 };
 
+use std::cell::RefCell;
 use std::sync::Arc;
 
 use sqlparser::ast::{Ident, ObjectName, Statement};
@@ -57,7 +59,9 @@ use sqlparser::ast::{Ident, ObjectName, Statement};
 use self::clauses::Clauses;
 use self::scope::{Scope, SourceColumn};
 use super::determinism::{self, Reads};
-use super::translated::{Column, Counts, Kind, SqliteStatement, Tag, TranslateContext, Translated};
+use super::translated::{
+    Column, Counts, Demand, Kind, SqliteStatement, Tag, TranslateContext, Translated,
+};
 use super::types::{self, Type};
 use crate::pg::types::made::Made;
 use crate::pg::{Oid, Severity, SqlError, SqlState};
@@ -65,6 +69,15 @@ use crate::sql::catalog::Relation;
 
 /// Translates one statement.
 pub fn translate(statement: &str, context: &TranslateContext<'_>) -> Result<Translated, SqlError> {
+    let mut translated = translate_plainly(statement, context)?;
+    access::own(&mut translated, context);
+    Ok(translated)
+}
+
+fn translate_plainly(
+    statement: &str,
+    context: &TranslateContext<'_>,
+) -> Result<Translated, SqlError> {
     if let Some(translated) = utility::translate(statement, context)? {
         return Ok(translated);
     }
@@ -125,6 +138,8 @@ struct Translator<'a> {
     packing: bool,
     /// What the client should be told besides.
     notices: Vec<SqlError>,
+    /// What its user must be allowed.
+    demands: RefCell<Vec<Demand>>,
 }
 
 /// A common table expression: its name and columns.
@@ -288,6 +303,7 @@ impl<'a> Translator<'a> {
             kept: 0,
             packing: false,
             notices: Vec::new(),
+            demands: RefCell::default(),
         }
     }
 
@@ -322,6 +338,7 @@ impl<'a> Translator<'a> {
             column.made = self.context.catalog.made_of(column.oid);
         }
         translated.notices = self.notices;
+        translated.demands = self.demands.into_inner();
         if let Kind::Read { .. } = translated.kind {
             translated.kind = match (self.leader, self.advisory) {
                 (true, _) => Kind::Write,
@@ -377,6 +394,9 @@ impl<'a> Translator<'a> {
 
     /// Notes what a call of `function` reads.
     fn note_function(&mut self, function: &str) {
+        if matches!(function, "pg_cancel_backend" | "pg_terminate_backend") {
+            self.demand_signalling();
+        }
         match determinism::function_reads(function) {
             Reads::Frozen | Reads::Session | Reads::Node => {}
             Reads::Leader => self.leader = true,
@@ -442,7 +462,15 @@ impl<'a> Translator<'a> {
 /// A translation to plain statements of the given kind.
 fn translated(kind: Kind, tag: Tag, columns: Vec<Column>, statements: Vec<String>) -> Translated {
     let statements = statements.into_iter().map(shipped).collect();
-    Translated { kind, tag, params: Vec::new(), columns, statements, notices: Vec::new() }
+    Translated {
+        kind,
+        tag,
+        params: Vec::new(),
+        columns,
+        statements,
+        notices: Vec::new(),
+        demands: Vec::new(),
+    }
 }
 
 /// A statement that followers run too.

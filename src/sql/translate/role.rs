@@ -8,7 +8,7 @@ use super::ddl::touch;
 use super::utility::Words;
 use super::{names, translated};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::Role;
+use crate::sql::catalog::{Grant, Role, write_grants};
 use crate::sql::scan::{self, Scanner, Token};
 use crate::sql::translated::{
     Kind, Password, RoleChange, RoleName, RoleOptions, SettingChange, Tag, Translated,
@@ -127,6 +127,16 @@ pub(super) fn drop(words: &mut Words<'_>) -> Result<Translated, SqlError> {
     }
     let roles = role_names(words)?;
     words.done(Kind::Role(RoleChange::Drop { roles, if_exists }), "DROP ROLE")
+}
+
+/// REASSIGN OWNED BY … TO …, behind REASSIGN.
+pub(super) fn reassign(words: &mut Words<'_>) -> Result<Translated, SqlError> {
+    words.expect("owned")?;
+    words.expect("by")?;
+    let from = role_names(words)?;
+    words.expect("to")?;
+    let to = role_name(words)?;
+    words.done(Kind::Role(RoleChange::Reassign { from, to }), "REASSIGN OWNED")
 }
 
 /// Whether GRANT or REVOKE, behind that word, is about membership: it names nothing ON
@@ -396,6 +406,17 @@ pub fn write_start_setting(
     }
 }
 
+/// Gives an object an owner, and grants; `None` for those of a new one.
+pub fn write_access(class: u32, object: Oid, owner: Oid, grants: Option<&[Grant]>) -> String {
+    let grants =
+        grants.map_or("NULL".to_owned(), |grants| names::quote_literal(&write_grants(grants)));
+    format!(
+        "INSERT OR REPLACE INTO towline_access (class, object, owner, grants) VALUES ({class}, {}, \
+         {}, {grants})",
+        object.0, owner.0
+    )
+}
+
 /// A change of roles, as one logged statement.
 pub fn role_change(tag: &'static str, mut statements: Vec<String>) -> Translated {
     statements.extend(touch());
@@ -415,6 +436,7 @@ mod tests {
             database: "",
             search_path: &["public".to_owned()],
             temporary_schema: "",
+            owner: crate::sql::catalog::BOOTSTRAP_ROLE,
             time_zone: "",
             sqlite_dialect: false,
         };

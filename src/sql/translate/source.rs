@@ -9,7 +9,7 @@ use super::query::Wish;
 use super::scope::{Scope, Source, SourceColumn};
 use super::{Translator, function, grouping, names, set_returning};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::{Attribute, Catalog, RESERVED_PREFIX, Relation, system_relation};
+use crate::sql::catalog::{Attribute, Catalog, RESERVED_PREFIX, Relation, Rights, system_relation};
 use crate::sql::types::{self, Family, Type, family};
 
 impl Source {
@@ -37,32 +37,14 @@ pub(super) fn relation_columns(catalog: &Catalog, relation: &Relation) -> Vec<So
         .collect()
 }
 
-/// Whether a join is another where more stands on its left.
-fn stands_apart(operator: &JoinOperator) -> bool {
-    match operator {
-        JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_) => true,
-        JoinOperator::Join(constraint)
-        | JoinOperator::Inner(constraint)
-        | JoinOperator::Left(constraint)
-        | JoinOperator::LeftOuter(constraint) => {
-            matches!(constraint, JoinConstraint::Using(_) | JoinConstraint::Natural)
-        }
-        _ => false,
-    }
-}
-
 impl Translator<'_> {
     /// The FROM list; sources go into the innermost scope.
     pub(super) fn from(&mut self, from: &[TableWithJoins]) -> Result<String, SqlError> {
         let mut texts = Vec::with_capacity(from.len());
         for item in from {
             let text = self.table_with_joins(item)?;
-            // SQLite's comma is a join like the others, with all that is on its left.
-            let apart = item.joins.iter().any(|join| stands_apart(&join.join_operator));
-            match text {
-                text if text.is_empty() => {}
-                text if apart && !texts.is_empty() => texts.push(format!("({text})")),
-                text => texts.push(text),
+            if !text.is_empty() {
+                texts.push(text);
             }
         }
         Ok(texts.join(", "))
@@ -341,11 +323,13 @@ impl Translator<'_> {
             let catalog = self.context.catalog;
             if let Some(relation) = self.find_relation(schema, &table) {
                 own_name.clone_from(&relation.name);
+                self.demand_table(relation, Rights::SELECT);
                 let schema = catalog.split_name(&relation.name).0.to_owned();
                 let columns = relation_columns(catalog, relation);
                 (names::quote(&relation.name), columns, Some(schema))
             } else if let Some(sequence) = self.find_sequence(schema, &table) {
                 let schema = catalog.split_name(&sequence).0.to_owned();
+                self.demand_sequence(&sequence, Rights::SELECT);
                 (sequence_rows(&sequence), sequence_columns(), Some(schema))
             } else {
                 return Err(missing(self));

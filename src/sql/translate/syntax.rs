@@ -165,6 +165,7 @@ pub(super) fn pass_through(
         columns: Vec::new(),
         statements: vec![super::shipped(text.to_owned())],
         notices: Vec::new(),
+        demands: vec![super::access::superuser("must be superuser to use SQLite's dialect")],
     })
 }
 

@@ -5,8 +5,9 @@ use sqlparser::ast::{TableFactor, Update, UpdateTableFromKind};
 use super::returning::{assigns_rowid, check_table, target_source, target_text};
 use super::scope::Scope;
 use super::steps::kept_columns;
-use super::{Translator, names};
+use super::{Translator, access, names};
 use crate::pg::SqlError;
+use crate::sql::catalog::Rights;
 use crate::sql::translated::{Counts, Kind, Tag, Translated};
 
 impl Translator<'_> {
@@ -20,6 +21,11 @@ impl Translator<'_> {
         }
         let relation = self.target(name)?;
         check_table(relation, "update")?;
+        let reads = update.selection.is_some()
+            || update.from.is_some()
+            || update.returning.is_some()
+            || update.assignments.iter().any(|assignment| access::reads(&assignment.value));
+        self.demand_table(relation, access::reading(Rights::UPDATE, reads));
         let catalog = self.context.catalog;
         let visible = match alias {
             Some(alias) => names::fold(&alias.name),

@@ -2,7 +2,7 @@
 //! statements, cursors, LISTEN and kin. The queries inside them (`DECLARE c CURSOR
 //! FOR …`) are handed on as text.
 
-use super::{copy, database, role, translated};
+use super::{access, copy, database, role, translated};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::classify::{TransactionModes, locks_for_reading, transaction_modes};
 use crate::sql::scan::{self, Scanner, Token};
@@ -104,14 +104,17 @@ pub(super) fn translate(
         "alter" if words.take("database") => database::alter(&mut words)?,
         "create" if let Some(word) = role::take_word(&mut words) => role::create(word, &mut words)?,
         "alter" if let Some(word) = role::take_word(&mut words) => role::alter(word, &mut words)?,
+        "drop" if words.take("owned") => return Err(SqlError::unsupported("DROP OWNED")),
         "drop" if role::take_word(&mut words).is_some() => role::drop(&mut words)?,
         "grant" if role::is_membership(words.scanner) => role::grant(&mut words)?,
         "revoke" if role::is_membership(words.scanner) => role::revoke(&mut words)?,
         "create" if words.take("sequence") => {
             return super::ddl::create_sequence(text, words.scanner, context).map(Some);
         }
-        "alter" if ineffective_alter(words.scanner).is_some() => {
-            plain(Kind::Nothing, ineffective_alter(words.scanner).unwrap_or_default())
+        "alter" if let Some(change) = access::owner_change(text, words.scanner, context) => change?,
+        "alter" if words.take("default") => {
+            words.expect("privileges")?;
+            return Err(SqlError::unsupported("default privileges"));
         }
         "alter" if words.take("sequence") => {
             return super::ddl::alter_sequence(text, words.scanner, context).map(Some);
@@ -123,9 +126,9 @@ pub(super) fn translate(
         "comment" => {
             return super::ddl::comment_on(text, words.scanner, context).map(Some);
         }
-        "grant" => plain(Kind::Nothing, "GRANT"),
-        "revoke" => plain(Kind::Nothing, "REVOKE"),
-        "reassign" => plain(Kind::Nothing, "REASSIGN OWNED"),
+        "grant" => access::change(true, text, &mut words, context)?,
+        "revoke" => access::change(false, text, &mut words, context)?,
+        "reassign" => role::reassign(&mut words)?,
         "security" => plain(Kind::Nothing, "SECURITY LABEL"),
         "cluster" => plain(Kind::Nothing, "CLUSTER"),
         "reindex" => {
@@ -143,33 +146,6 @@ pub(super) fn translate(
 
 fn plain(kind: Kind, tag: &'static str) -> Translated {
     translated(kind, Tag::Fixed(tag), Vec::new(), Vec::new())
-}
-
-/// The tag of an ALTER that has no effect here, standing behind its first word: of the
-/// owner of something that has none, and of privileges to come.
-fn ineffective_alter(mut scanner: Scanner<'_>) -> Option<&'static str> {
-    const OWNED: &[(&[&str], &str)] = &[
-        (&["schema"], "ALTER SCHEMA"),
-        (&["type"], "ALTER TYPE"),
-        (&["domain"], "ALTER DOMAIN"),
-        (&["view"], "ALTER VIEW"),
-        (&["materialized", "view"], "ALTER MATERIALIZED VIEW"),
-    ];
-    if scanner.take_word("default") {
-        return scanner.take_word("privileges").then_some("ALTER DEFAULT PRIVILEGES");
-    }
-    let (_, tag) =
-        OWNED.iter().find(|(words, _)| words.iter().all(|word| scanner.take_word(word)))?;
-    if scanner.take_word("if") && !scanner.take_word("exists") {
-        return None;
-    }
-    loop {
-        scan::identifier(scanner.next().ok()??)?;
-        if !scanner.take_symbol(b'.') {
-            break;
-        }
-    }
-    (scanner.take_word("owner") && scanner.take_word("to")).then_some(tag)
 }
 
 /// EXPLAIN: SQLite's plan of the inner statement, in PostgreSQL's one text column.
@@ -229,12 +205,13 @@ fn explain(
     // What is explained, for ANALYZE and for the command's name.
     explained.statements.push(last.clone());
     explained.params = inner.params;
+    explained.demands = inner.demands;
     Ok(Some(explained))
 }
 
 /// A statement being read word by word.
 pub(super) struct Words<'a> {
-    text: &'a str,
+    pub(super) text: &'a str,
     pub(super) scanner: Scanner<'a>,
 }
 

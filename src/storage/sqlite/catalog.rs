@@ -13,9 +13,10 @@ use super::{Sqlite, SqliteError, Statement};
 use crate::log::ValueRef;
 use crate::pg::Oid;
 use crate::sql::catalog::{
-    Attribute, Catalog, Comment, Constraint, ConstraintKind, Field, Identity, Index, Membership,
-    NAMESPACES, PUBLIC_OID, RESERVED_PREFIX, Relation, RelationKind, Role, Roles, Sequence,
-    StartSetting, StoredVerifier, UserType, UserTypeKind, split_database, type_of_declaration,
+    Access, Attribute, Catalog, Comment, Constraint, ConstraintKind, Field, Identity, Index,
+    Membership, NAMESPACES, PUBLIC_OID, RESERVED_PREFIX, Relation, RelationKind, Role, Roles,
+    Sequence, StartSetting, StoredVerifier, UserType, UserTypeKind, parse_grants, split_database,
+    type_of_declaration,
 };
 
 /// Loads the catalog of a database as of the connection's snapshot.
@@ -25,6 +26,7 @@ pub(super) fn load(sqlite: &mut Sqlite, database: u32) -> Result<Catalog, Sqlite
         version: schema_version(sqlite)?,
         databases: databases(sqlite)?,
         roles: roles(sqlite)?,
+        access: access(sqlite, database)?,
         schemas: schemas(sqlite, database)?,
         types: user_types(sqlite)?,
         on_commit: on_commit(sqlite)?,
@@ -60,7 +62,7 @@ pub(super) fn load(sqlite: &mut Sqlite, database: u32) -> Result<Catalog, Sqlite
     let known = oids(&catalog);
     catalog.comments = comments(sqlite)?;
     let public = Oid(PUBLIC_OID);
-    let kept_under = catalog.comment_key_of_public();
+    let kept_under = catalog.key_of_public();
     catalog.comments.retain_mut(|comment| {
         let of_public = comment.object == kept_under && comment.class == SCHEMAS;
         if of_public {
@@ -97,6 +99,27 @@ fn databases(sqlite: &mut Sqlite) -> Result<BTreeMap<String, u32>, SqliteError> 
         (text(row, 0), oid(row, 1).0)
     })?;
     Ok(found.into_iter().collect())
+}
+
+/// Owners and privileges. Those on `public`, of which every database has one, are kept
+/// under the database's own key.
+fn access(sqlite: &mut Sqlite, database: u32) -> Result<BTreeMap<(u32, Oid), Access>, SqliteError> {
+    let kept_under = Catalog::empty(database).key_of_public();
+    let found =
+        rows(sqlite, "SELECT class, object, owner, grants FROM main.towline_access", |row| {
+            let (class, object) = (oid(row, 0), oid(row, 1));
+            let grants = optional(row, 3).and_then(|json| parse_grants(&json));
+            ((class.0, object), Access { owner: oid(row, 2), grants })
+        })?;
+    let schemas = SCHEMAS.0;
+    let here = found.into_iter().filter_map(|((class, object), access)| match object {
+        object if class == schemas && object == kept_under => {
+            Some(((class, Oid(PUBLIC_OID)), access))
+        }
+        Oid(PUBLIC_OID) if class == schemas => None,
+        object => Some(((class, object), access)),
+    });
+    Ok(here.collect())
 }
 
 fn roles(sqlite: &mut Sqlite) -> Result<Roles, SqliteError> {

@@ -60,11 +60,9 @@ impl Translator<'_> {
                 };
             }
         };
+        self.demand_owner_of(relation);
         if let [AlterTableOperation::RenameTable { table_name }] = alter.operations.as_slice() {
             return self.rename_table(relation, table_name);
-        }
-        if let [AlterTableOperation::OwnerTo { .. }] = alter.operations.as_slice() {
-            return Ok(nothing("ALTER TABLE"));
         }
         check_table(relation, "alter")?;
         let mut change = Change {
@@ -189,9 +187,11 @@ impl Translator<'_> {
             AlterTableOperation::AlterColumn { column_name, op } => {
                 self.alter_column(change, column_name, op, old)
             }
-            // Who owns it and how PostgreSQL stores it make no difference here.
-            AlterTableOperation::OwnerTo { .. }
-            | AlterTableOperation::SetLogged
+            AlterTableOperation::OwnerTo { .. } => {
+                Err(SqlError::unsupported("OWNER TO beside other actions"))
+            }
+            // How PostgreSQL stores it makes no difference here.
+            AlterTableOperation::SetLogged
             | AlterTableOperation::SetUnlogged
             | AlterTableOperation::ReplicaIdentity { .. }
             | AlterTableOperation::ValidateConstraint { .. }

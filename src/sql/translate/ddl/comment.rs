@@ -49,6 +49,9 @@ pub(in crate::sql::translate) fn comment_on(
         "table" | "view" | "materialized" | "sequence" | "index" | "foreign" => {
             let (schema, bare) = translator.qualified_parts(name()?)?;
             let stored = translator.find_object(schema.as_deref(), &bare);
+            if let Some(stored) = &stored {
+                translator.demand_owner_of_stored(stored);
+            }
             let oid = stored.and_then(|stored| context.catalog.oid_of_stored(&stored));
             (oid.ok_or_else(|| no_relation(&bare))?, PG_CLASS, 0)
         }
@@ -59,6 +62,7 @@ pub(in crate::sql::translate) fn comment_on(
             let relation = translator
                 .find_relation(schema.as_deref(), &bare)
                 .ok_or_else(|| no_relation(&bare))?;
+            translator.demand_owner_of(relation);
             let number = relation.number(&column).ok_or_else(|| {
                 crate::sql::translate::returning::undefined_column(relation, &column)
             })?;
@@ -81,6 +85,7 @@ pub(in crate::sql::translate) fn comment_on(
             let relation = translator
                 .find_relation(schema.as_deref(), &bare)
                 .ok_or_else(|| no_relation(&bare))?;
+            translator.demand_owner_of(relation);
             let found = relation.constraints.iter().find(|known| known.name == constraint);
             let found = found.ok_or_else(|| {
                 SqlError::new(
@@ -93,9 +98,10 @@ pub(in crate::sql::translate) fn comment_on(
         "schema" => {
             let schema = name()?.pop().unwrap_or_default();
             translator.check_schema(&schema)?;
+            translator.demand_owner_of_schema(&schema);
             let oid = u32::try_from(context.catalog.schema_oid(&schema)).unwrap_or(0);
             let public = schema == PUBLIC;
-            let key = if public { context.catalog.comment_key_of_public() } else { Oid(oid) };
+            let key = if public { context.catalog.key_of_public() } else { Oid(oid) };
             (key, PG_NAMESPACE, 0)
         }
         "type" | "domain" => {
@@ -107,6 +113,7 @@ pub(in crate::sql::translate) fn comment_on(
                 })
                 .and_then(|stored| context.catalog.types.get(&stored));
             let found = found.ok_or_else(|| super::drop::undefined("type", &bare))?;
+            translator.demand_owner_of_type(found);
             (found.oid, PG_TYPE, 0)
         }
         // Databases, roles, functions: there is nothing that would show it.
@@ -132,7 +139,8 @@ pub(in crate::sql::translate) fn comment_on(
         )
     }));
     statements.extend(rows::touch());
-    Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed("COMMENT"), Vec::new(), statements))
+    let kind = Kind::Ddl { rebuild: false };
+    Ok(translator.demanding(translated(kind, Tag::Fixed("COMMENT"), Vec::new(), statements)))
 }
 
 fn no_relation(name: &str) -> SqlError {

@@ -13,7 +13,8 @@ use super::rows::{self, Oids};
 use super::{chosen_name, nothing};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
-    Attribute, Constraint, ConstraintKind, Identity, Relation, RelationKind, Sequence, quote_stored,
+    Attribute, Constraint, ConstraintKind, Identity, Relation, RelationKind, Rights, Sequence,
+    quote_stored,
 };
 use crate::sql::translate::query::Wish;
 use crate::sql::translate::returning::{is_rowid, target_source, type_of};
@@ -94,6 +95,7 @@ impl Translator<'_> {
             &create.like
         {
             let other = self.target(&like.name)?;
+            self.demand_table(other, Rights::SELECT);
             draft.relation.attributes = other
                 .attributes
                 .iter()
@@ -385,19 +387,15 @@ impl Translator<'_> {
                 ));
             }
         }
-        // A temporary table is the first of its name, itself included.
-        let (schema, bare) = self.context.catalog.split_name(&draft.relation.name);
-        let itself = schema.starts_with("pg_temp")
-            && self.qualified(&key.foreign_table)? == (None, bare.to_owned());
-        let target = match itself {
-            true => draft.relation.name.clone(),
-            false => self.stored(&key.foreign_table)?,
-        };
+        let target = self.stored(&key.foreign_table)?;
         let referenced: &Relation = if target == draft.relation.name {
             &draft.relation
         } else {
             self.target(&key.foreign_table)?
         };
+        if target != draft.relation.name {
+            self.demand_table(referenced, Rights::REFERENCES);
+        }
         let mut target_columns: Vec<String> =
             key.referred_columns.iter().map(names::fold).collect();
         if target_columns.is_empty() {

@@ -38,6 +38,7 @@ impl Translator<'_> {
                 wanted.push(name);
             }
         }
+        self.demand_owners(object_type, &wanted);
         match object_type {
             ObjectType::Table => {
                 self.drop_relations(&wanted, RelationKind::Table, *if_exists, *cascade)
@@ -173,6 +174,7 @@ impl Translator<'_> {
                     format!("index \"{name}\" does not exist"),
                 ));
             };
+            self.demand_owner_of(relation);
             if relation.constraints.iter().any(|constraint| constraint.name == *name) {
                 return Err(SqlError::new(
                     SqlState("2BP01"),

@@ -12,6 +12,7 @@ use crate::sql::translated::{Kind, Tag, Translated};
 impl Translator<'_> {
     pub(super) fn create_index(&mut self, create: &CreateIndex) -> Result<Translated, SqlError> {
         let relation = self.target(&create.table_name)?;
+        self.demand_owner_of(relation);
         if relation.kind != RelationKind::MaterializedView {
             super::super::returning::check_table(relation, "create index on")?;
         }
@@ -117,7 +118,7 @@ impl Translator<'_> {
     }
 
     /// An index and its table, by the index's name.
-    pub(super) fn find_index(&self, name: &str) -> Option<(&Relation, &Index)> {
+    pub(in crate::sql::translate) fn find_index(&self, name: &str) -> Option<(&Relation, &Index)> {
         self.context.catalog.relations.values().find_map(|relation| {
             let index = relation.indexes.iter().find(|index| index.name == name)?;
             Some((relation, index))
@@ -141,6 +142,7 @@ impl Translator<'_> {
                 format!("relation \"{old}\" does not exist"),
             ));
         };
+        self.demand_owner_of(relation);
         if relation.constraints.iter().any(|constraint| constraint.name == old) {
             return Err(SqlError::unsupported("renaming a constraint's index"));
         }

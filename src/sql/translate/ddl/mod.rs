@@ -29,7 +29,9 @@ use sqlparser::ast::{DropBehavior, ObjectName, Statement, Truncate};
 
 use super::{Translator, names, translated};
 use crate::pg::{Severity, SqlError, SqlState};
-use crate::sql::catalog::{ConstraintKind, PUBLIC, RESERVED_PREFIX, Relation, RelationKind};
+use crate::sql::catalog::{
+    ConstraintKind, PUBLIC, RESERVED_PREFIX, Relation, RelationKind, Rights,
+};
 use crate::sql::translated::{Kind, Tag, Translated};
 
 /// Bytes of a name that PostgreSQL keeps.
@@ -120,6 +122,7 @@ impl Translator<'_> {
                 schema
             }
         };
+        self.demand_creation(&schema);
         if name.starts_with(RESERVED_PREFIX) || name.starts_with("sqlite_") {
             return Err(SqlError::new(SqlState("42939"), format!("unacceptable name \"{name}\""))
                 .with_detail("Names that begin with \"towline_\" or \"sqlite_\" are reserved."));
@@ -212,6 +215,7 @@ impl Translator<'_> {
         for target in &truncate.table_names {
             let relation = self.target(&target.name)?;
             super::returning::check_table(relation, "truncate")?;
+            self.demand_table(relation, Rights::TRUNCATE);
             if !tables.contains(&relation.name) {
                 tables.push(relation.name.clone());
             }
@@ -238,6 +242,7 @@ impl Translator<'_> {
                         relation.name
                     )));
                 }
+                self.demand_table(relation, Rights::TRUNCATE);
                 tables.push(relation.name.clone());
             }
             at += 1;

@@ -6,7 +6,7 @@ use super::nothing;
 use super::rows::{self, Oids};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::{
-    Catalog, FIRST_DATABASE, NAMESPACES, PUBLIC, RelationKind, split_database,
+    Catalog, FIRST_DATABASE, NAMESPACES, PUBLIC, RelationKind, Rights, split_database,
 };
 use crate::sql::translate::{Translator, names, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
@@ -38,6 +38,7 @@ impl Translator<'_> {
             )
             .with_detail("The prefix \"pg_\" is reserved for system schemas."));
         }
+        self.demand_database(Rights::CREATE);
         // Names in it are stored behind the schema's name and a dot.
         let catalog = self.context.catalog;
         let prefix = format!("{}{name}.", catalog.prefix);
@@ -93,6 +94,7 @@ impl Translator<'_> {
                     format!("schema \"{schema}\" does not exist"),
                 ));
             }
+            self.demand_owner_of_schema(schema);
             let inside = self.objects_of(schema);
             if !cascade && let Some((word, name)) = inside.first() {
                 return Err(super::drop::depended_on("schema", schema)

@@ -55,12 +55,12 @@ pub(in crate::sql::translate) fn create_sequence(
     let mut statements = vec![rows::sequence(&sequence, &mut oids)];
     statements.extend(oids.taken());
     statements.extend(rows::touch());
-    Ok(translated(
+    Ok(translator.demanding(translated(
         Kind::Ddl { rebuild: false },
         Tag::Fixed("CREATE SEQUENCE"),
         Vec::new(),
         statements,
-    ))
+    )))
 }
 
 /// What stands behind ALTER SEQUENCE.
@@ -84,9 +84,7 @@ pub(in crate::sql::translate) fn alter_sequence(
             format!("relation \"{name}\" does not exist"),
         ));
     };
-    if reader.take("owner") {
-        return Ok(nothing("ALTER SEQUENCE"));
-    }
+    translator.demand_owner_of_sequence(old);
     let said = reader.options()?;
     let quoted = names::quote_literal(&name);
     let mut sets = Vec::new();
@@ -135,12 +133,12 @@ pub(in crate::sql::translate) fn alter_sequence(
         let at = restart.or(said.start).unwrap_or(old.start);
         statements.push(format!("SELECT setval({quoted}, {at}, 0)"));
     }
-    Ok(translated(
+    Ok(translator.demanding(translated(
         Kind::Ddl { rebuild: false },
         Tag::Fixed("ALTER SEQUENCE"),
         Vec::new(),
         statements,
-    ))
+    )))
 }
 
 /// The column that OWNED BY names, its table as it is stored.

@@ -130,6 +130,7 @@ impl Translator<'_> {
         let Some(kind) = self.context.catalog.types.get(&stored) else {
             return Err(super::drop::undefined("type", self.shown(&stored)));
         };
+        self.demand_owner_of_type(kind);
         let quoted = names::quote_literal(&stored);
         let mut statements = Vec::new();
         match (&alter.operation, &kind.kind) {
@@ -237,6 +238,7 @@ impl Translator<'_> {
                 }
                 return Err(super::drop::undefined("type", self.shown(name)));
             };
+            self.demand_owner_of_type(kind);
             let user = self.context.catalog.relations.values().find_map(|relation| {
                 let column = relation
                     .attributes

@@ -26,6 +26,7 @@ impl Translator<'_> {
                 return Ok(super::nothing(tag));
             }
             Some(relation) if create.or_replace && relation.kind == RelationKind::View => {
+                self.demand_owner_of(relation);
                 statements.push(format!("DROP VIEW {}", names::quote(&name)));
                 statements.extend(rows::forget_relation(&name));
             }
@@ -147,6 +148,7 @@ pub(in crate::sql::translate) fn refresh(
             format!("\"{name}\" is not a materialized view"),
         ));
     }
+    translator.demand_owner_of(view);
     let mut statements = vec![format!("DELETE FROM {}", names::quote(&view.name))];
     if !empty {
         let sqlparser::ast::Statement::Query(query) = syntax::parse(definition)? else {
@@ -157,7 +159,7 @@ pub(in crate::sql::translate) fn refresh(
         statements.push(format!("INSERT INTO {} {}", names::quote(&view.name), selected.sql));
     }
     let tag = Tag::Fixed("REFRESH MATERIALIZED VIEW");
-    Ok(translated(Kind::Write, tag, Vec::new(), statements))
+    Ok(translator.demanding(translated(Kind::Write, tag, Vec::new(), statements)))
 }
 
 fn view_sql(name: &str, columns: &[String], query: &str) -> String {

@@ -48,6 +48,7 @@ mod number_format;
 mod numeric;
 mod operators;
 mod packing;
+mod privileges;
 mod regex;
 mod regression;
 mod surroundings;

@@ -1,7 +1,6 @@
 //! PostgreSQL's system functions: what there is, how it is defined, and who asks.
 //!
-//! There is one user as far as rights go: whoever is connected owns everything and may
-//! do everything, as in a PostgreSQL of one's own.
+//! What they say of rights is in [`super::privileges`].
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -11,7 +10,7 @@ use rusqlite::Connection;
 use super::call::{
     Answer, Call, bad_argument, boolean, count, define, define_strict, integer, text,
 };
-use super::{IMPURE, PURE, Surroundings, fold_name};
+use super::{IMPURE, PURE, Surroundings, fold_name, privileges};
 use crate::log::{Lsn, Value, ValueRef};
 use crate::pg::types::datetime::{UNIX_EPOCH, print_timestamptz};
 use crate::pg::types::zone::Zone;
@@ -32,6 +31,7 @@ pub(super) fn register(
     register_node(connection, surroundings)?;
     register_catalog(connection, surroundings)?;
     register_names(connection, surroundings)?;
+    privileges::register(connection, surroundings)?;
     register_absent(connection, surroundings)
 }
 
@@ -162,7 +162,7 @@ fn order(call: &Call<'_, '_>, channel: &'static str) -> Answer {
     boolean(pid.is_some())
 }
 
-fn environment(call: &Call<'_, '_>) -> Arc<crate::storage::sqlite::Environment> {
+pub(super) fn environment(call: &Call<'_, '_>) -> Arc<crate::storage::sqlite::Environment> {
     call.surroundings.environment()
 }
 
@@ -394,8 +394,6 @@ fn register_catalog(connection: &Connection, surroundings: &Surroundings) -> rus
             ("pg_get_indexdef", 3, indexdef),
             ("pg_get_serial_sequence", 2, serial_sequence),
             ("pg_get_userbyid", 1, |call| text(role_name(call, call.integer(0)?))),
-            ("pg_has_role", 2, has_role),
-            ("pg_has_role", 3, has_role),
             ("pg_get_viewdef", 1, viewdef),
             ("pg_get_viewdef", 2, viewdef),
             ("pg_relation_filenode", 1, |call| integer(call.integer(0)?)),
@@ -744,7 +742,7 @@ fn find_stored(call: &Call<'_, '_>, catalog: &Catalog, written: &str) -> Option<
 }
 
 /// A relation by its name as written, perhaps with its schema.
-fn find_relation(call: &Call<'_, '_>, written: &str) -> Option<Oid> {
+pub(super) fn find_relation(call: &Call<'_, '_>, written: &str) -> Option<Oid> {
     let parts = parts_of_written(written);
     let system = match parts.as_slice() {
         [name] => system_relation("pg_catalog", name),
@@ -789,54 +787,11 @@ fn find_role(call: &Call<'_, '_>, written: &str) -> Answer {
     found.map_or(Ok(Value::Null), number)
 }
 
-fn role_named(call: &Call<'_, '_>, name: &str) -> Option<Oid> {
+pub(super) fn role_named(call: &Call<'_, '_>, name: &str) -> Option<Oid> {
     match name == environment(call).owner {
         true => Some(BOOTSTRAP_ROLE),
         false => call.surroundings.catalog().roles.oid(name),
     }
-}
-
-/// The role that a privilege function asks about: by name or number.
-fn asked_role(call: &Call<'_, '_>, at: usize) -> Result<Oid, SqlError> {
-    if let ValueRef::Integer(oid) = call.value(at) {
-        return Ok(Oid(u32::try_from(oid).unwrap_or(0)));
-    }
-    let name = call.text(at)?;
-    role_named(call, &name).ok_or_else(|| {
-        SqlError::new(SqlState::UNDEFINED_OBJECT, format!("role \"{name}\" does not exist"))
-    })
-}
-
-/// `pg_has_role([user,] role, privilege)`: MEMBER over any step, USAGE where privileges
-/// are inherited.
-fn has_role(call: &Call<'_, '_>) -> Answer {
-    let asked = call.len() - 2;
-    let member = match asked {
-        0 => role_named(call, &environment(call).user).unwrap_or(Oid(0)),
-        _ => asked_role(call, 0)?,
-    };
-    let role = asked_role(call, asked)?;
-    let (catalog, privilege) = (call.surroundings.catalog(), call.text(asked + 1)?);
-    let roles = &catalog.roles;
-    let mut holds = false;
-    for wanted in privilege.split(',') {
-        let wanted = wanted.trim().to_ascii_uppercase();
-        holds |= roles.is_superuser(member)
-            || match wanted.as_str() {
-                "USAGE" | "SET" => roles.is_member(member, role, wanted == "USAGE"),
-                "MEMBER" => roles.is_member(member, role, false),
-                wanted
-                    if wanted.starts_with("MEMBER WITH ") || wanted.starts_with("USAGE WITH ") =>
-                {
-                    roles.is_admin(member, role)
-                }
-                _ => {
-                    let message = format!("unrecognized privilege type: \"{privilege}\"");
-                    return Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, message));
-                }
-            };
-    }
-    boolean(holds)
 }
 
 /// A function's name as written, without schema and arguments.
@@ -865,19 +820,12 @@ fn register_absent(connection: &Connection, surroundings: &Surroundings) -> rusq
         named(
             holds,
             &[
-                "has_any_column_privilege",
-                "has_column_privilege",
-                "has_database_privilege",
                 "has_foreign_data_wrapper_privilege",
                 "has_function_privilege",
                 "has_language_privilege",
                 "has_parameter_privilege",
-                "has_schema_privilege",
-                "has_sequence_privilege",
                 "has_server_privilege",
-                "has_table_privilege",
                 "has_tablespace_privilege",
-                "has_type_privilege",
                 "pg_collation_is_visible",
                 "pg_conversion_is_visible",
                 "pg_opclass_is_visible",

@@ -1,0 +1,300 @@
+//! Owners and privileges: whether a session may run a statement, and what changes that.
+//!
+//! A statement is held against the catalog each time that it begins to run, so what was
+//! granted or revoked holds for plans that were made before.
+
+use super::role::{Asker, denied};
+use super::session::{EngineSession, Stop};
+use crate::gateway::Out;
+use crate::node::plan::Plan;
+use crate::pg::backend::Writer;
+use crate::pg::{Oid, Severity, SqlError, SqlState};
+use crate::sql::catalog::{
+    BOOTSTRAP_ROLE, Catalog, EVERYBODY, Grant, ObjectKind, Rights, Role, granted, revoked,
+};
+use crate::sql::{self, Demand, Grantee, Owned, RoleChange, RoleName};
+
+impl EngineSession {
+    /// Fails with 42501 where the current user may not do what a plan does.
+    pub(super) async fn check_allowed(&mut self, plan: &Plan) -> Result<(), Stop> {
+        if self.superuser && self.is_plain_superuser() || self.check_not_failed().is_err() {
+            return Ok(());
+        }
+        let demands = &plan.translated.demands;
+        if demands.is_empty() && !plan.is_ddl() {
+            return Ok(());
+        }
+        let asker = self.asker().await?;
+        if asker.is_superuser() {
+            return Ok(());
+        }
+        for demand in demands {
+            check(&asker, demand)?;
+        }
+        // What changes the schema and says nothing of owners is nobody's but a superuser's.
+        let says = |demand: &Demand| match demand {
+            Demand::Rights { rights, .. } => !rights
+                .and(Rights::CREATE.with(Rights::TEMPORARY).with(Rights::TRUNCATE))
+                .is_empty(),
+            Demand::Owner { .. } | Demand::Member { .. } => true,
+        };
+        if plan.is_ddl() && !demands.iter().any(says) {
+            return Err(denied("must be superuser to do this").into());
+        }
+        Ok(())
+    }
+
+    /// Fails where the session's user may not connect to a database.
+    pub(super) fn check_may_connect(
+        &self,
+        catalog: &Catalog,
+        number: u32,
+        name: &str,
+    ) -> Result<(), SqlError> {
+        let user = self.oid_of(&catalog.roles, &self.params.user).unwrap_or(BOOTSTRAP_ROLE);
+        let lacks = catalog.lacks(user, ObjectKind::Database, Oid(number), Rights::CONNECT);
+        if lacks.is_empty() {
+            return Ok(());
+        }
+        let message = format!("permission denied for database \"{name}\"");
+        let error = SqlError::fatal(SqlState::INSUFFICIENT_PRIVILEGE, message);
+        Err(error.with_detail("User does not have CONNECT privilege."))
+    }
+
+    /// GRANT and REVOKE of privileges, OWNER TO, REASSIGN OWNED.
+    pub(super) fn change_access(
+        &self,
+        asker: &Asker,
+        change: &RoleChange,
+        out: &mut Out,
+    ) -> Result<Vec<String>, SqlError> {
+        let mut statements = Vec::new();
+        match change {
+            RoleChange::Rights { grants, objects, rights, grantees, option } => {
+                let mut whom = Vec::new();
+                for grantee in grantees {
+                    whom.push(match grantee {
+                        Grantee::Everybody => EVERYBODY,
+                        Grantee::Role(role) => self.oids_of(asker, std::slice::from_ref(role))?[0],
+                    });
+                }
+                for object in objects {
+                    let wanted = rights.unwrap_or_else(|| object.kind.rights());
+                    let may =
+                        asker.catalog.may_grant(asker.current, object.kind, object.object, wanted);
+                    if may.is_empty() {
+                        let message =
+                            format!("permission denied for {} {}", object.word, object.name);
+                        return Err(denied(&message));
+                    }
+                    if *grants && may != wanted && rights.is_some() {
+                        let message =
+                            format!("not all privileges were granted for \"{}\"", object.name);
+                        let warning = SqlError::new(SqlState("01007"), message);
+                        let warning = SqlError { severity: Severity::Warning, ..warning };
+                        Writer(&mut out.buffer).notice(&warning);
+                    }
+                    statements.push(changed_rights(asker, object, *grants, may, &whom, *option));
+                }
+            }
+            RoleChange::Own { object, to } => statements = self.give(asker, object, to)?,
+            RoleChange::Reassign { from, to } => {
+                let from = self.oids_of(asker, from)?;
+                let to = self.oids_of(asker, std::slice::from_ref(to))?[0];
+                for role in from.iter().chain([&to]) {
+                    let member =
+                        asker.is_superuser() || asker.roles().is_member(asker.current, *role, true);
+                    if !member {
+                        return Err(denied("permission denied to reassign objects"));
+                    }
+                }
+                for ((class, object), access) in &asker.catalog.access {
+                    if from.contains(&access.owner) {
+                        let grants = access.grants.clone().map(|mut grants| {
+                            hand_over(&mut grants, access.owner, to);
+                            grants
+                        });
+                        statements.push(self.write_access(
+                            asker,
+                            *class,
+                            *object,
+                            to,
+                            grants.as_deref(),
+                        ));
+                    }
+                }
+            }
+            _ => unreachable!("no change of owners or privileges"),
+        }
+        Ok(statements)
+    }
+
+    /// ALTER … OWNER TO.
+    pub(super) fn give(
+        &self,
+        asker: &Asker,
+        object: &Owned,
+        to: &RoleName,
+    ) -> Result<Vec<String>, SqlError> {
+        let to = self.oids_of(asker, std::slice::from_ref(to))?[0];
+        let Owned { kind, object: oid, word, name } = object;
+        if !asker.catalog.owns(asker.current, *kind, *oid) {
+            return Err(denied(&format!("must be owner of {word} {name}")));
+        }
+        if !asker.is_superuser() && !asker.roles().is_member(asker.current, to, false) {
+            let role = asker.roles().name(to, self.owner_name()).unwrap_or_default();
+            return Err(denied(&format!("must be member of role \"{role}\"")));
+        }
+        let before = asker.catalog.owner_of(*kind, *oid);
+        let kept = asker.catalog.access.get(&(kind.class(), *oid));
+        let grants = kept.and_then(|access| access.grants.clone()).map(|mut grants| {
+            hand_over(&mut grants, before, to);
+            grants
+        });
+        let mut given = vec![self.write_access(asker, kind.class(), *oid, to, grants.as_deref())];
+        // A table's own sequences go with it.
+        let table = asker.catalog.relation(*oid).map(|relation| &relation.name);
+        for sequence in asker.catalog.sequences.values() {
+            let owned = sequence.owner.as_ref().is_some_and(|(owner, _)| Some(owner) == table);
+            if owned && *kind == ObjectKind::Table {
+                let class = ObjectKind::Sequence.class();
+                given.push(self.write_access(asker, class, sequence.oid, to, None));
+            }
+        }
+        Ok(given)
+    }
+
+    fn write_access(
+        &self,
+        asker: &Asker,
+        class: u32,
+        object: Oid,
+        owner: Oid,
+        grants: Option<&[Grant]>,
+    ) -> String {
+        sql::write_access(class, kept_under(&asker.catalog, class, object), owner, grants)
+    }
+}
+
+/// Under which OID an object's row is kept.
+fn kept_under(catalog: &Catalog, class: u32, object: Oid) -> Oid {
+    let is_public = class == ObjectKind::Schema.class() && object.0 == sql::catalog::PUBLIC_OID;
+    if is_public { catalog.key_of_public() } else { object }
+}
+
+/// What an owner granted, and was granted, is its successor's.
+fn hand_over(grants: &mut [Grant], from: Oid, to: Oid) {
+    for grant in grants {
+        for role in [&mut grant.grantee, &mut grant.grantor] {
+            if *role == from {
+                *role = to;
+            }
+        }
+    }
+}
+
+fn changed_rights(
+    asker: &Asker,
+    object: &Owned,
+    grants: bool,
+    rights: Rights,
+    whom: &[Oid],
+    option: bool,
+) -> String {
+    let catalog = &asker.catalog;
+    let owner = catalog.owner_of(object.kind, object.object);
+    let mut all = catalog.grants_on(object.kind, object.object);
+    // Superusers, and members of the owner, grant in its name.
+    let owns = catalog.owns(asker.current, object.kind, object.object);
+    let grantor = if owns { owner } else { asker.current };
+    for grantee in whom.iter().copied() {
+        if grants {
+            let options = if option && grantee != EVERYBODY { rights } else { Rights::NONE };
+            granted(&mut all, Grant { grantee, grantor, rights, options });
+        } else {
+            revoked(&mut all, grantee, rights, option);
+        }
+    }
+    let class = object.kind.class();
+    sql::write_access(class, kept_under(catalog, class, object.object), owner, Some(&all))
+}
+
+fn check(asker: &Asker, demand: &Demand) -> Result<(), SqlError> {
+    let Asker { catalog, current } = asker;
+    match demand {
+        Demand::Rights { kind, object, rights } => {
+            let stored = match kind {
+                ObjectKind::Table => catalog.relation(*object).map(|found| &found.name),
+                ObjectKind::Sequence => {
+                    let mut found = catalog.sequences.values();
+                    found.find(|found| found.oid == *object).map(|found| &found.name)
+                }
+                _ => None,
+            };
+            if let Some(stored) = stored {
+                let schema = catalog.split_name(stored).0;
+                let oid = Oid(u32::try_from(catalog.schema_oid(schema)).unwrap_or(0));
+                if !catalog.lacks(*current, ObjectKind::Schema, oid, Rights::USAGE).is_empty() {
+                    return Err(denied(&format!("permission denied for schema {schema}")));
+                }
+            }
+            if catalog.lacks(*current, *kind, *object, *rights).is_empty() {
+                return Ok(());
+            }
+            let word = match kind {
+                ObjectKind::Table => {
+                    catalog.relation(*object).map_or("table", |relation| relation.kind.word())
+                }
+                kind => kind.word(),
+            };
+            let name = match (kind, stored) {
+                (_, Some(stored)) => catalog.bare(stored).to_owned(),
+                (ObjectKind::Schema, None) => schema_name(catalog, *object),
+                _ => String::new(),
+            };
+            let message = match kind {
+                ObjectKind::Database => "permission denied for database".to_owned(),
+                _ => format!("permission denied for {word} {name}"),
+            };
+            Err(denied(&message))
+        }
+        Demand::Owner { kind, object, word, name } => {
+            if catalog.owns(*current, *kind, *object) {
+                return Ok(());
+            }
+            // Who owns a schema may drop what lies in it.
+            Err(denied(&format!("must be owner of {word} {name}")))
+        }
+        Demand::Member { role, message } => {
+            if catalog.roles.is_member(*current, *role, true) {
+                return Ok(());
+            }
+            Err(denied(message))
+        }
+    }
+}
+
+fn schema_name(catalog: &Catalog, oid: Oid) -> String {
+    let built_in = sql::catalog::NAMESPACES.iter().find(|(known, _)| *known == i64::from(oid.0));
+    let made = || catalog.schemas.iter().find(|(_, known)| **known == oid);
+    let name = built_in.map(|(_, name)| (*name).to_owned());
+    name.or_else(|| made().map(|(name, _)| name.clone())).unwrap_or_default()
+}
+
+/// Refuses to drop a role that owns something, or was granted something.
+pub(super) fn check_owns_nothing(catalog: &Catalog, role: &Role) -> Result<(), SqlError> {
+    let mut depending = 0_usize;
+    for access in catalog.access.values() {
+        let granted = access.grants.iter().flatten();
+        let mut granted = granted.filter(|g| g.grantee == role.oid || g.grantor == role.oid);
+        depending += usize::from(access.owner == role.oid || granted.next().is_some());
+    }
+    if depending == 0 {
+        return Ok(());
+    }
+    let message =
+        format!("role \"{}\" cannot be dropped because some objects depend on it", role.name);
+    let objects = if depending == 1 { "object" } else { "objects" };
+    Err(SqlError::new(SqlState("2BP01"), message)
+        .with_detail(format!("{depending} {objects} that it owns or has privileges on")))
+}

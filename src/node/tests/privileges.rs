@@ -1,0 +1,203 @@
+//! Owners and privileges, held against those who are no superusers.
+
+use super::TestNode;
+use super::roles::{refused, run};
+
+const DENIED: &str = "42501";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_table_is_used_as_far_as_was_granted() {
+    let node = TestNode::new();
+    node.lead(1).await;
+    let mut root = node.client();
+    run(
+        &mut root,
+        &[
+            "create table t (id int primary key, v text)",
+            "insert into t values (1, 'a')",
+            "create view seen as select v from t",
+            "create role staff",
+            "create user bob in role staff",
+        ],
+    )
+    .await;
+    let mut bob = node.client_of("bob");
+    let all = [
+        "select * from t",
+        "table t",
+        "select count(*) from t",
+        "select (select v from t)",
+        "with x as (select * from t) select * from x",
+        "select 1 where exists (select 1 from t)",
+        "insert into t values (2, 'b')",
+        "insert into t select 3, 'c'",
+        "update t set v = 'x'",
+        "delete from t",
+        "truncate t",
+        "merge into t using (select 1 as id) s on t.id = s.id when matched then delete",
+        "copy t to stdout",
+        "copy (select * from t) to stdout",
+        "copy t from stdin",
+        "explain select * from t",
+        "create table other (id int references t)",
+        "alter table t add column x int",
+        "drop table t cascade",
+        "create index on t (v)",
+        "comment on table t is 'mine'",
+        "grant select on t to bob",
+        "alter table t owner to bob",
+        "insert into t values (1, 'x') on conflict (id) do update set v = 'x'",
+        "with gone as (delete from t returning *) select * from gone",
+        "select pg_terminate_backend(1)",
+        "pragma table_info(t)",
+        "select * from seen",
+    ];
+    for statement in all {
+        refused(&mut bob, statement, DENIED, "").await;
+    }
+    refused(&mut bob, "select * from t", DENIED, "permission denied for table t").await;
+    refused(&mut bob, "select * from seen", DENIED, "permission denied for view seen").await;
+    refused(&mut bob, "drop table t cascade", DENIED, "must be owner of table t").await;
+    refused(&mut bob, "create table u (a int)", DENIED, "permission denied for schema public")
+        .await;
+    bob.parse("p", "select v from t where id = $1", &[]);
+    bob.bind("", "p", &[Some("1")]);
+    bob.execute("", 0);
+    let said = bob.sync().await;
+    assert!(said.contains("error 42501"), "{said}");
+    run(&mut bob, &["begin"]).await;
+    refused(&mut bob, "declare c cursor for select * from t", DENIED, "").await;
+    run(&mut bob, &["rollback", "set towline.dialect = 'sqlite'"]).await;
+    refused(&mut bob, "select * from t", DENIED, "SQLite").await;
+    run(&mut bob, &["reset towline.dialect", "prepare q as select * from t"]).await;
+    refused(&mut bob, "execute q", DENIED, "").await;
+
+    // What a group was granted its members have; a plan that was made before runs then.
+    run(&mut root, &["grant select on t to staff"]).await;
+    assert_eq!(bob.value("select v from t").await, "a");
+    run(&mut bob, &["execute q"]).await;
+    refused(&mut bob, "insert into t values (2, 'b')", DENIED, "table t").await;
+    run(&mut root, &["grant insert, update on table t to bob"]).await;
+    run(&mut bob, &["insert into t values (2, 'b')", "update t set v = 'c' where id = 2"]).await;
+    refused(&mut bob, "delete from t", DENIED, "table t").await;
+    refused(&mut bob, "select * from t for update; delete from t", DENIED, "table t").await;
+    // The view reads what its maker may, whoever asks it.
+    run(&mut root, &["revoke select on t from staff", "grant select on seen to bob"]).await;
+    assert_eq!(bob.value("select count(*) from seen").await, "2");
+    refused(&mut bob, "update t set v = 'c' where id = 2", DENIED, "table t").await;
+    run(&mut bob, &["insert into t values (3, 'd')"]).await;
+    run(&mut root, &["revoke all on t from bob"]).await;
+    refused(&mut bob, "insert into t values (4, 'e')", DENIED, "table t").await;
+    run(&mut root, &["grant all privileges on all tables in schema public to public"]).await;
+    run(&mut bob, &["delete from t", "truncate t"]).await;
+    refused(&mut root, "grant select (v) on t to bob", "0A000", "privileges on columns").await;
+    refused(&mut root, "grant usage on t to bob", "0LP01", "invalid privilege type USAGE").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_role_makes_is_its_own_on_every_node() {
+    let node = TestNode::new();
+    node.lead(1).await;
+    let mut root = node.client();
+    run(&mut root, &["create user bob", "create user eve", "grant create on schema public to bob"])
+        .await;
+    let mut bob = node.client_of("bob");
+    run(
+        &mut bob,
+        &[
+            "create table mine (id serial primary key, v text unique)",
+            "insert into mine (v) values ('x')",
+            "create index on mine (v)",
+            "create type mood as enum ('sad')",
+            "create sequence drawn",
+            "alter table mine add column more int default 1",
+            "alter table mine alter column more type bigint",
+            "create view shown as select * from mine",
+            "comment on table mine is 'so'",
+            "grant select on mine to eve with grant option",
+            "create temp table here (a int)",
+            "insert into here values (1)",
+            "select * from here",
+        ],
+    )
+    .await;
+    refused(&mut bob, "create schema s", DENIED, "permission denied for database").await;
+    let owners = "select string_agg(relname || ' ' || pg_get_userbyid(relowner), ', ' order by relname) \
+                  from pg_class where relnamespace = 'public'::regnamespace";
+    let expected = "drawn bob, mine bob, mine_id_seq bob, mine_pkey bob, mine_v_idx bob, \
+                    mine_v_key bob, shown bob";
+    assert_eq!(root.value(owners).await, expected);
+    let follower = TestNode::new();
+    follower.receive(&node);
+    follower.applied(*node.hub().commit.borrow()).await;
+    assert_eq!(follower.client().value(owners).await, expected);
+    let shown = "select relacl::text from pg_class where relname = 'mine'";
+    assert_eq!(root.value(shown).await, "{bob=arwdDxt/bob,eve=r*/bob}");
+    let mut eve = node.client_of("eve");
+    run(&mut eve, &["select * from mine", "grant select on mine to public"]).await;
+    refused(&mut eve, "grant insert on mine to public", DENIED, "permission denied").await;
+    refused(&mut eve, "drop table mine cascade", DENIED, "must be owner of table mine").await;
+    refused(&mut eve, "drop type mood", DENIED, "must be owner of type mood").await;
+    refused(&mut eve, "alter sequence drawn restart", DENIED, "must be owner of sequence").await;
+    for (question, answer) in [
+        ("has_table_privilege('eve', 'mine', 'select')", "t"),
+        ("has_table_privilege('eve', 'mine', 'insert, delete')", "f"),
+        ("has_table_privilege('eve', 'mine', 'select with grant option')", "t"),
+        ("has_table_privilege('mine', 'insert')", "f"),
+        ("has_schema_privilege('bob', 'public', 'create')", "t"),
+        ("has_schema_privilege('public', 'create')", "f"),
+        ("has_database_privilege('eve', current_database(), 'connect')", "t"),
+        ("has_column_privilege('mine', 'v', 'select')", "t"),
+    ] {
+        assert_eq!(eve.value(&format!("select {question}")).await, answer, "{question}");
+    }
+    refused(&mut root, "drop role bob", "2BP01", "some objects depend on it").await;
+    run(&mut bob, &["drop view shown"]).await;
+    refused(&mut bob, "alter table mine owner to eve", DENIED, "must be member of role").await;
+    run(&mut root, &["alter table mine owner to eve"]).await;
+    assert_eq!(root.value(shown).await, "{eve=arwdDxt/eve,eve=r*/eve,=r/eve}");
+    refused(&mut bob, "insert into mine (v) values ('y')", DENIED, "table mine").await;
+    run(&mut eve, &["insert into mine (v) values ('y')"]).await;
+    run(&mut root, &["reassign owned by bob, eve to current_user"]).await;
+    run(&mut root, &["revoke create on schema public from bob"]).await;
+    let left = root.query("select * from pg_class where pg_get_userbyid(relowner) = 'bob'").await;
+    assert!(!left.contains("row "), "{left}");
+    run(&mut bob, &["discard temp"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schemas_and_databases_let_in_whom_they_may() {
+    let node = TestNode::new();
+    node.lead(1).await;
+    let mut root = node.client();
+    run(
+        &mut root,
+        &[
+            "create user bob createdb",
+            "create schema s",
+            "create table s.t (a int)",
+            "grant select on s.t to bob",
+            "create database shop",
+        ],
+    )
+    .await;
+    let mut bob = node.client_of("bob");
+    refused(&mut bob, "select * from s.t", DENIED, "permission denied for schema s").await;
+    run(&mut root, &["grant usage on schema s to bob"]).await;
+    run(&mut bob, &["select * from s.t"]).await;
+    refused(&mut bob, "create table s.u (a int)", DENIED, "permission denied for schema s").await;
+    run(&mut root, &["grant create, usage on schema s to bob with grant option"]).await;
+    run(&mut bob, &["create table s.u (a int)", "drop table s.u", "create database own"]).await;
+    refused(&mut bob, "drop database shop", DENIED, "must be owner of database shop").await;
+    run(&mut bob, &["drop database own"]).await;
+    run(&mut root, &["revoke connect on database towline from public"]).await;
+    let mut again = node.client_of("bob");
+    refused(&mut again, "select 1", DENIED, "permission denied for database").await;
+    run(&mut root, &["grant connect on database towline to bob"]).await;
+    let mut again = node.client_of("bob");
+    run(&mut again, &["select 1"]).await;
+    assert_eq!(
+        root.value("select nspacl::text from pg_namespace where nspname = 's'").await,
+        "{test=UC/test,bob=U*C*/test}"
+    );
+}
