@@ -167,6 +167,7 @@ pub(super) fn collation(oid: Oid) -> Option<&'static str> {
         Oid::NUMERIC => Some("numeric"),
         Oid::INET | Oid::CIDR => Some("network"),
         Oid::PG_LSN => Some("lsn"),
+        Oid::JSONB => Some("jsonb"),
         _ if family(oid) == Family::Range => Some("range"),
         _ => None,
     }
@@ -182,6 +183,7 @@ pub(super) fn sqlite_column_type(oid: Oid) -> &'static str {
         Oid::NUMERIC => "TEXT COLLATE numeric",
         Oid::INET | Oid::CIDR => "TEXT COLLATE network",
         Oid::PG_LSN => "TEXT COLLATE lsn",
+        Oid::JSONB => "TEXT COLLATE jsonb",
         _ => match family(oid) {
             Family::Reference => "INTEGER",
             Family::Range => "TEXT COLLATE range",
@@ -229,7 +231,7 @@ pub(super) fn by_name(name: &str) -> Option<Oid> {
     };
     let info = TYPES.iter().find(|info| info.name == alias)?;
     // Of these there are no values here.
-    (!matches!(alias, "money" | "jsonpath" | "xml")).then_some(info.oid)
+    (!matches!(alias, "money" | "xml")).then_some(info.oid)
 }
 
 /// A type as a client writes it in a list of types: `varchar(20)`, `int[]`.

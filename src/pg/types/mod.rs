@@ -16,7 +16,8 @@
 //! | timestamptz                 | as timestamp, in UTC, with `+00` behind                   |
 //! | interval                    | Text, as printed in style `postgres` ([`interval`])       |
 //! | uuid                        | Text, lower case with hyphens                             |
-//! | json                        | Text as written; jsonb: Text in normal form ([`json`])    |
+//! | json                        | Text as written; jsonb: Text in normal form ([`json`]), compared under collation `jsonb` |
+//! | jsonpath                    | Text as printed ([`mod@jsonpath`])                         |
 //! | inet cidr macaddr macaddr8  | Text as printed; addresses under collation `network` ([`mod@network`]) |
 //! | bit, bit varying            | Text of 0 and 1 ([`bits`])                                |
 //! | geometric types             | Text as printed ([`geometry`])                            |
@@ -39,6 +40,7 @@ pub mod geometry;
 pub mod interval;
 mod interval_style;
 pub mod json;
+pub mod jsonpath;
 pub mod made;
 pub mod network;
 pub mod number;
@@ -105,6 +107,7 @@ impl Oid {
     pub const VOID: Self = Self(2278);
     pub const UUID: Self = Self(2950);
     pub const JSONB: Self = Self(3802);
+    pub const JSONPATH: Self = Self(4072);
     pub const BOOL_ARRAY: Self = Self(1000);
     pub const INT2_ARRAY: Self = Self(1005);
     pub const INT4_ARRAY: Self = Self(1007);
@@ -398,7 +401,7 @@ pub fn encode_binary(value: ValueRef<'_>, oid: Oid, out: &mut BytesMut) -> Resul
             out.put_i32(interval.months);
         }
         Oid::UUID => out.put_slice(&parse_uuid(&text_of(value))?),
-        Oid::JSONB => {
+        Oid::JSONB | Oid::JSONPATH => {
             out.put_u8(1);
             print_any(value, out);
         }
@@ -551,6 +554,7 @@ fn decode_text(text: &str, oid: Oid, display: &Display) -> Result<Value, SqlErro
             Value::Text(text.to_owned())
         }
         Oid::JSONB => Value::Text(json::normalize_jsonb(text)?),
+        Oid::JSONPATH => Value::Text(jsonpath::parse(text)?.to_string()),
         Oid::PG_LSN => Value::Text(parse_lsn(text)?.to_string()),
         Oid::INET | Oid::CIDR => Value::Text(Inet::parse(text, oid == Oid::CIDR)?.to_string()),
         Oid::MACADDR => Value::Text(network::print_mac(&network::parse_mac::<6>(text)?)),

@@ -30,6 +30,7 @@ impl Translator<'_> {
                 format!("function {name} does not exist"),
             ));
         };
+        let set_apart = arguments.first().is_some_and(|first| self.is_set_apart(first));
         let (mut arguments, ty) = self.typed_arguments(known, arguments)?;
         // The extreme of the labels' ranks, which becomes a label again below.
         let labels = matches!(name, "max" | "min")
@@ -41,6 +42,7 @@ impl Translator<'_> {
         let mut sqlite = if known.sqlite.is_empty() { known.name } else { known.sqlite };
         let first = arguments.first().map_or(Oid::TEXT, Typed::oid);
         match (name, first) {
+            ("json_agg", _) if set_apart => sqlite = "towline_json_agg_lines",
             ("sum", Oid::INT8 | Oid::NUMERIC) => sqlite = "towline_sum",
             ("sum", Oid::INTERVAL) => sqlite = "towline_interval_sum",
             ("avg", Oid::INTERVAL) => sqlite = "towline_interval_avg",
@@ -55,7 +57,9 @@ impl Translator<'_> {
                 _ => argument.sql,
             })
             .collect();
-        if matches!(name, "max" | "min")
+        let distinct =
+            list.and_then(|list| list.duplicate_treatment) == Some(DuplicateTreatment::Distinct);
+        if (distinct || matches!(name, "max" | "min"))
             && let Some(collation) = types::collation(first)
             && let Some(text) = texts.first_mut()
         {
@@ -64,8 +68,6 @@ impl Translator<'_> {
         if star {
             texts.push("*".to_owned());
         }
-        let distinct =
-            list.and_then(|list| list.duplicate_treatment) == Some(DuplicateTreatment::Distinct);
         let mut sql = format!("{sqlite}(");
         if distinct && name == "string_agg" {
             sql = "towline_string_agg_distinct(".to_owned();

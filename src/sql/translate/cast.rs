@@ -121,7 +121,7 @@ impl Translator<'_> {
         match family(oid) {
             Family::String => return Ok(quoted()),
             Family::Reference => return Ok(reference(text, oid)),
-            Family::Other | Family::Void => return Ok(quoted()),
+            Family::Other | Family::Void if oid != Oid::JSONPATH => return Ok(quoted()),
             // The moment of the transaction, not of the translation.
             Family::DateTime => {
                 if let Some(special) = self.special_moment(text, oid)? {
@@ -222,7 +222,7 @@ impl Translator<'_> {
             (_, Family::String) if how >= How::Assignment => self.text_of(typed, to),
             (Family::String, _) if explicit => match target {
                 Family::Array => Ok(self.array_cast(&typed, Oid::TEXT, to)),
-                Family::Other | Family::Void => same(typed),
+                Family::Other | Family::Void if to != Oid::JSONPATH => same(typed),
                 Family::Reference => call(&format!("towline_{name}")),
                 Family::DateTime if matches!(to, Oid::TIMESTAMPTZ | Oid::TIMETZ) => {
                     call_in_zone(&format!("towline_cast_{name}"))

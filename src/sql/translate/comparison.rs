@@ -67,7 +67,7 @@ impl Translator<'_> {
 
     /// Brings two operands of a comparison to forms that SQLite compares as PostgreSQL does.
     fn meet(&mut self, left: Typed, op: &str, right: Typed) -> Result<(Typed, Typed), SqlError> {
-        let comparable = |oid: &Oid| family(*oid) != Family::Geometric;
+        let comparable = |oid: &Oid| family(*oid) != Family::Geometric && *oid != Oid::JSON;
         let Some(oid) = common(left.oid(), right.oid()).filter(comparable) else {
             return Err(undefined_operator(Some(left.oid()), op, right.oid()));
         };

@@ -216,7 +216,7 @@ impl Translator<'_> {
             }
             Expr::Tuple(fields) => {
                 let fields = self.expressions(fields)?;
-                Ok(row(fields))
+                Ok(constructed_row(fields))
             }
             Expr::Array(array) => self.array(&array.elem),
             Expr::CompoundFieldAccess { root, access_chain } => self.access(root, access_chain),
@@ -477,16 +477,16 @@ impl Translator<'_> {
             {
                 return self.slice(typed, chain);
             }
+            if typed.oid() == Oid::JSONB
+                && let AccessExpr::Subscript(subscript) = access
+            {
+                typed = self.jsonb_subscript(&typed, subscript)?;
+                continue;
+            }
             typed = match access {
                 AccessExpr::Subscript(Subscript::Index { index }) => {
                     let index = self.expression(index)?;
-                    if matches!(typed.oid(), Oid::JSON | Oid::JSONB) {
-                        let index = self.settle(index)?;
-                        Typed::plain(
-                            format!("towline_json_get({}, {})", typed.sql, index.sql),
-                            typed.oid(),
-                        )
-                    } else if typed.oid() == Oid::NAME {
+                    if typed.oid() == Oid::NAME {
                         // Its bytes, from 0 on.
                         let index = self.coerce(index, Type::plain(Oid::INT4))?.operand();
                         let place = format!("iif({index} < 0, 65, {index} + 1)");
@@ -688,7 +688,13 @@ fn is_slice(access: &AccessExpr) -> bool {
     matches!(access, AccessExpr::Subscript(Subscript::Slice { .. }))
 }
 
-/// A row constructor.
+/// A row constructor: its fields are named by their places.
+pub(super) fn constructed_row(fields: Vec<Typed>) -> Typed {
+    let named = |(at, field): (usize, Typed)| field.named(format!("f{}", at + 1));
+    row(fields.into_iter().enumerate().map(named).collect())
+}
+
+/// A row whose fields have their names.
 pub(super) fn row(fields: Vec<Typed>) -> Typed {
     let texts: Vec<&str> = fields.iter().map(|field| field.sql.as_str()).collect();
     let sql = format!("({})", texts.join(", "));

@@ -1,11 +1,12 @@
 //! Function calls, but for aggregates and those that give rows.
 
 use sqlparser::ast::{
-    Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, ObjectName,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
+    ObjectName,
 };
 
 use super::known::{self, Known, Returns, Takes};
-use super::{Form, Translator, Typed, cast, names, set_returning};
+use super::{Form, Translator, Typed, cast, json, names, set_returning};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{PUBLIC, parts_of_written};
 use crate::sql::types::{self, Family, Type, family, is_integer};
@@ -137,16 +138,7 @@ impl Translator<'_> {
                 return Ok(self.cast(argument.clone(), ty)?.named(name));
             }
             if !known::is_sqlites(name) {
-                let types: Vec<String> =
-                    arguments.iter().map(|argument| types::display_name(argument.oid())).collect();
-                return Err(SqlError::new(
-                    SqlState::UNDEFINED_FUNCTION,
-                    format!("function {name}({}) does not exist", types.join(", ")),
-                )
-                .with_hint(
-                    "No function matches the given name and argument types. You might need to add \
-                     explicit type casts.",
-                ));
+                return Err(undefined(name, &arguments));
             }
             let mut texts = Vec::with_capacity(arguments.len());
             for argument in arguments {
@@ -196,6 +188,20 @@ impl Translator<'_> {
                 Takes::Float if known.name == "to_timestamp" && count == 2 => Some(Oid::TEXT),
                 Takes::Float => Some(Oid::FLOAT8),
                 Takes::Int => Some(Oid::INT4),
+                Takes::TextArrays => Some(Oid::TEXT_ARRAY),
+                Takes::JsonTexts if at > 0 => Some(Oid::TEXT),
+                Takes::JsonTexts => Some(json::type_of(known.name).oid),
+                Takes::JsonPath => Some(match at {
+                    1 => Oid::JSONPATH,
+                    3 => Oid::BOOL,
+                    _ => Oid::JSONB,
+                }),
+                Takes::JsonChange => Some(match at {
+                    1 => Oid::TEXT_ARRAY,
+                    3 => Oid::BOOL,
+                    4 => Oid::TEXT,
+                    _ => Oid::JSONB,
+                }),
                 Takes::TextArray => Some(if at == 0 { Oid::TEXT_ARRAY } else { Oid::TEXT }),
                 Takes::Timestamp => Some(if at != 1 && known.name.starts_with("date_") {
                     Oid::TEXT
@@ -302,11 +308,19 @@ impl Translator<'_> {
             "date_trunc" if at == 1 && oid == Oid::DATE => {
                 self.coerce(argument, Type::plain(Oid::TIMESTAMPTZ))
             }
-            "row_to_json" | "json_agg" | "jsonb_agg" | "to_json" | "to_jsonb"
-            | "json_build_array" | "jsonb_build_array" | "json_build_object"
-            | "jsonb_build_object" | "json_object_agg" | "jsonb_object_agg" => {
-                Ok(self.as_json(argument))
-            }
+            "row_to_json"
+            | "json_agg"
+            | "jsonb_agg"
+            | "to_json"
+            | "to_jsonb"
+            | "json_build_array"
+            | "jsonb_build_array"
+            | "json_build_object"
+            | "jsonb_build_object"
+            | "json_object_agg"
+            | "jsonb_object_agg"
+            | "towline_array_json_agg"
+            | "towline_array_json_lines" => self.as_json(argument),
             "array_agg" => {
                 let ty = argument.ty;
                 Ok(Typed { ty, ..Typed::of(cast::array_element(&argument), ty) })
@@ -337,46 +351,6 @@ impl Translator<'_> {
             }
             _ => Ok(argument),
         }
-    }
-
-    /// A value in a form from which JSON functions can tell its JSON type.
-    pub(super) fn as_json(&mut self, argument: Typed) -> Typed {
-        let oid = argument.oid();
-        if let Form::Row(fields) = argument.form {
-            let mut parts = Vec::with_capacity(fields.len() * 2);
-            for (at, field) in fields.into_iter().enumerate() {
-                let name = field.name.clone().unwrap_or_else(|| format!("f{}", at + 1));
-                parts.push(names::quote_literal(&name));
-                parts.push(self.as_json(field).sql);
-            }
-            return Typed::plain(
-                format!("towline_json_value(towline_json_object({}), 'json')", parts.join(", ")),
-                Oid::JSON,
-            );
-        }
-        let kind = match family(oid) {
-            Family::Boolean => "bool",
-            Family::Json => "json",
-            Family::Array => {
-                return Typed::plain(
-                    format!(
-                        "towline_json_value(towline_array_json({}, {}), 'json')",
-                        argument.sql,
-                        names::quote_literal(match types::element_of(oid).map(family) {
-                            Some(Family::Number) => "float",
-                            Some(Family::Boolean) => "bool",
-                            _ => "text",
-                        })
-                    ),
-                    oid,
-                );
-            }
-            Family::Number if oid == Oid::NUMERIC => "number",
-            Family::Number => return argument,
-            Family::DateTime => "time",
-            _ => return argument,
-        };
-        Typed::plain(format!("towline_json_value({}, '{kind}')", argument.sql), oid)
     }
 
     /// Functions with a syntax, a type rule, or a meaning of their own.
@@ -411,9 +385,58 @@ impl Translator<'_> {
                 let equal = self.compare(first.clone(), "=", second)?;
                 Typed::of(format!("CASE WHEN {} THEN NULL ELSE {} END", equal.sql, first.sql), ty)
             }
+            "array_to_json" => match list.map(|list| list.args.as_slice()) {
+                // Its rows keep the names of their fields.
+                Some(
+                    [FunctionArg::Unnamed(FunctionArgExpr::Expr(Expr::Function(array))), rest @ ..],
+                ) if function_name(&array.name)? == "array_agg"
+                    && array.over.is_none()
+                    && rest.iter().all(|pretty| json::literal_bool(pretty).is_some()) =>
+                {
+                    let pretty = rest.first().and_then(json::literal_bool) == Some(true);
+                    let function =
+                        if pretty { "towline_array_json_lines" } else { "towline_array_json_agg" };
+                    let aggregate = ObjectName::from(vec![Ident::new(function)]);
+                    self.function(&Function { name: aggregate, ..array.clone() })?
+                }
+                _ => {
+                    let mut arguments = self.arguments(list)?.into_iter();
+                    let array =
+                        arguments.next().unwrap_or_else(|| Typed::plain("NULL", Oid::UNKNOWN));
+                    let pretty = arguments.next().unwrap_or_else(|| Typed::plain("0", Oid::BOOL));
+                    if family(array.oid()) != Family::Array {
+                        return Err(undefined(name, &[array]));
+                    }
+                    self.json_over_lines(array, pretty)?
+                }
+            },
+            "row_to_json" if list.is_some_and(|list| list.args.len() == 2) => {
+                let mut arguments = self.arguments(list)?.into_iter();
+                let (Some(row), Some(pretty)) = (arguments.next(), arguments.next()) else {
+                    return Ok(None);
+                };
+                if !matches!(row.form, Form::Row(_)) {
+                    return Err(undefined(name, &[row, pretty]));
+                }
+                self.json_over_lines(row, pretty)?
+            }
+            "json_populate_record" | "jsonb_populate_record" => {
+                let arguments = list.map_or(&[][..], |list| list.args.as_slice());
+                self.populate_record(name, arguments)?
+            }
+            _ if list.is_some_and(|list| list.args.len() == 2)
+                && let Some(operator) = json::operator_of(name) =>
+            {
+                let mut arguments = self.arguments(list)?.into_iter();
+                let (Some(left), Some(right)) = (arguments.next(), arguments.next()) else {
+                    return Ok(None);
+                };
+                let left = self.coerce(left, Type::plain(Oid::JSONB))?;
+                self.operate(left, &operator, right)?
+            }
             "row" => {
                 let arguments = self.arguments(list)?;
-                super::expression::row(arguments)
+                super::expression::constructed_row(arguments)
             }
             "grouping" => self.grouping_call(list)?,
             "current_timestamp" | "localtimestamp" | "current_time" | "localtime" => {
@@ -495,6 +518,20 @@ impl Translator<'_> {
         )
         .named("array"))
     }
+}
+
+/// No function of this name takes these arguments.
+pub(super) fn undefined(name: &str, arguments: &[Typed]) -> SqlError {
+    let types: Vec<String> =
+        arguments.iter().map(|argument| types::display_name(argument.oid())).collect();
+    SqlError::new(
+        SqlState::UNDEFINED_FUNCTION,
+        format!("function {name}({}) does not exist", types.join(", ")),
+    )
+    .with_hint(
+        "No function matches the given name and argument types. You might need to add explicit \
+         type casts.",
+    )
 }
 
 /// A function of numbers refuses what is no number: SQLite would read one into it.

@@ -42,6 +42,14 @@ pub(super) enum Takes {
     Int,
     /// An array of text.
     TextArray,
+    /// json or jsonb, as the function's name says, then text.
+    JsonTexts,
+    /// jsonb, jsonpath, jsonb, bool.
+    JsonPath,
+    /// jsonb, an array of text, jsonb, bool, text.
+    JsonChange,
+    /// Arrays of text everywhere.
+    TextArrays,
     Timestamp,
     Json,
     /// bytea first, text after.
@@ -76,8 +84,26 @@ const fn aggregate(
     Known { name, sqlite, returns, takes, aggregate: true }
 }
 
-/// Functions whose arguments may be named, and these names; those that are left out are 0.
+const PATH: &[&str] = &["target", "path", "vars", "silent"];
+
+/// Functions whose arguments may be named, and these names.
 const NAMED: &[(&str, &[&str])] = &[
+    ("jsonb_insert", &["jsonb_in", "path", "replacement", "insert_after"]),
+    ("jsonb_path_exists", PATH),
+    ("jsonb_path_exists_tz", PATH),
+    ("jsonb_path_match", PATH),
+    ("jsonb_path_match_tz", PATH),
+    ("jsonb_path_query", PATH),
+    ("jsonb_path_query_array", PATH),
+    ("jsonb_path_query_array_tz", PATH),
+    ("jsonb_path_query_first", PATH),
+    ("jsonb_path_query_first_tz", PATH),
+    ("jsonb_path_query_tz", PATH),
+    ("jsonb_set", &["jsonb_in", "path", "replacement", "create_if_missing"]),
+    (
+        "jsonb_set_lax",
+        &["jsonb_in", "path", "replacement", "create_if_missing", "null_value_treatment"],
+    ),
     ("make_date", &["year", "month", "day"]),
     ("make_interval", &["years", "months", "weeks", "days", "hours", "mins", "secs"]),
     ("make_time", &["hour", "min", "sec"]),
@@ -122,8 +148,17 @@ fn placed(function: &str, arguments: &[FunctionArg]) -> Result<Vec<Expr>, SqlErr
         *slot = Some(expr.clone());
     }
     let last = given.iter().rposition(Option::is_some).map_or(0, |at| at + 1);
-    let zero = || Expr::value(Value::Number("0".to_owned(), false));
-    Ok(given.into_iter().take(last).map(|expr| expr.unwrap_or_else(zero)).collect())
+    let given = given.into_iter().zip(*names).take(last);
+    Ok(given.map(|(expr, name)| expr.unwrap_or_else(|| default(name))).collect())
+}
+
+/// What an argument is that is left out.
+fn default(name: &str) -> Expr {
+    Expr::value(match name {
+        "create_if_missing" => Value::Boolean(true),
+        "vars" => Value::SingleQuotedString("{}".to_owned()),
+        _ => Value::Number("0".to_owned(), false),
+    })
 }
 
 const fn of(oid: Oid) -> Returns {
@@ -152,7 +187,6 @@ const FUNCTIONS: &[Known] = &[
     known("array_prepend", "", Returns::Argument(1), Takes::Any),
     known("array_remove", "", Returns::Argument(0), Takes::TextArray),
     known("array_replace", "", Returns::Argument(0), Takes::TextArray),
-    known("array_to_json", "", of(Oid::JSON), Takes::TextArray),
     known("array_to_string", "", of(Oid::TEXT), Takes::TextArray),
     known("array_upper", "", of(Oid::INT4), Takes::TextArray),
     known("ascii", "", of(Oid::INT4), Takes::Text),
@@ -242,8 +276,9 @@ const FUNCTIONS: &[Known] = &[
     known("json_array_length", "towline_json_array_length", of(Oid::INT4), Takes::Json),
     known("json_build_array", "", of(Oid::JSON), Takes::Text),
     known("json_build_object", "", of(Oid::JSON), Takes::Text),
-    known("json_extract_path", "", of(Oid::JSON), Takes::Text),
-    known("json_extract_path_text", "", of(Oid::TEXT), Takes::Text),
+    known("json_extract_path", "", of(Oid::JSON), Takes::JsonTexts),
+    known("json_extract_path_text", "", of(Oid::TEXT), Takes::JsonTexts),
+    known("json_object", "towline_json_object_of", of(Oid::JSON), Takes::TextArrays),
     aggregate("json_object_agg", "", of(Oid::JSON), Takes::Text),
     known("json_strip_nulls", "", of(Oid::JSON), Takes::Json),
     known("json_typeof", "", of(Oid::TEXT), Takes::Json),
@@ -251,12 +286,22 @@ const FUNCTIONS: &[Known] = &[
     known("jsonb_array_length", "towline_json_array_length", of(Oid::INT4), Takes::Json),
     known("jsonb_build_array", "", of(Oid::JSONB), Takes::Text),
     known("jsonb_build_object", "", of(Oid::JSONB), Takes::Text),
-    known("jsonb_extract_path", "", of(Oid::JSONB), Takes::Text),
-    known("jsonb_extract_path_text", "", of(Oid::TEXT), Takes::Text),
-    known("jsonb_insert", "towline_jsonb_insert", of(Oid::JSONB), Takes::Any),
+    known("jsonb_extract_path", "", of(Oid::JSONB), Takes::JsonTexts),
+    known("jsonb_extract_path_text", "", of(Oid::TEXT), Takes::JsonTexts),
+    known("jsonb_insert", "towline_jsonb_insert", of(Oid::JSONB), Takes::JsonChange),
+    known("jsonb_object", "towline_jsonb_object_of", of(Oid::JSONB), Takes::TextArrays),
     aggregate("jsonb_object_agg", "", of(Oid::JSONB), Takes::Text),
+    known("jsonb_path_exists", "", of(Oid::BOOL), Takes::JsonPath),
+    known("jsonb_path_exists_tz", "jsonb_path_exists", of(Oid::BOOL), Takes::JsonPath),
+    known("jsonb_path_match", "", of(Oid::BOOL), Takes::JsonPath),
+    known("jsonb_path_match_tz", "jsonb_path_match", of(Oid::BOOL), Takes::JsonPath),
+    known("jsonb_path_query_array", "", of(Oid::JSONB), Takes::JsonPath),
+    known("jsonb_path_query_array_tz", "jsonb_path_query_array", of(Oid::JSONB), Takes::JsonPath),
+    known("jsonb_path_query_first", "", of(Oid::JSONB), Takes::JsonPath),
+    known("jsonb_path_query_first_tz", "jsonb_path_query_first", of(Oid::JSONB), Takes::JsonPath),
     known("jsonb_pretty", "", of(Oid::TEXT), Takes::Json),
-    known("jsonb_set", "towline_jsonb_set", of(Oid::JSONB), Takes::Any),
+    known("jsonb_set", "towline_jsonb_set", of(Oid::JSONB), Takes::JsonChange),
+    known("jsonb_set_lax", "towline_jsonb_set_lax", of(Oid::JSONB), Takes::JsonChange),
     known("jsonb_strip_nulls", "", of(Oid::JSONB), Takes::Json),
     known("jsonb_typeof", "", of(Oid::TEXT), Takes::Json),
     known("justify_days", "", of(Oid::INTERVAL), Takes::Any),
@@ -449,6 +494,8 @@ const FUNCTIONS: &[Known] = &[
     known("to_regrole", "", of(Oid(4096)), Takes::Text),
     known("to_regtype", "", of(Oid::REGTYPE), Takes::Text),
     known("to_timestamp", "", of(Oid::TIMESTAMPTZ), Takes::Float),
+    aggregate("towline_array_json_agg", "", of(Oid::JSON), Takes::Any),
+    aggregate("towline_array_json_lines", "", of(Oid::JSON), Takes::Any),
     known("transaction_timestamp", "", of(Oid::TIMESTAMPTZ), Takes::Any),
     known("translate", "", of(Oid::TEXT), Takes::Text),
     known("trim_array", "", Returns::Argument(0), Takes::TextArray),
@@ -474,7 +521,7 @@ pub(super) fn lookup(name: &str) -> Option<&'static Known> {
 const SQLITES: &[&str] = &[
     "changes", "char", "date", "datetime", "glob", "group_concat", "hex", "ifnull", "iif", "instr",
     "json", "json_array", "json_error_position", "json_extract", "json_group_array",
-    "json_group_object", "json_insert", "json_object", "json_patch", "json_quote", "json_remove",
+    "json_group_object", "json_insert", "json_patch", "json_quote", "json_remove",
     "json_replace", "json_set", "json_type", "json_valid", "julianday", "last_insert_rowid", "like",
     "likelihood", "likely", "log2", "octet_length", "printf", "quote", "randomblob", "soundex",
     "sqlite_source_id", "sqlite_version", "strftime", "time", "timediff", "total", "total_changes",

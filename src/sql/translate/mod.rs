@@ -25,6 +25,7 @@ mod function;
 mod grouping;
 mod grouping_sets;
 mod insert;
+mod json;
 mod known;
 mod limits;
 mod merge;

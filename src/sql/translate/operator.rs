@@ -100,6 +100,16 @@ pub(super) fn plain_operator(op: &BinaryOperator) -> Cow<'_, BinaryOperator> {
         "@>" => BinaryOperator::AtArrow,
         "<@" => BinaryOperator::ArrowAt,
         "&&" => BinaryOperator::PGOverlap,
+        "@?" => BinaryOperator::AtQuestion,
+        "@@" => BinaryOperator::AtAt,
+        "->" => BinaryOperator::Arrow,
+        "->>" => BinaryOperator::LongArrow,
+        "#>" => BinaryOperator::HashArrow,
+        "#>>" => BinaryOperator::HashLongArrow,
+        "#-" => BinaryOperator::HashMinus,
+        "?" => BinaryOperator::Question,
+        "?|" => BinaryOperator::QuestionPipe,
+        "?&" => BinaryOperator::QuestionAnd,
         _ => return Cow::Borrowed(op),
     })
 }
@@ -270,7 +280,9 @@ impl Translator<'_> {
             | BinaryOperator::Question
             | BinaryOperator::QuestionAnd
             | BinaryOperator::QuestionPipe
-            | BinaryOperator::HashMinus => self.json_operator(left, &op, right),
+            | BinaryOperator::HashMinus
+            | BinaryOperator::AtQuestion
+            | BinaryOperator::AtAt => self.json_operator(left, &op, right),
             BinaryOperator::AtArrow => self.contains(left, right),
             BinaryOperator::ArrowAt => self.contains(right, left),
             BinaryOperator::PGOverlap => {
@@ -501,7 +513,10 @@ impl Translator<'_> {
             (Oid::JSONB, Minus, _)
                 if family(r) == Family::String || is_integer(r) || family(r) == Family::Array =>
             {
-                call("towline_jsonb_delete", &left, &right, Oid::JSONB)
+                let several = family(r) == Family::Array;
+                let function =
+                    if several { "towline_jsonb_delete_keys" } else { "towline_jsonb_delete" };
+                call(function, &left, &right, Oid::JSONB)
             }
             _ => Err(undefined_operator(Some(l), &op.to_string(), r)),
         }
@@ -642,37 +657,6 @@ impl Translator<'_> {
         }
         let (left, right) = self.same_arrays(left, "@>", right)?;
         Ok(Typed::plain(format!("towline_array_contains({}, {})", left.sql, right.sql), Oid::BOOL))
-    }
-
-    fn json_operator(
-        &mut self,
-        left: Typed,
-        op: &BinaryOperator,
-        right: Typed,
-    ) -> Result<Typed, SqlError> {
-        let json = if left.is_unknown() { Oid::JSONB } else { left.oid() };
-        if !matches!(json, Oid::JSON | Oid::JSONB) {
-            return Err(undefined_operator(Some(left.oid()), &op.to_string(), right.oid()));
-        }
-        let left = self.coerce(left, Type::plain(json))?;
-        let (function, result) = match op {
-            BinaryOperator::Arrow => ("towline_json_get", json),
-            BinaryOperator::LongArrow => ("towline_json_get_text", Oid::TEXT),
-            BinaryOperator::HashArrow => ("towline_json_path", json),
-            BinaryOperator::HashLongArrow => ("towline_json_path_text", Oid::TEXT),
-            BinaryOperator::Question => ("towline_jsonb_exists", Oid::BOOL),
-            BinaryOperator::QuestionPipe => ("towline_jsonb_exists_any", Oid::BOOL),
-            BinaryOperator::QuestionAnd => ("towline_jsonb_exists_all", Oid::BOOL),
-            _ => ("towline_jsonb_delete_path", Oid::JSONB),
-        };
-        let right = match op {
-            BinaryOperator::Arrow | BinaryOperator::LongArrow if is_integer(right.oid()) => right,
-            BinaryOperator::Arrow | BinaryOperator::LongArrow | BinaryOperator::Question => {
-                self.coerce(right, Type::TEXT)?
-            }
-            _ => self.coerce(right, Type::plain(Oid::TEXT_ARRAY))?,
-        };
-        Ok(Typed::plain(format!("{function}({}, {})", left.sql, right.sql), result))
     }
 }
 

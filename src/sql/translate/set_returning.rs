@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{Function, FunctionArguments};
 
-use super::{SetReturning, Translator, Typed, cast};
+use super::{SetReturning, Translator, Typed, cast, known};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::types::{self, Family, Type, family};
 
@@ -23,6 +23,8 @@ pub(super) fn is_set_returning(name: &str) -> bool {
             | "jsonb_each"
             | "jsonb_each_text"
             | "jsonb_object_keys"
+            | "jsonb_path_query"
+            | "jsonb_path_query_tz"
             | "regexp_matches"
             | "regexp_split_to_table"
             | "string_to_table"
@@ -42,13 +44,13 @@ pub(super) struct SetSource {
     pub ordinality: String,
 }
 
-/// The value of a row of SQLite's `json_each`, as `name` gives it: as text or as JSON.
+/// The value of a row of SQLite's `json_each`, over the texts of JSON values, as `name`
+/// gives it: as text or as JSON.
 fn json_value(name: &str, json: Oid, alias: &str) -> Typed {
-    let (function, oid) = match name.ends_with("_text") {
-        true => ("towline_json_row_text", Oid::TEXT),
-        false => ("towline_json_row", json),
-    };
-    Typed::plain(format!("{function}({alias}.value, {alias}.type)"), oid)
+    match name.ends_with("_text") {
+        true => Typed::plain(format!("towline_json_text({alias}.value)"), Oid::TEXT),
+        false => Typed::plain(format!("{alias}.value"), json),
+    }
 }
 
 impl Translator<'_> {
@@ -139,7 +141,8 @@ impl Translator<'_> {
                 let Some(json) = arguments.next() else { return wrong() };
                 let json = self.coerce(json, Type::plain(oid))?;
                 let value = json_value(name, oid, alias);
-                let sql = format!("json_each(towline_json_array({})) AS {alias}", json.sql);
+                let sql =
+                    format!("json_each(towline_json_elements({}, '{name}')) AS {alias}", json.sql);
                 Ok(counted(vec![value.named("value")], sql))
             }
             "json_each" | "jsonb_each" | "json_each_text" | "jsonb_each_text" => {
@@ -148,7 +151,8 @@ impl Translator<'_> {
                 let json = self.coerce(json, Type::plain(oid))?;
                 let key = Typed::plain(format!("{alias}.key"), Oid::TEXT).named("key");
                 let value = json_value(name, oid, alias);
-                let sql = format!("json_each({}) AS {alias}", json.sql);
+                let sql =
+                    format!("json_each(towline_json_members({}, '{name}')) AS {alias}", json.sql);
                 Ok(SetSource {
                     sql,
                     columns: vec![key, value.named("value")],
@@ -157,10 +161,22 @@ impl Translator<'_> {
             }
             "json_object_keys" | "jsonb_object_keys" => {
                 let Some(json) = arguments.next() else { return wrong() };
-                let json = self.coerce(json, Type::plain(Oid::JSONB))?;
+                let oid = if name.starts_with("jsonb") { Oid::JSONB } else { Oid::JSON };
+                let json = self.coerce(json, Type::plain(oid))?;
                 let key = Typed::plain(format!("{alias}.key"), Oid::TEXT);
-                let sql = format!("json_each({}) AS {alias}", json.sql);
+                let sql =
+                    format!("json_each(towline_json_members({}, '{name}')) AS {alias}", json.sql);
                 Ok(SetSource { sql, columns: vec![key], ordinality: "NULL".to_owned() })
+            }
+            "jsonb_path_query" | "jsonb_path_query_tz" => {
+                let kinds = [Oid::JSONB, Oid::JSONPATH, Oid::JSONB, Oid::BOOL];
+                let mut texts = Vec::new();
+                for (argument, oid) in arguments.zip(kinds) {
+                    texts.push(self.coerce(argument, Type::plain(oid))?.sql);
+                }
+                let query = format!("towline_jsonb_path_query({})", texts.join(", "));
+                let value = Typed::plain(format!("{alias}.value"), Oid::JSONB);
+                Ok(counted(vec![value], format!("json_each({query}) AS {alias}")))
             }
             "regexp_split_to_table" | "string_to_table" | "regexp_matches" => {
                 let mut texts = Vec::new();
@@ -256,7 +272,10 @@ impl Translator<'_> {
             FunctionArguments::List(list) => Some(list),
             _ => None,
         };
-        let arguments = self.arguments(list)?;
+        let arguments = match list.and_then(|list| known::by_position(name, &list.args)) {
+            Some(placed) => self.expressions(&placed?)?,
+            None => self.arguments(list)?,
+        };
         let alias = self.fresh_name("set");
         let source = self.set_source(name, arguments, &alias)?;
         self.set_returning.push(SetReturning { alias, sql: source.sql });

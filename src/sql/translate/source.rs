@@ -7,10 +7,10 @@ use sqlparser::ast::{
 
 use super::query::Wish;
 use super::scope::{Scope, Source, SourceColumn};
-use super::{Translator, function, grouping, names, set_returning};
+use super::{Translator, function, grouping, json, known, names, set_returning};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Attribute, Catalog, RESERVED_PREFIX, Relation, Rights, system_relation};
-use crate::sql::types::{self, Family, Type, family};
+use crate::sql::types::{self, Type};
 
 impl Source {
     pub(super) fn new(alias: impl Into<String>, columns: Vec<SourceColumn>) -> Self {
@@ -249,7 +249,7 @@ impl Translator<'_> {
         }
     }
 
-    fn add_source(&mut self, source: Source) -> Result<(), SqlError> {
+    pub(super) fn add_source(&mut self, source: Source) -> Result<(), SqlError> {
         let Some(scope) = self.scopes.last_mut() else { return Ok(()) };
         if !source.alias.is_empty()
             && scope
@@ -367,15 +367,16 @@ impl Translator<'_> {
         alias: Option<&TableAlias>,
     ) -> Result<String, SqlError> {
         let function = function::function_name(name)?;
-        let arguments = arguments
-            .iter()
-            .map(|argument| self.argument(argument))
-            .collect::<Result<Vec<_>, _>>()?;
-        if let "json_to_record" | "jsonb_to_record" | "json_to_recordset" | "jsonb_to_recordset" =
-            function.as_str()
-        {
+        if json::gives_records(&function) {
             return self.json_records(&function, arguments, alias);
         }
+        let arguments = match known::by_position(&function, arguments) {
+            Some(placed) => self.expressions(&placed?)?,
+            None => arguments
+                .iter()
+                .map(|argument| self.argument(argument))
+                .collect::<Result<Vec<_>, _>>()?,
+        };
         if set_returning::is_set_returning(&function) {
             return self.set_returning_source(&function, arguments, with_ordinality, alias);
         }
@@ -401,49 +402,6 @@ impl Translator<'_> {
         }
         self.add_source(Source::new(visible, columns))?;
         Ok(text)
-    }
-
-    /// `jsonb_to_recordset(json) AS alias(column type, …)` and its kin.
-    fn json_records(
-        &mut self,
-        function: &str,
-        arguments: Vec<super::Typed>,
-        alias: Option<&TableAlias>,
-    ) -> Result<String, SqlError> {
-        let undescribed = || {
-            SqlError::new(
-                SqlState::SYNTAX_ERROR,
-                "a column definition list is required for functions returning \"record\"",
-            )
-        };
-        let (Some(alias), Ok([json])) = (alias, <[super::Typed; 1]>::try_from(arguments)) else {
-            return Err(undescribed());
-        };
-        let of = if function.starts_with("jsonb") { Oid::JSONB } else { Oid::JSON };
-        let json = self.coerce(json, Type::plain(of))?.sql;
-        let visible = names::fold(&alias.name);
-        let quoted = names::quote(&visible);
-        let rows = match function.ends_with("set") {
-            true => json,
-            false => format!("json_array(json({json}))"),
-        };
-        let mut columns = Vec::with_capacity(alias.columns.len());
-        for column in &alias.columns {
-            let name = names::fold(&column.name);
-            let ty = self.resolve_type(column.data_type.as_ref().ok_or_else(undescribed)?)?;
-            let get = match family(ty.oid) {
-                Family::Json => "towline_json_get",
-                _ => "towline_json_get_text",
-            };
-            let text = format!("{get}({quoted}.value, {})", names::quote_literal(&name));
-            let read = match family(ty.oid) {
-                Family::Json => super::Typed::of(text, ty),
-                _ => self.cast(super::Typed::plain(text, Oid::TEXT), ty)?,
-            };
-            columns.push(SourceColumn { sql: Some(read.sql), ..SourceColumn::new(name, ty) });
-        }
-        self.add_source(Source::new(visible, columns))?;
-        Ok(format!("json_each({rows}) AS {quoted}"))
     }
 
     fn set_returning_source(

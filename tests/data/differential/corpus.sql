@@ -405,6 +405,104 @@ select * from jsonb_array_elements_text('[1, "a", null]') with ordinality
 select jsonb_object_keys('{"a": 1, "b": 2}')
 select * from jsonb_to_record('{"a": 1, "b": "x"}') as t(a int, b text)
 select * from jsonb_to_recordset('[{"a": 1}, {"a": 2}]') as t(a int)
+-- JSON: the order of jsonb, spaces that json keeps, records, paths.
+create table paper (id int primary key, doc jsonb, raw json)
+insert into paper values (1, '{"n": 1, "tags": ["a", "b"]}', '{"n":1,  "tags":["a","b"]}'), (2, '{"n": 1.0, "tags": ["a", "b"]}', '[1,  {"x": 2}]'), (3, '[]', '"s"'), (4, 'null', null), (5, '[1, 2]', '{}'), (6, '"text"', '{}'), (7, '{"n": 2, "tags": []}', '{"a":null}'), (8, '12', '{}'), (9, 'true', '{}')
+select id, doc from paper order by doc, id
+select count(distinct doc), count(*) from paper
+select doc, count(*) from paper where id in (1, 2, 7) group by doc order by 2, 1
+select id from paper where doc > '{"n": 1}' order by id
+select id from paper where doc = '{"tags": ["a", "b"], "n": 1.00}' order by id
+select id from paper where doc between '[]' and '"z"' order by id
+select id from paper where doc -> 'n' = '1' order by id
+select max(id) from paper where doc < '[1, 2]' and doc >= 'null'
+select raw = raw from paper
+select ('[1, "2", null]'::jsonb)['1'], ('{"a": [1, 2]}'::jsonb)['a'][-1], ('{"1": 5}'::jsonb)[1]
+select '{"a": {"b": 1}}'::jsonb #> array['a', null], '{"a": 1}'::json #>> array[null], '{"a": {"b":  1}}'::json #> '{a}'
+select * from json_each('{"a":[1,2], "b": {"c":  1}, "a": null}')
+select * from json_each_text('{"a":[1,2], "b": null, "c": "x\ny"}')
+select * from json_array_elements('[1,[2,  3],{"a":1}]')
+select * from jsonb_array_elements_text('[1,[2,  3],{"a":1},null]')
+select json_each('[1]')
+select jsonb_each('[1]')
+select json_each_text('1')
+select json_array_elements('{}')
+select jsonb_array_elements('{}')
+select jsonb_array_elements('1')
+select json_object_keys('[]')
+select * from json_to_record('{"a":{"k":1},"b":[1,2],"c":null,"d":"2024-01-02"}') as t(a json, b int[], c text, d date)
+select * from jsonb_to_record('{"a":{"k":1},"b":[[1,2],[3,null]]}') as t(a json, b int[], z text)
+select * from json_to_recordset('[{"a":{"k":  1}},{"a":[]}]') as t(a jsonb)
+select * from json_to_record('[1]') as t(a int)
+select * from jsonb_to_recordset('[1]') as t(a int)
+select * from json_to_record('{"b":5}') as t(b int[])
+create type ink as (colour text, drops int, made date)
+select * from json_populate_record(null::ink, '{"colour": "red", "drops": "7"}')
+select * from jsonb_populate_record(row('blue', 1, '2024-01-01')::ink, '{"drops": 2}')
+select * from jsonb_populate_recordset(null::ink, '[{"colour": "red"}, {"drops": 3, "made": "2024-02-29"}]')
+select (jsonb_populate_record(null::ink, '{"colour": "red", "drops": 7}')).drops
+select id, doc from jsonb_populate_record(null::paper, '{"id": 11, "doc": {"x": 1}}')
+select * from jsonb_to_record('{"i": {"colour": "red", "drops": 4}}') as t(i ink)
+select to_json(timestamptz '2024-05-06 07:08:09.5+02'), to_json(timestamp '2024-05-06 07:08:09'), to_json(date '2024-05-06'), to_json(time '07:08'), to_jsonb(timetz '07:08+02'), to_json(interval '1 day')
+select to_json('pg_class'::regclass), to_json(1.50), to_json(1.5::float4), to_json('NaN'::float8), to_jsonb('\x01ff'::bytea), to_json('a"b'::text), to_json(null::int)
+select array_to_json(array[jsonb '{"a": 1}', '[2]']), to_json(array[json '{"a":1}']), array_to_json(array[timestamp '2024-01-02 03:04:05']), array_to_json(array[true, null]), array_to_json(array[1.50, 2]), array_to_json('{{1,2},{3,4}}'::int[], true), array_to_json(array['1', 'x'])
+select row_to_json(row(1, 'a'), true), json_build_object('a', array[1,2], 'b', row(1, array['x'])), json_build_array(array[[1,2],[3,4]]), jsonb_build_object('t', timestamptz '2024-05-06 07:08:09+02')
+select json_agg(t order by x) from (values (1, 'a'), (2, 'b')) t(x, y)
+select json_agg(array[x] order by x), json_agg(x order by x), jsonb_agg(t order by x) from (values (1, 'a'), (2, 'b')) t(x, y)
+select array_to_json(array_agg(t order by x)), array_to_json(array_agg(x order by x), true) from (values (1, 'a'), (2, 'b')) t(x, y)
+select array_to_json(array_agg(row_to_json(t))) from (select 1 as a where false) t
+select json_object('{a,1,b,2}'), json_object('{{a,1},{b,null}}'), json_object('{a,b}', '{1,"x y"}'), jsonb_object('{b,a}', '{1,2}'), jsonb_object('{}')
+select json_object('{a,b,c}')
+select json_object('{{a},{b}}')
+select json_object('{a,b}', '{1}')
+select json_object('{null}', '{1}')
+select json_build_object(null, 1)
+select json_build_object('a')
+select json_object_agg(x, 1) from (values (null::text)) t(x)
+select jsonb_set_lax('{"a": 1}', '{a}', null), jsonb_set_lax('{"a": 1}', '{b}', null, false), jsonb_set_lax('{"a": 1}', '{a}', null, true, 'delete_key'), jsonb_set_lax('{"a": 1}', '{a}', null, true, 'return_target'), jsonb_set_lax('{"a": 1}', '{a}', '2')
+select jsonb_set_lax('{"a": 1}', '{a}', null, true, 'raise_exception')
+select jsonb_extract_path('{"a":{"b":1}}', 'a'), jsonb_extract_path_text('{"a":[1,{"b":1}]}', 'a', '1'), json_extract_path('{"a":{"b":  1}}', 'a'), json_extract_path_text('{"a":"x"}', 'a'), json_extract_path('{}', null)
+select jsonb_set('{"a": 1}', array['a', null], '2')
+select jsonb_contains('{"a": 1, "b": 2}', '{"a": 1}'), jsonb_contained('{}', '{"a": 1}'), jsonb_exists('{"a": 1}', 'a'), jsonb_exists_any('{"a": 1}', '{x,a}'), jsonb_exists_all('{"a": 1}', '{x,a}'), jsonb_concat('[1]', '2'), jsonb_delete('{"a": 1, "{b}": 2}', '{b}'::text), jsonb_delete_path('{"a": {"b": 1}}', '{a,b}')
+select jsonb '{"a": 1, "b": 2, "c": 3}' - array['a', 'c'], jsonb '["a", "b"]' - 'a', jsonb '[1, 2]' - -1
+select json '{"a": 1}' ? 'a'
+select jsonb '{"a": [1, 2, 3]}' @? '$.a[*] ? (@ > 2)', jsonb '{"a": 1}' @@ '$.a == 1', jsonb '{"a": 1}' @@ '$.a', jsonb '[1]' @? 'strict $.a'
+select jsonb_path_exists('{"a": 1}', '$.a ? (@ > $x)', '{"x": 0}'), jsonb_path_match('{"a": 1}', '$.a < 2'), jsonb_path_query_array('[1, "b", [2, 3]]', '$[*]'), jsonb_path_query_first('{"a": [5, 6]}', '$.a[last]'), jsonb_path_query_array('{"a": [{"b": 1}, {"b": [2]}]}', '$.a.b')
+select * from jsonb_path_query('{"a": [1, 2, {"b": 3}]}', '$.a[*]')
+select jsonb_path_query('{"a": {"b": {"c": 1}}}', '$.**.c')
+select jsonb_path_query('[1, "x", null, true, {}, []]', '$[*].type()')
+select jsonb_path_query('[1.5, -1.5]', '$[*].floor()'), jsonb_path_query('[1.5, -1.5]', '$[*].ceiling()'), jsonb_path_query('["1e2", 3]', '$[*].double()'), jsonb_path_query('[-2, 3]', '$.abs()')
+select jsonb_path_query('{"a": 1, "b": [2]}', '$.keyvalue()')
+select jsonb_path_query('{"a": 2, "b": 7}', '($.a + $.b * 2 - 1) % 4'), jsonb_path_query('[7, 8]', '-$[*]'), jsonb_path_query('{"a": 7}', '$.a / 2')
+select jsonb_path_query_array('["abc", "abd", "aBdC", "babc"]', '$[*] ? (@ like_regex "^ab.*c" flag "i")'), jsonb_path_query_array('["abc", "bc"]', '$[*] ? (@ starts with "ab")'), jsonb_path_query_array('[1, "a", null]', '$[*] ? (@ == null || @ == "a")'), jsonb_path_query_array('[1, "a"]', '$[*] ? ((@ > 0) is unknown)'), jsonb_path_query_array('[{"a": 1}, {"b": 2}]', '$[*] ? (!exists (@.a))')
+select jsonb_path_query('[1]', 'strict $[1]')
+select jsonb_path_query('{}', 'strict $.a')
+select jsonb_path_query('1', 'strict $.a')
+select jsonb_path_query('{}', 'strict $.a', '{}', true)
+select jsonb_path_query('1', '$ / 0')
+select jsonb_path_query('"a"', '$ + 1')
+select jsonb_path_query('"a"', '-$')
+select jsonb_path_query('"a"', '$.floor()')
+select jsonb_path_query('1', '$x')
+select jsonb_path_query('1', '$', '[]')
+select jsonb_path_match('1', '$')
+select jsonb_path_exists('{}', 'strict $.a', silent => true), jsonb_path_query_array('[1, 2]', '$[*] ? (@ > $x)', vars => '{"x": 1}'), jsonb_set('{}', '{a}', '1', create_if_missing => false), jsonb_set_lax('{"a": 1}', '{a}', null, null_value_treatment => 'delete_key'), jsonb_insert('[1]', '{0}', '2', insert_after => true)
+select * from jsonb_path_query('[1]', 'strict $[1]', silent => true)
+select jsonb_build_object(null, 1)
+select '[]'::jsonb #- '{a}', '[1]'::jsonb #- '{0}'
+select '"a"'::jsonb #- '{a}'
+select ('[1]'::jsonb)[0:1]
+select ('[1]'::jsonb)[1.0]
+select json_populate_record(null::record, '{}')
+select json_populate_record(row(1, 2), '{"f1": 0}')
+select '$.a[1, 2 to last - 1].b ? (@ > 1 && (@.c == "x" || !(@.d < 2))).**{2 to last}.type()'::jsonpath, 'strict $ + 1'::jsonpath, '$x."y z".*[*]'::jsonpath, 'exists($.a) && ($.b > 1) is unknown'::jsonpath, '-1.50e1'::jsonpath, '$ ? (@ like_regex "^a" flag "is")'::jsonpath
+select '$.a['::jsonpath
+select '@'::jsonpath
+select 'last'::jsonpath
+select '1a'::jsonpath
+select ''::jsonpath
+drop table paper
+drop type ink
 select jsonb_agg(x), json_agg(x), jsonb_object_agg(x, x * 2), array_agg(x order by x desc), string_agg(x::text, ',' order by x), bool_and(x > 0), bool_or(x > 1), every(x > 0), count(*) filter (where x > 1), sum(x), avg(x), min(x), max(x), stddev(x), variance(x), bit_and(x), bit_or(x) from (values (1), (2), (3)) t(x)
 select x, row_number() over (order by x desc), rank() over (order by y), dense_rank() over (order by y), lag(x) over (order by x), lead(x, 1, 0) over (order by x), first_value(x) over (order by x), last_value(x) over (order by x), nth_value(x, 2) over (order by x), ntile(2) over (order by x), sum(x) over (order by x rows between 1 preceding and current row), percent_rank() over (order by x), cume_dist() over (order by x) from (values (1, 1), (2, 1), (3, 2)) t(x, y) order by x
 select sum(x) over w, count(*) over (partition by y) from (values (1, 1), (2, 1), (3, 2)) t(x, y) window w as (partition by y order by x) order by x

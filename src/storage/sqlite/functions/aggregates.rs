@@ -11,7 +11,9 @@ use rusqlite::functions::{Aggregate, Context, FunctionFlags, WindowAggregate};
 
 use super::array_text::{self, Element};
 use super::arrays::element;
-use super::call::{Answer, Call, LONGEST_RESULT, Output, boolean, integer, real, text, too_long};
+use super::call::{
+    Answer, Call, LONGEST_RESULT, Output, bad_argument, boolean, integer, real, text, too_long,
+};
 use super::json::{argument_json, key};
 use super::json_text::Json;
 use super::numeric::{self, Number, printed};
@@ -28,6 +30,9 @@ pub(super) fn register(
     define::<ArrayAgg>(c, "array_agg", 1)?;
     define::<JsonAgg<false>>(c, "json_agg", 1)?;
     define::<JsonAgg<true>>(c, "jsonb_agg", 1)?;
+    define::<JsonLines>(c, "towline_json_agg_lines", 1)?;
+    define::<JsonArrayAgg>(c, "towline_array_json_agg", 1)?;
+    define::<JsonArrayLines>(c, "towline_array_json_lines", 1)?;
     define::<ObjectAgg<false>>(c, "json_object_agg", 2)?;
     define::<ObjectAgg<true>>(c, "jsonb_object_agg", 2)?;
     define::<Truth<false>>(c, "bool_and", 1)?;
@@ -172,12 +177,12 @@ impl Pieces {
         self.bytes -= self.pieces.pop_front().map_or(0, |piece| piece.len() + 2);
     }
 
-    fn answer(&self, open: &str, close: &str, normal: bool) -> Answer {
+    fn answer(&self, open: &str, comma: &str, close: &str, normal: bool) -> Answer {
         if self.pieces.is_empty() {
             return Ok(Value::Null);
         }
         let pieces: Vec<_> = self.pieces.iter().map(String::as_str).collect();
-        let json = format!("{open}{}{close}", pieces.join(", "));
+        let json = format!("{open}{}{close}", pieces.join(comma));
         if normal { text(Json::parse(&json)?.normalized().to_string()) } else { text(json) }
     }
 }
@@ -196,16 +201,28 @@ impl<const NORMAL: bool> Fold for JsonAgg<NORMAL> {
     }
 
     fn answer(&self) -> Answer {
-        self.0.answer("[", "]", NORMAL)
+        self.0.answer("[", ", ", "]", NORMAL)
     }
 }
 
+/// JSON arrays that are set out otherwise; see [`SEPARATORS`].
 #[derive(Default)]
-struct ObjectAgg<const NORMAL: bool>(Pieces);
+struct JsonAggBy<const SEPARATOR: usize>(Pieces);
 
-impl<const NORMAL: bool> Fold for ObjectAgg<NORMAL> {
+/// `json_agg` of rows and arrays: each on its own line.
+type JsonLines = JsonAggBy<0>;
+
+/// `array_to_json(array_agg(…))`.
+type JsonArrayAgg = JsonAggBy<1>;
+
+/// `array_to_json(array_agg(…), true)`.
+type JsonArrayLines = JsonAggBy<2>;
+
+const SEPARATORS: [&str; 3] = [", \n ", ",", ",\n "];
+
+impl<const SEPARATOR: usize> Fold for JsonAggBy<SEPARATOR> {
     fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
-        self.0.push(format!("{} : {}", key(call, 0)?, argument_json(call, 1)?))
+        self.0.push(argument_json(call, 0)?)
     }
 
     fn remove(&mut self, _call: &Call<'_, '_>) -> Result<(), SqlError> {
@@ -214,7 +231,29 @@ impl<const NORMAL: bool> Fold for ObjectAgg<NORMAL> {
     }
 
     fn answer(&self) -> Answer {
-        self.0.answer("{ ", " }", NORMAL)
+        self.0.answer("[", SEPARATORS[SEPARATOR], "]", false)
+    }
+}
+
+#[derive(Default)]
+struct ObjectAgg<const NORMAL: bool>(Pieces);
+
+impl<const NORMAL: bool> Fold for ObjectAgg<NORMAL> {
+    fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        self.0.push(format!(
+            "{} : {}",
+            key(call, 0, || bad_argument("field name must not be null"))?,
+            argument_json(call, 1)?
+        ))
+    }
+
+    fn remove(&mut self, _call: &Call<'_, '_>) -> Result<(), SqlError> {
+        self.0.pop();
+        Ok(())
+    }
+
+    fn answer(&self) -> Answer {
+        self.0.answer("{ ", ", ", " }", NORMAL)
     }
 }
 

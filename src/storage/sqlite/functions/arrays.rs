@@ -11,6 +11,7 @@ use super::array_text::{self, Element, flatten, is_vector};
 use super::call::{
     Answer, Call, bad_argument, boolean, count, define, define_strict, integer, text, too_long,
 };
+use super::json::json_of_kind;
 use super::json_text::{Json, write_string};
 use super::{PURE, Surroundings};
 use crate::log::{Value, ValueRef};
@@ -29,7 +30,6 @@ pub(super) fn register(
             ("array_length", 2, length),
             ("array_lower", 2, lower),
             ("array_ndims", 1, ndims),
-            ("array_to_json", 1, to_json),
             ("array_upper", 2, upper),
             ("cardinality", 1, |call| count(flatten(array(call, 0)?).len())),
             ("towline_array_bool", 1, |call| text(if call.boolean(0) { "t" } else { "f" })),
@@ -65,6 +65,7 @@ pub(super) fn register(
             ("towline_array_append", 2, append),
             ("towline_array_cat", 2, concatenate),
             ("towline_array_json", 2, as_json),
+            ("towline_array_to_json", 3, to_json),
             ("towline_array_nest", -1, nest),
             ("towline_array_prepend", 2, prepend),
             ("array_fill", 2, fill),
@@ -438,11 +439,34 @@ fn as_json(call: &Call<'_, '_>) -> Answer {
     text(Json::Array(elements).to_string())
 }
 
-/// `array_to_json`: elements that look like numbers are numbers.
+/// An array as JSON, its elements by the kind that the translator knows their type to be;
+/// with a third argument that is true, each on its own line.
 fn to_json(call: &Call<'_, '_>) -> Answer {
-    let elements = array(call, 0)?.into_iter();
-    let elements = elements.map(|element| element_json(element, "float")).collect();
-    text(Json::Array(elements).compact())
+    let comma = if call.boolean(2) { ",\n " } else { "," };
+    let mut json = String::new();
+    print_json(&array(call, 0)?, &call.text(1)?, comma, &mut json)?;
+    text(json)
+}
+
+fn print_json(
+    elements: &[Element],
+    kind: &str,
+    comma: &str,
+    json: &mut String,
+) -> Result<(), SqlError> {
+    json.push('[');
+    for (at, element) in elements.iter().enumerate() {
+        if at > 0 {
+            json.push_str(comma);
+        }
+        match element {
+            Element::Null => json.push_str("null"),
+            Element::Array(inner) => print_json(inner, kind, ",", json)?,
+            Element::Text(text) => json.push_str(&json_of_kind(text, kind)),
+        }
+    }
+    json.push(']');
+    Ok(())
 }
 
 /// A JSON array of rows, each an array of the arrays' n-th elements.
@@ -553,7 +577,11 @@ mod tests {
             ("towline_row_field('[\"1\", null]', 0)", "1"),
             ("towline_vector_array('1 2')", "{1,2}"),
             ("array_length('{1', 1)", "22P02"),
-            ("array_to_json('{{1,5},{99,100}}')", "[[1,5],[99,100]]"),
+            ("towline_array_to_json('{{1,5},{99,100}}', 'number', 0)", "[[1,5],[99,100]]"),
+            ("towline_array_to_json('{{1,5},{99,100}}', 'number', 1)", "[[1,5],\n [99,100]]"),
+            ("towline_array_to_json('{t,NULL}', 'bool', 0)", "[true,null]"),
+            ("towline_array_to_json('{1,NaN}', 'number', 0)", "[1,\"NaN\"]"),
+            ("towline_array_to_json('{1,1 2}', 'text', 0)", "[\"1\",\"1 2\"]"),
         ]);
     }
 }

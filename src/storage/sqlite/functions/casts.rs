@@ -46,6 +46,7 @@ const FROM_TEXT: &[(&str, Oid)] = &[
     ("uuid", Oid::UUID),
     ("json", Oid::JSON),
     ("jsonb", Oid::JSONB),
+    ("jsonpath", Oid::JSONPATH),
     ("inet", Oid::INET),
     ("cidr", Oid::CIDR),
     ("macaddr", Oid::MACADDR),

@@ -14,7 +14,7 @@ use super::call::{
     Answer, Call, JSON_SUBTYPE, Output, bad_argument, boolean, count, define, define_strict, text,
     text_of,
 };
-use super::json_text::{Json, Step, child, element_position};
+use super::json_text::{self, Json, Step, child, element_position};
 use super::{PURE, Surroundings};
 use crate::log::{Value, ValueRef};
 use crate::pg::{SqlError, SqlState};
@@ -23,6 +23,7 @@ pub(super) fn register(
     connection: &Connection,
     surroundings: &Surroundings,
 ) -> rusqlite::Result<()> {
+    connection.create_collation("jsonb", json_text::compare)?;
     define_strict(
         connection,
         surroundings,
@@ -41,17 +42,18 @@ pub(super) fn register(
             ("jsonb_pretty", 1, |call| text(jsonb(call, 0)?.pretty())),
             ("jsonb_strip_nulls", 1, |call| text(strip_nulls(jsonb(call, 0)?).to_string())),
             ("jsonb_typeof", 1, |call| text(Json::parse(&call.text(0)?)?.kind())),
-            ("towline_json_array", 1, elements_of),
             ("towline_json_array_length", 1, array_length),
             ("towline_json_get", 2, |call| get(call, false)),
             ("towline_json_get_text", 2, |call| get(call, true)),
-            ("towline_json_path", 2, |call| path(call, steps(call, 1)?, false)),
-            ("towline_json_path_text", 2, |call| path(call, steps(call, 1)?, true)),
+            ("towline_json_path", 2, |call| array_path(call, false)),
+            ("towline_json_path_text", 2, |call| array_path(call, true)),
+            ("towline_json_text", 1, |call| piece(Some(&call.text(0)?), true)),
             ("towline_jsonb_concat", 2, concatenate),
             ("towline_jsonb_contains", 2, |call| {
                 boolean(contains(&jsonb(call, 0)?, &jsonb(call, 1)?, true))
             }),
             ("towline_jsonb_delete", 2, delete),
+            ("towline_jsonb_delete_keys", 2, |call| delete_names(call, steps(call, 1)?)),
             ("towline_jsonb_delete_path", 2, delete_path),
             ("towline_jsonb_exists", 2, |call| boolean(has(&jsonb(call, 0)?, &call.text(1)?))),
             ("towline_jsonb_exists_all", 2, |call| {
@@ -66,6 +68,7 @@ pub(super) fn register(
             ("towline_jsonb_insert", 4, insert),
             ("towline_jsonb_set", 3, set),
             ("towline_jsonb_set", 4, set),
+            ("towline_jsonb_subscript", 2, subscript),
         ],
     )?;
     let with_subtype = PURE
@@ -79,12 +82,20 @@ pub(super) fn register(
             ("json_build_array", -1, |call| text(build_array(call)?)),
             ("json_build_object", -1, |call| text(build_object(call, " : ", ", ")?)),
             ("towline_json_object", -1, |call| text(build_object(call, ":", ",")?)),
+            ("towline_json_object_lines", -1, |call| text(build_object(call, ":", ",\n ")?)),
+            ("towline_jsonb_set_lax", -1, set_lax),
             ("jsonb_build_array", -1, |call| text(normalized(&build_array(call)?)?)),
-            ("jsonb_build_object", -1, |call| text(normalized(&build_object(call, ":", ",")?)?)),
+            ("jsonb_build_object", -1, |call| {
+                if let Some(at) = (0..call.len()).step_by(2).find(|at| call.is_null(*at))
+                    && call.len().is_multiple_of(2)
+                {
+                    let message = format!("argument {}: key must not be null", at + 1);
+                    return Err(bad_argument(message));
+                }
+                text(normalized(&build_object(call, ":", ",")?)?)
+            }),
             ("to_json", 1, |call| of_argument(call, 0, Ok)),
             ("to_jsonb", 1, |call| of_argument(call, 0, |json| normalized(&json))),
-            ("towline_json_row", 2, row),
-            ("towline_json_row_text", 2, row_text),
         ],
     )?;
     let surroundings = surroundings.clone();
@@ -102,7 +113,7 @@ fn jsonb(call: &Call<'_, '_>, at: usize) -> Result<Json, SqlError> {
     Ok(Json::parse(&call.text(at)?)?.normalized())
 }
 
-fn normalized(json: &str) -> Result<String, SqlError> {
+pub(super) fn normalized(json: &str) -> Result<String, SqlError> {
     Ok(Json::parse(json)?.normalized().to_string())
 }
 
@@ -111,14 +122,19 @@ fn typed(call: &Call<'_, '_>) -> Result<Option<String>, SqlError> {
     if call.is_null(0) {
         return Ok(None);
     }
-    let value = call.text(0)?;
-    Ok(Some(match call.text(1)?.as_ref() {
-        "bool" => (if call.boolean(0) { "true" } else { "false" }).to_owned(),
-        "json" => value.into_owned(),
-        "number" if Json::parse(&value).is_ok() => value.into_owned(),
-        "time" => json_string(&iso_time(&value)),
-        _ => json_string(&value),
-    }))
+    Ok(Some(json_of_kind(&call.text(0)?, &call.text(1)?)))
+}
+
+/// The text of a value as JSON: of a truth value, of JSON, of a number, of a date or
+/// timestamp, or of anything else.
+pub(super) fn json_of_kind(value: &str, kind: &str) -> String {
+    match kind {
+        "bool" => (if matches!(value, "1" | "t" | "true") { "true" } else { "false" }).to_owned(),
+        "json" => value.to_owned(),
+        "number" if matches!(Json::parse(value), Ok(Json::Number(_))) => value.to_owned(),
+        "time" => json_string(&iso_time(value)),
+        _ => json_string(value),
+    }
 }
 
 /// A date or time as ISO 8601 writes it: with a `T`, and minutes in the offset.
@@ -163,10 +179,18 @@ fn build_array(call: &Call<'_, '_>) -> Result<String, SqlError> {
     Ok(format!("[{}]", elements?.join(", ")))
 }
 
-/// A member's name, from any value but NULL and JSON that is no scalar.
-pub(super) fn key(call: &Call<'_, '_>, at: usize) -> Result<String, SqlError> {
+/// A member's name, from any value but NULL (which fails as the caller says) and JSON that
+/// is no scalar.
+pub(super) fn key(
+    call: &Call<'_, '_>,
+    at: usize,
+    of_null: impl FnOnce() -> SqlError,
+) -> Result<String, SqlError> {
     if call.is_null(at) {
-        return Err(SqlError::new(SqlState("22004"), "null value not allowed for object key"));
+        return Err(of_null());
+    }
+    if call.is_json(at) && call.text(at)?.starts_with(['{', '[']) {
+        return Err(bad_argument("key value must be scalar, not array, composite, or json"));
     }
     if call.is_json(at) && call.text(at)?.starts_with('"') {
         return Ok(call.text(at)?.into_owned());
@@ -183,40 +207,14 @@ fn build_object(call: &Call<'_, '_>, colon: &str, comma: &str) -> Result<String,
     }
     let mut members = Vec::with_capacity(call.len() / 2);
     for at in (0..call.len()).step_by(2) {
-        members.push(format!("{}{colon}{}", key(call, at)?, argument_json(call, at + 1)?));
+        let of_null = || {
+            bad_argument(format!("argument {} cannot be null", at + 1))
+                .with_hint("Object keys should be text.")
+        };
+        let key = key(call, at, of_null)?;
+        members.push(format!("{key}{colon}{}", argument_json(call, at + 1)?));
     }
     Ok(format!("{{{}}}", members.join(comma)))
-}
-
-/// A row of SQLite's `json_each` (its columns `value` and `type`) as JSON.
-fn row(call: &Call<'_, '_>) -> Answer {
-    let value = call.text(0)?;
-    text(match call.text(1)?.as_ref() {
-        kind @ ("null" | "true" | "false") => kind.to_owned(),
-        // SQLite hands out a container without spaces; jsonb has them.
-        "array" | "object" => Json::parse(&value)?.to_string(),
-        "text" => json_string(&value),
-        _ => value.into_owned(),
-    })
-}
-
-fn row_text(call: &Call<'_, '_>) -> Answer {
-    match call.text(1)?.as_ref() {
-        "null" => Ok(Value::Null),
-        kind @ ("true" | "false") => text(kind),
-        "array" | "object" => text(Json::parse(&call.text(0)?)?.to_string()),
-        _ => text(call.text(0)?),
-    }
-}
-
-/// The argument itself, if it is an array.
-fn elements_of(call: &Call<'_, '_>) -> Answer {
-    let json = call.text(0)?;
-    match json.trim_start().bytes().next() {
-        Some(b'[') => text(json),
-        Some(b'{') => Err(bad_argument("cannot extract elements from an object")),
-        _ => Err(bad_argument("cannot extract elements from a scalar")),
-    }
 }
 
 fn array_length(call: &Call<'_, '_>) -> Answer {
@@ -249,6 +247,11 @@ fn get(call: &Call<'_, '_>, bare: bool) -> Answer {
     piece(found, bare)
 }
 
+/// `json['key']`: unlike `->`, a text may number an element.
+fn subscript(call: &Call<'_, '_>) -> Answer {
+    piece(child(&call.text(0)?, &Step::Key(&call.text(1)?))?, false)
+}
+
 fn arguments(call: &Call<'_, '_>) -> Result<Vec<String>, SqlError> {
     (1..call.len()).map(|at| call.text(at).map(std::borrow::Cow::into_owned)).collect()
 }
@@ -261,6 +264,31 @@ fn steps(call: &Call<'_, '_>, at: usize) -> Result<Vec<String>, SqlError> {
         _ => None,
     };
     Ok(elements.into_iter().filter_map(text).collect())
+}
+
+/// The steps of a path that is to change a value.
+fn path_to_change(call: &Call<'_, '_>, at: usize) -> Result<Vec<String>, SqlError> {
+    let elements = array_text::flatten(array_text::parse(&call.text(at)?)?);
+    let step = |(at, element): (usize, Element)| match element {
+        Element::Text(text) => Ok(text),
+        _ => Err(SqlError::new(
+            SqlState("22004"),
+            format!("path element at position {} is null", at + 1),
+        )),
+    };
+    elements.into_iter().enumerate().map(step).collect()
+}
+
+/// `#>`: nothing is at the end of a path with a NULL in it.
+fn array_path(call: &Call<'_, '_>, bare: bool) -> Answer {
+    let steps = array_text::flatten(array_text::parse(&call.text(1)?)?).into_iter();
+    let steps: Option<Vec<_>> = steps
+        .map(|element| match element {
+            Element::Text(text) => Some(text),
+            _ => None,
+        })
+        .collect();
+    steps.map_or(Ok(Value::Null), |steps| path(call, steps, bare))
 }
 
 fn path(call: &Call<'_, '_>, steps: Vec<String>, bare: bool) -> Answer {
@@ -339,7 +367,7 @@ fn concatenate(call: &Call<'_, '_>) -> Answer {
     text(joined.normalized().to_string())
 }
 
-/// `-`: a member or string by name, several by an array of names, an element by number.
+/// `-`: a member or string by name, an element by number.
 fn delete(call: &Call<'_, '_>) -> Answer {
     let mut json = jsonb(call, 0)?;
     if let ValueRef::Integer(number) = call.value(1) {
@@ -356,12 +384,11 @@ fn delete(call: &Call<'_, '_>) -> Answer {
         }
         return text(json.to_string());
     }
-    let written = call.text(1)?;
-    let names = if written.starts_with('{') && written.ends_with('}') {
-        steps(call, 1)?
-    } else {
-        vec![written.into_owned()]
-    };
+    delete_names(call, vec![call.text(1)?.into_owned()])
+}
+
+fn delete_names(call: &Call<'_, '_>, names: Vec<String>) -> Answer {
+    let mut json = jsonb(call, 0)?;
     match &mut json {
         Json::Object(members) => members.retain(|(key, _)| !names.contains(key)),
         Json::Array(elements) => {
@@ -374,7 +401,12 @@ fn delete(call: &Call<'_, '_>) -> Answer {
 
 fn delete_path(call: &Call<'_, '_>) -> Answer {
     let json = jsonb(call, 0)?;
-    let path = steps(call, 1)?;
+    let path = path_to_change(call, 1)?;
+    match &json {
+        Json::Array(elements) if elements.is_empty() => return text("[]"),
+        Json::Array(_) | Json::Object(_) => {}
+        _ => return Err(bad_argument("cannot delete path in scalar")),
+    }
     text(change(json, &path, 1, &Change::Delete)?.to_string())
 }
 
@@ -397,14 +429,45 @@ fn set(call: &Call<'_, '_>) -> Answer {
     let create = call.len() < 4 || call.boolean(3);
     let change_here = Change::Set { value: jsonb(call, 2)?, create };
     let json = jsonb(call, 0)?;
-    text(change(json, &steps(call, 1)?, 1, &change_here)?.normalized().to_string())
+    text(change(json, &path_to_change(call, 1)?, 1, &change_here)?.normalized().to_string())
+}
+
+/// `jsonb_set_lax`: what a NULL as the new value means, its fifth argument says.
+fn set_lax(call: &Call<'_, '_>) -> Answer {
+    if call.is_null(0) || call.is_null(1) || (call.len() > 3 && call.is_null(3)) {
+        return Ok(Value::Null);
+    }
+    if !call.is_null(2) {
+        return set(call);
+    }
+    let treatment = if call.len() > 4 { call.text(4)? } else { "use_json_null".into() };
+    let change_here = match &*treatment {
+        "use_json_null" => {
+            Change::Set { value: Json::Null, create: call.len() < 4 || call.boolean(3) }
+        }
+        "delete_key" => Change::Delete,
+        "return_target" => return text(jsonb(call, 0)?.to_string()),
+        "raise_exception" => {
+            return Err(SqlError::new(SqlState("22004"), "JSON value must not be null")
+                .with_detail("Exception was raised because null_value_treatment is \"raise_exception\".")
+                .with_hint("To avoid, either change the null_value_treatment argument or ensure that an SQL NULL is not passed."));
+        }
+        _ => {
+            return Err(bad_argument(
+                "null_value_treatment must be \"delete_key\", \"return_target\", \
+                 \"use_json_null\", or \"raise_exception\"",
+            ));
+        }
+    };
+    let path = path_to_change(call, 1)?;
+    text(change(jsonb(call, 0)?, &path, 1, &change_here)?.normalized().to_string())
 }
 
 fn insert(call: &Call<'_, '_>) -> Answer {
     let after = call.len() > 3 && call.boolean(3);
     let change_here = Change::Insert { value: jsonb(call, 2)?, after };
     let json = jsonb(call, 0)?;
-    text(change(json, &steps(call, 1)?, 1, &change_here)?.normalized().to_string())
+    text(change(json, &path_to_change(call, 1)?, 1, &change_here)?.normalized().to_string())
 }
 
 fn change(json: Json, path: &[String], depth: usize, what: &Change) -> Result<Json, SqlError> {
@@ -496,7 +559,7 @@ mod tests {
                 r#"{"a" : 1, "b" : true, "c" : null, "d" : "x\"y"}"#,
             ),
             ("json_build_object('a')", "22023"),
-            ("json_build_object(NULL, 1)", "22004"),
+            ("json_build_object(NULL, 1)", "22023"),
             ("json_build_object('e', towline_json_value('1.50', 'number'))", "{\"e\" : 1.50}"),
             (
                 "json_build_array(1, 'a', NULL, towline_json_value('{\"x\":1}', 'json'))",
@@ -561,7 +624,15 @@ mod tests {
             ("towline_jsonb_exists_all('{\"a\":1}', '{x,a}')", "0"),
             ("jsonb_array_length('[1,2]')", "2"),
             ("jsonb_array_length('{}')", "22023"),
-            ("towline_json_array('{}')", "22023"),
+            ("towline_json_text('\"a\\nb\"')", "a\nb"),
+            ("towline_json_path('{\"a\":1}', '{a,NULL}')", "NULL"),
+            ("towline_jsonb_set_lax('{\"a\": 1}', '{a}', NULL)", "{\"a\": null}"),
+            ("towline_jsonb_set_lax('{\"a\": 1}', '{a}', NULL, 1, 'delete_key')", "{}"),
+            ("towline_jsonb_set_lax('{\"a\": 1}', '{a}', NULL, 1, 'raise_exception')", "22004"),
+            ("towline_jsonb_subscript('[1, \"2\"]', '1')", "\"2\""),
+            ("towline_jsonb_delete('{\"{a}\": 1, \"a\": 2}', '{a}')", "{\"a\": 2}"),
+            ("towline_jsonb_delete_keys('{\"{a}\": 1, \"a\": 2}', '{a}')", "{\"{a}\": 1}"),
+            ("towline_jsonb_delete_path('{\"a\": 1}', '{a,NULL}')", "22004"),
             ("json_typeof('{')", "22P02"),
         ]);
     }

@@ -1,8 +1,10 @@
 //! JSON values that keep what PostgreSQL keeps: numbers with all their digits, and
 //! members in the order in which they were written.
 
+use std::cmp::Ordering;
 use std::fmt;
 
+use crate::pg::types::numeric;
 use crate::pg::{SqlError, SqlState};
 
 /// A JSON value.
@@ -169,6 +171,45 @@ impl Json {
         }
     }
 
+    fn is_empty_array(&self) -> bool {
+        matches!(self, Self::Array(elements) if elements.is_empty())
+    }
+
+    fn rank(&self) -> u8 {
+        match self {
+            Self::Null => 0,
+            Self::String(_) => 1,
+            Self::Number(_) => 2,
+            Self::Bool(_) => 3,
+            Self::Array(_) => 4,
+            Self::Object(_) => 5,
+        }
+    }
+
+    /// As [`compare`] orders what is inside of a value.
+    fn order(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::String(left), Self::String(right)) => left.cmp(right),
+            (Self::Number(left), Self::Number(right)) => numeric::compare(left, right),
+            (Self::Bool(left), Self::Bool(right)) => left.cmp(right),
+            (Self::Array(left), Self::Array(right)) => {
+                left.len().cmp(&right.len()).then_with(|| {
+                    let orders = left.iter().zip(right).map(|(left, right)| left.order(right));
+                    orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+                })
+            }
+            (Self::Object(left), Self::Object(right)) => {
+                left.len().cmp(&right.len()).then_with(|| {
+                    let orders = left.iter().zip(right).map(|(left, right)| {
+                        left.0.cmp(&right.0).then_with(|| left.1.order(&right.1))
+                    });
+                    orders.into_iter().find(|order| order.is_ne()).unwrap_or(Ordering::Equal)
+                })
+            }
+            _ => self.rank().cmp(&other.rank()),
+        }
+    }
+
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -184,15 +225,40 @@ impl Json {
 /// A part of a JSON text, as it stands there: a member by name, or an element by
 /// number (as text, for a path).
 pub(super) fn child<'a>(text: &'a str, step: &Step<'_>) -> Result<Option<&'a str>, SqlError> {
+    let number = match step {
+        Step::Element(number) => Some(*number),
+        Step::Key(key) => key.trim().parse().ok(),
+        Step::Member(_) => None,
+    };
+    Ok(match parts(text)? {
+        Parts::Elements(elements) => number
+            .and_then(|number| element_position(elements.len(), number))
+            .map(|at| elements[at]),
+        Parts::Members(members) => {
+            let (Step::Key(name) | Step::Member(name)) = step else { return Ok(None) };
+            members.iter().rev().find(|(key, _)| key == name).map(|(_, part)| *part)
+        }
+        Parts::Scalar => None,
+    })
+}
+
+/// What a JSON text is made of, each part as it stands there.
+pub(super) enum Parts<'a> {
+    Scalar,
+    Elements(Vec<&'a str>),
+    Members(Vec<(String, &'a str)>),
+}
+
+pub(super) fn parts(text: &str) -> Result<Parts<'_>, SqlError> {
     let mut parser = Parser { text, at: 0 };
     parser.skip_white();
     let (open, close) = match parser.rest().bytes().next() {
         Some(b'{') => ("{", "}"),
         Some(b'[') => ("[", "]"),
-        _ => return Ok(None),
+        _ => return Ok(Parts::Scalar),
     };
     parser.take(open);
-    let mut parts: Vec<(Option<String>, &str)> = Vec::new();
+    let (mut elements, mut members) = (Vec::new(), Vec::new());
     loop {
         parser.skip_white();
         if parser.take(close) {
@@ -204,24 +270,39 @@ pub(super) fn child<'a>(text: &'a str, step: &Step<'_>) -> Result<Option<&'a str
         parser.skip_white();
         let start = parser.at;
         parser.value(1)?;
-        parts.push((key, &text[start..parser.at]));
+        let part = &text[start..parser.at];
+        match key {
+            Some(key) => members.push((key, part)),
+            None => elements.push(part),
+        }
         parser.skip_white();
         if !parser.take(",") && !parser.rest().starts_with(close) {
             return Err(parser.unexpected());
         }
     }
-    let number = match step {
-        Step::Element(number) => Some(*number),
-        Step::Key(key) => key.trim().parse().ok(),
-        Step::Member(_) => None,
-    };
-    if open == "[" {
-        let at = number.and_then(|number| element_position(parts.len(), number));
-        return Ok(at.map(|at| parts[at].1));
+    Ok(if open == "{" { Parts::Members(members) } else { Parts::Elements(elements) })
+}
+
+/// The order of `jsonb` values (null, strings, numbers, truth values, arrays, objects; of
+/// two containers the one with fewer parts is first), over all texts: what is no JSON
+/// comes before what is. Source: PostgreSQL's `compareJsonbContainers`.
+pub(super) fn compare(left: &str, right: &str) -> Ordering {
+    if left == right {
+        return Ordering::Equal;
     }
-    let (Step::Key(name) | Step::Member(name)) = step else { return Ok(None) };
-    let found = parts.iter().rev().find(|(key, _)| key.as_deref() == Some(*name));
-    Ok(found.map(|(_, part)| *part))
+    match (Json::parse(left), Json::parse(right)) {
+        (Ok(left), Ok(right)) => {
+            // An empty array is before the scalars, if it is the whole value.
+            let rank = |json: &Json| if json.is_empty_array() { 0 } else { json.rank().max(1) };
+            match (left.is_empty_array(), right.is_empty_array()) {
+                (false, false) => left.order(&right),
+                _ => rank(&left).cmp(&rank(&right)),
+            }
+        }
+        (Ok(_), Err(_)) => Ordering::Greater,
+        (Err(_), Ok(_)) => Ordering::Less,
+        (Err(_), Err(_)) => left.cmp(right),
+    }
 }
 
 /// A way into a JSON value.
@@ -519,6 +600,38 @@ mod tests {
                 prop_assert_eq!(&Json::parse(&printed).expect("reads"), &value);
             }
         }
+    }
+
+    #[test]
+    fn jsonb_is_ordered_as_in_postgresql() {
+        let ordered = [
+            "no JSON",
+            "[]",
+            "null",
+            "\"\"",
+            "\"B\"",
+            "\"a\"",
+            "-1",
+            "2",
+            "10",
+            "false",
+            "true",
+            "[null]",
+            "[[]]",
+            "[{}]",
+            "[1, 2]",
+            "{}",
+            "{\"b\": 1}",
+            "{\"b\": 2}",
+            "{\"c\": 1}",
+            "{\"a\": 1, \"b\": 1}",
+        ];
+        for (at, left) in ordered.iter().enumerate() {
+            for (other, right) in ordered.iter().enumerate() {
+                assert_eq!(compare(left, right), at.cmp(&other), "{left} {right}");
+            }
+        }
+        assert_eq!(compare("{\"a\": [1.0]}", "{\"a\": [1.00]}"), Ordering::Equal);
     }
 
     #[test]

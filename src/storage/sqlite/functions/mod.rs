@@ -22,6 +22,8 @@
 //! | `regex`       | `regexp_*`, `towline_regex`, `towline_like`, `towline_similar`      |
 //! | `arrays`      | `array_*`, `towline_array*`, `towline_row_field`                    |
 //! | `json`        | `json_*`, `jsonb_*`, `towline_json*`                                |
+//! | `json_parts`  | what `json_each` and functions of records walk over; `json_object` |
+//! | `jsonpath`    | `jsonb_path_*`, `towline_jsonb_path_query`                          |
 //! | `math`        | mathematics; `towline_round` and others that SQLite has otherwise   |
 //! | `datetime`    | `date_trunc`, `to_char`, …; `towline_extract`                       |
 //! | `degrees`     | trigonometry in degrees: `sind`, …                                  |
@@ -41,7 +43,9 @@ mod degrees;
 mod determinism;
 mod extents;
 mod json;
+mod json_parts;
 mod json_text;
+mod jsonpath;
 mod math;
 mod moment;
 mod number_format;
@@ -91,6 +95,8 @@ pub(super) fn register_all(
     degrees::register(connection, surroundings)?;
     datetime::register(connection, surroundings)?;
     json::register(connection, surroundings)?;
+    json_parts::register(connection, surroundings)?;
+    jsonpath::register(connection, surroundings)?;
     regex::register(connection, surroundings)?;
     advisory::register(connection, surroundings)?;
     packing::register(connection, surroundings)?;

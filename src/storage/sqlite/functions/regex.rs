@@ -83,20 +83,24 @@ thread_local! {
 }
 
 /// Compiles a pattern under PostgreSQL's flags; `g` is the caller's affair.
-fn compile(pattern: &str, flags: &str) -> Result<Regex, SqlError> {
+pub(super) fn compile(pattern: &str, flags: &str) -> Result<Regex, SqlError> {
     let key = (pattern.to_owned(), flags.to_owned());
     if let Some(regex) = COMPILED.with_borrow_mut(|compiled| compiled.get(&key).cloned()) {
         return Ok(regex);
     }
     let mut literal = false;
-    let (mut ignore_case, mut lines, mut extended) = (false, false, false);
+    let (mut ignore_case, mut extended) = (false, false);
+    // Whether `^` and `$` match at lines, and whether `.` stops at them.
+    let (mut anchors, mut stops) = (false, false);
     for flag in flags.chars() {
         match flag {
             'g' | 'e' | 't' | 'b' => {}
             'i' => ignore_case = true,
             'c' => ignore_case = false,
-            'n' | 'm' => lines = true,
-            's' => lines = false,
+            'n' | 'm' => (anchors, stops) = (true, true),
+            's' => (anchors, stops) = (false, false),
+            'p' => (anchors, stops) = (false, true),
+            'w' => (anchors, stops) = (true, false),
             'x' => extended = true,
             'q' => literal = true,
             other => {
@@ -113,8 +117,8 @@ fn compile(pattern: &str, flags: &str) -> Result<Regex, SqlError> {
     };
     let regex = RegexBuilder::new(&rewritten)
         .case_insensitive(ignore_case)
-        .multi_line(lines)
-        .dot_matches_new_line(!lines)
+        .multi_line(anchors)
+        .dot_matches_new_line(!stops)
         .ignore_whitespace(extended)
         .size_limit(LARGEST_PATTERN)
         .build()
