@@ -21,11 +21,14 @@ pub(super) struct Clauses {
 
 /// The text without those clauses, if it has any, and what they said.
 pub(super) fn take_out(text: &str) -> Result<(Option<String>, Clauses), SqlError> {
-    let continued = continued(text);
-    let text = continued.as_deref().unwrap_or(text);
-    let locking = locking(text);
-    let (plain, clauses) = others(locking.as_deref().unwrap_or(text))?;
-    Ok((plain.or(locking).or(continued), clauses))
+    let mut plain: Option<String> = None;
+    for change in [continued, only, locking] {
+        if let Some(changed) = change(plain.as_deref().unwrap_or(text)) {
+            plain = Some(changed);
+        }
+    }
+    let (changed, clauses) = others(plain.as_deref().unwrap_or(text))?;
+    Ok((changed.or(plain), clauses))
 }
 
 /// Literals that a line break alone separates are one. What is cut out between them is made
@@ -47,10 +50,10 @@ fn continued(text: &str) -> Option<String> {
             && blank.contains('\n')
             && blank.bytes().all(|byte| byte.is_ascii_whitespace())
         {
-            plain.push_str(&text[taken..last - 1]);
-            taken = begin + 1;
-            cut += taken - (last - 1);
-            plain.push_str(&text[taken..end]);
+            plain.push_str(&text[taken..last]);
+            plain.pop();
+            plain.push_str(&text[begin + 1..end]);
+            cut += begin + 2 - last;
             taken = end;
         } else {
             plain.push_str(&" ".repeat(std::mem::take(&mut cut)));
@@ -87,6 +90,24 @@ fn others(text: &str) -> Result<(Option<String>, Clauses), SqlError> {
 
 fn blanked(text: &str, begin: usize, end: usize) -> String {
     format!("{}{}{}", &text[..begin], " ".repeat(end - begin), &text[end..])
+}
+
+/// ONLY in front of a table's name: no table has children here.
+fn only(text: &str) -> Option<String> {
+    let mut scanner = Scanner::new(text);
+    let mut plain: Option<String> = None;
+    let mut before_table = false;
+    while let Ok(Some(token)) = scanner.next() {
+        if before_table && token.is("only") {
+            let (begin, end) = (scanner.start, scanner.offset());
+            if matches!(scanner.next(), Ok(Some(Token::Word(_) | Token::Quoted(_)))) {
+                plain = Some(blanked(plain.as_deref().unwrap_or(text), begin, end));
+            }
+        }
+        before_table = ["from", "join", "update"].iter().any(|word| token.is(word))
+            || token == Token::Symbol(b',');
+    }
+    plain
 }
 
 /// The weaker row locks as `FOR UPDATE` and `FOR SHARE`, and of the tables behind OF only
@@ -213,4 +234,26 @@ fn table(text: &str, mut scanner: Scanner<'_>) -> (Option<String>, Clauses) {
         behind_as = token.is("as");
     }
     (plain, clauses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::take_out;
+
+    #[test]
+    fn what_is_taken_out_leaves_all_else_in_its_place() {
+        let cases = [
+            ("SELECT 'a'\n 'b' || 'c'", "SELECT 'ab'     || 'c'"),
+            ("SELECT 'a'\n'b'\n'c' x", "SELECT 'abc'       x"),
+            ("SELECT 'a' 'b'", "SELECT 'a' 'b'"),
+            ("SELECT E'a\\''\n'b'", "SELECT E'a\\'b'   "),
+            ("SELECT * FROM ONLY t, ONLY u", "SELECT * FROM      t,      u"),
+            ("DELETE FROM only \"t\"", "DELETE FROM      \"t\""),
+            ("DROP INDEX CONCURRENTLY IF EXISTS i", "DROP INDEX              IF EXISTS i"),
+        ];
+        for (text, expected) in cases {
+            let (plain, _) = take_out(text).expect("well-formed");
+            assert_eq!(plain.as_deref().unwrap_or(text), expected);
+        }
+    }
 }

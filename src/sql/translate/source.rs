@@ -37,14 +37,32 @@ pub(super) fn relation_columns(catalog: &Catalog, relation: &Relation) -> Vec<So
         .collect()
 }
 
+/// Whether a join is another where more stands on its left.
+fn stands_apart(operator: &JoinOperator) -> bool {
+    match operator {
+        JoinOperator::Right(_) | JoinOperator::RightOuter(_) | JoinOperator::FullOuter(_) => true,
+        JoinOperator::Join(constraint)
+        | JoinOperator::Inner(constraint)
+        | JoinOperator::Left(constraint)
+        | JoinOperator::LeftOuter(constraint) => {
+            matches!(constraint, JoinConstraint::Using(_) | JoinConstraint::Natural)
+        }
+        _ => false,
+    }
+}
+
 impl Translator<'_> {
     /// The FROM list; sources go into the innermost scope.
     pub(super) fn from(&mut self, from: &[TableWithJoins]) -> Result<String, SqlError> {
         let mut texts = Vec::with_capacity(from.len());
         for item in from {
             let text = self.table_with_joins(item)?;
-            if !text.is_empty() {
-                texts.push(text);
+            // SQLite's comma is a join like the others, with all that is on its left.
+            let apart = item.joins.iter().any(|join| stands_apart(&join.join_operator));
+            match text {
+                text if text.is_empty() => {}
+                text if apart && !texts.is_empty() => texts.push(format!("({text})")),
+                text => texts.push(text),
             }
         }
         Ok(texts.join(", "))

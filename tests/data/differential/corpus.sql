@@ -576,3 +576,9 @@ select interval 'P00-0.1-00T2562047788:00:54.775807'
 select length(current_time(0)::text) - length(current_time(3)::text) <= 0, extract(microseconds from localtime(0))::int % 1000000
 -- types as functions
 select int4('5'), regclass('pg_class'), text(12), float8('1.5')
+-- joins beside commas, literals over lines, ONLY
+select * from (values (1), (2)) a (p), j1 right join j2 using (b) order by 1, 2
+select * from (values (1), (2)) a (p), j1 join j2 using (b), j2 again order by 1, 2, 6
+select * from only j1, only j2 where j1.b = j2.b
+create temp table department (id int primary key, parent int references department, name text)
+insert into department values (1, 1, 'a')

@@ -387,7 +387,14 @@ impl Translator<'_> {
                 ));
             }
         }
-        let target = self.stored(&key.foreign_table)?;
+        // A temporary table is the first of its name, itself included.
+        let (schema, bare) = self.context.catalog.split_name(&draft.relation.name);
+        let itself = schema.starts_with("pg_temp")
+            && self.qualified(&key.foreign_table)? == (None, bare.to_owned());
+        let target = match itself {
+            true => draft.relation.name.clone(),
+            false => self.stored(&key.foreign_table)?,
+        };
         let referenced: &Relation = if target == draft.relation.name {
             &draft.relation
         } else {
