@@ -300,8 +300,7 @@ fn redundant() -> SqlError {
     SqlError::new(SqlState::SYNTAX_ERROR, "conflicting or redundant options")
 }
 
-/// What the file keeps of a role; one that is new gets the next OID, and `members_of`
-/// it and those that it is a member of are told of by [`RoleRow::next`].
+/// What the file keeps of a role, but for its memberships; one that is new gets the next OID.
 pub fn write_role(role: &Role, is_new: bool) -> Vec<String> {
     let optional = |text: Option<&str>| text.map_or("NULL".to_owned(), names::quote_literal);
     let flags = [
