@@ -32,6 +32,17 @@ pub enum Quarantine {
     Edited(Lsn),
 }
 
+/// How much of the disk is left, against the reserve that is kept free.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Space {
+    Enough,
+    /// Less than the reserve: a leader takes no writes. A follower still takes what a leader
+    /// whose disk is as full had taken before, or those writes would wait for room.
+    Low,
+    /// Less than half of it: nothing is appended.
+    Scarce,
+}
+
 /// What the tasks of a node tell each other. Every field has one writer, named here.
 ///
 /// Order of positions at all times: `applied ≤ commit ≤ durable ≤ end` on a leader;
@@ -115,8 +126,8 @@ pub struct Hub {
     pub quarantine: watch::Sender<Option<Quarantine>>,
     /// Up to where the log is archived, while this node archives it. Written by `archive`.
     pub archived: watch::Sender<Option<Lsn>>,
-    /// Whether the disk is nearly full: then nothing is appended. Written by `replicate`.
-    pub space_low: watch::Sender<bool>,
+    /// How much of the disk is left. Written by `replicate`.
+    pub space: watch::Sender<Space>,
     /// Free pages of the database file that its writer gives back when it has nothing
     /// else to do. Written by the checkpoint task and VACUUM, counted down by the writer.
     pub surplus: watch::Sender<u64>,
@@ -174,7 +185,7 @@ impl Hub {
             resting: watch::Sender::new(false),
             failed: watch::Sender::new(None),
             quarantine: watch::Sender::new(None),
-            space_low: watch::Sender::new(false),
+            space: watch::Sender::new(Space::Enough),
             surplus: watch::Sender::new(0),
             look: watch::Sender::new(None),
             archived: watch::Sender::new(None),

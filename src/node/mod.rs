@@ -23,5 +23,5 @@ mod tests;
 mod verify;
 mod writer;
 
-pub use hub::{Hub, Leadership, Quarantine, boottime_ns};
+pub use hub::{Hub, Leadership, Quarantine, Space, boottime_ns};
 pub use run::{NodeError, run};

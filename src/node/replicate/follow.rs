@@ -11,7 +11,7 @@ use crate::cluster::{NodeId, Role};
 use crate::log::frame::{FrameError, Header};
 use crate::log::{Lsn, Term};
 use crate::net::{FrameReader, FrameStream, FrameWriter, dial};
-use crate::node::{Leadership, Quarantine, boottime_ns};
+use crate::node::{Leadership, Quarantine, Space, boottime_ns};
 use crate::replication::message::{Ack, Request, ToFollower, ToLeader};
 use crate::storage::log_store::{LogError, LogSync};
 
@@ -263,17 +263,17 @@ impl Replication {
         heartbeat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let silence_max = self.silence_max();
         let mut heard = Instant::now();
-        let mut space_low = self.hub.space_low.subscribe();
+        let mut space = self.hub.space.subscribe();
         stream.settle().await?;
         loop {
             // A disk that is nearly full takes nothing more: the leader waits for acks.
-            let full = *space_low.borrow_and_update();
+            let full = *space.borrow_and_update() == Space::Scarce;
             if full {
                 heard = Instant::now();
             }
             tokio::select! {
                 biased;
-                _ = space_low.changed() => {}
+                _ = space.changed() => {}
                 frame = stream.appends.recv(), if !full => {
                     let frame = frame?.ok_or(StreamError::Closed)?;
                     heard = Instant::now();

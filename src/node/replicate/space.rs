@@ -1,11 +1,13 @@
 //! The disk's space. Writes stop while some is left, since a log or a WAL that can't
 //! grow takes the leadership with it, and what is left serves checkpoints, snapshots'
 //! ends and operators; reads go on. Writes go on by themselves when there is room.
+//! A follower stops later than a leader, see [`Space`].
 
 use std::time::Duration;
 
 use super::{Replication, lock, publish};
 use crate::failover::Rule;
+use crate::node::Space;
 use crate::storage::fs::space_left;
 
 /// How often the disk is looked at.
@@ -26,18 +28,28 @@ impl Replication {
     }
 
     fn note_space(&self, left: u64) {
-        let was_low = *self.hub.space_low.borrow();
+        let before = *self.hub.space.borrow();
+        let reserve = self.reserve_bytes;
         // A little more than was wanting, so that it does not flutter.
-        let enough = self.reserve_bytes + if was_low { self.reserve_bytes / 8 } else { 0 };
-        let low = left < enough;
+        let margin = |state| if before >= state { reserve / 8 } else { 0 };
+        let space = if left < reserve / 2 + margin(Space::Scarce) {
+            Space::Scarce
+        } else if left < reserve + margin(Space::Low) {
+            Space::Low
+        } else {
+            Space::Enough
+        };
+        let low = space > Space::Enough;
         if low {
             self.make_room();
         }
-        if low == was_low {
+        if space == before {
             return;
         }
-        publish(&self.hub.space_low, low);
-        let reserve = self.reserve_bytes;
+        publish(&self.hub.space, space);
+        if low && before > Space::Enough {
+            return;
+        }
         let (said, reason) = if low {
             let said = format!("disk nearly full: {left} bytes left, {reserve} are kept free");
             (said.clone(), said)

@@ -55,7 +55,7 @@ pub(super) use trial::{Script, Statement, Trial, Tried};
 use self::apply::Applier;
 use self::journal::{Ended, Journal};
 use super::execute::wall_clock_us;
-use super::hub::Hub;
+use super::hub::{Hub, Space};
 use super::readers::Readers;
 use crate::cluster::Role;
 use crate::gateway::Refusal;
@@ -342,7 +342,7 @@ impl Writer {
     /// The job, unless it may write and the disk is nearly full: then it is answered.
     fn unless_full(&self, job: Job) -> Option<Job> {
         let full = || SqlError::new(SqlState::DISK_FULL, "the leader's disk is nearly full");
-        if !*self.hub.space_low.borrow() {
+        if *self.hub.space.borrow() == Space::Enough {
             return Some(job);
         }
         match job {
