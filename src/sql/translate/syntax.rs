@@ -4,7 +4,7 @@
 use sqlparser::ast::Statement;
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::Token;
+use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError};
 
 use super::limits;
 use crate::pg::{SqlError, SqlState};
@@ -19,8 +19,9 @@ pub(super) fn parse(text: &str) -> Result<Statement, SqlError> {
         let dialect = PostgreSqlDialect {};
         let mut parser = Parser::new(&dialect)
             .with_recursion_limit(limits::PARSER_DEPTH)
-            .try_with_sql(text)
-            .map_err(|error| into_error(&error, text))?;
+            .with_tokens_with_locations(
+                tokens(text, &dialect).map_err(|error| into_error(&error.into(), text))?,
+            );
         let statement = parser.parse_statement().map_err(|error| into_error(&error, text))?;
         let next = parser.peek_token();
         if next.token != Token::EOF {
@@ -30,6 +31,21 @@ pub(super) fn parse(text: &str) -> Result<Statement, SqlError> {
         }
         Ok(statement)
     })
+}
+
+/// The tokens of a statement. An enum's labels are names to `sqlparser`, which it does not
+/// take from `E'…'`.
+fn tokens(text: &str, dialect: &PostgreSqlDialect) -> Result<Vec<TokenWithSpan>, TokenizerError> {
+    let mut tokens = Tokenizer::new(dialect, text).tokenize_with_location()?;
+    let mut scanner = Scanner::new(text);
+    if (scanner.take_word("create") || scanner.take_word("alter")) && scanner.take_word("type") {
+        for token in &mut tokens {
+            if let Token::EscapedStringLiteral(label) = &mut token.token {
+                token.token = Token::SingleQuotedString(std::mem::take(label));
+            }
+        }
+    }
+    Ok(tokens)
 }
 
 /// `SELECT` alone, which `sqlparser` does not know: one row without columns.
