@@ -163,7 +163,7 @@ fn strip_suffix_ignore_case<'a>(text: &'a str, suffix: &str) -> Option<&'a str> 
     tail.eq_ignore_ascii_case(suffix).then(|| text[..at].trim_end())
 }
 
-/// Takes off one pair of parentheses that stands around all of the text.
+/// Takes off the parentheses that stand around all of the text.
 pub(super) fn without_parentheses(text: &str) -> &str {
     let text = text.trim();
     let Some(inside) = text.strip_prefix('(').and_then(|text| text.strip_suffix(')')) else {
@@ -183,7 +183,7 @@ pub(super) fn without_parentheses(text: &str) -> &str {
             return text;
         }
     }
-    if depth == 0 { inside.trim() } else { text }
+    if depth == 0 { without_parentheses(inside) } else { text }
 }
 
 /// Whether an expression may stand without parentheses in a list of index keys.
@@ -421,6 +421,7 @@ mod tests {
         assert_eq!(without_parentheses("(a)"), "a");
         assert_eq!(without_parentheses("(a) + (b)"), "(a) + (b)");
         assert_eq!(without_parentheses("(a = ')')"), "a = ')'");
+        assert_eq!(without_parentheses("(( a ))"), "a");
         assert_eq!(without_parentheses("("), "(");
     }
 }
