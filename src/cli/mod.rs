@@ -7,6 +7,7 @@ mod cluster_file;
 mod daemon;
 mod demo;
 mod drill;
+mod dump;
 mod init;
 mod layout;
 mod log;
@@ -62,6 +63,8 @@ enum Command {
     Restore(backup::RestoreArguments),
     /// Make the first node's directory of a new cluster from an existing SQLite file.
     Init(init::Arguments),
+    /// Write a database as SQL that PostgreSQL and SQLite both load.
+    Dump(dump::Arguments),
     /// Make a certificate authority, and certificates for the cluster's processes.
     Certs(certs::Arguments),
     /// Read a password and print the verifier that goes into a configuration.
@@ -88,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Backup(arguments) => backup::run(&arguments),
         Command::Restore(arguments) => backup::restore(&arguments),
         Command::Init(arguments) => init::run(&arguments),
+        Command::Dump(arguments) => dump::run(&arguments),
         Command::Certs(arguments) => certs::run(&arguments),
         Command::Password => password::run(),
     };

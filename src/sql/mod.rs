@@ -5,6 +5,7 @@
 pub mod catalog;
 mod classify;
 mod determinism;
+pub mod portable;
 mod scan;
 mod shape;
 mod split;

@@ -10,14 +10,14 @@ use crate::demo::{Demo, assert_success, free_ports, wait_for};
 const POSTGRESQL: &str = "/usr/lib/postgresql/15/bin";
 
 /// A PostgreSQL of the test's own.
-struct PostgreSql {
+pub(crate) struct PostgreSql {
     dir: TempDir,
     port: u16,
 }
 
 impl PostgreSql {
     /// `None` where there is no server on this machine, only its tools.
-    fn start() -> Option<Self> {
+    pub(crate) fn start() -> Option<Self> {
         if !Path::new(POSTGRESQL).join("postgres").exists() {
             return None;
         }
@@ -60,7 +60,7 @@ impl PostgreSql {
         assert!(status.success(), "{}: {status}", program.display());
     }
 
-    fn client(&self, program: &str) -> Command {
+    pub(crate) fn client(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env("PGHOST", "127.0.0.1").env("PGPORT", self.port.to_string());
         command.env("PGUSER", "demo").env("PGDATABASE", "postgres");
@@ -74,7 +74,7 @@ impl Drop for PostgreSql {
     }
 }
 
-fn load(mut psql: Command, file: &Path) {
+pub(crate) fn load(mut psql: Command, file: &Path) {
     psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-f"]).arg(file);
     assert_success(&format!("psql -f {}", file.display()), &psql.output().expect("psql runs"));
 }

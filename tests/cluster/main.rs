@@ -18,6 +18,7 @@ mod load;
 mod members;
 mod notify;
 mod operate;
+mod own_dump;
 mod roles;
 mod sql;
 mod visibility;

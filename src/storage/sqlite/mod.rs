@@ -20,6 +20,7 @@ mod ffi;
 mod functions;
 mod hooks;
 mod import;
+mod plain;
 mod point;
 mod refusals;
 mod rows;
@@ -37,5 +38,6 @@ pub use functions::{
     NotificationMade, Orders, SettingMade, Shipped, TERMINATE, bare_channel, scoped_channel,
 };
 pub use import::{ImportError, Imported, import};
+pub use plain::PlainSqlite;
 pub use statement::Statement;
 pub use vtab::LiveRelations;
