@@ -1,0 +1,261 @@
+//! What the catalog says: definitions, comments, sizes, visibility.
+
+use rusqlite::Connection;
+
+use super::super::call::{
+    Answer, Call, bad_argument, boolean, define, define_strict, integer, text,
+};
+use super::super::{IMPURE, Surroundings};
+use super::names::{find_stored, no_relation};
+use super::session::{array_item, environment, lookup_path};
+use crate::log::{Value, ValueRef};
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::catalog::{
+    Catalog, builtin_function, check_definition, constraint_definition, index_definition,
+    index_key_definition, quote_qualified, system_relation, system_relations, view_definition,
+};
+
+pub(super) fn register(
+    connection: &Connection,
+    surroundings: &Surroundings,
+) -> rusqlite::Result<()> {
+    define_strict(
+        connection,
+        surroundings,
+        IMPURE,
+        &[
+            ("acldefault", 2, default_rights),
+            ("pg_database_size", 1, |call| {
+                integer(call.number(
+                    "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+                )?)
+            }),
+            ("pg_tablespace_size", 1, |call| {
+                integer(call.number(
+                    "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size",
+                )?)
+            }),
+            ("pg_char_to_encoding", 1, |call| {
+                let name = call.text(0)?.to_uppercase();
+                integer(if matches!(name.as_str(), "UTF8" | "UTF-8") { 6 } else { -1 })
+            }),
+            ("pg_encoding_to_char", 1, |call| {
+                text(match call.integer(0)? {
+                    0 => "SQL_ASCII",
+                    6 => "UTF8",
+                    8 => "LATIN1",
+                    _ => "",
+                })
+            }),
+            ("pg_function_is_visible", 1, |call| {
+                let found = builtin_function(oid(call, 0)?);
+                found.map_or(Ok(Value::Null), |_| boolean(true))
+            }),
+            ("pg_get_constraintdef", 1, constraintdef),
+            ("pg_get_constraintdef", 2, constraintdef),
+            ("pg_get_expr", 2, |call| text(call.text(0)?)),
+            ("pg_get_expr", 3, |call| text(call.text(0)?)),
+            ("pg_get_function_arguments", 1, function_arguments),
+            ("pg_get_function_identity_arguments", 1, function_arguments),
+            ("pg_get_function_result", 1, |call| {
+                let found = builtin_function(oid(call, 0)?);
+                found.map_or(Ok(Value::Null), |function| text(function.printed_result()))
+            }),
+            ("pg_get_indexdef", 1, indexdef),
+            ("pg_get_indexdef", 3, indexdef),
+            ("pg_get_serial_sequence", 2, serial_sequence),
+            ("pg_get_userbyid", 1, |call| text(role_name(call, call.integer(0)?))),
+            ("pg_get_viewdef", 1, viewdef),
+            ("pg_get_viewdef", 2, viewdef),
+            ("pg_relation_filenode", 1, |call| integer(call.integer(0)?)),
+            ("pg_relation_is_publishable", 1, |call| {
+                let relation = call.surroundings.catalog().relation(oid(call, 0)?).is_some();
+                boolean(relation)
+            }),
+            ("pg_size_pretty", 1, size_pretty),
+            ("pg_table_is_visible", 1, table_is_visible),
+            ("obj_description", 1, |call| {
+                let catalog = call.surroundings.catalog();
+                comment(&catalog, oid(call, 0)?, None, 0)
+            }),
+            ("obj_description", 2, |call| {
+                let catalog = call.surroundings.catalog();
+                let class = system_relation("pg_catalog", &call.text(1)?);
+                comment(&catalog, oid(call, 0)?, class.map(|class| class.oid), 0)
+            }),
+            ("col_description", 2, |call| {
+                let catalog = call.surroundings.catalog();
+                comment(&catalog, oid(call, 0)?, Some(Oid(1259)), call.integer(1)?)
+            }),
+        ],
+    )?;
+    define(
+        connection,
+        surroundings,
+        IMPURE,
+        &[("format_type", 2, |call| {
+            if call.is_null(0) {
+                return Ok(Value::Null);
+            }
+            let typmod = if call.is_null(1) { None } else { Some(call.integer(1)?) };
+            let typmod = typmod.map(|typmod| i32::try_from(typmod).unwrap_or(-1));
+            text(call.surroundings.catalog().format_type(oid(call, 0)?, typmod))
+        })],
+    )
+}
+
+pub(super) fn oid(call: &Call<'_, '_>, at: usize) -> Result<Oid, SqlError> {
+    Ok(Oid(u32::try_from(call.integer(at)?).unwrap_or(0)))
+}
+
+/// What COMMENT ON said of an object, of whatever catalog if `class` is `None`.
+fn comment(catalog: &Catalog, object: Oid, class: Option<Oid>, number: i64) -> Answer {
+    let found = catalog.comments.iter().find(|comment| {
+        comment.object == object
+            && class.is_none_or(|class| comment.class == class)
+            && comment.number == number
+    });
+    found.map_or(Ok(Value::Null), |comment| text(comment.text.clone()))
+}
+
+fn constraintdef(call: &Call<'_, '_>) -> Answer {
+    let catalog = call.surroundings.catalog();
+    let wanted = oid(call, 0)?;
+    if let Some(check) = catalog.domain_checks().find(|check| check.oid == wanted) {
+        return text(check_definition(check.condition, call.boolean(1)));
+    }
+    let Some((_, constraint)) = catalog.constraint(wanted) else { return Ok(Value::Null) };
+    text(constraint_definition(&catalog, constraint, call.boolean(1)))
+}
+
+fn indexdef(call: &Call<'_, '_>) -> Answer {
+    let catalog = call.surroundings.catalog();
+    let Some((relation, index)) = catalog.index(oid(call, 0)?) else { return Ok(Value::Null) };
+    let number = if call.len() > 1 { call.integer(1)? } else { 0 };
+    if number == 0 {
+        return text(index_definition(&catalog, relation, index, call.boolean(2)));
+    }
+    let number = usize::try_from(number).unwrap_or(usize::MAX);
+    text(index_key_definition(relation, index, number).unwrap_or_default())
+}
+
+fn viewdef(call: &Call<'_, '_>) -> Answer {
+    let catalog = call.surroundings.catalog();
+    let relation = match call.value(0) {
+        ValueRef::Text(name) if name.parse::<u32>().is_err() => {
+            find_stored(call, &catalog, name).and_then(|stored| catalog.relations.get(&stored))
+        }
+        _ => catalog.relation(oid(call, 0)?),
+    };
+    relation.and_then(view_definition).map_or(Ok(Value::Null), text)
+}
+
+fn function_arguments(call: &Call<'_, '_>) -> Answer {
+    let found = builtin_function(oid(call, 0)?);
+    found.map_or(Ok(Value::Null), |function| text(function.printed_arguments()))
+}
+
+fn serial_sequence(call: &Call<'_, '_>) -> Answer {
+    let catalog = call.surroundings.catalog();
+    let (written, column) = (call.text(0)?, call.text(1)?);
+    let table = find_stored(call, &catalog, &written).ok_or_else(|| no_relation(&written))?;
+    let relation = catalog.relations.get(&table).ok_or_else(|| no_relation(&written))?;
+    if relation.attribute(&column).is_none() {
+        return Err(SqlError::new(
+            SqlState::UNDEFINED_COLUMN,
+            format!("column \"{column}\" of relation \"{table}\" does not exist"),
+        ));
+    }
+    let owned = catalog.sequences.values().find(|sequence| {
+        sequence.owner.as_ref().is_some_and(|(owner, owned)| *owner == table && *owned == column)
+    });
+    owned.map_or(Ok(Value::Null), |sequence| text(quote_qualified(&catalog, &sequence.name)))
+}
+
+pub(super) fn role_name(call: &Call<'_, '_>, oid: i64) -> String {
+    let (catalog, environment) = (call.surroundings.catalog(), environment(call));
+    let known = u32::try_from(oid)
+        .ok()
+        .and_then(|oid| catalog.roles.name(Oid(oid), &environment.owner).map(str::to_owned));
+    known.unwrap_or_else(|| format!("unknown (OID={oid})"))
+}
+
+/// The rights to an object of a kind that nobody has changed: its owner's, and those of
+/// everybody.
+fn default_rights(call: &Call<'_, '_>) -> Answer {
+    let kind = call.text(0)?;
+    let (owner, everybody) = match &*kind {
+        "c" => ("", ""),
+        "r" => ("arwdDxt", ""),
+        "s" => ("rwU", ""),
+        "d" => ("CTc", "Tc"),
+        "f" => ("X", "X"),
+        "l" | "T" => ("U", "U"),
+        "L" => ("rw", ""),
+        "n" => ("UC", ""),
+        "p" => ("sA", ""),
+        "t" => ("C", ""),
+        "F" | "S" => ("U", ""),
+        other => {
+            return Err(bad_argument(format!("unrecognized object type abbreviation: {other}")));
+        }
+    };
+    let role = role_name(call, call.integer(1)?);
+    let rights = [(String::new(), everybody), (role.clone(), owner)];
+    let items = rights.iter().filter(|(_, rights)| !rights.is_empty());
+    let item = |(who, rights): &(String, &str)| {
+        let item = format!("{who}={rights}/{role}");
+        let special =
+            |char: char| char.is_whitespace() || matches!(char, '{' | '}' | ',' | '"' | '\\');
+        if item.contains(special) { array_item(&item) } else { item }
+    };
+    let items: Vec<String> = items.map(item).collect();
+    text(format!("{{{}}}", items.join(",")))
+}
+
+fn size_pretty(call: &Call<'_, '_>) -> Answer {
+    let size = i128::from(call.integer(0)?);
+    let (sign, mut rest) = (size.signum(), size.abs());
+    // As PostgreSQL: the next unit from ten times its size on, halves rounded up.
+    if rest < 10 * 1024 {
+        return text(format!("{size} bytes"));
+    }
+    rest >>= 9;
+    let units = ["kB", "MB", "GB", "TB", "PB"];
+    for (at, unit) in units.iter().enumerate() {
+        if rest < 2 * 10 * 1024 - 1 || at == units.len() - 1 {
+            return text(format!("{} {unit}", sign * ((rest + 1) / 2)));
+        }
+        rest >>= 10;
+    }
+    Ok(Value::Null)
+}
+
+/// Whether a bare name finds the relation; NULL where there is none of this OID.
+fn table_is_visible(call: &Call<'_, '_>) -> Answer {
+    let wanted = oid(call, 0)?;
+    if let Some(relation) = system_relations().iter().find(|relation| relation.oid == wanted) {
+        return boolean(relation.schema == "pg_catalog");
+    }
+    let catalog = call.surroundings.catalog();
+    match relation_name(&catalog, wanted) {
+        Some(name) => {
+            let (_, bare) = catalog.split_name(name);
+            let found = catalog
+                .find_stored(None, bare, &lookup_path(call), |stored| catalog.is_stored(stored));
+            let hidden = system_relation("pg_catalog", bare).is_some();
+            boolean(!hidden && found.as_deref() == Some(name))
+        }
+        None => Ok(Value::Null),
+    }
+}
+
+pub(super) fn relation_name(catalog: &Catalog, oid: Oid) -> Option<&str> {
+    let relation = catalog.relation(oid).map(|relation| relation.name.as_str());
+    let sequence = || {
+        let found = catalog.sequences.values().find(|sequence| sequence.oid == oid);
+        found.map(|sequence| sequence.name.as_str())
+    };
+    let index = || catalog.index(oid).map(|(_, index)| index.name.as_str());
+    relation.or_else(sequence).or_else(index)
+}
