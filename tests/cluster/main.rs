@@ -15,6 +15,7 @@ mod dump;
 mod durability;
 mod failover;
 mod load;
+mod matrix;
 mod members;
 mod notify;
 mod operate;
