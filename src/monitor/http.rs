@@ -1,31 +1,20 @@
 //! The status page, health and metrics.
+
 use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
-use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::header::CONTENT_TYPE;
-use hyper::service::service_fn;
-use hyper::{Method, Request, Response, StatusCode};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 
 use super::driver::Outlook;
 use super::events::EventLog;
+use crate::net::http::{self, Page};
 
-/// Connections at most.
-const CONNECTIONS_MAX: usize = 64;
-/// Time to send a request's head.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Events shown on the page.
 const EVENTS_SHOWN: usize = 50;
 
@@ -36,57 +25,16 @@ pub(super) async fn serve(
     events: Arc<EventLog>,
 ) -> Infallible {
     let Some(listener) = listener else { return std::future::pending().await };
-    let connections = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    loop {
-        let permit = Arc::clone(&connections).acquire_owned().await.expect("never closed");
-        let stream = match listener.accept().await {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                tracing::warn!(%error, "can't accept an HTTP connection");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                continue;
-            }
-        };
-        let (outlook, events) = (outlook.clone(), Arc::clone(&events));
-        tokio::spawn(async move {
-            let service = service_fn(|request: Request<Incoming>| {
-                let response = respond(&request, &outlook.borrow(), &events);
-                async move { Ok::<_, Infallible>(response) }
-            });
-            let served = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEAD_TIMEOUT)
-                .keep_alive(false)
-                .serve_connection(TokioIo::new(stream), service)
-                .await;
-            if let Err(error) = served {
-                tracing::debug!(%error, "an HTTP connection ended early");
-            }
-            drop(permit);
-        });
-    }
+    http::serve(listener, move |path| find(path, &outlook.borrow(), &events)).await
 }
 
-fn respond(
-    request: &Request<Incoming>,
-    outlook: &Outlook,
-    events: &EventLog,
-) -> Response<Full<Bytes>> {
-    let (status, kind, body) = match (request.method(), request.uri().path()) {
-        (&Method::GET, "/") => (StatusCode::OK, "text/html; charset=utf-8", page(outlook, events)),
-        (&Method::GET, "/healthz") => (StatusCode::OK, "text/plain", "ok\n".to_owned()),
-        (&Method::GET, "/metrics") => {
-            let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            (StatusCode::OK, kind, metrics(outlook))
-        }
-        (&Method::GET, _) => (StatusCode::NOT_FOUND, "text/plain", "not found\n".to_owned()),
-        _ => (StatusCode::METHOD_NOT_ALLOWED, "text/plain", "only GET is served\n".to_owned()),
-    };
-    let mut response = Response::new(Full::new(Bytes::from(body)));
-    *response.status_mut() = status;
-    let kind = kind.parse().expect("a legal header");
-    response.headers_mut().insert(CONTENT_TYPE, kind);
-    response
+fn find(path: &str, outlook: &Outlook, events: &EventLog) -> Option<Page> {
+    match path {
+        "/" => Some(Page::html(page(outlook, events))),
+        "/healthz" => Some(Page::health(None)),
+        "/metrics" => Some(Page::metrics(&metrics(outlook))),
+        _ => None,
+    }
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
@@ -94,7 +42,7 @@ struct OfNode {
     node: String,
 }
 
-fn metrics(outlook: &Outlook) -> String {
+fn metrics(outlook: &Outlook) -> Registry {
     let view = &outlook.view;
     let mut registry = Registry::with_prefix("towline");
     let term = Gauge::<i64>::default();
@@ -118,9 +66,7 @@ fn metrics(outlook: &Outlook) -> String {
     registry.register("node_leads", "Whether the node is the leader", leads);
     registry.register("node_applied_lsn", "LSN up to which the node has applied the log", applied);
     registry.register("node_lag_bytes", "Log that the node has yet to apply", lag);
-    let mut text = String::new();
-    encode(&mut text, &registry).expect("writing to a string never fails");
-    text
+    registry
 }
 
 fn signed(value: u64) -> i64 {

@@ -17,6 +17,7 @@ mod duplex;
 mod error;
 mod framed;
 mod hello;
+pub mod http;
 mod listen;
 mod tls;
 
