@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use test_each_file::test_each_path;
 use towline::log::{Context, ValueRef};
 use towline::pg::types::{Display, encode_text};
-use towline::sql::catalog::{BOOTSTRAP_ROLE, Catalog};
+use towline::sql::catalog::Catalog;
 use towline::sql::{TranslateContext, Translated, translate};
 use towline::storage::sqlite::{ConnectionKind, Environment, Sqlite};
 
@@ -112,16 +112,8 @@ impl Database {
 
     fn translate(&mut self, statement: &str) -> Result<Translated, String> {
         let catalog = self.sqlite.catalog().expect("a catalog");
-        let context = TranslateContext {
-            catalog: &catalog,
-            param_types: &[],
-            database: "",
-            search_path: &["public".to_owned()],
-            temporary_schema: "pg_temp_1",
-            owner: BOOTSTRAP_ROLE,
-            time_zone: "",
-            sqlite_dialect: false,
-        };
+        let context =
+            TranslateContext { temporary_schema: "pg_temp_1", ..TranslateContext::new(&catalog) };
         translate(statement, &context).map_err(|error| error.to_string())
     }
 

@@ -6,7 +6,6 @@
 
 use std::error::Error;
 use std::path::Path;
-use std::sync::LazyLock;
 
 use goldenscript::{Argument, Command, Context};
 use proptest::prelude::*;
@@ -15,7 +14,7 @@ use test_each_file::test_each_path;
 use towline::log::{Context as Frozen, Value, ValueRef};
 use towline::pg::types::type_info;
 use towline::pg::{Oid, SqlError};
-use towline::sql::catalog::{BOOTSTRAP_ROLE, Catalog};
+use towline::sql::catalog::Catalog;
 use towline::sql::{Kind, TranslateContext, Translated, classify, split, translate};
 use towline::storage::sqlite::{ConnectionKind, Sqlite, SqliteError};
 
@@ -51,14 +50,11 @@ impl Session {
     fn translate(&mut self, statement: &str) -> Result<Translated, SqlError> {
         let catalog = self.sqlite.catalog().expect("a catalog");
         let context = TranslateContext {
-            catalog: &catalog,
             param_types: &self.params,
-            database: "",
-            search_path: &["public".to_owned()],
             temporary_schema: "pg_temp_1",
             time_zone: &self.time_zone,
-            owner: BOOTSTRAP_ROLE,
             sqlite_dialect: self.sqlite_dialect,
+            ..TranslateContext::new(&catalog)
         };
         translate(statement, &context)
     }
@@ -239,20 +235,6 @@ fn show_error(error: &SqlError) -> String {
     out
 }
 
-fn empty_context(catalog: &Catalog) -> TranslateContext<'_> {
-    static SEARCH_PATH: LazyLock<[String; 1]> = LazyLock::new(|| ["public".to_owned()]);
-    TranslateContext {
-        catalog,
-        param_types: &[],
-        database: "",
-        search_path: &*SEARCH_PATH,
-        temporary_schema: "",
-        owner: BOOTSTRAP_ROLE,
-        time_zone: "",
-        sqlite_dialect: false,
-    }
-}
-
 proptest! {
     /// Whatever a client sends, it gets a translation or an error.
     #[test]
@@ -260,7 +242,7 @@ proptest! {
         let catalog = Catalog::default();
         let _ = split(&text);
         let _ = classify(&text);
-        let _ = translate(&text, &empty_context(&catalog));
+        let _ = translate(&text, &TranslateContext::new(&catalog));
     }
 
     /// Text made of SQL's own pieces gets further into the translator.
@@ -271,7 +253,7 @@ proptest! {
         let _ = classify(&text);
         if let Ok(statements) = split(&text) {
             for statement in statements {
-                let _ = translate(statement, &empty_context(&catalog));
+                let _ = translate(statement, &TranslateContext::new(&catalog));
             }
         }
     }
@@ -382,11 +364,11 @@ fn deep_and_long_statements_end_in_an_error() {
         format!("select '{}", "a".repeat(10_000_000)),
     ];
     for text in deep {
-        let error = translate(&text, &empty_context(&catalog)).expect_err(&text[..40]);
+        let error = translate(&text, &TranslateContext::new(&catalog)).expect_err(&text[..40]);
         assert!(matches!(error.state.0, "54001" | "42601" | "54000"), "{error}");
     }
     let wide = format!("select {}", vec!["1"; 100_000].join(", "));
-    let translated = translate(&wide, &empty_context(&catalog)).expect("wide is not deep");
+    let translated = translate(&wide, &TranslateContext::new(&catalog)).expect("wide is not deep");
     assert_eq!(translated.columns.len(), 100_000);
 }
 
@@ -396,7 +378,7 @@ fn a_chain_of_conditions_is_written_as_a_balanced_tree() {
     let chain = vec!["1 = 1"; 1500].join(" or ");
     let mut session = Session::open();
     let translated =
-        translate(&format!("select {chain}"), &empty_context(&catalog)).expect("a chain");
+        translate(&format!("select {chain}"), &TranslateContext::new(&catalog)).expect("a chain");
     assert_eq!(session.run(&translated).expect("runs"), [["1"]]);
 }
 
@@ -412,7 +394,7 @@ fn translation_is_quick() {
     let update = "UPDATE accounts SET abalance = abalance + $1 WHERE aid = $2";
     let begin = std::time::Instant::now();
     for _ in 0..1000 {
-        translate(update, &empty_context(&catalog)).expect("translates");
+        translate(update, &TranslateContext::new(&catalog)).expect("translates");
     }
     println!("{:?} a statement", begin.elapsed() / 1000);
 }

@@ -1,10 +1,10 @@
 //! What a translation says: the statements for SQLite, and everything about them
 //! that the session needs.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use super::Isolation;
-use super::catalog::{Catalog, ObjectKind, Rights};
+use super::catalog::{BOOTSTRAP_ROLE, Catalog, ObjectKind, Rights};
 use crate::pg::types::made::Made;
 use crate::pg::{Oid, SqlError};
 
@@ -381,4 +381,21 @@ pub struct TranslateContext<'a> {
     pub time_zone: &'a str,
     /// SQLite's own dialect: pass the text through, translate nothing.
     pub sqlite_dialect: bool,
+}
+
+impl<'a> TranslateContext<'a> {
+    /// That of a session that has set nothing, in a database of whatever name.
+    pub fn new(catalog: &'a Catalog) -> Self {
+        static SEARCH_PATH: LazyLock<[String; 1]> = LazyLock::new(|| ["public".to_owned()]);
+        Self {
+            catalog,
+            param_types: &[],
+            database: "",
+            search_path: &*SEARCH_PATH,
+            temporary_schema: "",
+            owner: BOOTSTRAP_ROLE,
+            time_zone: "",
+            sqlite_dialect: false,
+        }
+    }
 }

@@ -228,17 +228,7 @@ mod tests {
     use crate::sql::{TranslateContext, translate};
 
     fn read(text: &str) -> Result<DatabaseChange, SqlError> {
-        let context = TranslateContext {
-            catalog: &Catalog::default(),
-            param_types: &[],
-            database: "",
-            search_path: &["public".to_owned()],
-            temporary_schema: "",
-            owner: crate::sql::catalog::BOOTSTRAP_ROLE,
-            time_zone: "",
-            sqlite_dialect: false,
-        };
-        match translate(text, &context)?.kind {
+        match translate(text, &TranslateContext::new(&Catalog::default()))?.kind {
             Kind::Database(change) => Ok(change),
             other => panic!("{text} is {other:?}"),
         }
