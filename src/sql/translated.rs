@@ -34,6 +34,8 @@ pub enum Demand {
     Rights { kind: ObjectKind, object: Oid, rights: Rights },
     /// To own it. Messages call it by `word` and `name`.
     Owner { kind: ObjectKind, object: Oid, word: &'static str, name: String },
+    /// The owner of a view must be allowed these on a table that it changes.
+    Through { view: Oid, table: Oid, rights: Rights },
     /// To be a member of a role, or else be told this.
     Member { role: Oid, message: &'static str },
 }

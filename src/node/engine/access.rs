@@ -37,6 +37,7 @@ impl EngineSession {
                 .and(Rights::CREATE.with(Rights::TEMPORARY).with(Rights::TRUNCATE))
                 .is_empty(),
             Demand::Owner { .. } | Demand::Member { .. } => true,
+            Demand::Through { .. } => false,
         };
         if plan.is_ddl() && !demands.iter().any(says) {
             return Err(denied("must be superuser to do this").into());
@@ -264,6 +265,17 @@ fn check(asker: &Asker, demand: &Demand) -> Result<(), SqlError> {
             }
             // Who owns a schema may drop what lies in it.
             Err(denied(&format!("must be owner of {word} {name}")))
+        }
+        Demand::Through { view, table, rights } => {
+            let owner = catalog.owner_of(ObjectKind::Table, *view);
+            if catalog.lacks(owner, ObjectKind::Table, *table, *rights).is_empty() {
+                return Ok(());
+            }
+            let (word, name) = match catalog.relation(*table) {
+                Some(relation) => (relation.kind.word(), catalog.bare(&relation.name)),
+                None => ("table", ""),
+            };
+            Err(denied(&format!("permission denied for {word} {name}")))
         }
         Demand::Member { role, message } => {
             if catalog.roles.is_member(*current, *role, true) {

@@ -201,3 +201,31 @@ async fn schemas_and_databases_let_in_whom_they_may() {
         "{test=UC/test,bob=U*C*/test}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_view_changes_what_its_owner_may_change() {
+    let node = TestNode::new();
+    node.lead(1).await;
+    let mut root = node.client();
+    run(
+        &mut root,
+        &[
+            "create table t (id int primary key, v text)",
+            "create view roots as select * from t",
+            "create user bob",
+            "grant create on schema public to bob",
+            "grant select on t to bob",
+            "grant insert on roots to bob",
+        ],
+    )
+    .await;
+    let mut bob = node.client_of("bob");
+    run(&mut bob, &["insert into roots values (1, 'a')"]).await;
+    refused(&mut bob, "delete from roots", DENIED, "view roots").await;
+    // Who may only read a table changes nothing in it through a view of his.
+    run(&mut bob, &["create view bobs as select * from t"]).await;
+    refused(&mut bob, "insert into bobs values (2, 'b')", DENIED, "table t").await;
+    run(&mut root, &["grant delete on t to bob"]).await;
+    run(&mut bob, &["delete from bobs"]).await;
+    assert_eq!(root.value("select count(*) from t").await, "0");
+}

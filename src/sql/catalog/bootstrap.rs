@@ -28,6 +28,7 @@ CREATE TABLE towline_relation (
     name TEXT NOT NULL UNIQUE,
     kind TEXT NOT NULL,
     definition TEXT,
+    check_option TEXT,
     on_commit TEXT
 ) STRICT;
 CREATE TABLE towline_attribute (

@@ -344,6 +344,7 @@ mod tests {
             constraints: Vec::new(),
             indexes: Vec::new(),
             definition: None,
+            check_option: None,
         }
     }
 

@@ -9,7 +9,6 @@ use super::pg_catalog::{default_oid, numbered, stored_default, supporting_index}
 use super::schema::parts_of_written;
 use super::{Catalog, ConstraintKind, PUBLIC, Relation, UserTypeKind};
 use crate::pg::Oid;
-use crate::sql::translate::names;
 
 /// System catalogs, by their OIDs.
 const ATTRDEF: i64 = 2604;
@@ -121,11 +120,7 @@ fn of_query(catalog: &Catalog, relation: &Relation, found: &mut Vec<Dependency>)
     found.push((rule, object(CLASS, relation.oid), "i"));
     let Ok(parsed) = Parser::parse_sql(&PostgreSqlDialect {}, query) else { return };
     let _ = visit_relations(&parsed, |name| {
-        let mut parts = names::parts(name);
-        let name = parts.pop().unwrap_or_default();
-        let schema = parts.pop().unwrap_or_else(|| PUBLIC.to_owned());
-        let stored = catalog.stored_name(&schema, &name);
-        if let Some(read) = catalog.relations.get(&stored) {
+        if let Some(read) = catalog.relation_written(name) {
             found.push((rule, object(CLASS, read.oid), "n"));
         }
         std::ops::ControlFlow::<()>::Continue(())
@@ -147,6 +142,7 @@ mod tests {
             constraints: Vec::new(),
             indexes: Vec::new(),
             definition: query.map(str::to_owned),
+            check_option: None,
         }
     }
 

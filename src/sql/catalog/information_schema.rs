@@ -173,7 +173,8 @@ fn add_column(
                 .as_ref()
                 .is_some_and(|(table, column)| *table == relation.name && *column == attribute.name)
     });
-    let is_table = relation.kind == RelationKind::Table;
+    let at = usize::try_from(number).unwrap_or(0).saturating_sub(1);
+    let updatable = facts.catalog.changeable_columns(relation).get(at) == Some(&true);
     row!(rows,
         "table_catalog" => facts.database,
         "table_schema" => facts.catalog.split_name(&relation.name).0,
@@ -220,7 +221,7 @@ fn add_column(
         "identity_cycle" => yes(sequence.is_some_and(|sequence| sequence.cycle)),
         "is_generated" => if attribute.generated.is_some() { "ALWAYS" } else { "NEVER" },
         "generation_expression" => attribute.generated.as_ref(),
-        "is_updatable" => yes(is_table),
+        "is_updatable" => yes(updatable),
     );
 }
 
@@ -528,7 +529,7 @@ fn add_tables(rows: &mut Rows, facts: &Facts<'_>) {
         }
         let is_table = relation.kind == RelationKind::Table;
         let (schema, name) = facts.catalog.split_name(&relation.name);
-        add(schema, name, is_table, is_table);
+        add(schema, name, is_table, facts.catalog.changeable_columns(relation).contains(&true));
     }
     for relation in super::system_relations() {
         add(relation.schema, relation.name, relation.kind == "r", false);
@@ -538,14 +539,17 @@ fn add_tables(rows: &mut Rows, facts: &Facts<'_>) {
 fn add_views(rows: &mut Rows, facts: &Facts<'_>) {
     for relation in facts.catalog.relations.values() {
         if relation.kind == RelationKind::View {
+            let updatable = facts.catalog.changeable_columns(relation).contains(&true);
             row!(rows,
                 "table_catalog" => facts.database,
                 "table_schema" => facts.catalog.split_name(&relation.name).0,
                 "table_name" => facts.catalog.bare(&relation.name),
                 "view_definition" => view_definition(relation),
-                "check_option" => "NONE",
-                "is_updatable" => "NO",
-                "is_insertable_into" => "NO",
+                "check_option" => relation
+                    .check_option
+                    .map_or_else(|| "NONE".to_owned(), |option| option.word().to_uppercase()),
+                "is_updatable" => yes(updatable),
+                "is_insertable_into" => yes(updatable),
                 "is_trigger_updatable" => "NO",
                 "is_trigger_deletable" => "NO",
                 "is_trigger_insertable_into" => "NO",

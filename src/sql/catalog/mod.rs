@@ -17,6 +17,7 @@ mod rows;
 mod schema;
 mod system;
 mod types;
+mod updatable;
 
 pub use access::{
     Access, EVERYBODY, Grant, ObjectKind, Rights, granted, parse_grants, revoked, write_grants,
@@ -33,8 +34,8 @@ pub use definition::{
 pub use functions::{BuiltinFunction, builtin_function, builtin_functions};
 pub use pg_catalog::default_setting;
 pub use relation::{
-    Attribute, Catalog, Comment, Constraint, ConstraintKind, DomainCheck, Field, Identity, Index,
-    Relation, RelationKind, Sequence, UserType, UserTypeKind,
+    Attribute, Catalog, CheckOption, Comment, Constraint, ConstraintKind, DomainCheck, Field,
+    Identity, Index, Relation, RelationKind, Sequence, UserType, UserTypeKind,
 };
 pub use role::{
     BOOTSTRAP as BOOTSTRAP_ROLE, DATABASE_OWNER, Membership, PREDEFINED as PREDEFINED_ROLES, Role,
@@ -47,3 +48,4 @@ pub use types::{
     BuiltinType, builtin_type, builtin_type_named, builtin_types, format_type, parse_type,
     type_of_declaration,
 };
+pub(in crate::sql) use updatable::SimpleView;

@@ -130,6 +130,35 @@ pub struct Relation {
     pub indexes: Vec<Index>,
     /// A view's query, as PostgreSQL would print it.
     pub definition: Option<String>,
+    /// Which conditions a view asks of rows that are written through it.
+    pub check_option: Option<CheckOption>,
+}
+
+/// WITH CHECK OPTION of a view.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum CheckOption {
+    /// Its own.
+    Local,
+    /// Those of the views that it reads, too.
+    Cascaded,
+}
+
+impl CheckOption {
+    /// By its word, in lower case.
+    pub fn named(word: &str) -> Option<Self> {
+        match word {
+            "local" => Some(Self::Local),
+            "cascaded" => Some(Self::Cascaded),
+            _ => None,
+        }
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Cascaded => "cascaded",
+        }
+    }
 }
 
 /// A column.

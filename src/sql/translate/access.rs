@@ -13,7 +13,8 @@ use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{BOOTSTRAP_ROLE, ObjectKind, Relation, Rights, Sequence, UserType};
 use crate::sql::scan::{self, Scanner, Token};
 use crate::sql::translated::{
-    Demand, Grantee, Kind, Owned, RoleChange, Tag, TranslateContext, Translated,
+    Counts, Demand, Grantee, Kind, Owned, RoleChange, SqliteStatement, Tag, TranslateContext,
+    Translated,
 };
 
 /// How a statement begins that allots OIDs, before the count.
@@ -57,7 +58,7 @@ pub(super) fn own(translated: &mut Translated, context: &TranslateContext<'_>) {
             (ObjectKind::Schema, "schema"),
             (ObjectKind::Type, "type"),
         ] {
-            translated.statements.push(super::shipped(format!(
+            translated.statements.push(uncounted(format!(
                 "INSERT INTO towline_access (class, object, owner) SELECT {}, oid, {owner} FROM \
                  towline_{table} WHERE oid >= (SELECT next - {allotted} FROM towline_oid)",
                 kind.class()
@@ -66,7 +67,7 @@ pub(super) fn own(translated: &mut Translated, context: &TranslateContext<'_>) {
     }
     let drops = matches!(translated.tag, Tag::Fixed(tag) if tag.starts_with("DROP "));
     if (drops || allotted > 0) && !context.catalog.access.is_empty() {
-        translated.statements.push(super::shipped(format!(
+        translated.statements.push(uncounted(format!(
             "DELETE FROM towline_access WHERE object BETWEEN 16384 AND {} AND class <> {} AND \
              object NOT IN (SELECT oid FROM towline_relation UNION ALL SELECT oid FROM \
              towline_sequence UNION ALL SELECT oid FROM towline_schema UNION ALL SELECT oid FROM \
@@ -77,8 +78,13 @@ pub(super) fn own(translated: &mut Translated, context: &TranslateContext<'_>) {
     }
 }
 
+/// A statement whose changes the client is not told.
+fn uncounted(text: String) -> SqliteStatement {
+    SqliteStatement { counts: Counts::Nothing, ..super::shipped(text) }
+}
+
 impl Translator<'_> {
-    fn demand(&self, demand: Demand) {
+    pub(super) fn demand(&self, demand: Demand) {
         // A definition's demands were its maker's.
         if !self.defining && !self.demands.borrow().contains(&demand) {
             self.demands.borrow_mut().push(demand);

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 
 use crate::pg::SqlError;
+use crate::sql::catalog::CheckOption;
 use crate::sql::scan::{Scanner, Token};
 
 /// What the clauses said.
@@ -15,6 +16,8 @@ pub(super) struct Clauses {
     pub domain_not_null: bool,
     /// CREATE TABLE AS or MATERIALIZED VIEW … WITH NO DATA.
     pub no_data: bool,
+    /// CREATE VIEW … WITH [LOCAL | CASCADED] CHECK OPTION.
+    pub check_option: Option<CheckOption>,
     /// The options of each GENERATED … AS IDENTITY that is still to be read, as text.
     pub identities: VecDeque<String>,
 }
@@ -202,7 +205,7 @@ fn nullability(text: &str, mut scanner: Scanner<'_>) -> (Option<String>, Clauses
     (Some(plain), clauses)
 }
 
-/// `WITH [NO] DATA` at the very end, and what stands in parentheses behind each
+/// `WITH [NO] DATA` or `WITH … CHECK OPTION` at the very end, and what stands in parentheses behind each
 /// `AS IDENTITY`: its options come in any order, and name the sequence.
 fn table(text: &str, mut scanner: Scanner<'_>) -> (Option<String>, Clauses) {
     let (mut plain, mut clauses) = (None, Clauses::default());
@@ -212,7 +215,14 @@ fn table(text: &str, mut scanner: Scanner<'_>) -> (Option<String>, Clauses) {
         if token.is("with") {
             let mut ahead = scanner;
             let no_data = ahead.take_word("no");
-            if ahead.take_word("data") && ahead.peek().is_none() {
+            let local = ahead.take_word("local");
+            let option = if local { CheckOption::Local } else { CheckOption::Cascaded };
+            if local || ahead.take_word("cascaded") || ahead.peek().is_some_and(|t| t.is("check")) {
+                if ahead.take_word("check") && ahead.take_word("option") && ahead.peek().is_none() {
+                    clauses.check_option = Some(option);
+                    plain = Some(blanked(plain.as_deref().unwrap_or(text), begin, ahead.offset()));
+                }
+            } else if ahead.take_word("data") && ahead.peek().is_none() {
                 clauses.no_data = no_data;
                 plain = Some(blanked(plain.as_deref().unwrap_or(text), begin, ahead.offset()));
             }
@@ -249,6 +259,10 @@ mod tests {
             ("SELECT E'a\\''\n'b'", "SELECT E'a\\'b'   "),
             ("SELECT * FROM ONLY t, ONLY u", "SELECT * FROM      t,      u"),
             ("DELETE FROM only \"t\"", "DELETE FROM      \"t\""),
+            (
+                "CREATE VIEW v AS SELECT 1 WITH LOCAL CHECK OPTION",
+                "CREATE VIEW v AS SELECT 1                        ",
+            ),
             ("DROP INDEX CONCURRENTLY IF EXISTS i", "DROP INDEX              IF EXISTS i"),
         ];
         for (text, expected) in cases {

@@ -3,12 +3,12 @@
 use sqlparser::ast::{Delete, FromTable, TableFactor};
 
 use super::query::Wish;
-use super::returning::{check_table, target_source, target_text};
 use super::scope::Scope;
 use super::source::unpacked;
+use super::target::{Change, Target};
 use super::{Translator, access, names};
 use crate::pg::SqlError;
-use crate::sql::catalog::{Relation, Rights};
+use crate::sql::catalog::Rights;
 use crate::sql::translated::{Counts, Kind, Tag, Translated};
 
 impl Translator<'_> {
@@ -28,18 +28,14 @@ impl Translator<'_> {
         {
             return Err(SqlError::unsupported("this kind of DELETE"));
         }
-        let relation = self.target(name)?;
-        check_table(relation, "delete from")?;
         let reads =
             delete.selection.is_some() || delete.using.is_some() || delete.returning.is_some();
-        self.demand_table(relation, access::reading(Rights::DELETE, reads));
-        let catalog = self.context.catalog;
-        let visible = match alias {
-            Some(alias) => names::fold(&alias.name),
-            None => catalog.bare(&relation.name).to_owned(),
-        };
-        self.scopes.push(Scope { sources: vec![target_source(catalog, relation, &visible)] });
-        let result = self.delete_in_scope(delete, relation, &visible, with);
+        let alias = alias.as_ref().map(|alias| names::fold(&alias.name));
+        let rights = access::reading(Rights::DELETE, reads);
+        let target = self.changed(name, alias, Change::Delete, rights)?;
+        let source = self.target_columns(&target, &target.visible, &target.alias)?;
+        self.scopes.push(Scope { sources: vec![source] });
+        let result = self.delete_in_scope(delete, &target, with);
         self.scopes.pop();
         result
     }
@@ -47,32 +43,30 @@ impl Translator<'_> {
     fn delete_in_scope(
         &mut self,
         delete: &Delete,
-        relation: &Relation,
-        visible: &str,
+        target: &Target<'_>,
         with: &str,
     ) -> Result<Translated, SqlError> {
-        let target = target_text(relation, visible);
+        let text = target.text();
         let using = match &delete.using {
             Some(using) => Some(self.from(using)?),
             None => None,
         };
         let condition = match &delete.selection {
-            Some(condition) => format!(" WHERE {}", self.condition(condition, "WHERE")?),
-            None => String::new(),
+            Some(condition) => Some(self.condition(condition, "WHERE")?),
+            None => None,
         };
+        let condition = target.filter(condition);
         let returning = delete.returning.as_deref();
-        let Some(returned) = self.returning_alone(returning, relation, visible, using.is_some())?
-        else {
+        let Some(returned) = self.returning_alone(returning, target, using.is_some())? else {
             let using = using.unwrap_or_default();
-            return self
-                .delete_returning_others(delete, relation, visible, with, &using, &condition);
+            return self.delete_returning_others(delete, target, with, &using, &condition);
         };
         let sql = match using {
-            None => format!("{with}DELETE FROM {target}{condition}{}", returned.sql),
+            None => format!("{with}DELETE FROM {text}{condition}{}", returned.sql),
             Some(using) => format!(
-                "{with}DELETE FROM {} WHERE rowid IN (SELECT {}.rowid FROM {target}, {using}{condition}){}",
-                names::quote(&relation.name),
-                names::quote(visible),
+                "{with}DELETE FROM {} WHERE rowid IN (SELECT {}.rowid FROM {text}, {using}{condition}){}",
+                names::quote(&target.table.name),
+                names::quote(&target.alias),
                 returned.sql
             ),
         };
@@ -89,8 +83,7 @@ impl Translator<'_> {
     fn delete_returning_others(
         &mut self,
         delete: &Delete,
-        relation: &Relation,
-        visible: &str,
+        target: &Target<'_>,
         with: &str,
         using: &str,
         condition: &str,
@@ -100,7 +93,7 @@ impl Translator<'_> {
             self.projection(delete.returning.as_deref().unwrap_or_default(), Wish::default());
         self.packing = outer;
         let mut items = items?;
-        let row = format!("{}.rowid", names::quote(visible));
+        let row = format!("{}.rowid", names::quote(&target.alias));
         let mut texts = vec![row.clone()];
         for item in &mut items {
             item.typed = self.settle(item.typed.clone())?;
@@ -126,7 +119,7 @@ impl Translator<'_> {
             vec![
                 format!(
                     "DELETE FROM {} WHERE rowid IN (SELECT towline_unpack({rows}.value, 0) FROM {read})",
-                    names::quote(&relation.name)
+                    names::quote(&target.table.name)
                 ),
                 format!("SELECT {} FROM {read}", fields.join(", ")),
             ],
@@ -136,7 +129,7 @@ impl Translator<'_> {
         let joined = format!(
             "{with}SELECT towline_pack({}) FROM {}, {using}{condition} GROUP BY {row}",
             texts.join(", "),
-            target_text(relation, visible),
+            target.text(),
         );
         translated.statements.insert(0, kept.of(joined));
         Ok(translated)

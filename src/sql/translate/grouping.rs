@@ -205,7 +205,7 @@ fn is_aggregate(expr: &Expr) -> bool {
 }
 
 /// Whether an aggregate is called, subqueries apart.
-pub(super) fn has_aggregate(expr: &Expr) -> bool {
+pub(in crate::sql) fn has_aggregate(expr: &Expr) -> bool {
     super::limits::with_stack(|| {
         is_aggregate(expr) || children(expr).into_iter().any(has_aggregate)
     })

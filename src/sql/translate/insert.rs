@@ -6,11 +6,10 @@ use sqlparser::ast::{
 };
 
 use super::query::Wish;
-use super::returning::{
-    check_table, is_default, is_rowid, target_source, target_text, type_of, undefined_column,
-};
-use super::scope::{Scope, Source};
-use super::{Translator, names, source};
+use super::returning::{is_default, is_rowid, type_of};
+use super::scope::Scope;
+use super::target::{Change, Target};
+use super::{Translator, names};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Attribute, ConstraintKind, Identity, Relation, Rights};
 use crate::sql::translated::{Kind, Tag, Translated};
@@ -44,27 +43,15 @@ impl Translator<'_> {
         if insert.on.as_ref().is_some_and(|on| matches!(on, OnInsert::DuplicateKeyUpdate(_))) {
             return Err(super::syntax::syntax_error("DUPLICATE", None));
         }
-        let relation = self.target(name)?;
-        check_table(relation, "insert into")?;
-        self.demand_table(relation, inserting(insert));
         let alias = insert.table_alias.as_ref().map(|alias| names::fold(&alias.alias));
-        let visible = alias.unwrap_or_else(|| self.context.catalog.bare(&relation.name).to_owned());
+        let target = self.changed(name, alias, Change::Insert, inserting(insert))?;
+        let relation = target.table;
 
         let listed: Vec<&Attribute> = if insert.columns.is_empty() {
-            relation.attributes.iter().filter(|attribute| attribute.generated.is_none()).collect()
+            target.all(width(insert))?
         } else {
-            insert
-                .columns
-                .iter()
-                .map(|column| {
-                    let column = names::last(column).unwrap_or_default();
-                    relation
-                        .attributes
-                        .iter()
-                        .find(|attribute| attribute.name == column)
-                        .ok_or_else(|| undefined_column(relation, &column))
-                })
-                .collect::<Result<_, _>>()?
+            let column = |name| target.attribute(&names::last(name).unwrap_or_default());
+            insert.columns.iter().map(column).collect::<Result<_, _>>()?
         };
         for (at, attribute) in listed.iter().enumerate() {
             if listed[..at].iter().any(|other| other.name == attribute.name) {
@@ -96,22 +83,21 @@ impl Translator<'_> {
                 return Err(SqlError::unsupported(format_args!("INSERT OR {other}")));
             }
         };
-        let target = target_text(relation, &visible);
+        let text = target.text();
         let list = match columns.is_empty() {
             true => String::new(),
             false => format!(" ({})", names::quote_all(&columns)),
         };
-        let mut sql = format!("{with}INSERT{or} INTO {target}{list} {rows}");
+        let mut sql = format!("{with}INSERT{or} INTO {text}{list} {rows}");
         if let Some(OnInsert::OnConflict(conflict)) = &insert.on {
             // Without WHERE, SQLite reads ON as a join's.
             if !rows.starts_with("VALUES") && !rows.starts_with("DEFAULT") {
-                sql = format!(
-                    "{with}INSERT{or} INTO {target}{list} SELECT * FROM ({rows}) WHERE TRUE"
-                );
+                sql =
+                    format!("{with}INSERT{or} INTO {text}{list} SELECT * FROM ({rows}) WHERE TRUE");
             }
-            sql.push_str(&self.on_conflict(conflict, relation, &visible)?);
+            sql.push_str(&self.on_conflict(conflict, &target)?);
         }
-        let returned = self.returning(insert.returning.as_deref(), relation, &visible)?;
+        let returned = self.returning(insert.returning.as_deref(), &target)?;
         sql.push_str(&returned.sql);
         Ok(super::translated(
             Kind::Write,
@@ -261,21 +247,24 @@ impl Translator<'_> {
     fn on_conflict(
         &mut self,
         conflict: &OnConflict,
-        relation: &Relation,
-        visible: &str,
+        changed: &Target<'_>,
     ) -> Result<String, SqlError> {
+        let relation = changed.table;
         let target = match &conflict.conflict_target {
             None => String::new(),
             Some(ConflictTarget::Columns(columns)) => {
-                let columns: Vec<String> = columns.iter().map(names::fold).collect();
-                for column in &columns {
-                    if !relation.attributes.iter().any(|attribute| attribute.name == *column) {
-                        return Err(SqlError::new(
+                let column = |ident| {
+                    let name = names::fold(ident);
+                    let found = changed.attribute(&name).map(|attribute| attribute.name.clone());
+                    found.map_err(|error| match error.state {
+                        SqlState::UNDEFINED_COLUMN => SqlError::new(
                             SqlState::UNDEFINED_COLUMN,
-                            format!("column \"{column}\" does not exist"),
-                        ));
-                    }
-                }
+                            format!("column \"{name}\" does not exist"),
+                        ),
+                        _ => error,
+                    })
+                };
+                let columns: Vec<String> = columns.iter().map(column).collect::<Result<_, _>>()?;
                 let mut wanted: Vec<&String> = columns.iter().collect();
                 wanted.sort();
                 let unique = |names: &[String]| {
@@ -328,19 +317,15 @@ impl Translator<'_> {
                     .with_hint("For example, ON CONFLICT (column_name)."));
                 }
                 // A bare name is the target's; the row that was not inserted is `excluded`.
-                let mut excluded = source::relation_columns(self.context.catalog, relation);
-                for column in &mut excluded {
+                let mut excluded = self.target_columns(changed, "excluded", "excluded")?;
+                for column in &mut excluded.columns {
                     column.merged = true;
                     column.origin = (Oid(0), 0);
                 }
-                let scope = Scope {
-                    sources: vec![
-                        target_source(self.context.catalog, relation, visible),
-                        Source::new("excluded", excluded),
-                    ],
-                };
+                let own = self.target_columns(changed, &changed.visible, &changed.alias)?;
+                let scope = Scope { sources: vec![own, excluded] };
                 let outer = std::mem::replace(&mut self.scopes, vec![scope]);
-                let set = self.assignments(&update.assignments, relation);
+                let set = self.assignments(&update.assignments, changed);
                 let condition = match &update.selection {
                     Some(condition) => {
                         self.condition(condition, "WHERE").map(|sql| format!(" WHERE {sql}"))
@@ -351,6 +336,15 @@ impl Translator<'_> {
                 Ok(format!(" ON CONFLICT{target} DO UPDATE SET {}{}", set?, condition?))
             }
         }
+    }
+}
+
+/// How many values the first row of VALUES has; else as many as there may be.
+fn width(insert: &Insert) -> usize {
+    match insert.source.as_deref().map(|query| &*query.body) {
+        Some(SetExpr::Values(values)) => values.rows.first().map_or(0, |row| row.content.len()),
+        Some(SetExpr::Select(select)) => select.projection.len(),
+        _ => 0,
     }
 }
 

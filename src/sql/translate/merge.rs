@@ -9,6 +9,7 @@ use sqlparser::ast::{
 use super::returning::{assigns_rowid, check_table, target_source, target_text, undefined_column};
 use super::scope::Scope;
 use super::steps::kept_columns;
+use super::target::{Change, Target};
 use super::{Translator, names};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::{Attribute, Relation, Rights};
@@ -58,16 +59,16 @@ impl Translator<'_> {
             relation: merge.source.clone(),
             joins: Vec::new(),
         }])?;
-        let target = target_source(self.context.catalog, relation, visible);
+        let source_of_target = target_source(self.context.catalog, relation, visible);
         if let Some(scope) = self.scopes.last_mut() {
-            if scope.sources.iter().any(|source| source.alias == target.alias) {
+            if scope.sources.iter().any(|source| source.alias == source_of_target.alias) {
                 return Err(SqlError::new(
                     SqlState("42712"),
                     format!("name \"{visible}\" specified more than once"),
                 )
                 .with_detail("The name is used both as MERGE target table and data source."));
             }
-            scope.sources.push(target);
+            scope.sources.push(source_of_target);
         }
         let on = self.condition(&merge.on, "JOIN/ON")?;
         let (mut matched, mut unmatched) = (String::new(), String::new());
@@ -139,12 +140,14 @@ impl Translator<'_> {
                     let MergeUpdateKind::Set(assignments) = &update.kind else {
                         return Err(SqlError::unsupported("this UPDATE in MERGE"));
                     };
-                    if !alone && assigns_rowid(assignments, relation) {
+                    let target =
+                        Target::table(self.context.catalog, relation, Change::Update, visible);
+                    if !alone && assigns_rowid(assignments, &target) {
                         return Err(SqlError::unsupported(
                             "MERGE that changes the primary key beside other changes",
                         ));
                     }
-                    let set = self.assignments(assignments, relation)?;
+                    let set = self.assignments(assignments, &target)?;
                     format!(
                         "UPDATE {} SET {set} FROM {read} WHERE {row} = towline_unpack({rows}.value, 1) \
                          AND {due}",

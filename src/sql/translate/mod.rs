@@ -42,9 +42,13 @@ mod set_returning;
 mod source;
 mod steps;
 mod syntax;
+mod target;
 mod update;
 mod user_type;
 mod utility;
+
+pub(in crate::sql) use self::grouping::has_aggregate as calls_aggregate;
+pub(in crate::sql) use self::set_returning::is_set_returning;
 
 pub use self::database::{create_database, drop_database, rename_database};
 pub use self::role::{

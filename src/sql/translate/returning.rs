@@ -4,6 +4,7 @@ use sqlparser::ast::{Assignment, AssignmentTarget, Expr, ObjectName, SelectItem}
 
 use super::query::{Item, Wish, item_list};
 use super::scope::{Scope, Source};
+use super::target::Target;
 use super::{OutputColumn, Translator, names, source};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::{Attribute, Catalog, Identity, Relation, RelationKind};
@@ -42,11 +43,15 @@ pub(super) fn check_table(relation: &Relation, verb: &str) -> Result<(), SqlErro
             SqlState::WRONG_OBJECT_TYPE,
             format!("cannot change materialized view \"{}\"", relation.name),
         )),
+        RelationKind::View if verb == "merge into" => Err(SqlError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("cannot execute MERGE on relation \"{}\"", relation.name),
+        )
+        .with_detail("This operation is not supported for views.")),
         RelationKind::View => Err(SqlError::new(
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!("cannot {verb} view \"{}\"", relation.name),
-        )
-        .with_detail("Views that change their tables are not supported.")),
+        )),
     }
 }
 
@@ -58,27 +63,30 @@ pub(super) fn undefined_column(relation: &Relation, column: &str) -> SqlError {
 }
 
 impl Translator<'_> {
-    /// RETURNING over the target alone: SQLite sees its columns under their bare names.
+    /// RETURNING over the target alone, whose columns SQLite sees under the table's own
+    /// name. Views check what was written here.
     pub(super) fn returning(
         &mut self,
         returning: Option<&[SelectItem]>,
-        relation: &Relation,
-        alias: &str,
+        target: &Target<'_>,
     ) -> Result<Returned, SqlError> {
+        let checks = self.row_checks(target, &target.table.name)?;
         let Some(items) = returning else {
-            return Ok(Returned { sql: String::new(), columns: Vec::new() });
+            let sql =
+                checks.map(|checks| format!(" RETURNING towline_check_option({checks}, NULL)"));
+            return Ok(Returned { sql: sql.unwrap_or_default(), columns: Vec::new() });
         };
-        let mut target = target_source(self.context.catalog, relation, alias);
-        for column in &mut target.columns {
-            column.sql = Some(names::quote(&column.name));
-        }
-        let outer = std::mem::replace(&mut self.scopes, vec![Scope { sources: vec![target] }]);
+        let source = self.target_columns(target, &target.visible, &target.table.name)?;
+        let outer = std::mem::replace(&mut self.scopes, vec![Scope { sources: vec![source] }]);
         let result = self.projection(items, Wish::default());
         self.scopes = outer;
         let mut items = result?;
         for item in &mut items {
             item.typed = self.settle(item.typed.clone())?;
             item.column.ty = item.typed.ty;
+        }
+        if let (Some(checks), Some(first)) = (checks, items.first_mut()) {
+            first.typed.sql = format!("towline_check_option({checks}, {})", first.typed.sql);
         }
         Ok(Returned {
             sql: format!(" RETURNING {}", self.returned_list(&items)),
@@ -116,15 +124,14 @@ impl Translator<'_> {
     pub(super) fn returning_alone(
         &mut self,
         returning: Option<&[SelectItem]>,
-        relation: &Relation,
-        alias: &str,
+        target: &Target<'_>,
         others: bool,
     ) -> Result<Option<Returned>, SqlError> {
         let all = |item: &SelectItem| matches!(item, SelectItem::Wildcard(_));
         if others && returning.is_some_and(|items| items.iter().any(all)) {
             return Ok(None);
         }
-        match self.returning(returning, relation, alias) {
+        match self.returning(returning, target) {
             Ok(returned) => Ok(Some(returned)),
             Err(error)
                 if others
@@ -141,20 +148,21 @@ impl Translator<'_> {
     pub(super) fn assignments(
         &mut self,
         assignments: &[Assignment],
-        relation: &Relation,
+        target: &Target<'_>,
     ) -> Result<String, SqlError> {
+        let relation = target.table;
         let mut texts = Vec::with_capacity(assignments.len());
         for assignment in assignments {
             match &assignment.target {
                 AssignmentTarget::ColumnName(name) => {
-                    let attribute = assigned_column(relation, name)?;
+                    let attribute = assigned_column(target, name)?;
                     let value = self.assigned(&assignment.value, attribute, relation)?;
                     texts.push(format!("{} = {}", names::quote(&attribute.name), value));
                 }
                 AssignmentTarget::Tuple(targets) => {
                     let attributes = targets
                         .iter()
-                        .map(|name| assigned_column(relation, name))
+                        .map(|name| assigned_column(target, name))
                         .collect::<Result<Vec<_>, _>>()?;
                     texts.push(self.assigned_row(&attributes, &assignment.value, relation)?);
                 }
@@ -274,16 +282,8 @@ pub(super) fn type_of(attribute: &Attribute) -> Type {
 }
 
 /// The column an assignment names; it may be qualified by the table.
-fn assigned_column<'r>(
-    relation: &'r Relation,
-    name: &ObjectName,
-) -> Result<&'r Attribute, SqlError> {
-    let column = names::last(name).unwrap_or_default();
-    relation
-        .attributes
-        .iter()
-        .find(|attribute| attribute.name == column)
-        .ok_or_else(|| undefined_column(relation, &column))
+fn assigned_column<'r>(target: &Target<'r>, name: &ObjectName) -> Result<&'r Attribute, SqlError> {
+    target.attribute(&names::last(name).unwrap_or_default())
 }
 
 /// The type of a result's column.
@@ -292,8 +292,10 @@ pub(super) fn type_of_column(column: &crate::sql::translated::Column) -> Type {
 }
 
 /// Whether the column is assigned by which SQLite numbers rows.
-pub(super) fn assigns_rowid(assignments: &[Assignment], relation: &Relation) -> bool {
-    let is = |name: &ObjectName| names::last(name).is_some_and(|name| is_rowid(relation, &name));
+pub(super) fn assigns_rowid(assignments: &[Assignment], target: &Target<'_>) -> bool {
+    let is = |name: &ObjectName| {
+        assigned_column(target, name).is_ok_and(|column| is_rowid(target.table, &column.name))
+    };
     assignments.iter().any(|assignment| match &assignment.target {
         AssignmentTarget::ColumnName(name) => is(name),
         AssignmentTarget::Tuple(targets) => targets.iter().any(is),

@@ -7,7 +7,7 @@ use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::types::{self, Family, Type, family};
 
 /// Functions that give rows; they stand in FROM, or move there from the select list.
-pub(super) fn is_set_returning(name: &str) -> bool {
+pub(in crate::sql) fn is_set_returning(name: &str) -> bool {
     matches!(
         name,
         "generate_series"

@@ -18,7 +18,7 @@ use super::scope::{Source, SourceColumn};
 use super::source::unpacked;
 use super::{CommonTable, Translator, names};
 use crate::pg::SqlError;
-use crate::sql::catalog::RelationKind;
+use crate::sql::catalog::{Relation, RelationKind, SimpleView};
 use crate::sql::translated::{Kind, SqliteStatement, Tag, Translated};
 
 /// What stands in a text for the parameter of kept rows, until it is known how many
@@ -178,12 +178,20 @@ impl Translator<'_> {
         }
     }
 
-    /// The stored name of the table that a statement changes.
+    /// The stored name of the table that a statement changes, through views perhaps.
     fn changed_table(&self, statement: &Statement) -> Option<String> {
+        let mut changed = self.named_table_of(statement)?;
+        while let Ok(view) = SimpleView::of(changed) {
+            changed = view.base(self.context.catalog)?;
+        }
+        Some(changed.name.clone())
+    }
+
+    fn named_table_of(&self, statement: &Statement) -> Option<&Relation> {
         let factor = match statement {
             Statement::Insert(insert) => {
                 let TableObject::TableName(name) = &insert.table else { return None };
-                return self.relation_named(name).map(|relation| relation.name.clone());
+                return self.relation_named(name);
             }
             Statement::Update(update) => &update.table.relation,
             Statement::Delete(delete) => {
@@ -194,7 +202,7 @@ impl Translator<'_> {
             _ => return None,
         };
         let TableFactor::Table { name, .. } = factor else { return None };
-        self.relation_named(name).map(|relation| relation.name.clone())
+        self.relation_named(name)
     }
 
     /// Refuses a part that reads what those before it change.

@@ -2,9 +2,10 @@
 
 use sqlparser::ast::{TableFactor, Update, UpdateTableFromKind};
 
-use super::returning::{assigns_rowid, check_table, target_source, target_text};
+use super::returning::assigns_rowid;
 use super::scope::Scope;
 use super::steps::kept_columns;
+use super::target::{Change, Target};
 use super::{Translator, access, names};
 use crate::pg::SqlError;
 use crate::sql::catalog::Rights;
@@ -19,20 +20,16 @@ impl Translator<'_> {
         if !update.table.joins.is_empty() || !update.order_by.is_empty() || update.limit.is_some() {
             return Err(SqlError::unsupported("this kind of UPDATE"));
         }
-        let relation = self.target(name)?;
-        check_table(relation, "update")?;
         let reads = update.selection.is_some()
             || update.from.is_some()
             || update.returning.is_some()
             || update.assignments.iter().any(|assignment| access::reads(&assignment.value));
-        self.demand_table(relation, access::reading(Rights::UPDATE, reads));
-        let catalog = self.context.catalog;
-        let visible = match alias {
-            Some(alias) => names::fold(&alias.name),
-            None => catalog.bare(&relation.name).to_owned(),
-        };
-        self.scopes.push(Scope { sources: vec![target_source(catalog, relation, &visible)] });
-        let result = self.update_in_scope(update, relation, &visible, with);
+        let alias = alias.as_ref().map(|alias| names::fold(&alias.name));
+        let rights = access::reading(Rights::UPDATE, reads);
+        let target = self.changed(name, alias, Change::Update, rights)?;
+        let source = self.target_columns(&target, &target.visible, &target.alias)?;
+        self.scopes.push(Scope { sources: vec![source] });
+        let result = self.update_in_scope(update, &target, with);
         self.scopes.pop();
         result
     }
@@ -40,8 +37,7 @@ impl Translator<'_> {
     fn update_in_scope(
         &mut self,
         update: &Update,
-        relation: &crate::sql::catalog::Relation,
-        visible: &str,
+        target: &Target<'_>,
         with: &str,
     ) -> Result<Translated, SqlError> {
         let from = match &update.from {
@@ -50,19 +46,19 @@ impl Translator<'_> {
                 format!(" FROM {}", self.from(from)?)
             }
         };
-        let set = self.assignments(&update.assignments, relation)?;
+        let set = self.assignments(&update.assignments, target)?;
         let condition = match &update.selection {
-            Some(condition) => format!(" WHERE {}", self.condition(condition, "WHERE")?),
-            None => String::new(),
+            Some(condition) => Some(self.condition(condition, "WHERE")?),
+            None => None,
         };
-        let target = target_text(relation, visible);
+        let condition = target.filter(condition);
         let others = !from.is_empty();
         let returning = update.returning.as_deref();
-        let Some(returned) = self.returning_alone(returning, relation, visible, others)? else {
-            return self
-                .update_returning_others(update, relation, visible, with, &from, &condition);
+        let Some(returned) = self.returning_alone(returning, target, others)? else {
+            return self.update_returning_others(update, target, with, &from, &condition);
         };
-        let sql = format!("{with}UPDATE {target} SET {set}{from}{condition}{}", returned.sql);
+        let text = target.text();
+        let sql = format!("{with}UPDATE {text} SET {set}{from}{condition}{}", returned.sql);
         Ok(super::translated(
             Kind::Write,
             Tag::Update,
@@ -76,30 +72,30 @@ impl Translator<'_> {
     fn update_returning_others(
         &mut self,
         update: &Update,
-        relation: &crate::sql::catalog::Relation,
-        visible: &str,
+        target: &Target<'_>,
         with: &str,
         from: &str,
         condition: &str,
     ) -> Result<Translated, SqlError> {
-        if assigns_rowid(&update.assignments, relation) {
+        if assigns_rowid(&update.assignments, target) {
             return Err(SqlError::unsupported(
                 "RETURNING of another table's columns where the primary key changes",
             ));
         }
-        let target = target_text(relation, visible);
-        let row = format!("{}.rowid", names::quote(visible));
+        let text = target.text();
+        let row = format!("{}.rowid", names::quote(&target.alias));
         let rows = self.fresh_name("joined");
         let kept = self.keep()?;
         let scope = self.scopes.last_mut().expect("the scope of the statement");
         let columns = kept_columns(&mut scope.sources[1..], &rows, 1);
         // A row that several match is updated once.
         let joined = format!(
-            "{with}SELECT towline_pack({}) FROM {target},{}{condition} GROUP BY {row}",
+            "{with}SELECT towline_pack({}) FROM {text},{}{condition} GROUP BY {row}",
             std::iter::once(row.clone()).chain(columns).collect::<Vec<_>>().join(", "),
             from.strip_prefix(" FROM").unwrap_or(from),
         );
-        let set = self.assignments(&update.assignments, relation)?;
+        let set = self.assignments(&update.assignments, target)?;
+        let checks = self.returning(None, target)?.sql;
         let read = format!("json_each({}) AS {rows}", kept.parameter());
         let same = format!("{row} = towline_unpack({rows}.value, 0)");
         let returned = self.returned_query(update.returning.as_deref().unwrap_or_default())?;
@@ -109,8 +105,8 @@ impl Translator<'_> {
             Tag::Update,
             columns,
             vec![
-                format!("{with}UPDATE {target} SET {set} FROM {read} WHERE {same}"),
-                format!("SELECT {} FROM {read} JOIN {target} ON {same}", returned.sql),
+                format!("{with}UPDATE {text} SET {set} FROM {read} WHERE {same}{checks}"),
+                format!("SELECT {} FROM {read} JOIN {text} ON {same}", returned.sql),
             ],
         );
         translated.statements[1].counts = Counts::Nothing;

@@ -13,10 +13,10 @@ use super::{Sqlite, SqliteError, Statement};
 use crate::log::ValueRef;
 use crate::pg::Oid;
 use crate::sql::catalog::{
-    Access, Attribute, Catalog, Comment, Constraint, ConstraintKind, Field, Identity, Index,
-    Membership, NAMESPACES, PUBLIC_OID, RESERVED_PREFIX, Relation, RelationKind, Role, Roles,
-    Sequence, StartSetting, StoredVerifier, UserType, UserTypeKind, parse_grants, split_database,
-    type_of_declaration,
+    Access, Attribute, Catalog, CheckOption, Comment, Constraint, ConstraintKind, Field, Identity,
+    Index, Membership, NAMESPACES, PUBLIC_OID, RESERVED_PREFIX, Relation, RelationKind, Role,
+    Roles, Sequence, StartSetting, StoredVerifier, UserType, UserTypeKind, parse_grants,
+    split_database, type_of_declaration,
 };
 
 /// Loads the catalog of a database as of the connection's snapshot.
@@ -235,19 +235,24 @@ fn comments(sqlite: &mut Sqlite) -> Result<Vec<Comment>, SqliteError> {
 }
 
 fn relations(sqlite: &mut Sqlite) -> Result<Vec<Relation>, SqliteError> {
-    rows(sqlite, "SELECT oid, name, kind, definition FROM main.towline_relation", |row| Relation {
-        oid: oid(row, 0),
-        name: text(row, 1),
-        kind: match text(row, 2).as_str() {
-            "v" => RelationKind::View,
-            "m" => RelationKind::MaterializedView,
-            _ => RelationKind::Table,
+    rows(
+        sqlite,
+        "SELECT oid, name, kind, definition, check_option FROM main.towline_relation",
+        |row| Relation {
+            oid: oid(row, 0),
+            name: text(row, 1),
+            kind: match text(row, 2).as_str() {
+                "v" => RelationKind::View,
+                "m" => RelationKind::MaterializedView,
+                _ => RelationKind::Table,
+            },
+            attributes: Vec::new(),
+            constraints: Vec::new(),
+            indexes: Vec::new(),
+            definition: optional(row, 3),
+            check_option: CheckOption::named(&text(row, 4)),
         },
-        attributes: Vec::new(),
-        constraints: Vec::new(),
-        indexes: Vec::new(),
-        definition: optional(row, 3),
-    })
+    )
 }
 
 fn attributes(sqlite: &mut Sqlite) -> Result<Vec<(Oid, Attribute)>, SqliteError> {
@@ -402,6 +407,7 @@ fn describe_foreign(
                     constraints: Vec::new(),
                     indexes: Vec::new(),
                     definition: sql.filter(|_| is_view).map(|sql| query_of_view(&sql)),
+                    check_option: None,
                 };
                 if !is_view {
                     describe_keys(sqlite, &mut relation, &mut taken)?;

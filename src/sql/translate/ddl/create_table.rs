@@ -88,6 +88,7 @@ impl Translator<'_> {
                 constraints: Vec::new(),
                 indexes: Vec::new(),
                 definition: None,
+                check_option: None,
             },
             sequences: Vec::new(),
         };
@@ -654,6 +655,7 @@ impl Translator<'_> {
                 constraints: Vec::new(),
                 indexes: Vec::new(),
                 definition,
+                check_option: None,
             },
             sequences: Vec::new(),
         };

@@ -1,7 +1,7 @@
 //! The rows that Towline's catalog keeps of an object, as SQL.
 
 use crate::sql::catalog::{
-    Attribute, Constraint, ConstraintKind, Field, Identity, Index, Sequence,
+    Attribute, CheckOption, Constraint, ConstraintKind, Field, Identity, Index, Sequence,
 };
 use crate::sql::translate::names::{quote, quote_literal};
 
@@ -77,6 +77,15 @@ pub(super) fn relation(oid: &str, name: &str, kind: char, definition: Option<&st
         "INSERT INTO towline_relation (oid, name, kind, definition) VALUES ({oid}, {}, '{kind}', {})",
         quote_literal(name),
         optional(definition)
+    )
+}
+
+/// What a view asks of rows that are written through it.
+pub(super) fn check_option(name: &str, option: CheckOption) -> String {
+    format!(
+        "UPDATE towline_relation SET check_option = '{}' WHERE name = {}",
+        option.word(),
+        quote_literal(name)
     )
 }
 

@@ -2,11 +2,13 @@
 
 use std::ops::ControlFlow;
 
-use sqlparser::ast::{CreateView, Ident, Query, visit_relations_mut};
+use sqlparser::ast::{
+    CreateTableOptions, CreateView, Ident, Query, SqlOption, visit_relations_mut,
+};
 
 use super::rows::{self, Oids};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::{Attribute, PUBLIC, Relation, RelationKind};
+use crate::sql::catalog::{Attribute, CheckOption, PUBLIC, Relation, RelationKind, SimpleView};
 use crate::sql::scan::{self, Scanner};
 use crate::sql::translate::query::Wish;
 use crate::sql::translate::{Translator, names, syntax, translated};
@@ -66,6 +68,16 @@ impl Translator<'_> {
         statements.push(view_sql(&name, &names_list, &selected.sql));
         let mut oids = Oids::default();
         statements.push(rows::relation(&oids.allot(), &name, 'v', Some(&definition)));
+        if let Some(option) = self.check_option(create)? {
+            if let Err(why) = SimpleView::of_query(&definition) {
+                return Err(SqlError::new(
+                    SqlState::FEATURE_NOT_SUPPORTED,
+                    "WITH CHECK OPTION is supported only on automatically updatable views",
+                )
+                .with_hint(why));
+            }
+            statements.push(rows::check_option(&name, option));
+        }
         statements.extend(rows::attributes(&rows::oid_of(&name), &attributes));
         statements.extend(oids.taken());
         Ok(translated(
@@ -74,6 +86,28 @@ impl Translator<'_> {
             Vec::new(),
             statements,
         ))
+    }
+
+    /// What the view asks of rows that are written through it.
+    fn check_option(&self, create: &CreateView) -> Result<Option<CheckOption>, SqlError> {
+        let CreateTableOptions::With(options) = &create.options else {
+            return Ok(self.clauses.check_option);
+        };
+        for option in options {
+            let SqlOption::KeyValue { key, value } = option else { continue };
+            if key.value.eq_ignore_ascii_case("check_option") {
+                let word = value.to_string().trim_matches('\'').to_ascii_lowercase();
+                return match CheckOption::named(&word) {
+                    Some(option) => Ok(Some(option)),
+                    None => Err(SqlError::new(
+                        SqlState::INVALID_PARAMETER_VALUE,
+                        "invalid value for enum option \"check_option\": ".to_owned() + &word,
+                    )
+                    .with_detail("Valid values are \"local\" and \"cascaded\".")),
+                };
+            }
+        }
+        Ok(self.clauses.check_option)
     }
 
     /// A view's query with the schemas of what it reads written out, where they aren't

@@ -9,6 +9,7 @@
 //! | `towline_varchar`, `towline_bpchar`, `towline_pad`, `towline_numeric_scale`, `towline_time_precision` | a type's modifier, enforced |
 //! | `towline_cast_array(array, element [, from, zone])` | an array's elements cast to another type |
 //! | `towline_record(field, …)`, `towline_record_field(row, at)` | a row's text; a field's, counted from 0 |
+//! | `towline_check_option(view, condition, …, value)` | the value, if all conditions hold; else 44000 names the view |
 //! | `towline_required(value, table, column)` | refuses NULL for the column by which SQLite numbers rows |
 
 use bytes::BytesMut;
@@ -116,6 +117,20 @@ pub(super) fn register(
         let at = usize::try_from(arguments.integer(1)?).unwrap_or(usize::MAX);
         let field = made::parse_row(&arguments.text(0)?)?.into_iter().nth(at).flatten();
         Ok(field.map_or(Value::Null, Value::Text))
+    })?;
+    let raised = surroundings.clone();
+    connection.create_scalar_function("towline_check_option", -1, PURE, move |context| {
+        let last = context.len().saturating_sub(1);
+        for at in (0..last).step_by(2) {
+            if !context.get::<Option<bool>>(at + 1)?.unwrap_or(false) {
+                let view = context.get::<String>(at)?;
+                return Err(raised.raise(SqlError::new(
+                    SqlState("44000"),
+                    format!("new row violates check option for view \"{view}\""),
+                )));
+            }
+        }
+        Value::try_from(context.get_raw(last)).map_err(Into::into)
     })?;
     let raised = surroundings.clone();
     connection.create_scalar_function("towline_required", 3, PURE, move |context| {
