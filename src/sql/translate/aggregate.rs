@@ -1,14 +1,51 @@
 //! Aggregate and window functions.
 
 use sqlparser::ast::{
-    DuplicateTreatment, Function, FunctionArgumentClause, FunctionArgumentList, NullTreatment,
-    OrderByExpr, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec, WindowType,
+    DuplicateTreatment, Expr, Function, FunctionArgumentClause, FunctionArgumentList,
+    NullTreatment, OrderByExpr, WindowFrame, WindowFrameBound, WindowFrameUnits, WindowSpec,
+    WindowType,
 };
 
 use super::known::{is_ordered_set, lookup};
 use super::{Form, Translator, Typed, cast, names};
+use crate::pg::types::calendar::MICROS_PER_DAY;
+use crate::pg::types::interval::Interval;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::types::{self, Family, Type, family};
+
+/// What the offsets of a frame in RANGE are.
+#[derive(Clone, Copy)]
+enum Reach {
+    Number(Oid),
+    /// An interval, of days too only if all of them have 24 hours.
+    Moment {
+        days: bool,
+    },
+}
+
+/// Whether a frame is bounded by how far the values are apart.
+fn reaches(frame: &WindowFrame) -> bool {
+    let far = |bound: &WindowFrameBound| {
+        matches!(bound, WindowFrameBound::Preceding(Some(_)) | WindowFrameBound::Following(Some(_)))
+    };
+    frame.units == WindowFrameUnits::Range
+        && (far(&frame.start_bound) || frame.end_bound.as_ref().is_some_and(far))
+}
+
+/// How far an interval reaches that a day of 24 hours and no month is in.
+fn microseconds(reach: Interval, days: bool) -> Result<i64, SqlError> {
+    if reach.months != 0 || (reach.days != 0 && !days) {
+        return Err(SqlError::unsupported("RANGE over months, or over days of a time zone,"));
+    }
+    let days = i64::from(reach.days) * MICROS_PER_DAY;
+    match days.checked_add(reach.micros) {
+        Some(micros) if micros >= 0 => Ok(micros),
+        _ => Err(SqlError::new(
+            SqlState("22013"),
+            "invalid preceding or following size in window function",
+        )),
+    }
+}
 
 impl Translator<'_> {
     /// An aggregate or window function.
@@ -44,6 +81,14 @@ impl Translator<'_> {
         match (name, first) {
             ("json_agg", _) if set_apart => sqlite = "towline_json_agg_lines",
             ("sum", Oid::INT8 | Oid::NUMERIC) => sqlite = "towline_sum",
+            ("sum", Oid::FLOAT4) if call.over.is_some() => sqlite = "towline_real_sum_over",
+            ("sum", Oid::FLOAT4) => sqlite = "towline_real_sum",
+            ("sum", Oid::FLOAT8) if call.over.is_some() => sqlite = "towline_float_sum_over",
+            ("sum", Oid::FLOAT8) => sqlite = "towline_float_sum",
+            ("avg", Oid::FLOAT4 | Oid::FLOAT8) if call.over.is_some() => {
+                sqlite = "towline_float_avg_over";
+            }
+            ("avg", Oid::FLOAT4 | Oid::FLOAT8) => sqlite = "towline_float_avg",
             ("sum", Oid::INTERVAL) => sqlite = "towline_interval_sum",
             ("avg", Oid::INTERVAL) => sqlite = "towline_interval_avg",
             ("avg", Oid::INT2 | Oid::INT4 | Oid::INT8 | Oid::NUMERIC) => sqlite = "towline_avg",
@@ -194,16 +239,66 @@ impl Translator<'_> {
             }
             parts.push(format!("PARTITION BY {}", texts.join(", ")));
         }
-        if !spec.order_by.is_empty() {
+        let reach = match &spec.window_frame {
+            Some(frame) if reaches(frame) => Some(self.reach(spec, &mut parts)?),
+            _ => None,
+        };
+        if reach.is_none() && !spec.order_by.is_empty() {
             parts.push(format!("ORDER BY {}", self.order_items(&spec.order_by)?));
         }
         if let Some(frame) = &spec.window_frame {
-            parts.push(self.frame(frame)?);
+            parts.push(self.frame(frame, reach)?);
         }
         Ok(parts.join(" "))
     }
 
-    fn frame(&mut self, frame: &WindowFrame) -> Result<String, SqlError> {
+    /// Orders a window by a number, from which RANGE can reach so far.
+    fn reach(&mut self, spec: &WindowSpec, parts: &mut Vec<String>) -> Result<Reach, SqlError> {
+        let [order] = spec.order_by.as_slice() else {
+            return Err(SqlError::new(
+                SqlState("42P20"),
+                "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column",
+            ));
+        };
+        let mut key = self.settled(&order.expr)?;
+        let reach = match key.oid() {
+            oid if types::is_integer(oid) => Reach::Number(Oid::INT8),
+            Oid::FLOAT4 | Oid::FLOAT8 => Reach::Number(Oid::FLOAT8),
+            oid @ (Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ) => {
+                key = Typed::plain(format!("towline_moment_us({})", key.sql), Oid::INT8);
+                let utc = matches!(self.context.time_zone, "" | "UTC" | "Etc/UTC" | "GMT");
+                Reach::Moment { days: oid != Oid::TIMESTAMPTZ || utc }
+            }
+            oid => {
+                return Err(SqlError::unsupported(format_args!(
+                    "RANGE with offset PRECEDING/FOLLOWING for column type {}",
+                    types::display_name(oid)
+                )));
+            }
+        };
+        parts.push(format!("ORDER BY {}", super::order::order_item(&key, order)?));
+        Ok(reach)
+    }
+
+    /// An offset of a frame's bound.
+    fn offset(&mut self, expr: &Expr, reach: Option<Reach>) -> Result<String, SqlError> {
+        let expr = self.expression(expr)?;
+        Ok(match reach {
+            None => self.coerce(expr, Type::plain(Oid::INT8))?.sql,
+            Some(Reach::Number(oid)) => self.coerce(expr, Type::plain(oid))?.sql,
+            Some(Reach::Moment { days }) => {
+                let expr = self.coerce(expr, Type::plain(Oid::INTERVAL))?;
+                // SQLite wants a constant.
+                let literal = expr.sql.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
+                let Some(literal) = literal else {
+                    return Err(SqlError::unsupported("RANGE over an interval that is computed"));
+                };
+                microseconds(Interval::parse(literal)?, days)?.to_string()
+            }
+        })
+    }
+
+    fn frame(&mut self, frame: &WindowFrame, reach: Option<Reach>) -> Result<String, SqlError> {
         let units = match frame.units {
             WindowFrameUnits::Rows => "ROWS",
             WindowFrameUnits::Range => "RANGE",
@@ -214,14 +309,10 @@ impl Translator<'_> {
             WindowFrameBound::Preceding(None) => Ok("UNBOUNDED PRECEDING".to_owned()),
             WindowFrameBound::Following(None) => Ok("UNBOUNDED FOLLOWING".to_owned()),
             WindowFrameBound::Preceding(Some(expr)) => {
-                let expr = this.expression(expr)?;
-                let expr = this.coerce(expr, Type::plain(Oid::INT8))?;
-                Ok(format!("{} PRECEDING", expr.sql))
+                Ok(format!("{} PRECEDING", this.offset(expr, reach)?))
             }
             WindowFrameBound::Following(Some(expr)) => {
-                let expr = this.expression(expr)?;
-                let expr = this.coerce(expr, Type::plain(Oid::INT8))?;
-                Ok::<_, SqlError>(format!("{} FOLLOWING", expr.sql))
+                Ok::<_, SqlError>(format!("{} FOLLOWING", this.offset(expr, reach)?))
             }
         };
         let start = bound(self, &frame.start_bound)?;

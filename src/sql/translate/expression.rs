@@ -543,7 +543,7 @@ impl Translator<'_> {
                 _ => return Err(SqlError::unsupported("this kind of subscript")),
             };
             let alone = matches!(access, AccessExpr::Subscript(Subscript::Index { .. }));
-            for (bound, missing) in [(lower, if alone { "1" } else { "NULL" }), (upper, "NULL")] {
+            for (bound, missing) in [(lower, if alone { "1" } else { "''" }), (upper, "''")] {
                 arguments.push_str(", ");
                 match bound {
                     Some(bound) => {

@@ -175,6 +175,18 @@ impl Translator<'_> {
             return self.unify(arguments, known.name);
         }
         let count = arguments.len();
+        let mut arguments = arguments;
+        // Where there is no such row the default stands for it.
+        if matches!(known.name, "lag" | "lead")
+            && let [value, _, default] = arguments.as_mut_slice()
+        {
+            let (met, _) = self.unify(vec![value.clone(), default.clone()], known.name)?;
+            if let Ok([first, second]) = <[Typed; 2]>::try_from(met) {
+                (*value, *default) = (first, second);
+            }
+        }
+        let exact = matches!(known.returns, Returns::FloatOrNumeric)
+            && arguments.iter().any(|argument| argument.oid() == Oid::NUMERIC);
         let bytes = matches!(known.returns, Returns::Part)
             && arguments.first().is_some_and(|first| first.oid() == Oid::BYTEA);
         let mut typed = Vec::with_capacity(count);
@@ -186,7 +198,7 @@ impl Translator<'_> {
                 Takes::TextInts if known.name == "substring" && count == 2 => Some(Oid::TEXT),
                 Takes::TextInts => Some(if at == 0 { Oid::TEXT } else { Oid::INT4 }),
                 Takes::Float if known.name == "to_timestamp" && count == 2 => Some(Oid::TEXT),
-                Takes::Float => Some(Oid::FLOAT8),
+                Takes::Float => Some(if exact { Oid::NUMERIC } else { Oid::FLOAT8 }),
                 Takes::Int => Some(Oid::INT4),
                 Takes::TextArrays => Some(Oid::TEXT_ARRAY),
                 Takes::JsonTexts if at > 0 => Some(Oid::TEXT),

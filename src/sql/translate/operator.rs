@@ -143,9 +143,11 @@ pub(super) fn unary(
                 format!("towline_{}_sub(0, {})", types::internal_name(oid), typed.sql),
                 oid,
             )),
-            (_, Family::Number | Family::Unknown) => {
-                Ok(Typed::compound(format!("- {}", typed.operand()), oid))
+            // A float's NaN is a text to SQLite.
+            (_, Family::Number) => {
+                Ok(Typed::plain(format!("towline_float8_mul(-1.0, {})", typed.sql), oid))
             }
+            (_, Family::Unknown) => Ok(Typed::compound(format!("- {}", typed.operand()), oid)),
             _ => Err(undefined_operator(None, "-", oid)),
         },
         UnaryOperator::BitwiseNot if is_integer(oid) => {
@@ -425,13 +427,6 @@ impl Translator<'_> {
             Oid::FLOAT4 => "float4".to_owned(),
             oid => types::internal_name(oid),
         };
-        // Floats add up in SQLite as in PostgreSQL, overflow to infinity aside.
-        if oid == Oid::FLOAT8 && matches!(name, "add" | "sub" | "mul") {
-            return Ok(Typed::compound(
-                format!("{} {op} {}", left.operand(), right.operand()),
-                oid,
-            ));
-        }
         Ok(Typed::plain(format!("towline_{family}_{name}({}, {})", left.sql, right.sql), oid))
     }
 

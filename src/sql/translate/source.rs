@@ -7,7 +7,7 @@ use sqlparser::ast::{
 
 use super::query::Wish;
 use super::scope::{Scope, Source, SourceColumn};
-use super::{Translator, function, grouping, json, known, names, set_returning};
+use super::{Form, Translator, Typed, function, grouping, json, known, names, set_returning};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Attribute, Catalog, RESERVED_PREFIX, Relation, Rights, system_relation};
 use crate::sql::types::{self, Type};
@@ -49,6 +49,16 @@ fn stands_apart(operator: &JoinOperator) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether equal values of two types are stored alike.
+fn alike(left: Oid, right: Oid) -> bool {
+    let text = |oid| matches!(oid, Oid::TEXT | Oid::VARCHAR | Oid::NAME);
+    left == right
+        || types::is_unknown(left)
+        || types::is_unknown(right)
+        || (types::is_integer(left) && types::is_integer(right))
+        || (text(left) && text(right))
 }
 
 impl Translator<'_> {
@@ -183,7 +193,7 @@ impl Translator<'_> {
         let (left, right) = scope.sources.split_at_mut(middle);
         let left = &mut left[first..];
         let mut merged = Vec::with_capacity(columns.len());
-        let mut conditions = Vec::with_capacity(columns.len());
+        let mut pairs = Vec::with_capacity(columns.len());
         // SQLite's own USING knows columns by the names that they have there.
         let mut own_names = true;
         for name in columns {
@@ -212,15 +222,46 @@ impl Translator<'_> {
             let (right, right_sql, right_own) =
                 take(right, name).ok_or_else(|| missing("right"))?;
             own_names &= left_own && right_own;
-            conditions.push(format!("{left_sql} = {right_sql}"));
-            let (column, sql) = match word {
-                "RIGHT JOIN" => (right, right_sql),
-                "FULL JOIN" => (left, format!("coalesce({left_sql}, {right_sql})")),
-                _ => (left, left_sql),
-            };
-            merged.push(SourceColumn { sql: Some(sql), ..column });
+            pairs.push(((left, left_sql), (right, right_sql)));
         }
-        scope.sources.insert(first, Source::new("", merged));
+        let mut conditions = Vec::with_capacity(columns.len());
+        for ((left, left_sql), (right, right_sql)) in pairs {
+            if alike(left.ty.oid, right.ty.oid) {
+                conditions.push(format!("{left_sql} = {right_sql}"));
+                let met = types::common(left.ty.oid, right.ty.oid);
+                let (column, sql) = match word {
+                    "RIGHT JOIN" => (right, right_sql),
+                    "JOIN" if met != Some(left.ty.oid) => (right, right_sql),
+                    "FULL JOIN" => (left, format!("coalesce({left_sql}, {right_sql})")),
+                    _ => (left, left_sql),
+                };
+                let other = met.filter(|oid| *oid != column.ty.oid);
+                let ty = other.map_or(column.ty, Type::plain);
+                merged.push(SourceColumn { sql: Some(sql), ty, ..column });
+                continue;
+            }
+            // Values of two types are one where they are equal in the type that they meet in.
+            own_names = false;
+            let typed = |column: &SourceColumn, sql| Typed {
+                form: Form::Column { not_null: column.not_null },
+                ..Typed::of(sql, column.ty)
+            };
+            let (left, right) = (typed(&left, left_sql), typed(&right, right_sql));
+            let converted = types::common(left.oid(), right.oid()) != Some(left.oid());
+            conditions.push(self.compare(left.clone(), "=", right.clone())?.sql);
+            let (met, ty) = self.unify(vec![left, right], "JOIN/USING")?;
+            let sql = match word {
+                "RIGHT JOIN" => met[1].sql.clone(),
+                "JOIN" if converted => met[1].sql.clone(),
+                "FULL JOIN" => format!("coalesce({}, {})", met[0].sql, met[1].sql),
+                _ => met[0].sql.clone(),
+            };
+            let name = columns[merged.len()].clone();
+            merged.push(SourceColumn { sql: Some(sql), ..SourceColumn::new(name, ty) });
+        }
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.sources.insert(first, Source::new("", merged));
+        }
         Ok(if own_names {
             format!(" USING ({})", names::quote_all(columns))
         } else {
@@ -425,7 +466,7 @@ impl Translator<'_> {
     fn set_returning_source(
         &mut self,
         name: &str,
-        arguments: Vec<super::Typed>,
+        arguments: Vec<Typed>,
         with_ordinality: bool,
         alias: Option<&TableAlias>,
     ) -> Result<String, SqlError> {

@@ -582,3 +582,61 @@ select * from (values (1), (2)) a (p), j1 join j2 using (b), j2 again order by 1
 select * from only j1, only j2 where j1.b = j2.b
 create temp table department (id int primary key, parent int references department, name text)
 insert into department values (1, 1, 'a')
+-- views that change their table
+create table wide (a int primary key, b text default 'none', c int not null default 7)
+insert into wide select i, 'row ' || i from generate_series(-2, 2) i
+create view near as select a, b as bb, a * 10 as x from wide where a > 0
+create view inner_checked as select bb as t, a as id, x from near where a < 10 with local check option
+create view all_checked as select bb as t, a as id, x from near where a < 10 with cascaded check option
+insert into near values (3, 'three')
+insert into near (a, x) values (8, 4)
+insert into inner_checked (id, t) values (4, 'four') returning *
+insert into inner_checked (id, t) values (-4, 'four') returning *
+insert into all_checked (id, t) values (-5, 'five') returning *
+insert into all_checked (id, t) values (15, 'five')
+update all_checked set id = id + 20 where id = 4
+update all_checked set t = t || '!' where id = 4 returning all_checked.*, x + 1
+update inner_checked as q set t = q.t || '?' from wide where wide.a = q.id and wide.a = 2 returning q.t, wide.a, q.x
+delete from inner_checked where id = 1 returning *
+delete from near using wide where wide.a = near.a and wide.a = 2 returning near.bb, wide.b
+insert into all_checked (id, t) values (4, 'again') on conflict (id) do update set t = excluded.t || all_checked.t returning *
+insert into all_checked (id, t) values (4, 'again') on conflict (id) do update set id = 30
+select * from wide order by a
+create view counted as select count(*) from wide
+insert into counted values (1)
+delete from counted
+create view doubled as select distinct a from wide with check option
+update near set x = 3
+select table_name, is_updatable, is_insertable_into, check_option from information_schema.views where table_name in ('near', 'inner_checked', 'all_checked', 'counted') order by 1
+select table_name, column_name, is_updatable from information_schema.columns where table_name in ('near', 'counted') order by 1, 2
+-- a subquery in RETURNING sees its own columns first
+create table named (a int, n text)
+insert into named values (1, 'x'), (3, 'y')
+update wide set c = 8 where a in (3, 4) returning a, (select n from named where named.a = wide.a)
+-- floats
+select sum(x), avg(x), stddev(x) from (values (0.1::float8), (0.2), (0.3)) v(x)
+select sum(x), avg(x), min(x), max(x) from (values ('nan'::float8), (0.2), (0.3)) v(x)
+select sum(x::float4), avg(x::float4) from (values (0.1::float8), (0.2), (0.3)) v(x)
+select x, sum(x) over (order by x rows between 1 preceding and current row) from (values (0.1::float8), (0.2), (0.3), (1e20)) v(x)
+select 'inf'::float8 - 'inf'::float8, 'inf'::float8 * 0, 'nan'::float8 + 1, - 'nan'::float8, 'inf'::float8 / 'inf'::float8
+select 1e308::float8 * 10
+select 1e-300::float8 * 1e-300::float8
+select power('-2'::numeric, '3'), power(2.0, '3'), power('2', 3), mod('7', 3), mod(7.5, '2')
+select i, lag(i, 1, 0.7) over (order by i), lead(i * 2, 1, -1.4) over (order by i) from (values (1), (2)) v(i)
+select f1 from (values (1::bigint)) t1(f1) left join (values (1::int)) t2(f1) using (f1)
+select f1 from (values (1::int), (2)) t1(f1) join (values (1.0), (2.5)) t2(f1) using (f1)
+-- frames over values
+create table spread (d date, ts timestamp, f float8, i int)
+insert into spread values ('2020-01-01', '2020-01-01 10:00', 1, 1), ('2020-01-02', '2020-01-01 12:00', 2.5, 2), ('2020-01-05', '2020-01-01 12:30', 2.75, 4)
+select d, sum(i) over (order by d range between '1 day' preceding and '3 days' following) from spread
+select d, sum(i) over (order by d desc range between current row and interval '1 day' following) from spread
+select ts, sum(i) over (order by ts range between '45 minutes' preceding and current row) from spread
+select f, sum(i) over (order by f range between 0.5 preceding and current row) from spread
+-- where subscripts begin
+select ('[0:2]={1,2,3}'::int[])[0], ('[0:2]={1,2,3}'::int[])[1:2], array_lower('[0:2]={1,2,3}'::int[], 1), array_dims('[0:2]={1,2,3}'::int[] || 4)
+select ('[0:2][0:2]={{1,2,3},{4,5,6},{7,8,9}}'::int[])[1:2][2], ('{{1,2},{3,4}}'::int[])[1:NULL][1]
+-- empty matches
+select regexp_replace('abbbc', 'b*', 'X', 'g'), regexp_count('abc', 'b*'), regexp_instr('abc', 'b*', 1, 3), regexp_split_to_array('abc', 'b*')
+select regexp_matches('abc', 'b*', 'g')
+select 'abc' similar to '_bc' escape null
+create table counted_out as select g from generate_series(1, 5) g

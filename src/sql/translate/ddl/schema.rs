@@ -121,8 +121,13 @@ impl Translator<'_> {
                 let dropped = self.drop_relations(&doomed, kind, true, true)?;
                 rebuild |= matches!(dropped.kind, Kind::Ddl { rebuild: true });
                 gone.extend(doomed);
-                statements
-                    .extend(dropped.statements.iter().map(|statement| statement.text.to_string()));
+                // A view that reads a table of the schema is gone already.
+                for statement in dropped.statements {
+                    let text = statement.text.to_string();
+                    if !statements.contains(&text) {
+                        statements.push(text);
+                    }
+                }
             }
             for sequence in of("sequence") {
                 statements.push(format!(

@@ -17,6 +17,7 @@ use super::call::{
 use super::json::{argument_json, key};
 use super::json_text::Json;
 use super::numeric::{self, Number, printed};
+use super::operators::float_out_of_range;
 use super::regression::Running;
 use super::{PURE, Surroundings};
 use crate::log::{Value, ValueRef};
@@ -50,7 +51,94 @@ pub(super) fn register(
     define::<Ordered<CONTINUOUS>>(c, "towline_percentile_cont", 2)?;
     define::<Ordered<DISCRETE>>(c, "towline_percentile_disc", 2)?;
     define::<Ordered<MODE>>(c, "towline_mode", 1)?;
-    define::<Joined>(c, "towline_string_agg_distinct", 2)
+    define::<Joined>(c, "towline_string_agg_distinct", 2)?;
+    define::<FloatSum<SUM>>(c, "towline_float_sum", 1)?;
+    define::<FloatSum<SINGLE_SUM>>(c, "towline_real_sum", 1)?;
+    define::<FloatSum<AVERAGE>>(c, "towline_float_avg", 1)?;
+    define::<FloatFrame<SUM>>(c, "towline_float_sum_over", 1)?;
+    define::<FloatFrame<SINGLE_SUM>>(c, "towline_real_sum_over", 1)?;
+    define::<FloatFrame<AVERAGE>>(c, "towline_float_avg_over", 1)
+}
+
+const SUM: u8 = 0;
+/// A sum of singles, rounded to one at each step.
+const SINGLE_SUM: u8 = 1;
+const AVERAGE: u8 = 2;
+
+/// Sums floats in the order of the rows, without the compensation for rounding that SQLite
+/// does. It takes nothing back: what is over a window is a [`FloatFrame`].
+#[derive(Clone, Copy, Default)]
+struct FloatSum<const WHICH: u8> {
+    rows: u64,
+    sum: f64,
+}
+
+impl<const WHICH: u8> FloatSum<WHICH> {
+    fn take(&mut self, value: f64) -> Result<(), SqlError> {
+        let finite = value.is_finite() && self.sum.is_finite();
+        self.rows += 1;
+        self.sum += value;
+        if WHICH == SINGLE_SUM {
+            self.sum = f64::from(self.sum as f32);
+        }
+        if finite && self.sum.is_infinite() { Err(float_out_of_range("overflow")) } else { Ok(()) }
+    }
+}
+
+#[allow(clippy::cast_precision_loss)]
+impl<const WHICH: u8> Fold for FloatSum<WHICH> {
+    fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        if call.is_null(0) { Ok(()) } else { self.take(call.real(0)?) }
+    }
+
+    fn remove(&mut self, _: &Call<'_, '_>) -> Result<(), SqlError> {
+        Err(SqlError::unsupported("a sum of floats that takes rows back"))
+    }
+
+    fn answer(&self) -> Answer {
+        match WHICH {
+            _ if self.rows == 0 => Ok(Value::Null),
+            AVERAGE => real(self.sum / self.rows as f64),
+            _ => real(self.sum),
+        }
+    }
+}
+
+/// A [`FloatSum`] over the rows of a window's frame: summed anew once the frame has lost
+/// some, for taking a float back would leave what its rounding did.
+#[derive(Default)]
+struct FloatFrame<const WHICH: u8> {
+    values: VecDeque<f64>,
+    sum: FloatSum<WHICH>,
+    stale: bool,
+}
+
+impl<const WHICH: u8> Fold for FloatFrame<WHICH> {
+    fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        if call.is_null(0) {
+            return Ok(());
+        }
+        let value = call.real(0)?;
+        self.values.push_back(value);
+        if self.stale { Ok(()) } else { self.sum.take(value) }
+    }
+
+    fn remove(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        if !call.is_null(0) {
+            self.values.pop_front();
+            self.stale = true;
+        }
+        Ok(())
+    }
+
+    fn answer(&self) -> Answer {
+        if !self.stale {
+            return self.sum.answer();
+        }
+        let mut sum = FloatSum::<WHICH>::default();
+        self.values.iter().try_for_each(|value| sum.take(*value))?;
+        sum.answer()
+    }
 }
 
 /// The state of an aggregate.
@@ -426,7 +514,7 @@ impl<const WHICH: u8> Fold for Spread<WHICH> {
         match given(call)? {
             None => {}
             Some(Number::Real(value)) => {
-                self.floats.add(value);
+                self.floats.add_alone(value);
             }
             Some(number) => {
                 if let Some(value) = number.exact() {
@@ -442,7 +530,7 @@ impl<const WHICH: u8> Fold for Spread<WHICH> {
         match given(call)? {
             None => {}
             Some(Number::Real(value)) => {
-                self.floats.remove(value);
+                self.floats.remove_alone(value);
             }
             Some(number) => {
                 if let Some(value) = number.exact() {
@@ -656,6 +744,13 @@ mod tests {
             ("json_object_agg(x, y)", "(1,2),(2,4)", "{ \"1\" : 2, \"2\" : 4 }"),
             ("jsonb_object_agg(x, y)", "('b',1),('a',2)", "{\"a\": 2, \"b\": 1}"),
             ("var_pop(x)", "(9e999,0),(1.0,0)", "NaN"),
+            ("stddev(x)", "(0.1,0),(0.2,0),(0.3,0)", "0.09999999999999996"),
+            ("towline_float_sum(x)", "(0.1,0),(0.2,0),(0.3,0)", "0.6000000000000001"),
+            ("towline_float_avg(x)", "(0.1,0),(0.2,0),(0.3,0)", "0.20000000000000004"),
+            ("towline_float_sum(x)", "(0.5,0),('NaN',0)", "NaN"),
+            ("towline_float_sum(x)", "(9e999,0),(-9e999,0)", "NaN"),
+            ("towline_float_sum(x)", "(1e308,0),(1e308,0)", "22003"),
+            ("towline_float_sum(x)", "(NULL,0)", "NULL"),
             (
                 "var_pop(x)",
                 "(100000003.0,0),(100000004.0,0),(100000006.0,0),(100000007.0,0)",
@@ -699,6 +794,7 @@ mod tests {
             (&over("array_agg(x)"), "{1} {1,2} {2,4}"),
             (&over("bit_or(x)"), "1 3 6"),
             (&over("bool_and(x > 1)"), "0 0 1"),
+            (&over("towline_float_sum_over(iif(x = 1, 1e20, x))"), "1.0e+20 1.0e+20 6.0"),
             (&over("variance(x)"), "0.50000000000000000000 2.0000000000000000"),
         ]);
     }

@@ -33,7 +33,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Element>, SqlError> {
     if is_vector(trimmed) {
         return Ok(trimmed.split_whitespace().map(|word| Element::Text(word.to_owned())).collect());
     }
-    // Bounds, as in `[0:1]={a,b}`, are read over.
+    // Bounds, as in `[0:1]={a,b}`, are read by themselves.
     let literal = match trimmed.strip_prefix('[') {
         Some(_) => trimmed.split_once('=').map_or(trimmed, |(_, literal)| literal.trim_start()),
         None => trimmed,
@@ -43,6 +43,58 @@ pub(super) fn parse(text: &str) -> Result<Vec<Element>, SqlError> {
     match parser.chars.next() {
         None => Ok(elements),
         Some(_) => Err(malformed(text)),
+    }
+}
+
+/// Where the subscripts of each dimension begin: from 1, a vector's from 0, unless the
+/// literal says otherwise.
+pub(super) struct Bounds(Vec<i64>, i64);
+
+impl Bounds {
+    pub(super) fn of(text: &str) -> Self {
+        let trimmed = text.trim_start();
+        let usual = i64::from(!is_vector(trimmed));
+        let Some((bounds, _)) = trimmed.strip_prefix('[').and_then(|rest| rest.split_once('='))
+        else {
+            return Self(Vec::new(), usual);
+        };
+        let lower = |part: &str| part.split_once(':').and_then(|(lower, _)| lower.parse().ok());
+        let parts = bounds.trim_end().trim_end_matches(']').split("][");
+        Self(parts.map(|part| lower(part).unwrap_or(usual)).collect(), usual)
+    }
+
+    /// Of a dimension, from 0.
+    pub(super) fn lower(&self, dimension: usize) -> i64 {
+        self.0.get(dimension).copied().unwrap_or(self.1)
+    }
+
+    /// Of a row of the first dimension.
+    pub(super) fn inner(mut self) -> Self {
+        if !self.0.is_empty() {
+            self.0.remove(0);
+        }
+        self
+    }
+
+    /// Writes an array literal that begins there.
+    pub(super) fn print(&self, elements: &[Element]) -> String {
+        let mut text = String::new();
+        if self.0.iter().any(|lower| *lower != 1) && !elements.is_empty() {
+            let mut rows = Some(elements);
+            for at in 0.. {
+                let Some(row) = rows else { break };
+                let lower = self.lower(at);
+                let upper = lower + i64::try_from(row.len()).unwrap_or(i64::MAX) - 1;
+                text.push_str(&format!("[{lower}:{upper}]"));
+                rows = match row.first() {
+                    Some(Element::Array(inner)) => Some(inner),
+                    _ => None,
+                };
+            }
+            text.push('=');
+        }
+        print_into(elements, &mut text);
+        text
     }
 }
 
@@ -229,6 +281,8 @@ mod tests {
         assert_eq!(parse("{}").expect("reads"), []);
         assert_eq!(parse("1 2").expect("reads"), [text("1"), text("2")]);
         assert_eq!(parse("[0:1]={a,b}").expect("reads"), [text("a"), text("b")]);
+        let nested = "[0:1][-1:0]={{a,b},{c,d}}";
+        assert_eq!(Bounds::of(nested).print(&parse(nested).expect("reads")), nested);
         for wrong in ["{1", "{1,}", "{,1}", "{1}}", "{{{{{{{1}}}}}}}"] {
             assert!(parse(wrong).is_err(), "{wrong}");
         }

@@ -7,7 +7,7 @@ use std::cmp::Ordering;
 
 use rusqlite::Connection;
 
-use super::array_text::{self, Element, flatten, is_vector};
+use super::array_text::{self, Bounds, Element, flatten};
 use super::call::{
     Answer, Call, bad_argument, boolean, count, define, define_strict, integer, text, too_long,
 };
@@ -40,6 +40,7 @@ pub(super) fn register(
             ("towline_array_get", 2, get),
             ("towline_array_get", 3, get),
             ("towline_array_overlaps", 2, overlaps),
+            ("towline_array_slice", -1, slice),
             ("towline_vector_array", 1, |call| text(array_text::print(&array(call, 0)?))),
             ("trim_array", 2, trim),
         ],
@@ -70,7 +71,6 @@ pub(super) fn register(
             ("towline_array_prepend", 2, prepend),
             ("array_fill", 2, fill),
             ("array_fill", 3, fill),
-            ("towline_array_slice", -1, slice),
             ("towline_arrays_json", -1, side_by_side),
             ("towline_row_field", 2, row_field),
         ],
@@ -87,8 +87,13 @@ pub(super) fn element(call: &Call<'_, '_>, at: usize) -> Result<Element, SqlErro
 }
 
 /// Where an array's subscripts begin.
+fn bounds(call: &Call<'_, '_>, at: usize) -> Result<Bounds, SqlError> {
+    Ok(Bounds::of(&call.text(at)?))
+}
+
+/// Where those of its first dimension do.
 fn base(call: &Call<'_, '_>, at: usize) -> Result<i64, SqlError> {
-    Ok(i64::from(!is_vector(&call.text(at)?)))
+    Ok(bounds(call, at)?.lower(0))
 }
 
 /// The length of dimension `wanted`, from 1.
@@ -104,10 +109,15 @@ fn dimension(elements: &[Element], wanted: i64) -> Option<usize> {
 }
 
 fn dims(call: &Call<'_, '_>) -> Answer {
-    let (elements, base) = (array(call, 0)?, base(call, 0)?);
+    let (elements, bounds) = (array(call, 0)?, bounds(call, 0)?);
     let lengths = (1..).map_while(|wanted| dimension(&elements, wanted));
-    let printed: String =
-        lengths.map(|length| format!("[{base}:{}]", base + as_i64(length) - 1)).collect();
+    let printed: String = lengths
+        .enumerate()
+        .map(|(at, length)| {
+            let lower = bounds.lower(at);
+            format!("[{lower}:{}]", lower + as_i64(length) - 1)
+        })
+        .collect();
     if printed.is_empty() { Ok(Value::Null) } else { text(printed) }
 }
 
@@ -128,43 +138,61 @@ fn length(call: &Call<'_, '_>) -> Answer {
 }
 
 fn lower(call: &Call<'_, '_>) -> Answer {
-    let base = base(call, 0)?;
-    dimension(&array(call, 0)?, call.integer(1)?).map_or(Ok(Value::Null), |_| integer(base))
+    let wanted = call.integer(1)?;
+    let lower = lower_of(call, wanted)?;
+    dimension(&array(call, 0)?, wanted).map_or(Ok(Value::Null), |_| integer(lower))
+}
+
+/// Where the subscripts of dimension `wanted` begin, from 1.
+fn lower_of(call: &Call<'_, '_>, wanted: i64) -> Result<i64, SqlError> {
+    Ok(bounds(call, 0)?.lower(usize::try_from(wanted.saturating_sub(1)).unwrap_or(0)))
 }
 
 fn upper(call: &Call<'_, '_>) -> Answer {
-    let base = base(call, 0)?;
-    let length = dimension(&array(call, 0)?, call.integer(1)?);
-    length.map_or(Ok(Value::Null), |length| integer(base + as_i64(length) - 1))
+    let wanted = call.integer(1)?;
+    let lower = lower_of(call, wanted)?;
+    let length = dimension(&array(call, 0)?, wanted);
+    length.map_or(Ok(Value::Null), |length| integer(lower + as_i64(length) - 1))
 }
 
 fn get(call: &Call<'_, '_>) -> Answer {
     let elements = array(call, 0)?;
-    let base = if call.len() > 2 { call.integer(2)? } else { base(call, 0)? };
+    let bounds = bounds(call, 0)?;
+    // A vector that is cast to an array counts from 0 still.
+    let base = match bounds.lower(0) {
+        1 if call.len() > 2 => call.integer(2)?,
+        lower => lower,
+    };
     let at = call.integer(1)?.checked_sub(base).and_then(|at| usize::try_from(at).ok());
     Ok(match at.and_then(|at| elements.into_iter().nth(at)) {
         Some(Element::Text(text)) => Value::Text(text),
-        Some(Element::Array(inner)) => Value::Text(array_text::print(&inner)),
+        Some(Element::Array(inner)) => Value::Text(bounds.inner().print(&inner)),
         Some(Element::Null) | None => Value::Null,
     })
 }
 
-/// `array[first:last]…`, a pair of bounds for each dimension; a bound that is NULL is the
+/// `array[first:last]…`, a pair of bounds for each dimension; an empty text is the
 /// dimension's own.
 fn slice(call: &Call<'_, '_>) -> Answer {
-    if call.is_null(0) {
-        return Ok(Value::Null);
-    }
-    let base = base(call, 0)?;
+    let lower = bounds(call, 0)?;
     let mut bounds = Vec::with_capacity(call.len() / 2);
-    for at in (1..call.len()).step_by(2) {
-        let first = if call.is_null(at) { base } else { call.integer(at)? };
-        let last = if call.is_null(at + 1) { i64::MAX } else { call.integer(at + 1)? };
+    for (dimension, at) in (1..call.len()).step_by(2).enumerate() {
+        let base = lower.lower(dimension);
+        let first = given_bound(call, at)?.unwrap_or(base);
+        let last = given_bound(call, at + 1)?.unwrap_or(i64::MAX);
         let skip = usize::try_from(first.saturating_sub(base)).unwrap_or(0);
         let end = usize::try_from(last.saturating_sub(base).saturating_add(1)).unwrap_or(0);
         bounds.push((skip, end));
     }
     text(array_text::print(&cut(array(call, 0)?, &bounds)))
+}
+
+/// A bound of a slice; `None` where it is left out.
+pub(super) fn given_bound(call: &Call<'_, '_>, at: usize) -> Result<Option<i64>, SqlError> {
+    match call.value(at) {
+        ValueRef::Text("") => Ok(None),
+        _ => call.integer(at).map(Some),
+    }
 }
 
 /// The part within the bounds; nothing where there is nothing in some dimension.
@@ -188,9 +216,14 @@ const MOST_ELEMENTS: usize = 134_217_727;
 fn fill(call: &Call<'_, '_>) -> Answer {
     let lengths = array(call, 1)?;
     let lower = if call.len() > 2 { array(call, 2)? } else { Vec::new() };
-    if lower.iter().any(|bound| !matches!(bound, Element::Text(one) if one == "1")) {
-        return Err(SqlError::unsupported("an array that does not begin at 1"));
-    }
+    let bounds: String = lower
+        .iter()
+        .map(|bound| match bound {
+            Element::Text(bound) => format!("[{bound}:]"),
+            _ => "[1:]".to_owned(),
+        })
+        .collect();
+    let bounds = Bounds::of(&format!("{bounds}="));
     let mut filled = Some(element(call, 0)?);
     let mut total = 1usize;
     for length in lengths.iter().rev() {
@@ -207,7 +240,8 @@ fn fill(call: &Call<'_, '_>) -> Answer {
             .map(|inner| Element::Array(std::iter::repeat_n(inner, length).collect()));
     }
     match filled {
-        Some(Element::Array(elements)) => text(array_text::print(&elements)),
+        Some(Element::Array(elements)) if lower.is_empty() => text(array_text::print(&elements)),
+        Some(Element::Array(elements)) => text(bounds.print(&elements)),
         _ => text("{}"),
     }
 }
@@ -216,13 +250,21 @@ fn append(call: &Call<'_, '_>) -> Answer {
     let mut elements =
         array(call, 0).map(|array| if call.is_null(0) { Vec::new() } else { array })?;
     elements.push(element(call, 1)?);
-    text(array_text::print(&elements))
+    text(if call.is_null(0) {
+        array_text::print(&elements)
+    } else {
+        bounds(call, 0)?.print(&elements)
+    })
 }
 
 fn prepend(call: &Call<'_, '_>) -> Answer {
     let mut elements = if call.is_null(1) { Vec::new() } else { array(call, 1)? };
     elements.insert(0, element(call, 0)?);
-    text(array_text::print(&elements))
+    text(if call.is_null(1) {
+        array_text::print(&elements)
+    } else {
+        bounds(call, 1)?.print(&elements)
+    })
 }
 
 fn concatenate(call: &Call<'_, '_>) -> Answer {
@@ -233,6 +275,11 @@ fn concatenate(call: &Call<'_, '_>) -> Answer {
         (false, false) => {}
     }
     let (mut left, mut right) = (array(call, 0)?, array(call, 1)?);
+    // What the other is added to keeps its subscripts.
+    let mut bounds = bounds(call, 0)?;
+    if left.is_empty() {
+        bounds = Bounds::of(&call.text(1)?);
+    }
     let nested = |elements: &[Element]| matches!(elements.first(), Some(Element::Array(_)));
     let joined = match (nested(&left), nested(&right)) {
         // A row joins an array of rows.
@@ -241,6 +288,7 @@ fn concatenate(call: &Call<'_, '_>) -> Answer {
             left
         }
         (false, true) if !left.is_empty() => {
+            bounds = Bounds::of(&call.text(1)?);
             right.insert(0, Element::Array(left));
             right
         }
@@ -249,7 +297,7 @@ fn concatenate(call: &Call<'_, '_>) -> Answer {
             left
         }
     };
-    text(array_text::print(&joined))
+    text(bounds.print(&joined))
 }
 
 fn build(call: &Call<'_, '_>) -> Answer {
@@ -302,7 +350,7 @@ fn remove(call: &Call<'_, '_>) -> Answer {
     let unwanted = element(call, 1)?;
     let mut elements = array(call, 0)?;
     elements.retain(|element| *element != unwanted);
-    text(array_text::print(&elements))
+    text(bounds(call, 0)?.print(&elements))
 }
 
 fn replace(call: &Call<'_, '_>) -> Answer {
@@ -314,7 +362,7 @@ fn replace(call: &Call<'_, '_>) -> Answer {
     for element in elements.iter_mut().filter(|element| **element == from) {
         *element = to.clone();
     }
-    text(array_text::print(&elements))
+    text(bounds(call, 0)?.print(&elements))
 }
 
 fn trim(call: &Call<'_, '_>) -> Answer {
@@ -556,8 +604,19 @@ mod tests {
             ("towline_array_get('{a,b}', 3, 1)", "NULL"),
             ("towline_array_get('7 8', 0)", "7"),
             ("towline_array_slice('{1,2,3,4}', 2, 3)", "{2,3}"),
-            ("towline_array_slice('{1,2,3,4}', NULL, 2)", "{1,2}"),
-            ("towline_array_slice('{{1,2,3},{4,5,6},{7,8,9}}', 1, 2, 2, NULL)", "{{2,3},{5,6}}"),
+            ("towline_array_slice('{1,2,3,4}', '', 2)", "{1,2}"),
+            ("towline_array_slice('{1,2,3,4}', NULL, 2)", "NULL"),
+            ("towline_array_slice('{{1,2,3},{4,5,6},{7,8,9}}', 1, 2, 2, '')", "{{2,3},{5,6}}"),
+            (
+                "towline_array_slice('[0:2][0:2]={{1,2,3},{4,5,6},{7,8,9}}', 1, 2, 1, 2)",
+                "{{5,6},{8,9}}",
+            ),
+            ("towline_array_get('[0:1]={a,b}', 0)", "a"),
+            ("array_lower('[0:1]={a,b}', 1)", "0"),
+            ("array_dims('[0:1][2:2]={{a},{b}}')", "[0:1][2:2]"),
+            ("array_append('[0:1]={a,b}', 'c')", "[0:2]={a,b,c}"),
+            ("array_prepend('c', '[0:1]={a,b}')", "[0:2]={c,a,b}"),
+            ("array_fill(7, '{2}', '{0}')", "[0:1]={7,7}"),
             ("towline_array_slice('{{1,2},{3,4}}', 1, 2, 3, 4)", "{}"),
             ("array_fill(7, '{2,2}')", "{{7,7},{7,7}}"),
             ("array_fill(NULL, '{2}')", "{NULL,NULL}"),

@@ -40,6 +40,9 @@ pub(super) fn register(
                 between(shown(moment(call, 0)?, &zone), shown(moment(call, 1)?, &zone))
             }),
             ("date_bin", 3, date_bin),
+            ("towline_moment_us", 1, |call| {
+                Ok(moment(call, 0)?.micros().map_or(Value::Null, Value::Integer))
+            }),
             ("date_part", 2, date_part),
             ("date_part", 3, date_part),
             ("date_trunc", 2, trunc),

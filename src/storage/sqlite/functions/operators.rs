@@ -4,7 +4,7 @@
 //! | names | what they are |
 //! |---|---|
 //! | `towline_int2_add` … `towline_int8_shr` | integer arithmetic that overflows into 22003 and divides by zero into 22012 |
-//! | `towline_float8_div`, `towline_float8_pow`, `towline_float4_*` | float arithmetic with PostgreSQL's errors |
+//! | `towline_float8_*`, `towline_float4_*` | float arithmetic with PostgreSQL's errors |
 //! | `towline_numeric_*` | exact decimal arithmetic |
 //! | `towline_date_*`, `towline_timestamp_*`, `towline_time_*`, `towline_interval_*` | dates, times and intervals |
 //! | `towline_sum`, `towline_avg`, `towline_interval_sum`, `towline_interval_avg` | aggregates whose result is numeric, or an interval |
@@ -260,19 +260,10 @@ fn register_integers(connection: &Connection, surroundings: &Surroundings) -> ru
 }
 
 fn register_floats(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
-    let overflow =
-        || SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value out of range: overflow");
-    strict(connection, surroundings, "towline_float8_div", 2, move |arguments| {
-        let (left, right) = (arguments.real(0)?, arguments.real(1)?);
-        if right == 0.0 && !left.is_nan() {
-            return Err(division_by_zero());
-        }
-        Ok(Value::Real(left / right))
-    })?;
     strict(connection, surroundings, "towline_float8_pow", 2, move |arguments| {
-        power(arguments.real(0)?, arguments.real(1)?).map(Value::Real)
+        power(arguments.real(0)?, arguments.real(1)?).and_then(real)
     })?;
-    type Operation = fn(f32, f32) -> f32;
+    type Operation = fn(f64, f64) -> f64;
     let operations: [(&str, Operation); 4] = [
         ("add", |left, right| left + right),
         ("sub", |left, right| left - right),
@@ -280,25 +271,41 @@ fn register_floats(connection: &Connection, surroundings: &Surroundings) -> rusq
         ("div", |left, right| left / right),
     ];
     for (operator, operation) in operations {
-        strict(
-            connection,
-            surroundings,
-            &format!("towline_float4_{operator}"),
-            2,
-            move |arguments| {
-                let (left, right) = (arguments.real(0)? as f32, arguments.real(1)? as f32);
+        for single in [false, true] {
+            let width = if single { 4 } else { 8 };
+            let name = format!("towline_float{width}_{operator}");
+            strict(connection, surroundings, &name, 2, move |arguments| {
+                let (left, right) = (arguments.real(0)?, arguments.real(1)?);
                 if operator == "div" && right == 0.0 && !left.is_nan() {
                     return Err(division_by_zero());
                 }
-                let result = operation(left, right);
-                if result.is_infinite() && left.is_finite() && right.is_finite() {
-                    return Err(overflow());
+                // A double has room enough for one operation on singles to round but once.
+                let mut result = operation(left, right);
+                if single {
+                    result = f64::from(result as f32);
                 }
-                Ok(Value::Real(f64::from(result)))
-            },
-        )?;
+                if result.is_infinite() && left.is_finite() && right.is_finite() {
+                    return Err(float_out_of_range("overflow"));
+                }
+                let factors = operator == "mul" || operator == "div" && right.is_finite();
+                if result == 0.0 && factors && left != 0.0 && right != 0.0 {
+                    return Err(float_out_of_range("underflow"));
+                }
+                real(result)
+            })?;
+        }
     }
     Ok(())
+}
+
+/// A float; SQLite has no NaN of its own.
+fn real(value: f64) -> Answer {
+    Ok(if value.is_nan() { Value::Text("NaN".to_owned()) } else { Value::Real(value) })
+}
+
+/// A float's value that its type can't hold.
+pub(super) fn float_out_of_range(how: &str) -> SqlError {
+    SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, format!("value out of range: {how}"))
 }
 
 /// `base ^ exponent`, with PostgreSQL's errors.

@@ -14,8 +14,7 @@ use rusqlite::Connection;
 
 use super::array_text::{self, Element};
 use super::call::{
-    Answer, Call, LONGEST_RESULT, bad_argument, boolean, count, define, define_strict, text,
-    too_long,
+    Answer, Call, LONGEST_RESULT, bad_argument, boolean, count, define_strict, text, too_long,
 };
 use super::{PURE, Surroundings};
 use crate::log::{Value, ValueRef};
@@ -30,6 +29,8 @@ pub(super) fn register(
         surroundings,
         PURE,
         &[
+            ("towline_similar", 2, similar),
+            ("towline_similar", 3, similar),
             ("regexp_count", 2, regexp_count),
             ("regexp_count", 3, regexp_count),
             ("regexp_count", 4, regexp_count),
@@ -60,13 +61,6 @@ pub(super) fn register(
             ("towline_regexp_matches", 2, regexp_matches),
             ("towline_regexp_matches", 3, regexp_matches),
         ],
-    )?;
-    // A NULL escape is no escape, not a NULL result.
-    define(
-        connection,
-        surroundings,
-        PURE,
-        &[("towline_similar", 2, similar), ("towline_similar", 3, similar)],
     )
 }
 
@@ -309,7 +303,8 @@ fn start(call: &Call<'_, '_>, at: usize, value: &str) -> Result<usize, SqlError>
 fn regexp_count(call: &Call<'_, '_>) -> Answer {
     let value = call.text(0)?;
     let start = start(call, 2, &value)?;
-    count(compile(&call.text(1)?, &flags(call, 3)?)?.find_iter(&value[start..]).count())
+    let regex = compile(&call.text(1)?, &flags(call, 3)?)?;
+    count(matches_of(&regex, &value, start).count())
 }
 
 /// `(string, pattern, start, n, …, flags, group)`: the n-th match's group, in bytes.
@@ -322,9 +317,8 @@ fn nth_group(
     let n = parameter(call, 3, "n", 1, usize::MAX)?;
     let group = parameter(call, flags_at + 1, "subexpr", 0, usize::MAX)?;
     let regex = compile(&call.text(1)?, &flags(call, flags_at)?)?;
-    let found = regex.captures_iter(&value[start..]).nth(n - 1);
-    let found = found.and_then(|captures| captures.get(group).map(|group| group.range()));
-    Ok(found.map(|range| range.start + start..range.end + start))
+    let found = matches_of(&regex, value, start).nth(n - 1);
+    Ok(found.and_then(|captures| captures.get(group).map(|group| group.range())))
 }
 
 fn regexp_substr(call: &Call<'_, '_>) -> Answer {
@@ -343,6 +337,25 @@ fn regexp_instr(call: &Call<'_, '_>) -> Answer {
         let at = if behind { range.end } else { range.start };
         value[..at].chars().count() + 1
     }))
+}
+
+/// All matches from `start` on. Behind an empty one the search goes on a character later, so
+/// there may be one right behind a match that is not empty.
+fn matches_of<'r, 'v>(
+    regex: &'r Regex,
+    value: &'v str,
+    start: usize,
+) -> impl Iterator<Item = Captures<'v>> + use<'r, 'v> {
+    let mut next = Some(start);
+    std::iter::from_fn(move || {
+        let captures = regex.captures_at(value, next?)?;
+        let found = captures.get(0)?;
+        next = match found.is_empty() {
+            false => Some(found.end()),
+            true => value[found.end()..].chars().next().map(|char| found.end() + char.len_utf8()),
+        };
+        Some(captures)
+    })
 }
 
 /// The groups of a match, or all of it where the pattern has none.
@@ -374,7 +387,7 @@ fn regexp_matches(call: &Call<'_, '_>) -> Answer {
     let regex = compile(&call.text(1)?, &flags)?;
     let value = call.text(0)?;
     let limit = if flags.contains('g') { usize::MAX } else { 1 };
-    let rows = regex.captures_iter(&value).take(limit);
+    let rows = matches_of(&regex, &value, 0).take(limit);
     let rows: Vec<_> =
         rows.map(|captures| Element::Text(array_text::print(&groups(&captures)))).collect();
     text(array_text::print(&rows))
@@ -385,7 +398,7 @@ fn regexp_split_to_array(call: &Call<'_, '_>) -> Answer {
     let value = call.text(0)?;
     let mut parts = Vec::new();
     let mut start = 0;
-    for found in regex.find_iter(&value) {
+    for found in matches_of(&regex, &value, 0).filter_map(|captures| captures.get(0)) {
         // An empty match at either end, or right behind a match, splits nothing.
         if found.is_empty() && (found.start() == start || found.end() == value.len()) {
             continue;
@@ -414,11 +427,11 @@ fn regexp_replace(call: &Call<'_, '_>) -> Answer {
     let regex = compile(&call.text(1)?, &flags)?;
     let mut result = String::with_capacity(value.len());
     let mut start = 0;
-    for captures in regex.captures_iter(&value[offset..]).skip(skip).take(limit) {
+    for captures in matches_of(&regex, &value, offset).skip(skip).take(limit) {
         let Some(found) = captures.get(0) else { continue };
-        result.push_str(&value[start..offset + found.start()]);
+        result.push_str(&value[start..found.start()]);
         insert_replacement(&mut result, &replacement, &captures);
-        start = offset + found.end();
+        start = found.end();
         if result.len() > LONGEST_RESULT {
             return Err(too_long());
         }
@@ -537,9 +550,6 @@ fn like_matches(value: &[char], pattern: &[LikePart]) -> bool {
 
 /// `value SIMILAR TO pattern`.
 fn similar(call: &Call<'_, '_>) -> Answer {
-    if call.is_null(0) || call.is_null(1) {
-        return Ok(Value::Null);
-    }
     let pattern = similar_pattern(&call.text(1)?, escape(call)?)?;
     boolean(compile(&pattern, "")?.is_match(&call.text(0)?))
 }

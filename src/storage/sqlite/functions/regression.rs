@@ -22,30 +22,45 @@ pub(super) struct Running {
 impl Running {
     /// Answers by how much the row changed the sum of squares, as a deviation to be squared
     /// and a scale.
-    pub(super) fn add(&mut self, value: f64) -> (f64, f64) {
+    ///
+    /// PostgreSQL multiplies by the scale here, and divides by its reciprocal in
+    /// [`Self::add_alone`], which shows in the last digit.
+    fn add(&mut self, value: f64) -> (f64, f64) {
         self.rows += 1;
         self.sum += value;
-        let change = self.change(value);
-        self.squares += change.0 * change.0 * change.1;
-        change
+        let (deviation, divisor) = self.change(value);
+        self.squares += deviation * deviation * divisor.recip();
+        (deviation, divisor.recip())
     }
 
-    pub(super) fn remove(&mut self, value: f64) -> (f64, f64) {
-        let change = self.change(value);
+    fn remove(&mut self, value: f64) -> (f64, f64) {
+        let (deviation, divisor) = self.change(value);
         if self.rows <= 1 {
             *self = Self::default();
         } else {
-            self.squares -= change.0 * change.0 * change.1;
+            self.squares -= deviation * deviation * divisor.recip();
             self.rows -= 1;
             self.sum -= value;
         }
-        change
+        (deviation, divisor.recip())
+    }
+
+    /// Adds a value that is not one of a pair.
+    pub(super) fn add_alone(&mut self, value: f64) {
+        self.rows += 1;
+        self.sum += value;
+        let (deviation, divisor) = self.change(value);
+        self.squares += deviation * deviation / divisor;
+    }
+
+    pub(super) fn remove_alone(&mut self, value: f64) {
+        self.remove(value);
     }
 
     fn change(&self, value: f64) -> (f64, f64) {
         let rows = self.rows as f64;
         if self.rows > 1 {
-            (value * rows - self.sum, (rows * (rows - 1.0)).recip())
+            (value * rows - self.sum, rows * (rows - 1.0))
         } else {
             // Of one row nothing, of an infinite one no number.
             (if value.is_finite() { 0.0 } else { f64::NAN }, 1.0)
