@@ -30,6 +30,8 @@ pub enum Quarantine {
     Differs(Lsn),
     /// Another program changed the file, which stood at this LSN.
     Edited(Lsn),
+    /// SQLite found the file, which stood at this LSN, to be damaged.
+    Damaged(Lsn),
 }
 
 /// How much of the disk is left, against the reserve that is kept free.
@@ -201,6 +203,18 @@ impl Hub {
     pub fn followers_counted(&self) -> Vec<NodeId> {
         let roll = self.roll.borrow();
         self.policy.followers(roll.newest().counting(), &self.me).into_iter().cloned().collect()
+    }
+
+    /// Whether another node is there to have databases from: the leader that this one
+    /// follows, or a follower of its own.
+    pub fn has_source(&self) -> bool {
+        match self.leadership.borrow().role {
+            Role::Follower => self.upstream.borrow().is_some(),
+            Role::Opening | Role::Leader => {
+                let followers = self.followers.lock().unwrap_or_else(PoisonError::into_inner);
+                followers.values().any(|(_, progress)| !progress.seeding)
+            }
+        }
     }
 
     /// The other members that count, and where they are.

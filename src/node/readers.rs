@@ -9,6 +9,7 @@
 
 use std::ops::{Deref, DerefMut};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ struct Pool {
     permits: Semaphore,
     /// Of every connection that is open.
     enders: Mutex<Vec<Ender>>,
+    /// A connection on the file in use found that to be damaged.
+    damaged: AtomicBool,
 }
 
 struct Idle {
@@ -69,7 +72,7 @@ impl Readers {
     pub(super) fn new(path: PathBuf, max: usize) -> Self {
         let idle = Idle { path, file: 0, connections: Vec::new() };
         let (idle, permits, enders) = (Mutex::new(idle), Semaphore::new(max), Mutex::default());
-        Self { pool: Arc::new(Pool { idle, permits, enders }) }
+        Self { pool: Arc::new(Pool { idle, permits, enders, damaged: AtomicBool::new(false) }) }
     }
 
     /// A connection, without waiting for one in use.
@@ -111,6 +114,11 @@ impl Readers {
         enders.iter().filter(|ender| !ender.is_done() && ender.end_if_lent_for(than)).count()
     }
 
+    /// Whether a reader found the file to be damaged.
+    pub(super) fn found_damage(&self) -> bool {
+        self.pool.damaged.load(Ordering::Relaxed)
+    }
+
     /// Bytes of the file's WAL.
     pub(super) fn wal_bytes(&self) -> u64 {
         let mut path = self.pool.idle().path.clone().into_os_string();
@@ -124,6 +132,7 @@ impl Readers {
             let mut idle = self.pool.idle();
             idle.path = path;
             idle.file += 1;
+            self.pool.damaged.store(false, Ordering::Relaxed);
             std::mem::take(&mut idle.connections)
         };
         drop(old);
@@ -172,6 +181,9 @@ impl Drop for Reader {
             && (!sqlite.in_transaction() || sqlite.execute_batch("ROLLBACK").is_ok());
         let surplus = {
             let mut idle = self.pool.idle();
+            if sqlite.found_damage() && idle.file == self.file {
+                self.pool.damaged.store(true, Ordering::Relaxed);
+            }
             if clean && idle.file == self.file {
                 idle.connections.push(sqlite);
                 None

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -247,6 +248,14 @@ impl Demo {
         let mut command = Command::new("sqlite3");
         let output = command.arg(self.database(node)).arg(sql).output().expect("sqlite3 runs");
         assert_success(&format!("sqlite3 on {node}: {sql}"), &output);
+    }
+
+    /// Overwrites the middle of the node's file, as a failing disk would.
+    pub(crate) fn damage(&self, node: &str) {
+        let path = self.database(node);
+        let file = fs::OpenOptions::new().write(true).open(&path).expect("the file");
+        let length = usize::try_from(file.metadata().expect("its length").len()).expect("small");
+        file.write_all_at(&vec![0xa5; length / 2], (length / 4) as u64).expect("overwritten");
     }
 
     /// The node's current SQLite file.

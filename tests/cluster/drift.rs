@@ -137,3 +137,35 @@ fn a_file_that_another_program_edits_is_seeded_anew() {
     }
     assert_eq!(demo.psql("SELECT count(*) FROM t WHERE x = 'notices'"), "2");
 }
+
+#[test]
+fn a_damaged_file_is_seeded_anew() {
+    let demo = Demo::start(&[]);
+    demo.psql("CREATE TABLE t (i int PRIMARY KEY, x text)");
+    demo.psql("INSERT INTO t SELECT g, repeat(md5(g::text), 8) FROM generate_series(1, 20000) g");
+    demo.wait_until_equal();
+    let read = |node: &str| {
+        let query = "SELECT count(*), sum(length(x)) FROM t";
+        let output =
+            demo.client_command("psql", node).args(["-X", "-A", "-t", "-c", query]).output();
+        String::from_utf8(output.expect("psql runs").stdout).expect("UTF-8")
+    };
+    // Of a leader, another takes the lead.
+    for leads in [false, true] {
+        let leader = demo.leader();
+        let damaged = demo.nodes().into_iter().find(|node| (*node == leader) == leads);
+        let damaged = damaged.expect("a node");
+        demo.damage(&damaged);
+        let told = format!("{damaged}: the database file is damaged");
+        wait_for("the damage to be noticed", || {
+            // Whether this read comes upon it depends on what is cached.
+            read(&damaged);
+            let events = demo.towline(&["events"]);
+            String::from_utf8_lossy(&events.stdout).contains(&told).then_some(())
+        });
+        demo.wait_until_well();
+        demo.assert_equal_content();
+        assert_eq!(read(&damaged), "20000|5120000\n");
+        assert_success("towline verify", &demo.towline(&["verify"]));
+    }
+}

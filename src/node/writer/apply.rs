@@ -136,6 +136,10 @@ impl Writer {
                 None => self.apply_batch(bound),
                 Some(open) => self.apply_parts(open, bound),
             };
+            if result.is_err() && self.is_damaged() {
+                self.damaged();
+                return Err(ApplyError::Quarantined);
+            }
             if result.is_err() {
                 // Whatever was open comes back from the log, from its first part on.
                 self.applier.scanned = self.applier.applied;
@@ -318,6 +322,10 @@ impl Writer {
         if self.shared.quarantined.load(Ordering::Relaxed) {
             return Err(ApplyError::Quarantined);
         }
+        if self.is_damaged() {
+            self.damaged();
+            return Err(ApplyError::Quarantined);
+        }
         let sqlite = self.sqlite();
         sqlite.execute_batch("BEGIN IMMEDIATE")?;
         // Looked at under the lock: from here on nobody else can write.
@@ -338,6 +346,10 @@ impl Writer {
             return Ok(());
         }
         self.watched_at = Instant::now();
+        if self.is_damaged() {
+            self.damaged();
+            return Err(ApplyError::Quarantined);
+        }
         if !self.sqlite().changed_from_outside()? {
             return Ok(());
         }
@@ -345,18 +357,32 @@ impl Writer {
         Err(ApplyError::Quarantined)
     }
 
-    /// Stops applying and serving: another program has written into the databases.
+    /// Another program has written into the databases.
     fn edited(&mut self) {
         let at = *self.hub.applied.borrow();
-        let reason = format!(
-            "another program changed the database file, which stood at {at}: quarantined until \
-             it is seeded anew"
-        );
+        self.distrust("another program changed the database file", Quarantine::Edited(at));
+    }
+
+    /// Whether SQLite came upon damage in the databases, and there is somebody to have them
+    /// from. A node without goes on with what can be read of them.
+    fn is_damaged(&mut self) -> bool {
+        let damaged = self.readers.found_damage() || self.sqlite().found_damage();
+        damaged && self.hub.has_source()
+    }
+
+    fn damaged(&mut self) {
+        let at = *self.hub.applied.borrow();
+        self.distrust("the database file is damaged", Quarantine::Damaged(at));
+    }
+
+    /// Stops applying and serving: the file is not what this node has made of the log.
+    fn distrust(&mut self, cause: &str, quarantine: Quarantine) {
+        let at = *self.hub.applied.borrow();
+        let reason = format!("{cause}, which stood at {at}: quarantined until it is seeded anew");
         self.hub.notice(Rule::Drift, Some(at), reason);
         self.shared.quarantined.store(true, Ordering::SeqCst);
-        let reason = "quarantined: another program changed the database file";
-        self.hub.reason.send_replace(reason.to_owned());
-        self.hub.quarantine.send_replace(Some(Quarantine::Edited(at)));
+        self.hub.reason.send_replace(format!("quarantined: {cause}"));
+        self.hub.quarantine.send_replace(Some(quarantine));
     }
 
     /// Keeps a view of the databases as they are at a marker.

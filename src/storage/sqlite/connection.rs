@@ -679,6 +679,11 @@ impl Sqlite {
         Ok(before != 0 && before != version)
     }
 
+    /// Whether this connection came upon a damaged part of the file.
+    pub fn found_damage(&self) -> bool {
+        self.handle.hooks().found_damage()
+    }
+
     /// What SQLite finds wrong with the file; nothing if it is sound.
     pub fn integrity_check(&mut self) -> Result<Vec<String>, SqliteError> {
         self.trusted(|sqlite| {

@@ -44,7 +44,7 @@ pub enum SqliteErrorKind {
 }
 
 impl SqliteErrorKind {
-    fn from_code(code: i32) -> Self {
+    pub(super) fn from_code(code: i32) -> Self {
         match code {
             ffi::SQLITE_CONSTRAINT_UNIQUE
             | ffi::SQLITE_CONSTRAINT_PRIMARYKEY

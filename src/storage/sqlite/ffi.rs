@@ -24,7 +24,7 @@ use rusqlite::{Connection, ffi};
 
 use super::clock;
 use super::effect::{RawValue, RowChange};
-use super::error::SqliteError;
+use super::error::{SqliteError, SqliteErrorKind};
 use super::hooks::{self, Hooks, Traits};
 use super::refusals::Action;
 use super::vtab::table::{Cursor, Table, owned};
@@ -141,6 +141,9 @@ impl Database {
             ffi::sqlite3_mutex_leave(mutex);
             (message, offset)
         };
+        if SqliteErrorKind::from_code(code) == SqliteErrorKind::Corrupt {
+            self.hooks.note_damage();
+        }
         let aside = self.hooks.surroundings().take_raised();
         SqliteError::new(code, message, usize::try_from(offset).ok(), aside)
     }

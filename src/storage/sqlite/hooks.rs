@@ -39,6 +39,8 @@ pub(super) struct Hooks {
     catalog_touched: AtomicBool,
     /// The rowid limit was reached: SQLite would draw the next one at random.
     rowid_exhausted: AtomicBool,
+    /// SQLite found the file to be damaged.
+    damaged: AtomicBool,
 }
 
 /// Tables of Towline's that a [`crate::sql::catalog::Catalog`] is read from.
@@ -58,6 +60,14 @@ const SEQUENCE_TABLE: &[u8] = b"towline_sequence";
 const RESERVED: i32 = 7;
 
 impl Hooks {
+    pub(super) fn note_damage(&self) {
+        self.damaged.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn found_damage(&self) -> bool {
+        self.damaged.load(Ordering::Relaxed)
+    }
+
     pub(super) fn new(surroundings: Surroundings) -> Self {
         Self {
             surroundings,
@@ -67,6 +77,7 @@ impl Hooks {
             trusted: AtomicBool::new(true),
             catalog_touched: AtomicBool::new(false),
             rowid_exhausted: AtomicBool::new(false),
+            damaged: AtomicBool::new(false),
         }
     }
 
