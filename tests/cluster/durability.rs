@@ -99,12 +99,13 @@ fn segments_of_all_nodes_are_byte_equal() {
     }
 }
 
-/// Starts the demo again without the directory of a follower, whose name it returns.
-fn lose_a_directory(demo: &mut Demo) -> String {
+/// Starts the demo again without the directory of a follower, or a part of it. Returns the
+/// follower's name.
+fn lose(demo: &mut Demo, part: &str) -> String {
     demo.wait_until_equal();
     let follower = demo.followers(&demo.leader()).remove(0);
     demo.stop();
-    std::fs::remove_dir_all(demo.dir().join(&follower)).expect("the directory is removed");
+    std::fs::remove_dir_all(demo.dir().join(&follower).join(part)).expect("it is removed");
     demo.resume();
     follower
 }
@@ -115,7 +116,7 @@ fn a_node_whose_directory_was_lost_comes_back_from_a_snapshot() {
     let mut demo = Demo::start(&[]);
     demo.psql("CREATE TABLE t (i int PRIMARY KEY, x text)");
     demo.psql("INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1, 20000) g");
-    let follower = lose_a_directory(&mut demo);
+    let follower = lose(&mut demo, "");
     demo.psql("INSERT INTO t VALUES (0, 'after')");
     demo.assert_equal_content();
     // And it counts again: with it and one other the cluster goes on.
@@ -129,6 +130,20 @@ fn a_node_whose_directory_was_lost_comes_back_from_a_snapshot() {
 }
 
 #[test]
+fn what_is_removed_of_a_node_is_made_anew() {
+    let mut demo = Demo::start(&[]);
+    demo.psql("CREATE TABLE t (i int PRIMARY KEY, x text)");
+    demo.psql("INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1, 1000) g");
+    for part in ["gen-0", "log"] {
+        let follower = lose(&mut demo, part);
+        demo.psql(&format!("INSERT INTO t SELECT min(i) - 1, '{part}' FROM t"));
+        demo.wait_until_well();
+        demo.assert_equal_content();
+        assert_eq!(demo.sqlite(&follower, "PRAGMA integrity_check").trim(), "ok");
+    }
+}
+
+#[test]
 fn a_node_killed_while_it_receives_a_snapshot_goes_on_with_it() {
     let sets = ["snapshot_rate_bytes=2097152", "segment_bytes=65536", "retain_bytes=65536"];
     let mut demo = Demo::start(&sets.map(|set| ["--set", set]).concat());
@@ -139,7 +154,7 @@ fn a_node_killed_while_it_receives_a_snapshot_goes_on_with_it() {
         demo.psql(&format!("INSERT INTO t VALUES (-{i}, '{long}')"));
     }
     demo.psql("INSERT INTO t SELECT g, repeat(md5(g::text), 30) FROM generate_series(1, 10000) g");
-    let follower = lose_a_directory(&mut demo);
+    let follower = lose(&mut demo, "");
     // Percent of the snapshot, as `status` shows it.
     let progress = || {
         let view = demo.view()?;
