@@ -16,13 +16,13 @@
 //! Invariant: outside Idle the session stays where it is (`home` is set, or the
 //! transaction is lost), for a transaction can't move.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::unit::{Effect, Summary};
+use super::unit::{Cursor, Effect, Summary};
 use crate::cluster::Position;
 use crate::log::ClientToken;
 use crate::pg::backend::TransactionStatus;
@@ -56,6 +56,10 @@ pub struct Session {
     /// The node that has something of the session's which outlives transactions and
     /// can't be made elsewhere.
     pub settled_at: Option<usize>,
+    /// Temporary objects are part of that.
+    has_temporary: bool,
+    /// Held cursors are part of that.
+    held: BTreeSet<String>,
     /// The leader that holds advisory locks of the session, if it has any.
     pub locks_at: Option<usize>,
     /// What the session has seen.
@@ -111,6 +115,8 @@ impl Session {
             home: None,
             read_only_transaction: false,
             settled_at: None,
+            has_temporary: false,
+            held: BTreeSet::new(),
             locks_at: None,
             position: Position::default(),
             settings: Arc::clone(&startup),
@@ -164,6 +170,38 @@ impl Session {
     /// The class of a prepared statement.
     pub fn class_of(&self, name: &[u8]) -> Option<Class> {
         self.statements.get(name).map(|prepared| prepared.class)
+    }
+
+    /// Takes note of what a part has left at `node` that can't be made elsewhere, and of
+    /// what it has ended of that.
+    pub fn settle(&mut self, summary: &Summary, node: usize) {
+        if summary.discards {
+            self.unsettle();
+        }
+        let mut left = summary.settles;
+        self.has_temporary |= summary.settles;
+        for cursor in &summary.cursors {
+            match cursor {
+                Cursor::Held(name) => {
+                    self.held.insert(name.clone());
+                    left = true;
+                }
+                Cursor::Closed(name) => drop(self.held.remove(name)),
+                Cursor::AllClosed => self.held.clear(),
+            }
+        }
+        if !self.has_temporary && self.held.is_empty() {
+            self.settled_at = None;
+        } else if left {
+            self.settled_at = Some(node);
+        }
+    }
+
+    /// All that was left somewhere is gone.
+    pub fn unsettle(&mut self) {
+        self.settled_at = None;
+        self.has_temporary = false;
+        self.held.clear();
     }
 
     /// What must not be older in what the session sees next.

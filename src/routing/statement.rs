@@ -3,11 +3,15 @@
 use crate::sql::Class;
 
 /// Whether a statement leaves something at its node that can't be made elsewhere.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, PartialEq)]
 pub enum NodeState {
     Nothing,
-    /// A temporary table, a held cursor.
+    /// A temporary table.
     Settles,
+    /// A held cursor of this name.
+    Holds(String),
+    /// The cursor of this name is closed, or every one.
+    Closes(Option<String>),
     /// An advisory lock, at the leader.
     Locks,
 }
@@ -25,7 +29,19 @@ pub fn node_state(text: &str) -> NodeState {
             };
             matches!(word.as_deref(), Some("temp" | "temporary"))
         }
-        Some("declare") => words.any(|word| word == "hold"),
+        Some("declare") => {
+            let name = words.next().unwrap_or_default();
+            // Up to the query; WITH may begin that too.
+            let mut options = words.take_while(|word| word != "for");
+            if options.any(|word| word == "hold") {
+                return NodeState::Holds(name);
+            }
+            false
+        }
+        Some("close") => {
+            let name = words.next().unwrap_or_default();
+            return NodeState::Closes((name != "all").then_some(name));
+        }
         Some("select") if words.any(|word| takes_lock(&word)) => return NodeState::Locks,
         _ => false,
     };
@@ -48,6 +64,13 @@ pub fn leading_words(text: &str) -> (String, Option<String>) {
         second = words.next();
     }
     (first, second)
+}
+
+/// The prepared statement that `EXPLAIN … EXECUTE name` explains.
+pub fn explained(text: &str) -> Option<String> {
+    let mut words = Words(text).skip_while(|word| word != "execute");
+    words.next()?;
+    words.next()
 }
 
 /// The class of what `PREPARE name (types) AS statement` prepares.
@@ -100,13 +123,16 @@ mod tests {
 
     #[test]
     fn temporary_tables_and_held_cursors_settle() {
-        for text in [
-            "CREATE TEMP TABLE t (a int)",
-            " /* x */ create local temporary table t (a int)",
-            "DECLARE c CURSOR WITH HOLD FOR SELECT 1",
-        ] {
+        for text in
+            ["CREATE TEMP TABLE t (a int)", " /* x */ create local temporary table t (a int)"]
+        {
             assert_eq!(node_state(text), NodeState::Settles, "{text}");
         }
+        let held = |name: &str| NodeState::Holds(name.to_owned());
+        assert_eq!(node_state("DECLARE C CURSOR WITH HOLD FOR SELECT 1"), held("c"));
+        assert_eq!(node_state("declare \"C\" no scroll cursor with hold for x"), held("C"));
+        assert_eq!(node_state("CLOSE c"), NodeState::Closes(Some("c".to_owned())));
+        assert_eq!(node_state("close all"), NodeState::Closes(None));
         for text in ["SELECT pg_advisory_lock(1)", "select a, pg_try_advisory_lock_shared (1, 2)"] {
             assert_eq!(node_state(text), NodeState::Locks, "{text}");
         }
@@ -114,6 +140,7 @@ mod tests {
             "SELECT pg_advisory_xact_lock(1)",
             "CREATE TABLE temp (a int)",
             "DECLARE c CURSOR FOR SELECT 1",
+            "DECLARE c CURSOR FOR SELECT hold FROM t",
             "SET a = 1",
             "",
         ] {
@@ -130,6 +157,8 @@ mod tests {
         assert_eq!(words("PREPARE Plan (int) AS SELECT 1"), ("prepare".into(), "plan".into()));
         assert_eq!(words("execute \"Plan\"(1)"), ("execute".into(), "Plan".into()));
         assert_eq!(words("DEALLOCATE PREPARE a"), ("deallocate".into(), "a".into()));
+        let text = "EXPLAIN (VERBOSE, FORMAT JSON) EXECUTE P(NULL)";
+        assert_eq!(explained(text), Some("p".to_owned()));
         assert_eq!(words("DEALLOCATE ALL"), ("deallocate".into(), "all".into()));
         assert_eq!(words("-- nothing\n"), (String::new(), String::new()));
     }

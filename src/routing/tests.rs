@@ -12,7 +12,7 @@ use test_each_file::test_each_path;
 
 use super::route::{Ask, Candidate, Next, Refused, Route, Sent, after_refusal, route};
 use super::session::{Level, Presence, Session, message};
-use super::unit::{Cut, Cutter, Effect, Need, next_message, summarize};
+use super::unit::{Cursor, Cut, Cutter, Effect, Need, next_message, summarize};
 use crate::cluster::Position;
 use crate::log::{Lsn, Term};
 use crate::pg::backend::TransactionStatus;
@@ -143,6 +143,13 @@ impl Runner {
             if holds {
                 words.push(word.to_owned());
             }
+        }
+        for cursor in &summary.cursors {
+            words.push(match cursor {
+                Cursor::Held(name) => format!("holds {name:?}"),
+                Cursor::Closed(name) => format!("closes cursor {name:?}"),
+                Cursor::AllClosed => "closes all cursors".to_owned(),
+            });
         }
         for effect in &summary.effects {
             words.push(match effect {
@@ -349,4 +356,27 @@ fn refused(words: &[String]) -> Result<String, Failure> {
         Next::LookUp => "look it up".to_owned(),
         Next::Fail(error) => error.to_string(),
     })
+}
+
+#[test]
+fn a_session_that_has_closed_what_it_held_may_move() {
+    let mut session = Session::new(BTreeMap::new(), 1);
+    let mut run = |statements: &str| {
+        let mut part = BytesMut::new();
+        part.extend_from_slice(b"Q");
+        part.extend_from_slice(&u32::try_from(statements.len() + 5).unwrap_or(0).to_be_bytes());
+        part.extend_from_slice(statements.as_bytes());
+        part.extend_from_slice(&[0]);
+        let summary = summarize(&part.freeze(), false, &mut classify, &|_| None);
+        session.settle(&summary, 1);
+        session.settled_at
+    };
+    assert_eq!(run("declare a cursor with hold for select 1"), Some(1));
+    assert_eq!(run("declare \"B\" cursor with hold for select 1; close a"), Some(1));
+    assert_eq!(run("close b"), Some(1));
+    assert_eq!(run("close \"B\""), None);
+    assert_eq!(run("declare a cursor with hold for select 1; close all"), None);
+    assert_eq!(run("create temp table t (i int)"), Some(1));
+    assert_eq!(run("close all"), Some(1));
+    assert_eq!(run("discard all"), None);
 }

@@ -6,7 +6,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use super::statement::{NodeState, class_of_prepared, leading_words, node_state};
+use super::statement::{NodeState, class_of_prepared, explained, leading_words, node_state};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::Class;
 
@@ -131,8 +131,10 @@ pub struct Summary {
     pub effects: Vec<Effect>,
     /// Prepared statements that must be at the node.
     pub uses: Vec<Bytes>,
-    /// It leaves something at the node that can't be made elsewhere.
+    /// It leaves temporary objects at the node, which can't be made elsewhere.
     pub settles: bool,
+    /// Held cursors, and cursors closed, in order.
+    pub cursors: Vec<Cursor>,
     /// It takes advisory locks that outlive its transaction.
     pub locks: bool,
     /// A Query message, which ends the unnamed statement.
@@ -143,6 +145,14 @@ pub struct Summary {
     pub discards: bool,
     /// It has BEGIN in it, of a transaction that only reads.
     pub begins_read_only: bool,
+}
+
+/// A change to the cursors that outlive the session's transactions.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub enum Cursor {
+    Held(String),
+    Closed(String),
+    AllClosed,
 }
 
 /// A change to the session's prepared statements.
@@ -324,6 +334,9 @@ impl Summary {
             match node_state(text) {
                 NodeState::Nothing => {}
                 NodeState::Settles => self.settles = true,
+                NodeState::Holds(name) => self.cursors.push(Cursor::Held(name)),
+                NodeState::Closes(Some(name)) => self.cursors.push(Cursor::Closed(name)),
+                NodeState::Closes(None) => self.cursors.push(Cursor::AllClosed),
                 NodeState::Locks => self.locks = true,
             }
         }
@@ -353,6 +366,12 @@ impl Summary {
                     self.take_class(class, read_only);
                 }
                 self.use_statement(&Bytes::from(name));
+            }
+            ("explain", _) => {
+                self.take_class(Class::Read, read_only);
+                if let Some(name) = explained(text) {
+                    self.use_statement(&Bytes::from(name));
+                }
             }
             ("deallocate", Some(name)) if name == "all" => self.effects.push(Effect::CloseAll),
             ("deallocate", Some(name)) => {

@@ -63,11 +63,7 @@ impl<N: LocalNode> Client<N> {
         if summary.locks {
             self.session.locks_at = Some(node);
         }
-        if summary.settles {
-            self.session.settled_at = Some(node);
-        } else if summary.discards {
-            self.session.settled_at = None;
-        }
+        self.session.settle(summary, node);
         if before == TransactionStatus::Idle {
             self.session.read_only_transaction = summary.begins_read_only;
         }
@@ -208,7 +204,7 @@ impl<N: LocalNode> Client<N> {
             // What is half done there ends with the session's presence.
             self.leave(node);
             if self.session.settled_at == Some(node) {
-                self.session.settled_at = None;
+                self.session.unsettle();
             }
         }
         self.session.lost = in_transaction;
@@ -227,7 +223,7 @@ impl<N: LocalNode> Client<N> {
 
     /// The node is gone where the session had something that can't be made again.
     pub(super) fn unsettle(&mut self, work: &Work) {
-        self.session.settled_at = None;
+        self.session.unsettle();
         let error = SqlError::new(
             SqlState::SERIALIZATION_FAILURE,
             "the session's temporary objects were lost with the node that held them",
