@@ -215,7 +215,12 @@ fn classify_explain(mut scanner: Scanner<'_>) -> Class {
         }
     }
     let inner = scanner.next().ok().flatten().map(|token| classify_after(token, scanner));
-    if analyze && inner == Some(Class::Write) { Class::Write } else { Class::Read }
+    match inner {
+        Some(Class::Write) if analyze => Class::Write,
+        // What it executes is the session's.
+        Some(Class::Session) => Class::Session,
+        _ => Class::Read,
+    }
 }
 
 /// SQLite's PRAGMA: with a value in it, it may change the file.
@@ -347,6 +352,7 @@ mod tests {
             ("explain (costs off, analyze) delete from t", Class::Write),
             ("explain (analyze false) delete from t", Class::Read),
             ("explain analyze verbose select 1", Class::Read),
+            ("explain (verbose, format json) execute p(1)", Class::Session),
             ("pragma user_version", Class::Read),
             ("pragma user_version = 3", Class::Write),
             ("lock table t", Class::Write),

@@ -167,6 +167,8 @@ pub enum Kind {
     Explain {
         json: bool,
         analyze: bool,
+        /// The prepared statement that it is of, with its arguments, instead.
+        prepared: Option<(String, Vec<String>)>,
     },
     /// A query that takes or releases advisory locks: for the leader's readers.
     Advisory,

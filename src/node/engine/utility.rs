@@ -18,7 +18,6 @@ use crate::node::rows::RowFormat;
 use crate::node::writer::command_tag;
 use crate::pg::backend::Writer;
 use crate::pg::settings::shown_name;
-use crate::pg::types;
 use crate::pg::{Oid, Severity, SqlError, SqlState};
 use crate::sql::{self, Class, Column, Isolation, Kind, Tag, Translated};
 use crate::storage::sqlite::SettingMade;
@@ -296,8 +295,27 @@ impl EngineSession {
                 let count = self.copy_out(plan, options, out).await?;
                 Answer::Tag(format!("COPY {count}").into())
             }
-            Kind::Explain { json, analyze } => {
-                self.explain(plan, params, (*json, *analyze), run, out).await?
+            Kind::Explain { json, analyze, prepared: None } => {
+                let [step, statement] = plan.translated.statements.as_slice() else {
+                    return Err(SqlError::unsupported("EXPLAIN of this statement").into());
+                };
+                let explained = Explained { plan, params, step: &step.text, text: &statement.text };
+                self.explain(plan, explained, (*json, *analyze), run, out).await?
+            }
+            Kind::Explain { json, analyze, prepared: Some((name, arguments)) } => {
+                let inner = self.prepared(name).await?;
+                let params = self.arguments(&inner, name, arguments).await?;
+                let reads = matches!(inner.translated.kind, Kind::Read { .. });
+                let statement = inner.translated.statements.last();
+                let Some(statement) =
+                    statement.filter(|_| reads || matches!(inner.translated.kind, Kind::Write))
+                else {
+                    return Err(SqlError::unsupported("EXPLAIN of this statement").into());
+                };
+                let (text, step) =
+                    (&statement.text, format!("EXPLAIN QUERY PLAN {}", statement.text));
+                let explained = Explained { plan: &inner, params: &params, step: &step, text };
+                self.explain(plan, explained, (*json, *analyze && reads), run, out).await?
             }
             Kind::Listen(channel) => {
                 self.listen(channel.clone())?;
@@ -619,6 +637,27 @@ impl EngineSession {
         out: &mut Out,
     ) -> Result<Flow, Stop> {
         let plan = self.prepared(name).await?;
+        let params = self.arguments(&plan, name, arguments).await?;
+        let mut portal = Portal {
+            plan,
+            params,
+            format: format.clone(),
+            state: State::Fresh,
+            tag: None,
+            hold: false,
+            cursor: false,
+            place: Place::default(),
+        };
+        self.run_described(&mut portal, run, out).await
+    }
+
+    /// The values of the arguments of EXECUTE.
+    async fn arguments(
+        &mut self,
+        plan: &Plan,
+        name: &str,
+        arguments: &[String],
+    ) -> Result<Vec<Value>, Stop> {
         let types = plan.params();
         if arguments.len() != types.len() {
             return Err(SqlError::new(
@@ -636,22 +675,13 @@ impl EngineSession {
         for (argument, oid) in arguments.iter().zip(types) {
             params.push(self.evaluate(argument, *oid).await?);
         }
-        let mut portal = Portal {
-            plan,
-            params,
-            format: format.clone(),
-            state: State::Fresh,
-            tag: None,
-            hold: false,
-            cursor: false,
-            place: Place::default(),
-        };
-        self.run_described(&mut portal, run, out).await
+        Ok(params)
     }
 
     /// The value of an argument of EXECUTE.
     async fn evaluate(&mut self, argument: &str, oid: Oid) -> Result<Value, Stop> {
-        let text = format!("SELECT ({argument})::{}", types::type_name(oid));
+        let of = self.catalog().await?.format_type(oid, None);
+        let text = format!("SELECT ({argument})::{of}");
         let plan = self.plan(&text, &[]).await?;
         self.check_allowed(&plan).await?;
         let mut source = self.begin_read(&plan, &[], &RowFormat::default()).await?;
@@ -686,30 +716,28 @@ impl EngineSession {
     async fn explain(
         &mut self,
         plan: &Arc<Plan>,
-        params: &[Value],
+        explained: Explained<'_>,
         (json, analyze): (bool, bool),
         run: Run,
         out: &mut Out,
     ) -> Result<Answer, Stop> {
-        let [step, explained] = plan.translated.statements.as_slice() else {
-            return Err(SqlError::unsupported("EXPLAIN of this statement").into());
-        };
-        let told = |error| Stop::Sql(errors::translate(&error, plan, params));
-        let analyzed = analyze.then_some(&*explained.text);
+        let Explained { plan: inner, params, step, text } = explained;
+        let told = |error| Stop::Sql(errors::translate(&error, inner, params));
+        let analyzed = analyze.then_some(text);
         // What the transaction has made is seen on the writer alone.
         let loan = self.open.as_mut().and_then(|open| open.loan.as_mut());
         let described = if let Some(loan) = loan {
             let mut taken = loan.take().map_err(|revoked| revoked.error())?;
-            explain::describe(&mut taken, &step.text, analyzed, params)
+            explain::describe(&mut taken, step, analyzed, params)
         } else {
             let mut reader = self.reader().await?;
-            self.surround(&mut reader, plan);
-            explain::describe(&mut reader, &step.text, analyzed, params)
+            self.surround(&mut reader, inner);
+            explain::describe(&mut reader, step, analyzed, params)
         };
         let described = described.map_err(told)?;
         describe(&plan.translated.columns, run, out);
         if json {
-            text_row(out, &[&described.as_json(&explained.text)]);
+            text_row(out, &[&described.as_json(text)]);
         } else {
             for line in described.lines() {
                 text_row(out, &[&line]);
@@ -741,6 +769,15 @@ impl EngineSession {
         self.inner.hub.surplus.send_replace(free);
         Ok(fixed(&plan.translated.tag).into())
     }
+}
+
+/// What EXPLAIN is of.
+struct Explained<'a> {
+    plan: &'a Arc<Plan>,
+    params: &'a [Value],
+    /// Asks SQLite for its plan.
+    step: &'a str,
+    text: &'a str,
 }
 
 /// How a portal is run.

@@ -184,14 +184,6 @@ fn explain(
         || scanner.take_word("analyse")
     {}
     let inner = super::translate(scanner.rest(), context)?;
-    match inner.kind {
-        Kind::Read { .. } | Kind::Write => {}
-        _ => return Err(SqlError::unsupported("EXPLAIN of this statement")),
-    }
-    let Some(last) = inner.statements.last() else {
-        return Err(SqlError::unsupported("EXPLAIN of this statement"));
-    };
-    let plan = format!("EXPLAIN QUERY PLAN {}", last.text);
     let column = crate::sql::translated::Column {
         name: "QUERY PLAN".to_owned(),
         oid: if json { Oid::JSON } else { Oid::TEXT },
@@ -200,8 +192,20 @@ fn explain(
         number: 0,
         made: None,
     };
-    let kind = Kind::Explain { json, analyze: analyze && matches!(inner.kind, Kind::Read { .. }) };
-    let mut explained = translated(kind, Tag::Fixed("EXPLAIN"), vec![column], vec![plan]);
+    let explained = |analyze, prepared, statements| {
+        let kind = Kind::Explain { json, analyze, prepared };
+        translated(kind, Tag::Fixed("EXPLAIN"), vec![column], statements)
+    };
+    let (last, reads) = match (inner.kind, inner.statements.last()) {
+        (Kind::Execute { name, arguments }, _) => {
+            return Ok(Some(explained(analyze, Some((name, arguments)), Vec::new())));
+        }
+        (Kind::Read { .. }, Some(last)) => (last, true),
+        (Kind::Write, Some(last)) => (last, false),
+        _ => return Err(SqlError::unsupported("EXPLAIN of this statement")),
+    };
+    let plan = format!("EXPLAIN QUERY PLAN {}", last.text);
+    let mut explained = explained(analyze && reads, None, vec![plan]);
     // What is explained, for ANALYZE and for the command's name.
     explained.statements.push(last.clone());
     explained.params = inner.params;
