@@ -10,6 +10,7 @@ mod changes;
 mod clients;
 mod databases;
 mod demo;
+mod differential;
 mod drift;
 mod dump;
 mod durability;
