@@ -126,6 +126,10 @@ pub(super) fn common(left: Oid, right: Oid) -> Option<Oid> {
     }
     match (family(left), family(right)) {
         (Family::Number, Family::Number) => Some(wider_number(left, right)),
+        // Each becomes the other by itself: the first decides.
+        (Family::String, Family::String) if (left, right) == (Oid::VARCHAR, Oid::TEXT) => {
+            Some(left)
+        }
         (Family::String, Family::String) => Some(if left == Oid::TEXT || right == Oid::TEXT {
             Oid::TEXT
         } else if left == Oid::VARCHAR || right == Oid::VARCHAR {
@@ -171,6 +175,45 @@ pub(super) fn collation(oid: Oid) -> Option<&'static str> {
         _ if family(oid) == Family::Range => Some("range"),
         _ => None,
     }
+}
+
+/// The collation by which values are in order, where it is not that of their equality.
+pub(super) fn order_collation(oid: Oid) -> Option<&'static str> {
+    match family(oid) {
+        Family::Interval => Some("interval"),
+        Family::Array => Some(match element_of(oid).map(family) {
+            Some(Family::Number) => "numbers",
+            _ => "texts",
+        }),
+        _ => collation(oid),
+    }
+}
+
+/// The modifier of an interval's type: its fields (`DAY TO SECOND`) and its precision.
+pub(super) fn interval_typmod(
+    fields: Option<&str>,
+    precision: Option<u64>,
+) -> Result<i32, SqlError> {
+    const FIELDS: [(&str, i32); 6] =
+        [("YEAR", 2), ("MONTH", 1), ("DAY", 3), ("HOUR", 10), ("MINUTE", 11), ("SECOND", 12)];
+    let place = |word: &str| FIELDS.iter().position(|(name, _)| word.eq_ignore_ascii_case(name));
+    let bits = match fields {
+        None if precision.is_none() => return Ok(-1),
+        None => 0x7fff,
+        Some(fields) => {
+            let mut words = fields.split(" TO ");
+            let first = words.next().and_then(place);
+            let last = words.next().map_or(first, place);
+            let (Some(first), Some(last)) = (first, last) else { return Ok(-1) };
+            FIELDS[first..=last.max(first)].iter().map(|(_, bit)| 1 << bit).sum()
+        }
+    };
+    let precision = match precision {
+        None => 0xffff,
+        // PostgreSQL warns and takes six.
+        Some(precision) => i32::try_from(precision.min(6)).unwrap_or(6),
+    };
+    Ok(bits << 16 | precision)
 }
 
 /// What SQLite declares for a column: the affinity that keeps the type's stored form.
@@ -289,7 +332,11 @@ pub(super) fn resolve(data_type: &DataType) -> Result<Type, SqlError> {
             typmod: precision_typmod(*precision),
         }),
         DataType::Datetime(_) => plain(Oid::TIMESTAMP),
-        DataType::Interval { .. } => plain(Oid::INTERVAL),
+        DataType::Interval { fields, precision } => {
+            let fields = fields.as_ref().map(ToString::to_string);
+            let typmod = interval_typmod(fields.as_deref(), *precision)?;
+            Ok(Type { oid: Oid::INTERVAL, typmod })
+        }
         DataType::Regclass => plain(Oid::REGCLASS),
         DataType::Bit(length) => {
             Ok(Type { oid: Oid::BIT, typmod: bits_typmod(length.or(Some(1)))? })
@@ -417,7 +464,6 @@ mod tests {
             (Oid::NUMERIC, Oid::FLOAT4, Some(Oid::FLOAT4)),
             (Oid::UNKNOWN, Oid::DATE, Some(Oid::DATE)),
             (Oid::DATE, Oid::TIMESTAMPTZ, Some(Oid::TIMESTAMPTZ)),
-            (Oid::VARCHAR, Oid::TEXT, Some(Oid::TEXT)),
             (Oid::INT4, Oid::TEXT, None),
             (Oid::BOOL, Oid::INT4, None),
         ];
@@ -425,6 +471,8 @@ mod tests {
             assert_eq!(common(left, right), expected);
             assert_eq!(common(right, left), expected);
         }
+        assert_eq!(common(Oid::VARCHAR, Oid::TEXT), Some(Oid::VARCHAR));
+        assert_eq!(common(Oid::TEXT, Oid::VARCHAR), Some(Oid::TEXT));
     }
 
     #[test]

@@ -114,6 +114,38 @@ impl Interval {
         })
     }
 
+    /// What is left of it in a type of some fields, or of less precision: of
+    /// `pg_attribute.atttypmod` the upper half has a bit for each field
+    /// (`AdjustIntervalForTypmod`).
+    pub fn fit(self, modifier: i32) -> Self {
+        const MONTH: i32 = 1 << 1;
+        const YEAR: i32 = 1 << 2;
+        const DAY: i32 = 1 << 3;
+        const HOUR: i32 = 1 << 10;
+        const MINUTE: i32 = 1 << 11;
+        if modifier < 0 {
+            return self;
+        }
+        let (fields, precision) = (modifier >> 16 & 0x7fff, modifier & 0xffff);
+        let whole = |unit: i64| self.micros / unit * unit;
+        let mut fitted = match fields {
+            YEAR => Self { months: self.months / 12 * 12, days: 0, micros: 0 },
+            MONTH => Self { days: 0, micros: 0, ..self },
+            both if both == YEAR | MONTH => Self { days: 0, micros: 0, ..self },
+            DAY => Self { micros: 0, ..self },
+            hours if hours & !DAY == HOUR => Self { micros: whole(3_600_000_000), ..self },
+            minutes if minutes & !(DAY | HOUR) == MINUTE => {
+                Self { micros: whole(60_000_000), ..self }
+            }
+            _ => self,
+        };
+        if let Some(scale) = 6_u32.checked_sub(precision as u32).map(|digits| 10_i64.pow(digits)) {
+            let half = scale / 2 * fitted.micros.signum();
+            fitted.micros = fitted.micros.saturating_add(half) / scale * scale;
+        }
+        fitted
+    }
+
     /// Prints in style `postgres`: `1 year 2 mons -3 days +04:05:06.5`.
     pub fn print(self, out: &mut impl Write) {
         let mut empty = true;

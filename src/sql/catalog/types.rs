@@ -224,7 +224,11 @@ pub fn format_type(oid: Oid, typmod: Option<i32>) -> String {
         Oid::TIMETZ => precise("time", modifier, " with time zone"),
         Oid::TIMESTAMP => precise("timestamp", modifier, " without time zone"),
         Oid::TIMESTAMPTZ => precise("timestamp", modifier, " with time zone"),
-        Oid::INTERVAL => precise("interval", modifier.map(|bits| bits & 0xffff), ""),
+        Oid::INTERVAL => {
+            let fields = modifier.map_or("", |bits| interval_fields(bits >> 16 & 0x7fff));
+            let precision = modifier.map(|bits| bits & 0xffff).filter(|bits| *bits != 0xffff);
+            precise(&format!("interval{fields}"), precision, "")
+        }
         Oid(1560) => modifier.map_or_else(|| "bit".to_owned(), |modifier| with("bit", modifier)),
         Oid(1562) => modifier
             .map_or_else(|| "bit varying".to_owned(), |modifier| with("bit varying", modifier)),
@@ -270,6 +274,26 @@ pub fn type_of_declaration(declared: &str) -> (Oid, i32) {
         Oid::TEXT
     };
     (oid, -1)
+}
+
+/// The fields of an interval's type, by their bits in its modifier.
+fn interval_fields(bits: i32) -> &'static str {
+    match bits {
+        0x4 => " year",
+        0x2 => " month",
+        0x8 => " day",
+        0x400 => " hour",
+        0x800 => " minute",
+        0x1000 => " second",
+        0x6 => " year to month",
+        0x408 => " day to hour",
+        0xc08 => " day to minute",
+        0x1c08 => " day to second",
+        0xc00 => " hour to minute",
+        0x1c00 => " hour to second",
+        0x1800 => " minute to second",
+        _ => "",
+    }
 }
 
 #[cfg(test)]

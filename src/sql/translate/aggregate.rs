@@ -105,7 +105,7 @@ impl Translator<'_> {
         let distinct =
             list.and_then(|list| list.duplicate_treatment) == Some(DuplicateTreatment::Distinct);
         if (distinct || matches!(name, "max" | "min"))
-            && let Some(collation) = types::collation(first)
+            && let Some(collation) = types::order_collation(first)
             && let Some(text) = texts.first_mut()
         {
             *text = format!("({text}) COLLATE {collation}");

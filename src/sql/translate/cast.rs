@@ -334,7 +334,8 @@ impl Translator<'_> {
             }
             Family::Number => match &typed.form {
                 Form::Number(text) => names::quote_literal(text),
-                _ if from == Oid::NUMERIC => typed.sql,
+                // Digits count now, not the number.
+                _ if from == Oid::NUMERIC => format!("{} COLLATE BINARY", typed.operand()),
                 _ => format!("CAST({} AS TEXT)", typed.sql),
             },
             Family::Boolean | Family::Bytes | Family::Reference => {
@@ -347,6 +348,9 @@ impl Translator<'_> {
                 format!("towline_text_{name}({}{})", typed.sql, self.zone_argument())
             }
             _ if to == Oid::CHAR => format!("substr({}, 1, 1)", typed.sql),
+            _ if types::collation(from).is_some() => {
+                format!("{} COLLATE BINARY", typed.operand())
+            }
             _ => {
                 return Ok(Typed { ty: Type::plain(to), form: Form::Plain, ..typed });
             }
@@ -439,6 +443,7 @@ fn apply_modifier(typed: Typed, ty: Type, how: How) -> Result<Typed, SqlError> {
             u8::from(ty.oid == Oid::VARBIT),
             u8::from(how == How::Explicit)
         ),
+        Oid::INTERVAL => format!("towline_interval_fit({}, {})", typed.sql, ty.typmod),
         Oid::TIME | Oid::TIMETZ | Oid::TIMESTAMP | Oid::TIMESTAMPTZ if ty.typmod < 6 => {
             format!("towline_time_precision({}, {})", typed.sql, ty.typmod)
         }

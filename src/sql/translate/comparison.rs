@@ -106,8 +106,8 @@ impl Translator<'_> {
             Family::Array if !matches!(op, "=" | "<>" | "IS" | "IS NOT") => {
                 let left = self.coerce(left, Type::plain(oid))?;
                 let right = self.coerce(right, Type::plain(oid))?;
-                let key = format!("towline_array_compare({}, {})", left.sql, right.sql);
-                Ok((Typed::plain(key, Oid::INT4), Typed::plain("0", Oid::INT4)))
+                let key = Typed { sql: left.in_order(), ..left };
+                Ok((key, right))
             }
             _ => {
                 let left = self.coerce(left, Type::plain(oid))?;
@@ -377,6 +377,12 @@ impl Translator<'_> {
             }
         }
         let alias = self.fresh_name("any");
+        // Of no array nothing is known, as of an array of one NULL.
+        let known = matches!(array.form, Form::Array(_) | Form::Text(_));
+        let array = match known {
+            true => array,
+            false => Typed { sql: format!("coalesce({}, '{{NULL}}')", array.sql), ..array },
+        };
         let rows = cast::array_rows(&array, element, &alias);
         let item = cast::array_row_value(element, &alias);
         match (&op, quantifier) {

@@ -378,7 +378,11 @@ impl Translator<'_> {
             name = typed.strong_name();
             results.push(typed);
         }
-        let (results, ty) = self.unify(results, "CASE")?;
+        // What ELSE gives comes first where the type is decided.
+        let turn = usize::from(else_result.is_some());
+        results.rotate_right(turn);
+        let (mut results, ty) = self.unify(results, "CASE")?;
+        results.rotate_left(turn);
         let mut sql = String::from("CASE");
         for (condition, result) in whens.iter().zip(&results) {
             sql.push_str(&format!(" WHEN {condition} THEN {}", result.sql));
@@ -600,7 +604,23 @@ impl Translator<'_> {
             let unit = interval.last_field.as_ref().unwrap_or(field);
             text = format!("{text} {unit}");
         }
-        Ok(self.cast(text_literal(&text), Type::plain(Oid::INTERVAL))?.named_weakly("interval"))
+        let fields = interval.leading_field.as_ref().map(|first| match &interval.last_field {
+            Some(last) => format!("{first} TO {last}"),
+            None => first.to_string(),
+        });
+        // `2:03` is of minutes and seconds there.
+        if fields.as_deref().is_some_and(|fields| fields.eq_ignore_ascii_case("MINUTE TO SECOND")) {
+            let (days, time) = text.trim().rsplit_once(' ').unwrap_or(("", text.trim()));
+            let (sign, digits) =
+                time.split_at(time.len() - time.trim_start_matches(['+', '-']).len());
+            if digits.matches(':').count() == 1 && !digits.contains('.') {
+                text = format!("{days} {sign}00:{digits}");
+            }
+        }
+        let precision = interval.leading_precision.or(interval.fractional_seconds_precision);
+        let typmod = types::interval_typmod(fields.as_deref(), precision)?;
+        let ty = Type { oid: Oid::INTERVAL, typmod };
+        Ok(self.cast(text_literal(&text), ty)?.named_weakly("interval"))
     }
 
     fn at_time_zone(&mut self, timestamp: &Expr, zone: &Expr) -> Result<Typed, SqlError> {

@@ -196,6 +196,8 @@ impl Translator<'_> {
                 Takes::Text => Some(Oid::TEXT),
                 // `substring(text from pattern)`, which a literal is taken for.
                 Takes::TextInts if known.name == "substring" && count == 2 => Some(Oid::TEXT),
+                // What lpad and rpad fill with.
+                Takes::TextInts if at == 2 && known.name.ends_with("pad") => Some(Oid::TEXT),
                 Takes::TextInts => Some(if at == 0 { Oid::TEXT } else { Oid::INT4 }),
                 Takes::Float if known.name == "to_timestamp" && count == 2 => Some(Oid::TEXT),
                 Takes::Float => Some(if exact { Oid::NUMERIC } else { Oid::FLOAT8 }),
@@ -393,7 +395,8 @@ impl Translator<'_> {
                     return Err(super::syntax::syntax_error(")", None));
                 };
                 let first = self.settle(first)?;
-                let ty = first.ty;
+                // They are compared as text, and one is what was compared.
+                let ty = if first.oid() == Oid::VARCHAR { Type::TEXT } else { first.ty };
                 let equal = self.compare(first.clone(), "=", second)?;
                 Typed::of(format!("CASE WHEN {} THEN NULL ELSE {} END", equal.sql, first.sql), ty)
             }

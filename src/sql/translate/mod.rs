@@ -261,6 +261,15 @@ impl Typed {
         }
     }
 
+    /// Its text as an operand that sorts as values of its type do.
+    fn in_order(&self) -> String {
+        let collation = types::order_collation(self.oid());
+        match collation.filter(|_| types::collation(self.oid()).is_none()) {
+            Some(collation) => format!("{} COLLATE {collation}", self.operand()),
+            None => self.collated(),
+        }
+    }
+
     fn oid(&self) -> Oid {
         self.ty.oid
     }

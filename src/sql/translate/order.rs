@@ -321,7 +321,7 @@ fn output_item<'i>(expr: &Expr, items: &'i [Item]) -> Option<&'i Item> {
 pub(super) fn order_item(typed: &Typed, item: &OrderByExpr) -> Result<String, SqlError> {
     let mut sql = match family(typed.oid()) {
         Family::Interval => format!("towline_interval_us({})", typed.sql),
-        _ => typed.collated(),
+        _ => typed.in_order(),
     };
     let descending = match &item.options.sort {
         None | Some(OrderBySort::Asc) => false,

@@ -640,3 +640,22 @@ select regexp_replace('abbbc', 'b*', 'X', 'g'), regexp_count('abc', 'b*'), regex
 select regexp_matches('abc', 'b*', 'g')
 select 'abc' similar to '_bc' escape null
 create table counted_out as select g from generate_series(1, 5) g
+-- values in order
+select '{10}'::text[] < '{9}'::text[], '{10}'::int[] < '{9}'::int[], '{1.0}'::numeric[] < '{1}'::numeric[]
+select a from (values ('{10}'::int[]), ('{9}')) v(a) order by a
+select max(a), min(a) from (values ('{10,9}'::int[]), ('{9}')) v(a)
+select max(i), min(i) from (values ('9 days'::interval), ('15 days')) v(i)
+select max(x::text), count(distinct x::text) from (values (10.0), (9.0), (9)) v(x)
+select x::text from (values (1.50), (1.5)) v(x) where x::text = '1.5'
+select sum(n) over (order by i rows between current row and unbounded following) from (values (1, 1.01), (2, 2), (3, 3)) v(i, n)
+select lpad('7', 5, ' '), lpad('7', 3, '01'), rpad('7', 3, '01')
+select 3 = any(null::int[]), not (3 = any(null::int[])), 3 <> all(null::int[]), 1 < any(null::int[])
+select 'infinity'::date + 3, '-infinity'::date - 3
+select replace('abc', '', null), replace('abc', '', 'x'), replace('abcabc', 'bc', '')
+select to_jsonb(null::int[]), json_build_array(null::int[]), case when true then 'a'::varchar else 'b'::text end, nullif('a'::varchar, 'b')
+-- types of intervals
+select interval '1 2:03' day to hour, interval '1 2:03:04' day to minute, interval '1 2:03:04' hour to minute, interval '1 2:03' minute to second, interval '1 -2:03' minute to second
+select '1 day 01:23:45.6789'::interval(0), interval '12:34.5678' minute to second(2), interval '1.234' second(2), '1 mon 2 days 03:04:05'::interval day to minute, '14 mons 2 days'::interval year, '14 mons 2 days'::interval year to month
+create table spans (a interval(2), b interval day to second(3), c interval year to month, d interval)
+insert into spans values ('1.23456 s', '1 day 2.34567 s', '14 mons 3 days', '1 day') returning *
+select attname, format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'spans'::regclass and attnum > 0 order by attnum

@@ -21,6 +21,8 @@ pub(super) fn register(
     connection: &Connection,
     surroundings: &Surroundings,
 ) -> rusqlite::Result<()> {
+    connection.create_collation("numbers", |left, right| in_order(left, right, true))?;
+    connection.create_collation("texts", |left, right| in_order(left, right, false))?;
     define_strict(
         connection,
         surroundings,
@@ -33,9 +35,6 @@ pub(super) fn register(
             ("array_upper", 2, upper),
             ("cardinality", 1, |call| count(flatten(array(call, 0)?).len())),
             ("towline_array_bool", 1, |call| text(if call.boolean(0) { "t" } else { "f" })),
-            ("towline_array_compare", 2, |call| {
-                integer(compare(&array(call, 0)?, &array(call, 1)?) as i64)
-            }),
             ("towline_array_contains", 2, contains),
             ("towline_array_get", 2, get),
             ("towline_array_get", 3, get),
@@ -427,18 +426,26 @@ fn overlaps(call: &Call<'_, '_>) -> Answer {
     boolean(right.iter().any(|wanted| *wanted != Element::Null && left.contains(wanted)))
 }
 
+fn in_order(left: &str, right: &str, numbers: bool) -> Ordering {
+    match (array_text::parse(left), array_text::parse(right)) {
+        (Ok(left), Ok(right)) => compare(&left, &right, numbers),
+        _ => left.cmp(right),
+    }
+}
+
 /// Order of arrays: by their first different element, else by length. NULL is
-/// greater than any other; numbers go by value.
-fn compare(left: &[Element], right: &[Element]) -> Ordering {
+/// greater than any other.
+fn compare(left: &[Element], right: &[Element], numbers: bool) -> Ordering {
     for pair in left.iter().zip(right) {
         let order = match pair {
             (Element::Null, Element::Null) => Ordering::Equal,
             (Element::Null, _) => Ordering::Greater,
             (_, Element::Null) => Ordering::Less,
-            (Element::Array(left), Element::Array(right)) => compare(left, right),
+            (Element::Array(left), Element::Array(right)) => compare(left, right, numbers),
             (Element::Array(_), Element::Text(_)) => Ordering::Greater,
             (Element::Text(_), Element::Array(_)) => Ordering::Less,
-            (Element::Text(left), Element::Text(right)) => compare_texts(left, right),
+            (Element::Text(left), Element::Text(right)) if numbers => compare_numbers(left, right),
+            (Element::Text(left), Element::Text(right)) => left.cmp(right),
         };
         if order != Ordering::Equal {
             return order;
@@ -447,14 +454,11 @@ fn compare(left: &[Element], right: &[Element]) -> Ordering {
     left.len().cmp(&right.len())
 }
 
-fn compare_texts(left: &str, right: &str) -> Ordering {
+fn compare_numbers(left: &str, right: &str) -> Ordering {
     if let (Ok(left), Ok(right)) = (left.parse::<i64>(), right.parse::<i64>()) {
         return left.cmp(&right);
     }
-    if let (Ok(left), Ok(right)) = (left.parse::<f64>(), right.parse::<f64>()) {
-        return left.total_cmp(&right);
-    }
-    left.cmp(right)
+    crate::pg::types::numeric::compare(left, right)
 }
 
 /// An element as JSON, by the kind that the translator knows its type to be.
@@ -490,6 +494,9 @@ fn as_json(call: &Call<'_, '_>) -> Answer {
 /// An array as JSON, its elements by the kind that the translator knows their type to be;
 /// with a third argument that is true, each on its own line.
 fn to_json(call: &Call<'_, '_>) -> Answer {
+    if call.is_null(0) {
+        return Ok(Value::Null);
+    }
     let comma = if call.boolean(2) { ",\n " } else { "," };
     let mut json = String::new();
     print_json(&array(call, 0)?, &call.text(1)?, comma, &mut json)?;
@@ -626,8 +633,9 @@ mod tests {
             ("towline_array_contains('{1}', '{}')", "1"),
             ("towline_array_overlaps('{1,4,3}', '{2,1}')", "1"),
             ("towline_array_overlaps('{1,4}', '{2}')", "0"),
-            ("towline_array_compare('{1,10}', '{1,9}')", "1"),
-            ("towline_array_compare('{1}', '{1,NULL}')", "-1"),
+            ("'{1,10}' > '{1,9}' COLLATE numbers", "1"),
+            ("'{1,10}' > '{1,9}' COLLATE texts", "0"),
+            ("'{1}' < '{1,NULL}' COLLATE numbers", "1"),
             ("towline_array_json('{1,NULL,x}', 'int')", "[1, null, \"x\"]"),
             ("towline_array_json('{t,f}', 'bool')", "[true, false]"),
             ("towline_array_json('{007}', 'text')", "[\"007\"]"),

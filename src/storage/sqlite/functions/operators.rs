@@ -14,6 +14,7 @@
 //! All but those that pick an argument are NULL if any argument is.
 
 use std::cmp::Ordering;
+use std::collections::BTreeMap;
 
 use bigdecimal::{BigDecimal, Zero};
 use rusqlite::Connection;
@@ -482,15 +483,23 @@ fn interval_text(interval: Option<Interval>) -> Answer {
 }
 
 fn register_times(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
-    strict(connection, surroundings, "towline_date_add", 2, |arguments| {
-        date_text(i64::from(arguments.date(0)?).saturating_add(arguments.integer(1)?))
-    })?;
-    strict(connection, surroundings, "towline_date_sub", 2, |arguments| {
-        date_text(i64::from(arguments.date(0)?).saturating_sub(arguments.integer(1)?))
-    })?;
-    strict(connection, surroundings, "towline_date_diff", 2, |arguments| {
-        let days = i64::from(arguments.date(0)?) - i64::from(arguments.date(1)?);
-        Ok(Value::Integer(days))
+    let infinite = |date: i32| matches!(date, i32::MIN | i32::MAX);
+    for (function, sign) in [("towline_date_add", 1), ("towline_date_sub", -1)] {
+        strict(connection, surroundings, function, 2, move |arguments| {
+            let (date, days) = (arguments.date(0)?, arguments.integer(1)?);
+            if infinite(date) {
+                return arguments.text(0).map(|text| Value::Text(text.into_owned()));
+            }
+            date_text(i64::from(date).saturating_add(days.saturating_mul(sign)))
+        })?;
+    }
+    strict(connection, surroundings, "towline_date_diff", 2, move |arguments| {
+        let (left, right) = (arguments.date(0)?, arguments.date(1)?);
+        if infinite(left) || infinite(right) {
+            let message = "cannot subtract infinite dates";
+            return Err(SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, message));
+        }
+        Ok(Value::Integer(i64::from(left) - i64::from(right)))
     })?;
     strict(connection, surroundings, "towline_timestamp_diff", 2, |arguments| {
         interval_text(Some(timestamp_minus(arguments.timestamp(0)?, arguments.timestamp(1)?)?))
@@ -549,6 +558,14 @@ fn register_intervals(
         }
         interval_text(arguments.interval(0)?.checked_mul(1.0 / divisor))
     })?;
+    connection.create_collation("interval", |left, right| {
+        let estimate = |text| Interval::parse(text).map(Interval::estimate).ok();
+        estimate(left).cmp(&estimate(right))
+    })?;
+    strict(connection, surroundings, "towline_interval_fit", 2, |arguments| {
+        let modifier = i32::try_from(arguments.integer(1)?).unwrap_or(-1);
+        interval_text(Some(arguments.interval(0)?.fit(modifier)))
+    })?;
     // What intervals compare and sort by.
     strict(connection, surroundings, "towline_interval_us", 1, |arguments| {
         let estimate = arguments.interval(0)?.estimate();
@@ -581,6 +598,8 @@ struct Total {
     count: i64,
     whole: i128,
     decimals: Option<BigDecimal>,
+    /// How many values have so many decimals: the sum shows as many as any.
+    scales: BTreeMap<i64, i64>,
     /// Values that are no number: NaN, and both infinities, by how many there are.
     special: [i64; 3],
 }
@@ -602,6 +621,12 @@ impl Total {
         self.count += sign as i64;
         match Decimal::read(&text)? {
             Decimal::Finite(value) => {
+                let scale = value.fractional_digit_count().max(0);
+                let count = self.scales.entry(scale).or_default();
+                *count += sign as i64;
+                if *count == 0 {
+                    self.scales.remove(&scale);
+                }
                 let total = self.decimals.take().unwrap_or_default();
                 self.decimals = Some(if sign > 0 { total + value } else { total - value });
             }
@@ -632,6 +657,8 @@ impl Total {
         let mut total = BigDecimal::from(self.whole);
         if let Some(decimals) = &self.decimals {
             total += decimals;
+            let scale = self.scales.last_key_value().map_or(0, |(scale, _)| *scale);
+            total = total.with_scale(scale);
         }
         if average {
             total = super::numeric::divide(&total, &BigDecimal::from(self.count))?;

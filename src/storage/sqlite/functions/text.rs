@@ -58,6 +58,7 @@ pub(super) fn register(
             ("quote_ident", 1, |call| text(catalog::quote_ident(&call.text(0)?))),
             ("quote_literal", 1, |call| text(catalog::quote_literal(&call.text(0)?))),
             ("repeat", 2, repeat),
+            ("replace", 3, replace),
             ("reverse", 1, |call| text(call.text(0)?.chars().rev().collect::<String>())),
             ("right", 2, right),
             ("rpad", 2, |call| pad(call, false)),
@@ -190,6 +191,19 @@ fn pad(call: &Call<'_, '_>, at_left: bool) -> Answer {
     }
     let filling: String = fill.chars().cycle().take(length - own).collect();
     text(if at_left { filling + &value } else { value.into_owned() + &filling })
+}
+
+/// An empty text is nowhere to be replaced.
+fn replace(call: &Call<'_, '_>) -> Answer {
+    let (value, from, to) = (call.text(0)?, call.text(1)?, call.text(2)?);
+    if from.is_empty() || !value.contains(from.as_ref()) {
+        return text(value);
+    }
+    let grown = value.matches(from.as_ref()).count().saturating_mul(to.len());
+    if grown.saturating_add(value.len()) > LONGEST_RESULT {
+        return Err(too_long());
+    }
+    text(value.replace(from.as_ref(), &to))
 }
 
 fn repeat(call: &Call<'_, '_>) -> Answer {
