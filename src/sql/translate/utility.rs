@@ -3,7 +3,7 @@
 //! FOR …`) are handed on as text.
 
 use super::{access, copy, database, role, translated};
-use crate::pg::{Oid, SqlError, SqlState};
+use crate::pg::{Oid, SqlError};
 use crate::sql::classify::{TransactionModes, locks_for_reading, transaction_modes};
 use crate::sql::scan::{self, Scanner, Token};
 use crate::sql::translated::{Kind, Movement, Tag, TranslateContext, Translated};
@@ -58,7 +58,7 @@ pub(super) fn translate(
             };
             words.done(Kind::Discard(what), tag)?
         }
-        "prepare" => words.prepare()?,
+        "prepare" => words.prepare(context)?,
         "execute" => words.execute()?,
         "deallocate" => {
             words.take("prepare");
@@ -465,7 +465,7 @@ impl Words<'_> {
         self.done(Kind::Reset(name), "RESET")
     }
 
-    fn prepare(&mut self) -> Result<Translated, SqlError> {
+    fn prepare(&mut self, context: &TranslateContext<'_>) -> Result<Translated, SqlError> {
         if self.take("transaction") {
             return Err(SqlError::unsupported("two-phase commit"));
         }
@@ -473,12 +473,14 @@ impl Words<'_> {
         let mut params = Vec::new();
         if self.scanner.take_symbol(b'(') {
             for text in self.list()? {
-                let oid = types::by_text(&text).ok_or_else(|| {
-                    SqlError::new(
-                        SqlState::UNDEFINED_OBJECT,
-                        format!("type \"{text}\" does not exist"),
-                    )
-                })?;
+                let oid = match types::by_text(&text) {
+                    Some(oid) => oid,
+                    // A client's own is known to a cast.
+                    None => {
+                        let cast = super::translate(&format!("SELECT NULL::{text}"), context)?;
+                        cast.columns.first().map_or(Oid::UNKNOWN, |column| column.oid)
+                    }
+                };
                 params.push(oid);
             }
         }
