@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
+use tokio::time::interval;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use towline::cluster::{Configuration, NodeId, Policy, Role, Roll};
@@ -35,6 +36,9 @@ const TIMING: Timing = Timing {
     lease: Duration::from_millis(1000),
     drift: Duration::from_millis(100),
 };
+
+/// How often the players take their turns, and what nobody announces is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(2);
 
 /// For whatever must happen, on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -246,14 +250,7 @@ impl Cluster {
     }
 
     async fn wait<T>(&self, what: &str, mut condition: impl FnMut(&Self) -> Option<T>) -> T {
-        let began = Instant::now();
-        loop {
-            if let Some(found) = condition(self) {
-                return found;
-            }
-            assert!(began.elapsed() < PATIENCE, "waited in vain for {what}");
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        until(what, async || condition(self)).await
     }
 
     async fn wait_for_leader(&self) -> NodeId {
@@ -294,34 +291,41 @@ impl Cluster {
     async fn ask_until_refused(&self, monitor: usize) -> String {
         let tls = load(&self.tls("tool"));
         let hello = hello("test", "tool", Purpose::Admin);
-        let began = Instant::now();
-        loop {
-            let address = &self.monitor_addresses[monitor];
-            if let Err(error) = dial(address, &tls, Some("monitor"), &hello, PATIENCE).await {
-                return error.to_string();
-            }
-            assert!(began.elapsed() < PATIENCE, "it still acts");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let address = &self.monitor_addresses[monitor];
+        until("a refusal", async || {
+            let dialled = dial(address, &tls, Some("monitor"), &hello, PATIENCE).await;
+            dialled.err().map(|error| error.to_string())
+        })
+        .await
     }
 
     /// Waits until one of several monitors acts, other than `except`.
     async fn wait_for_acting(&self, except: Option<usize>) -> usize {
-        let began = Instant::now();
-        loop {
+        until("one monitor that acts", async || {
             let mut acting = Vec::new();
             for monitor in self.monitors.keys().filter(|monitor| Some(**monitor) != except) {
                 if self.ask_monitor(*monitor, json!({"request": "status"})).await.is_some() {
                     acting.push(*monitor);
                 }
             }
-            if let [one] = acting[..] {
-                return one;
-            }
             // Asked one after the other: two that answer need not have acted at once.
-            assert!(began.elapsed() < PATIENCE, "not one monitor acts, but {acting:?}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
+            let [one] = acting[..] else { return None };
+            Some(one)
+        })
+        .await
+    }
+}
+
+/// Waits until `look` finds something; what nobody announces is looked for again and again.
+async fn until<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let mut turns = interval(LOOK_EVERY);
+    let began = Instant::now();
+    loop {
+        turns.tick().await;
+        if let Some(found) = look().await {
+            return found;
         }
+        assert!(began.elapsed() < PATIENCE, "waited in vain for {what}");
     }
 }
 
@@ -348,11 +352,8 @@ impl Etcd {
             .spawn()
             .expect("etcd runs (scripts/test installs it)");
         let etcd = Self { process, address, _data: data };
-        let began = Instant::now();
-        while etcd.ask("/v3/kv/range", &json!({ "key": "AA==" })).is_none() {
-            assert!(began.elapsed() < PATIENCE, "etcd does not answer");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let key = json!({ "key": "AA==" });
+        until("etcd to answer", async || etcd.ask("/v3/kv/range", &key)).await;
         etcd
     }
 
@@ -401,8 +402,9 @@ async fn answer_peers(
 /// Plays the writer and replication of one node.
 async fn play(hub: Arc<Hub>, log: Arc<Mutex<LogStore>>, logs: Logs) {
     let (mut followed, mut noted) = (None, None);
+    let mut turns = interval(LOOK_EVERY);
     loop {
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        turns.tick().await;
         let leadership = hub.leadership.borrow().clone();
         let mine = leadership.leader.as_ref() == Some(&hub.me);
         hub.resting.send_if_modified(|resting| {
@@ -524,11 +526,13 @@ async fn without_the_monitor_members_renew_the_lease_and_it_resumes() {
     let leader = cluster.wait_for_leader().await;
     cluster.wait_for_followers(&leader).await;
     cluster.stop_monitor().await;
-    let began = Instant::now();
-    while began.elapsed() < TIMING.lease * 3 {
-        assert_eq!(cluster.acknowledger().as_ref(), Some(&leader), "after {:?}", began.elapsed());
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let until_ns = boottime_ns() + 3 * TIMING.lease.as_nanos() as i64;
+    cluster
+        .wait("renewals for three leases", |cluster| {
+            assert_eq!(cluster.acknowledger().as_ref(), Some(&leader));
+            cluster.nodes[&leader].hub.lease_holds(until_ns).then_some(())
+        })
+        .await;
     // With its state it goes on, without it adopts the leader that it finds.
     for lost in [false, true] {
         if lost {

@@ -55,6 +55,8 @@ pub(super) struct FakeNode {
     /// Refuses everything.
     pub(super) stopped: Arc<AtomicBool>,
     pub(super) cancels: Arc<AtomicU64>,
+    /// Statements that sleep.
+    pub(super) asleep: Arc<AtomicU64>,
     /// The most prepared statements that a session had here.
     pub(super) statements_most: Arc<AtomicUsize>,
 }
@@ -86,6 +88,7 @@ impl FakeNode {
             applied: Arc::default(),
             stopped: Arc::default(),
             cancels: Arc::default(),
+            asleep: Arc::default(),
             statements_most: Arc::default(),
         }
     }
@@ -346,7 +349,9 @@ impl FakeSession {
         match verb {
             "select" if rest == "pg_sleep()" => {
                 self.busy.store(true, Ordering::SeqCst);
+                self.node.asleep.fetch_add(1, Ordering::SeqCst);
                 self.cancel.notified().await;
+                self.node.asleep.fetch_sub(1, Ordering::SeqCst);
                 self.busy.store(false, Ordering::SeqCst);
                 self.error(SqlState::QUERY_CANCELED, "canceled", out);
                 return Ok(false);

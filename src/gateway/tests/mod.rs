@@ -569,7 +569,8 @@ async fn a_vanished_client_is_noticed_while_its_statement_runs() {
     let bench = Bench::new(&["a"]).await;
     let mut raw = RawClient::connect(&bench).await;
     raw.query("select pg_sleep()").await;
-    tokio::time::sleep(Duration::from_millis(20)).await;
+    let asleep = Arc::clone(&bench.nodes[0].asleep);
+    until(|| asleep.load(Ordering::SeqCst) == 1).await;
     drop(raw);
     let cancels = Arc::clone(&bench.nodes[0].cancels);
     until(|| cancels.load(Ordering::SeqCst) > 0).await;

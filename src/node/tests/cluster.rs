@@ -536,11 +536,7 @@ async fn statements_stop_when_told_and_when_their_time_is_up() {
             let said = client.query(&statement).await;
             (client, said)
         });
-        while !run.is_finished() {
-            (cancel.0)();
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
-        let (back, said) = run.await.expect("no panic");
+        let (back, said) = super::until_ended(run, || (cancel.0)()).await;
         assert!(said.contains("error 57014: canceling statement due to user request"), "{said}");
         client = back;
     }
@@ -604,11 +600,10 @@ async fn reads_that_go_on_for_long_are_ended_running_or_not() {
         let forever = "select count(*) from t a, t b, t c, t d where a.v < b.v || c.v || d.v";
         running.query(forever).await
     });
-    while !run.is_finished() {
+    let end_older = || {
         readers.end_older(std::time::Duration::from_millis(50));
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-    assert!(run.await.expect("no panic").contains(ended));
+    };
+    assert!(super::until_ended(run, end_older).await.contains(ended));
     assert_eq!(readers.end_older(std::time::Duration::ZERO), 0);
 }
 

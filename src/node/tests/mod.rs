@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use self::client::Client;
@@ -30,6 +31,20 @@ use crate::storage::log_store::{LogOptions, LogStore};
 
 /// How long a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Does something again and again until the task has ended.
+async fn until_ended<T>(mut task: JoinHandle<T>, mut again: impl FnMut()) -> T {
+    let mut turns = tokio::time::interval(Duration::from_millis(5));
+    let ended = async {
+        loop {
+            tokio::select! {
+                ended = &mut task => return ended.expect("no panic"),
+                _ = turns.tick() => again(),
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended).await.expect("it ends in time")
+}
 
 /// A node in a directory of its own.
 struct TestNode {
