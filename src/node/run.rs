@@ -11,7 +11,8 @@
 //!
 //! A stop hands the leadership over first, then ends the clients between their units,
 //! then the writer between two jobs; what is in the log and not in SQLite is applied
-//! at the next start.
+//! at the next start. Then the database file is sealed, so that the next start tells
+//! whether another program has written into it meanwhile.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -26,18 +27,20 @@ use tokio_util::sync::CancellationToken;
 use super::archive::Archiver;
 use super::control::{self, KeepError};
 use super::engine::{Engine, EngineOptions};
-use super::hub::Hub;
+use super::hub::{Hub, Quarantine};
 use super::peers::Peers;
 use super::readers::Readers;
 use super::replicate::{self, Installed, Replication};
 use super::writer::{self, WriterHandle, WriterOptions};
 use crate::cluster::{Configuration, Role, Roll};
 use crate::config::NodeConfig;
+use crate::failover::Rule;
 use crate::gateway::{Gateway, GatewayConfig, GatewayError};
 use crate::log::{Entry, Lsn, Term};
 use crate::net::{NetError, PeerListener, PeerTls};
 use crate::storage::control_file::{Control, ControlError, ControlFile};
 use crate::storage::log_store::{LogError, LogOptions, LogStore};
+use crate::storage::seal::Seal;
 use crate::storage::sqlite::{ConnectionKind, Sqlite, SqliteError};
 use crate::supervisor::Supervisor;
 
@@ -97,6 +100,8 @@ struct Opened {
     /// Recorded as committed.
     commit: Lsn,
     applied: Lsn,
+    /// Another program wrote into the database while the node was down.
+    edited: bool,
 }
 
 /// Runs a node until `shutdown`, and tells `supervisor` once it serves.
@@ -122,6 +127,9 @@ pub async fn run(
         opened.applied,
     );
     let hub = Arc::new(hub);
+    if opened.edited {
+        quarantine_edited(&hub, opened.applied);
+    }
     // Ends last: the writer, and what it depends on.
     let stop = CancellationToken::new();
     // Ends first: what serves others.
@@ -236,9 +244,10 @@ pub async fn run(
     reloading.abort();
     serving.cancel();
     let _ = tokio::join!(clients, listening);
-    checkpointing.abort();
-    installing.abort();
-    noting.abort();
+    for task in [&checkpointing, &installing, &noting] {
+        task.abort();
+    }
+    let _ = tokio::join!(checkpointing, installing, noting);
     stop.cancel();
     if let Some(archiving) = archiving {
         archiving.abort();
@@ -256,6 +265,10 @@ pub async fn run(
         },
     );
     let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+    if ended.is_ok() && hub.quarantine.borrow().is_none() {
+        let control = Arc::clone(&opened.control);
+        let _ = tokio::task::spawn_blocking(move || seal(&config, &control)).await;
+    }
     ended
 }
 
@@ -286,6 +299,7 @@ fn open(config: &NodeConfig) -> Result<Opened, NodeError> {
     }
     replicate::settle(data, control.get())?;
 
+    let mut edited = take_seal(config, &mut control)?;
     let (mut database, mut applied) = open_database(config, control.get().generation)?;
     let log_dir = data.join("log");
     let options = |floor| LogOptions { segment_bytes: config.segment_bytes, floor };
@@ -303,6 +317,7 @@ fn open(config: &NodeConfig) -> Result<Opened, NodeError> {
                 control.commit = Lsn(0);
             })?;
             LogStore::discard(&log_dir)?;
+            edited = false;
             (database, applied) = open_database(config, control.get().generation)?;
             LogStore::open(&log_dir, options(Lsn(0)))?
         }
@@ -320,7 +335,52 @@ fn open(config: &NodeConfig) -> Result<Opened, NodeError> {
         database,
         commit,
         applied,
+        edited,
     })
+}
+
+/// Whether the database file is another than the node left it, by the seal that it put on
+/// it when it ended; from here on it has none.
+fn take_seal(config: &NodeConfig, control: &mut ControlFile) -> Result<bool, NodeError> {
+    let Some(seal) = control.get().sealed else { return Ok(false) };
+    let path = database_path(config, control.get().generation);
+    let edited = seal.generation == control.get().generation
+        && !seal.holds(&path).map_err(|source| NodeError::Io { path, source })?;
+    control.update(|control| control.sealed = None)?;
+    Ok(edited)
+}
+
+/// Serves nothing of a file that another program wrote into, where others can replace it.
+fn quarantine_edited(hub: &Hub, applied: Lsn) {
+    let edited = "another program changed the database file while this node was down";
+    if hub.others().is_empty() {
+        hub.notice(Rule::Drift, Some(applied), format!("{edited}: no other node has its content"));
+        return;
+    }
+    let reason = format!("{edited}: quarantined until it is seeded anew");
+    hub.notice(Rule::Drift, Some(applied), reason);
+    hub.reason.send_replace(format!("quarantined: {edited}"));
+    hub.quarantine.send_replace(Some(Quarantine::Edited(applied)));
+}
+
+/// Records how the database file is, now that nothing writes it any more.
+fn seal(config: &NodeConfig, control: &Mutex<ControlFile>) {
+    let generation = lock(control).get().generation;
+    let path = database_path(config, generation);
+    let emptied = Sqlite::open(&path, ConnectionKind::Writer).and_then(|mut it| it.empty_wal());
+    if let Err(error) = emptied {
+        tracing::warn!(%error, path = %path.display(), "the WAL can't be emptied");
+    }
+    match Seal::of(&path, generation) {
+        Ok(sealed) => {
+            if let Err(error) = lock(control).update(|control| control.sealed = sealed) {
+                tracing::warn!(%error, "how the database was left can't be recorded");
+            }
+        }
+        Err(error) => {
+            tracing::warn!(%error, path = %path.display(), "the database can't be read");
+        }
+    }
 }
 
 /// The members as recorded, or else as the file says.
@@ -363,13 +423,19 @@ async fn note_members(hub: Arc<Hub>, writer: WriterHandle) {
 
 /// The database file of a generation, made if need be, and where it stands.
 fn open_database(config: &NodeConfig, generation: u64) -> Result<(PathBuf, Lsn), NodeError> {
-    let dir = config.data.join(format!("gen-{generation}"));
-    std::fs::create_dir_all(&dir).map_err(|source| NodeError::Io { path: dir.clone(), source })?;
-    let path = dir.join(format!("{}.db", config.sql.database));
+    let path = database_path(config, generation);
+    let dir = path.parent().unwrap_or(&config.data);
+    std::fs::create_dir_all(dir)
+        .map_err(|source| NodeError::Io { path: dir.to_owned(), source })?;
     let applied = Sqlite::open(&path, ConnectionKind::Writer)
         .and_then(|mut sqlite| sqlite.applied())
         .map_err(|source| NodeError::Database { path: path.clone(), source })?;
     Ok((path, applied.1))
+}
+
+fn database_path(config: &NodeConfig, generation: u64) -> PathBuf {
+    let dir = config.data.join(format!("gen-{generation}"));
+    dir.join(format!("{}.db", config.sql.database))
 }
 
 /// Passes installed snapshots on to the writer.

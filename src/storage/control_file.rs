@@ -13,6 +13,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::fs::{File, Fs, Op, RealFs};
+use super::seal::Seal;
 use crate::cluster::Roll;
 use crate::log::{Lsn, Term};
 
@@ -42,6 +43,10 @@ pub struct Control {
     /// The members that it knows and acts upon; of version 0, those of its configuration.
     #[serde(default)]
     pub roll: Roll,
+    /// The database file as it was when the node ended; `None` while it runs, and where it
+    /// was killed.
+    #[serde(default)]
+    pub sealed: Option<Seal>,
 }
 
 impl Control {
@@ -284,6 +289,9 @@ mod tests {
         assert!(error.contains(PATH) && error.contains("second slot: the checksum"), "{error}");
     }
 
+    const LARGEST: Seal =
+        Seal { generation: u64::MAX, length: u64::MAX, written_ns: i64::MIN, hash: u64::MAX };
+
     fn control() -> impl Strategy<Value = Control> {
         let words = any::<(u64, u64, u64, u64)>();
         (".{0,60}", words, any::<Option<(u64, u64)>>(), any::<bool>()).prop_map(
@@ -296,6 +304,7 @@ mod tests {
                 generation,
                 unproven,
                 roll: roll(usize::try_from(generation % 4).expect("small")),
+                sealed: unproven.then_some(Seal { generation, ..LARGEST }),
             },
         )
     }
@@ -325,6 +334,7 @@ mod tests {
             generation: u64::MAX,
             unproven: false,
             roll: most,
+            sealed: Some(LARGEST),
         };
         assert_eq!(decode_slot(&encode_slot(1, &control)), Ok((1, control)));
     }

@@ -5,4 +5,5 @@ pub mod archive;
 pub mod control_file;
 pub mod fs;
 pub mod log_store;
+pub mod seal;
 pub mod sqlite;

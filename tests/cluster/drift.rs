@@ -169,3 +169,39 @@ fn a_damaged_file_is_seeded_anew() {
         assert_success("towline verify", &demo.towline(&["verify"]));
     }
 }
+
+#[test]
+fn a_file_that_was_edited_while_its_node_was_down_is_seeded_anew() {
+    let told = "another program changed the database file while this node was down";
+    let mut demo = Demo::start(&[]);
+    let noticed = |demo: &Demo| {
+        let events = demo.towline(&["events"]);
+        String::from_utf8_lossy(&events.stdout).contains(told)
+    };
+    demo.psql("CREATE TABLE t (i int PRIMARY KEY, x text)");
+    demo.psql("INSERT INTO t SELECT g, md5(g::text) FROM generate_series(1, 1000) g");
+    // Killed, or stopped and read: that is no edit.
+    demo.kill_all();
+    demo.resume();
+    demo.psql("INSERT INTO t VALUES (1001, 'after a kill')");
+    demo.wait_until_equal();
+    demo.stop();
+    for node in demo.nodes() {
+        demo.sqlite(&node, "SELECT count(*) FROM t");
+    }
+    demo.resume();
+    demo.psql("INSERT INTO t VALUES (1002, 'after a stop')");
+    demo.wait_until_equal();
+    assert!(!noticed(&demo));
+
+    let leader = demo.leader();
+    let edited = demo.followers(&leader).remove(0);
+    demo.stop();
+    demo.edit(&edited, "UPDATE t SET x = 'edited' WHERE i = 7");
+    demo.resume();
+    wait_for("the edit to be noticed", || noticed(&demo).then_some(()));
+    demo.wait_until_well();
+    demo.assert_equal_content();
+    assert_eq!(demo.psql("SELECT count(*) FROM t WHERE x = 'edited'"), "0");
+    assert_success("towline verify", &demo.towline(&["verify"]));
+}

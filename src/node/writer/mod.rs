@@ -116,6 +116,8 @@ pub(super) fn spawn(
     let (jobs, queue) = mpsc::channel(options.queue);
     let (reopen, reopens) = mpsc::channel(1);
     let shared = Arc::new(Shared::default());
+    // The file may have been edited while the node was down.
+    shared.quarantined.store(hub.quarantine.borrow().is_some(), Ordering::SeqCst);
     let reader = lock(&log).reader();
     let writer = Writer {
         applier: Applier::new(term, applied),

@@ -705,6 +705,11 @@ impl Sqlite {
         self.handle.database.checkpoint()
     }
 
+    /// Moves all of the WAL into the file, unless somebody reads from it.
+    pub fn empty_wal(&mut self) -> Result<(), SqliteError> {
+        self.handle.database.empty_wal()
+    }
+
     /// Copies the database to a new file, as of one snapshot (the open transaction's,
     /// if there is one), fsynced with its directory entry. Pages are copied as they
     /// are: nothing is renumbered. Returns the log position that the copy holds.

@@ -233,18 +233,27 @@ impl Database {
 
     /// A passive checkpoint; returns the pages that the WAL still needs.
     pub(super) fn checkpoint(&self) -> Result<u64, SqliteError> {
+        self.checkpoint_as(ffi::SQLITE_CHECKPOINT_PASSIVE)
+    }
+
+    /// Moves all of the WAL into the file and truncates it, unless somebody reads from it.
+    pub(super) fn empty_wal(&self) -> Result<(), SqliteError> {
+        self.checkpoint_as(ffi::SQLITE_CHECKPOINT_TRUNCATE).map(drop)
+    }
+
+    fn checkpoint_as(&self, mode: c_int) -> Result<u64, SqliteError> {
         let (mut log, mut done) = (0, 0);
         // SAFETY: the handle is open, the name is terminated, the integers are ours.
         let code = unsafe {
             ffi::sqlite3_wal_checkpoint_v2(
                 self.db.as_ptr(),
                 c"main".as_ptr(),
-                ffi::SQLITE_CHECKPOINT_PASSIVE,
+                mode,
                 &raw mut log,
                 &raw mut done,
             )
         };
-        // Busy: another checkpoint runs, which will do.
+        // Busy: another checkpoint runs, which will do, or somebody reads.
         if code & 0xff != ffi::SQLITE_BUSY {
             self.check(code)?;
         }
