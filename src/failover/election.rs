@@ -14,7 +14,7 @@ use crate::log::LogEnd;
 pub enum Choice {
     /// The latest log; ties by priority, then seniority, then name.
     Latest,
-    /// The longest-serving eligible node; it takes over once it has the latest log.
+    /// The longest-serving eligible node; it fetches the tail that it lacks first.
     Seniority,
 }
 
@@ -111,13 +111,13 @@ pub struct Candidate {
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub(super) struct Chosen {
     pub node: NodeId,
-    /// Who is to lead as soon as it holds what `node` holds, if that is somebody else.
+    /// Who is to lead once it holds what `node` holds, if that is somebody else.
     pub then: Option<NodeId>,
 }
 
 /// P11, rule 18: the latest log leads; among equals `preferred`, then priority, then
-/// seniority, then name. Where the one who should lead lacks a tail, the one who has it
-/// leads until it has handed it over. `suffices`: an end beyond which nothing was
+/// seniority, then name. The one who should lead may lack a tail: then that is said, too.
+/// `suffices`: an end beyond which nothing was
 /// acknowledged, where one is known; else only the latest is known to be enough.
 pub(super) fn choose(
     candidates: &BTreeMap<NodeId, Candidate>,

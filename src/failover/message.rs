@@ -15,6 +15,8 @@
 //! | monitor | `grant`            | answers it, echoing the request                         |
 //! | monitor | `promise_request`  | electing                                                |
 //! | node    | `promised`, `refused` | answers it, once durable                             |
+//! | monitor | `fetch`            | electing: get the tail that another member holds (rule 18) |
+//! | node    | `promised`, `not_fetched` | answers it: the promise with the new end, or why not |
 //! | monitor | `appoint`          | to the chosen node, once recorded                       |
 //! | node    | `accepted`         | answers it, once recorded as led                        |
 //! | monitor | `view`             | on change                                               |
@@ -65,6 +67,11 @@ pub enum ToMonitor {
         term: Term,
         held: Term,
         obeyed: u64,
+    },
+    /// The node, which promised `term`, did not get the tail that it was to fetch.
+    NotFetched {
+        term: Term,
+        reason: String,
     },
     /// The node took office in `term`.
     Accepted {
@@ -118,6 +125,7 @@ pub enum ToNode {
         term: Term,
         incarnation: u64,
     },
+    Fetch(Fetch),
     Appoint(Appointment),
     /// Take no new writes until thawed, or for `limit_ms`.
     Freeze {
@@ -221,6 +229,19 @@ pub struct PromiseMade {
     pub grant_age_ns: u64,
     /// As in [`Report`].
     pub unproven: bool,
+}
+
+/// Has a node that promised `term` get what it lacks of another's log, before anybody
+/// leads (rule 18).
+#[derive(Clone, Debug, Eq, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fetch {
+    pub term: Term,
+    pub incarnation: u64,
+    /// Promised `term`, too: its log stands still.
+    pub from: NodeId,
+    /// Where that log ends, by its promise.
+    pub end: LogEnd,
 }
 
 /// Makes a node the leader of a term.

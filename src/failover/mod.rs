@@ -38,8 +38,8 @@ pub use machine::{
     Timing,
 };
 pub use message::{
-    Appointment, FromPeer, MESSAGE_MAX, MessageError, Notice, PromiseMade, Report, ToMonitor,
-    ToNode, ToPeer, decode, encode,
+    Appointment, Fetch, FromPeer, MESSAGE_MAX, MessageError, Notice, PromiseMade, Report,
+    ToMonitor, ToNode, ToPeer, decode, encode,
 };
 pub use moment::Moment;
 pub use oath::{Bound, Oath, OathCommand, OathInput, Office, Source};

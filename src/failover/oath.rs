@@ -1,7 +1,7 @@
 //! What a node is bound to (P2, P8, P15 to P18, P21, P24, rules 2 to 5).
 use std::time::Duration;
 
-use super::{Appointment, Moment};
+use super::{Appointment, Fetch, Moment};
 use crate::cluster::{NodeId, Role};
 use crate::log::Term;
 
@@ -48,6 +48,12 @@ pub enum OathInput {
     PromiseRequest {
         term: Term,
         incarnation: u64,
+    },
+    /// A monitor has it fetch a tail.
+    Fetch(Fetch),
+    /// The tail that was to be fetched in `term` is held.
+    Fetched {
+        term: Term,
     },
     Appoint(Appointment),
     LeaderKnown {
@@ -107,6 +113,8 @@ pub enum OathCommand {
         held: Term,
         obeyed: u64,
     },
+    /// Get what is lacked of another's log; then [`OathInput::Fetched`] follows.
+    Fetch(Fetch),
     /// Answer an appointment.
     Accepted {
         term: Term,
@@ -221,6 +229,12 @@ impl Oath {
             OathInput::PromiseRequest { term, incarnation } => {
                 self.promise(now, term, incarnation, out);
             }
+            OathInput::Fetch(fetch) => {
+                if self.is_promised(fetch.term, fetch.incarnation) {
+                    out.push(OathCommand::Fetch(fetch));
+                }
+            }
+            OathInput::Fetched { term } => self.promise_more(now, term, out),
             OathInput::Appoint(appointment) => self.take_office(now, &appointment, out),
             OathInput::LeaderKnown { term, leader, source } => {
                 self.follow(term, leader, source, out);
@@ -260,10 +274,7 @@ impl Oath {
 
     /// P8: the old stream stops, the log is durable, then the promise, then the answer.
     fn promise(&mut self, now: Moment, term: Term, incarnation: u64, out: &mut Vec<OathCommand>) {
-        let again = self.bound.promised == Some((term, incarnation))
-            && self.bound.term == term
-            && self.bound.led < term
-            && self.leader().is_none();
+        let again = self.is_promised(term, incarnation);
         if incarnation != self.obeyed || (term <= self.bound.term && !again) {
             out.push(OathCommand::Refused { term, held: self.bound.term, obeyed: self.obeyed });
             return;
@@ -281,6 +292,26 @@ impl Oath {
         out.push(OathCommand::Promised { term, incarnation, grant_age });
     }
 
+    /// Rule 18: the same promise, with more of the log behind it.
+    fn promise_more(&mut self, now: Moment, term: Term, out: &mut Vec<OathCommand>) {
+        let Some((promised, incarnation)) = self.bound.promised else { return };
+        if promised == term && self.is_promised(term, incarnation) {
+            out.push(OathCommand::SyncLog);
+            let grant_age = now.since(self.granted);
+            out.push(OathCommand::Promised { term, incarnation, grant_age });
+        }
+    }
+
+    /// Whether it is bound by this very promise to the monitor that it obeys, and the term
+    /// has had no leader since, as far as it knows.
+    fn is_promised(&self, term: Term, incarnation: u64) -> bool {
+        incarnation == self.obeyed
+            && self.bound.promised == Some((term, incarnation))
+            && self.bound.term == term
+            && self.bound.led < term
+            && self.leader().is_none()
+    }
+
     /// P15: only at the term that it promised to this monitor, and never led.
     fn take_office(&mut self, now: Moment, appointment: &Appointment, out: &mut Vec<OathCommand>) {
         let Appointment { term, incarnation, wait_ns, .. } = *appointment;
@@ -288,14 +319,12 @@ impl Oath {
             out.push(OathCommand::Accepted { term });
             return;
         }
-        let promised = self.bound.promised == Some((term, incarnation));
-        let may = incarnation == self.obeyed
-            && promised
-            && self.bound.term == term
-            && self.bound.led < term
-            && self.leader().is_none();
+        let may = self.is_promised(term, incarnation);
         #[cfg(test)]
-        let may = may || self.without == Some(15) && promised && self.bound.term == term;
+        let may = may
+            || self.without == Some(15)
+                && self.bound.promised == Some((term, incarnation))
+                && self.bound.term == term;
         if !may {
             return;
         }
@@ -400,6 +429,7 @@ mod tests {
 
     use super::*;
     use crate::cluster::Configuration;
+    use crate::log::LogEnd;
 
     test_each_path! { in "tests/golden/failover/oath" => golden }
 
@@ -445,6 +475,9 @@ mod tests {
         },
         /// A member asks for its lease.
         Lease(NodeId, u64),
+        /// A monitor has n2's log fetched: term, incarnation.
+        Fetch(u64, u64),
+        Fetched(u64),
         Committed(u64),
         Caughtup(u64),
         Failed(u64),
@@ -494,6 +527,13 @@ mod tests {
                 Script::Lease(ref from, term) => {
                     OathInput::PeerLease { from: from.clone(), term: Term(term), sent: Moment(0) }
                 }
+                Script::Fetch(term, incarnation) => OathInput::Fetch(Fetch {
+                    term: Term(term),
+                    incarnation,
+                    from: "n2".parse()?,
+                    end: LogEnd::default(),
+                }),
+                Script::Fetched(term) => OathInput::Fetched { term: Term(term) },
                 Script::Committed(term) => OathInput::TermStartCommitted { term: Term(term) },
                 Script::Caughtup(term) => OathInput::CaughtUp { term: Term(term) },
                 Script::Failed(term) => OathInput::Failed { term: Term(term) },
@@ -532,6 +572,9 @@ mod tests {
             }
             OathCommand::Refused { term, held, obeyed } => {
                 format!("→ refused {term}: bound to {held}, obeying {obeyed}")
+            }
+            OathCommand::Fetch(Fetch { term, from, .. }) => {
+                format!("fetch the log of {from} in {term}")
             }
             OathCommand::Accepted { term } => format!("→ accepted {term}"),
             OathCommand::GrantPeer { to, term, .. } => format!("→ {to}: granted in {term}"),

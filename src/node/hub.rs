@@ -7,7 +7,7 @@ use tokio::sync::{Notify, broadcast, watch};
 use super::replicate::{Commits, Progress};
 use super::verify::Look;
 use crate::cluster::{Configuration, NodeId, Policy, Role, Roll, View};
-use crate::failover::{Notice, Rule};
+use crate::failover::{Fetch, Notice, Rule};
 use crate::log::{LogEnd, Lsn, Term};
 use crate::routing::link::Notification;
 
@@ -108,6 +108,10 @@ pub struct Hub {
     leader_lost: Notify,
     /// Whose stream this follower takes, and in which term. Written by `replicate::follow`.
     pub upstream: watch::Sender<Option<(Term, NodeId)>>,
+    /// The tail that this node is to get before anybody leads (rule 18). Written by `control`.
+    pub fetch: watch::Sender<Option<Fetch>>,
+    /// What came of that: the term, and why it was not got. Written by `replicate::follow`.
+    pub fetched: watch::Sender<Option<(Term, Result<(), String>)>>,
     /// The newest term in which the own log, durable and verified, has reached the commit
     /// LSN that the leader told on its stream. Written by `replicate::follow`.
     pub caught_up: watch::Sender<Term>,
@@ -181,6 +185,8 @@ impl Hub {
             leader_seen_ns: AtomicI64::new(i64::MIN),
             leader_lost: Notify::new(),
             upstream: watch::Sender::new(None),
+            fetch: watch::Sender::new(None),
+            fetched: watch::Sender::new(None),
             caught_up: watch::Sender::new(Term(0)),
             term_start: watch::Sender::new((Term(0), Lsn(0))),
             frozen: watch::Sender::new(false),

@@ -14,6 +14,9 @@
 //!     │ ◄──── piece …, snapshot end     │ what it lacks; then it connects anew
 //! ```
 //!
+//! A node that is to lead, and lacks a tail (rule 18), says fetch in the place of the
+//! request, to a node that leads as little as itself; that one never sends a snapshot.
+//!
 //! Every message bears the term of the leadership it belongs to.
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -32,6 +35,8 @@ const FILES_MAX: usize = 1024;
 pub enum ToLeader {
     /// The first: where it stands.
     Request(Request),
+    /// Or: where a node stands that wants the receiver's log before anybody leads.
+    Fetch(Request),
     Ack(Ack),
     /// The hashes of the next ranges that it has of a snapshot's file.
     Told {
@@ -144,19 +149,13 @@ impl ToLeader {
     pub fn encode(&self) -> BytesMut {
         let mut out = BytesMut::new();
         match self {
-            Self::Request(Request { term, end, hash, applied, differs, reseed, history }) => {
+            Self::Request(request) => {
                 out.put_u8(1);
-                for word in [term.0, end.term.0, end.lsn.0, *hash, applied.0] {
-                    out.put_u64_le(word);
-                }
-                out.put_u8(match (differs, reseed) {
-                    (None, false) => 0,
-                    (Some(_), false) => 1,
-                    (Some(_), true) => 2,
-                    (None, true) => 3,
-                });
-                out.put_u64_le(differs.unwrap_or_default().0);
-                history.encode(&mut out);
+                put_request(&mut out, request);
+            }
+            Self::Fetch(request) => {
+                out.put_u8(5);
+                put_request(&mut out, request);
             }
             Self::Ack(Ack { term, durable, applied, written }) => {
                 out.put_u8(2);
@@ -186,11 +185,27 @@ impl ToLeader {
             }),
             3 => Self::Told { file: file_number(&mut reader)?, hashes: hashes(&mut reader)? },
             4 => Self::ToldAll,
+            5 => Self::Fetch(decode_request(&mut reader)?),
             _ => return Err(WireError::Malformed("message: unknown tag")),
         };
         reader.finish()?;
         Ok(message)
     }
+}
+
+fn put_request(out: &mut BytesMut, request: &Request) {
+    let Request { term, end, hash, applied, differs, reseed, history } = request;
+    for word in [term.0, end.term.0, end.lsn.0, *hash, applied.0] {
+        out.put_u64_le(word);
+    }
+    out.put_u8(match (differs, reseed) {
+        (None, false) => 0,
+        (Some(_), false) => 1,
+        (Some(_), true) => 2,
+        (None, true) => 3,
+    });
+    out.put_u64_le(differs.unwrap_or_default().0);
+    history.encode(out);
 }
 
 fn decode_request(reader: &mut Reader<'_>) -> Result<Request, WireError> {
@@ -386,20 +401,8 @@ mod tests {
 
     fn to_leader() -> impl Strategy<Value = ToLeader> {
         prop_oneof![
-            (any::<(u64, u64, u64, Option<u64>, bool)>(), end(), history()).prop_map(
-                |((term, hash, applied, differs, reseed), end, history)| {
-                    let (term, applied, differs) = (Term(term), Lsn(applied), differs.map(Lsn));
-                    ToLeader::Request(Request {
-                        term,
-                        end,
-                        hash,
-                        applied,
-                        differs,
-                        reseed,
-                        history,
-                    })
-                }
-            ),
+            request().prop_map(ToLeader::Request),
+            request().prop_map(ToLeader::Fetch),
             any::<(u64, u64, u64, u64)>().prop_map(|(term, durable, applied, written)| {
                 ToLeader::Ack(Ack {
                     term: Term(term),
@@ -411,6 +414,15 @@ mod tests {
             told(),
             Just(ToLeader::ToldAll),
         ]
+    }
+
+    fn request() -> impl Strategy<Value = Request> {
+        (any::<(u64, u64, u64, Option<u64>, bool)>(), end(), history()).prop_map(
+            |((term, hash, applied, differs, reseed), end, history)| {
+                let (term, applied, differs) = (Term(term), Lsn(applied), differs.map(Lsn));
+                Request { term, end, hash, applied, differs, reseed, history }
+            },
+        )
     }
 
     fn told() -> impl Strategy<Value = ToLeader> {
@@ -535,7 +547,10 @@ mod tests {
                 ("differs", Number(differs.unwrap_or_default().0.into())),
                 ("history", Raw(&encoded)),
             ];
-            assert_table("Replication request", &ToLeader::Request(request).encode(), &fields);
+            let fetch = ToLeader::Fetch(request.clone()).encode();
+            let request = ToLeader::Request(request).encode();
+            assert_table("Replication request", &request, &fields);
+            assert_table("Replication fetch", &fetch, &[("request", Raw(&request[1..]))]);
         }
         let ack =
             ToLeader::Ack(Ack { term: Term(1), durable: Lsn(2), applied: Lsn(3), written: Lsn(4) });

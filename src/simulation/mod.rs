@@ -11,6 +11,7 @@ mod disk;
 mod faults;
 mod monitor;
 mod node;
+mod relay;
 mod schedules;
 mod seeds;
 
@@ -23,9 +24,10 @@ use rand::{Rng as _, SeedableRng as _};
 
 use self::disk::{Disk, End, Restarted, Stream};
 use self::monitor::{Monitor, Seat};
+use self::relay::Way;
 use crate::cluster::{Configuration, NodeId, Policy, Role, Roll};
 use crate::failover::{
-    Bound, Choice, Command, FromPeer, Input, Lease, Machine, Moment, MonitorState, Oath,
+    Bound, Choice, Command, Fetch, FromPeer, Input, Lease, Machine, Moment, MonitorState, Oath,
     OathCommand, OathInput, Operator, Options, Practice, PromiseMade, Report, Source, Start,
     Timing, ToMonitor, ToNode, ToPeer,
 };
@@ -45,6 +47,9 @@ struct Profile {
     /// leave.
     spares: usize,
     policy: Policy,
+    choose: Choice,
+    /// Followers follow by way of the next node, where that follows the leader.
+    cascade: bool,
     /// Of several one acts, by a key in etcd, which keeps the record.
     monitors: usize,
     without: Option<u8>,
@@ -62,6 +67,8 @@ enum Broken {
     Sync,
     /// It takes all that it holds to be committed.
     ApplyBound,
+    /// As a relay it sends whatever it holds, and says that it is committed.
+    Relay,
 }
 
 /// A frame of the log; machines are told its index plus one for its LSN.
@@ -87,6 +94,27 @@ enum Packet {
     Ack {
         term: Term,
         len: usize,
+    },
+    /// Rule 18: asks for the log of whoever has promised the term, too; and answers.
+    Fetch {
+        term: Term,
+    },
+    Tail {
+        term: Term,
+        stream: Stream,
+    },
+    /// Asks a follower to send on what it gets, from the end of the own log; and answers.
+    Follow {
+        term: Term,
+        stream: Stream,
+    },
+    Relayed {
+        term: Term,
+        stream: Stream,
+        commit: usize,
+    },
+    NotRelayed {
+        term: Term,
     },
 }
 
@@ -129,6 +157,9 @@ struct Node {
     /// The members that it has put into its log, as leader of a term.
     noted: (Term, u64),
     leader_seen: Option<i64>,
+    /// The tail that it is to get.
+    fetch: Option<Fetch>,
+    way: Way,
     /// The monitor that it dialled last, by its number, and when it heard from it.
     monitor: usize,
     monitor_heard: i64,
@@ -163,6 +194,10 @@ struct World {
     committed: BTreeMap<usize, (Frame, Term)>,
     /// The last moment at which the highest term could acknowledge, and that term.
     able: BTreeMap<Term, (i64, i64)>,
+    /// Tails that were fetched whole.
+    fetched: usize,
+    /// Answers of relays that were of use.
+    relayed: usize,
     trace: Vec<String>,
 }
 
@@ -200,6 +235,8 @@ impl World {
             roll: roll.clone(),
             noted: (Term(0), 0),
             leader_seen: None,
+            fetch: None,
+            way: Way::default(),
             monitor: 0,
             monitor_heard: 0,
             paused_until: 0,
@@ -228,6 +265,8 @@ impl World {
             acknowledged: Vec::new(),
             committed: BTreeMap::new(),
             able: BTreeMap::new(),
+            fetched: 0,
+            relayed: 0,
             trace: Vec::new(),
             rng,
         };
@@ -357,6 +396,7 @@ impl World {
         node.lease = None;
         node.term_start = None;
         node.leader_seen = None;
+        (node.fetch, node.way) = (None, Way::default());
         node.replies.clear();
         node.paused_until = 0;
         for monitor in &mut self.monitors {
@@ -454,6 +494,14 @@ impl Node {
         self.synced = self.log.len();
     }
 
+    /// Whether it has promised `term`, and knows no leader in it.
+    fn stands_still(&self, term: Term) -> bool {
+        let stands = |oath: &Oath| {
+            oath.bound().term == term && oath.role() == Role::Follower && oath.leader().is_none()
+        };
+        self.oath.as_ref().is_some_and(stands) && self.fence <= term
+    }
+
     /// Its log, as it is sent.
     fn stream(&self) -> Stream {
         self.disk.stream(&self.log)
@@ -474,6 +522,8 @@ fn harsh(members: usize, policy: Policy) -> Profile {
         members,
         spares: 0,
         policy,
+        choose: Choice::Latest,
+        cascade: false,
         monitors: 1,
         without: None,
         broken: None,

@@ -94,7 +94,7 @@ impl World {
                 .map(|member| (member.name.clone(), (member.peer.clone(), 1)))
                 .collect(),
             policy: self.profile.policy.clone(),
-            choose: Choice::Latest,
+            choose: self.profile.choose,
             timing: Timing {
                 heartbeat: ms(100),
                 suspicion: ms(500),

@@ -7,6 +7,7 @@ impl World {
         self.report(process);
         self.ask_for_lease(process);
         self.replicate(process);
+        self.ask_relay(process);
         Ok(())
     }
 
@@ -158,6 +159,30 @@ impl World {
                 None => Ok(()),
             },
             Packet::Append { term, stream, commit } => self.append(from, to, term, stream, commit),
+            Packet::Fetch { term } => {
+                if self.nodes[to].stands_still(term) {
+                    let stream = self.nodes[to].stream();
+                    let whole = self.now >= self.faults_end || self.chance(0.8);
+                    let held = self.nodes[to].log.len();
+                    let len = if whole { held } else { self.rng.random_range(0..=held) };
+                    self.send(to, from, Packet::Tail { term, stream: stream.first(len) });
+                }
+                Ok(())
+            }
+            Packet::Tail { term, stream } => self.take_tail(from, to, term, &stream),
+            Packet::Follow { term, stream } => {
+                self.relay(from, to, term, &stream);
+                Ok(())
+            }
+            Packet::Relayed { term, stream, commit } => {
+                self.take_relayed(from, to, term, &stream, commit)
+            }
+            Packet::NotRelayed { term } => {
+                if self.nodes[to].bound.term == term {
+                    self.leave_relay(to);
+                }
+                Ok(())
+            }
             Packet::Ack { term, len } => {
                 let node = &mut self.nodes[to];
                 let own = node
@@ -223,6 +248,7 @@ impl World {
             ToNode::PromiseRequest { term, incarnation } => {
                 self.node_steps(to, OathInput::PromiseRequest { term, incarnation })
             }
+            ToNode::Fetch(fetch) => self.node_steps(to, OathInput::Fetch(fetch)),
             ToNode::Appoint(appointment) => {
                 let node = &mut self.nodes[to];
                 if node.oath.as_ref().is_some_and(|oath| oath.role() == Role::Follower) {
@@ -388,6 +414,11 @@ impl World {
                 let refused = ToMonitor::Refused { term, held, obeyed };
                 self.send(process, monitor, Packet::ToMonitor(refused));
             }
+            OathCommand::Fetch(fetch) => {
+                let (from, term) = (index(&fetch.from), fetch.term);
+                self.nodes[process].fetch = Some(fetch);
+                self.send(process, from, Packet::Fetch { term });
+            }
             OathCommand::Accepted { term } => {
                 self.send(process, monitor, Packet::ToMonitor(ToMonitor::Accepted { term }));
             }
@@ -457,30 +488,13 @@ impl World {
         if oath.bound().term != term || oath.leader() != Some(&name(from)) || node.fence > term {
             return Ok(());
         }
-        node.leader_seen = Some(now);
-        let log = stream.log();
-        let same = node.log.iter().zip(log).take_while(|(own, sent)| own.term == sent.term).count();
-        // What a stream that broke early sends is no news.
-        if same < log.len() {
-            let kept = match node.disk.rejoin(&stream, node.commit) {
-                Rejoin::Stream { from } => node.disk.cut(from)?,
-                Rejoin::CutAndStream { at } => node.disk.cut(at.lsn)?,
-                // In async that much is lost, and the node re-seeds.
-                Rejoin::Snapshot { why: SnapshotReason::AppliedBeyond { at, .. } }
-                    if self.profile.policy == Policy::Async =>
-                {
-                    node.disk.cut(at)?
-                }
-                Rejoin::Snapshot { why } => {
-                    return Err(format!("n{to} can't follow n{from}: {why}"));
-                }
-            };
-            node.log.truncate(kept);
-            node.synced = node.synced.min(kept);
-            node.commit = node.commit.min(kept);
-            node.disk.copy(term, &stream)?;
-            node.log.extend_from_slice(&log[kept..]);
+        if self.is_relayed(to, term) {
+            return Ok(());
         }
+        self.nodes[to].leader_seen = Some(now);
+        self.copy(from, to, term, &stream)?;
+        self.verify(to, term, stream.log().len());
+        let (node, log) = (&mut self.nodes[to], stream.log());
         let told = if self.profile.broken == Some(Broken::ApplyBound) { log.len() } else { commit };
         node.commit = node.commit.max(told.min(log.len()));
         self.check_follower(to)?;
@@ -497,6 +511,53 @@ impl World {
             self.node_steps(to, OathInput::CaughtUp { term })?;
         }
         Ok(())
+    }
+
+    /// Makes the log of `to` what is sent, as far as that is news.
+    pub(super) fn copy(&mut self, from: usize, to: usize, term: Term, stream: &Stream) -> Checked {
+        let (node, log) = (&mut self.nodes[to], stream.log());
+        let same = node.log.iter().zip(log).take_while(|(own, sent)| own.term == sent.term).count();
+        // What a stream that broke early sends is no news.
+        if same < log.len() {
+            let kept = match node.disk.rejoin(stream, node.commit) {
+                Rejoin::Stream { from } => node.disk.cut(from)?,
+                Rejoin::CutAndStream { at } => node.disk.cut(at.lsn)?,
+                // In async that much is lost, and the node re-seeds.
+                Rejoin::Snapshot { why: SnapshotReason::AppliedBeyond { at, .. } }
+                    if self.profile.policy == Policy::Async =>
+                {
+                    node.disk.cut(at)?
+                }
+                Rejoin::Snapshot { why } => {
+                    return Err(format!("n{to} can't follow n{from}: {why}"));
+                }
+            };
+            node.log.truncate(kept);
+            node.synced = node.synced.min(kept);
+            node.commit = node.commit.min(kept);
+            node.disk.copy(term, stream)?;
+            node.log.extend_from_slice(&log[kept..]);
+        }
+        Ok(())
+    }
+
+    /// Rule 18: the tail that it lacks, before it leads; or a part of it.
+    fn take_tail(&mut self, from: usize, to: usize, term: Term, stream: &Stream) -> Checked {
+        let node = &mut self.nodes[to];
+        let Some(fetch) = node.fetch.clone().filter(|_| node.stands_still(term)) else {
+            return Ok(());
+        };
+        self.copy(from, to, term, stream)?;
+        self.check_follower(to)?;
+        let node = &mut self.nodes[to];
+        node.sync();
+        if log_end(&node.log) < fetch.end {
+            return Ok(());
+        }
+        node.fetch = None;
+        self.fetched += 1;
+        self.note(format!("n{to} has fetched what n{from} held up to {}", fetch.end));
+        self.node_steps(to, OathInput::Fetched { term })
     }
 
     /// P4.

@@ -268,6 +268,14 @@ fn without_the_key_two_monitors_appoint() {
     is_missed(&profile, 0..60);
 }
 
+/// Rule 18: whoever is preferred leads without the tail that another has.
+#[test]
+fn a_preferred_node_that_fetches_nothing_loses_writes() {
+    let profile =
+        Profile { choose: Choice::Seniority, without: Some(18), ..harsh(3, Policy::Any(1)) };
+    is_missed(&profile, 0..60);
+}
+
 #[test]
 fn a_disk_that_does_not_sync_is_found() {
     is_found_broken(Broken::Sync, 3, Policy::Any(1), 15..21);
@@ -276,6 +284,12 @@ fn a_disk_that_does_not_sync_is_found() {
 #[test]
 fn an_apply_bound_beyond_the_commit_is_found() {
     is_found_broken(Broken::ApplyBound, 3, Policy::Any(1), 0..60);
+}
+
+#[test]
+fn a_relay_that_sends_whatever_it_holds_is_found() {
+    let broken = Some(Broken::Relay);
+    is_missed(&Profile { cascade: true, broken, ..harsh(3, Policy::Any(1)) }, 0..60);
 }
 
 /// The schedule behind P8: C gets what A and B have committed, unsynced; A is gone, C is

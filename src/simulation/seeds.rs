@@ -75,6 +75,27 @@ fn nothing_is_violated_under_two_monitors() {
     assert!(acted > 2 * seeds, "hardly ever did another monitor act: {acted}");
 }
 
+/// The longest-serving is to lead, and fetches the tail that it lacks first.
+#[test]
+fn nothing_is_violated_where_seniority_chooses() {
+    let profile = |seed| Profile { choose: Choice::Seniority, fault_ms: 800, ..cluster(seed) };
+    let mut fetched = 0;
+    let seeds = each_seed(100, profile, |world| fetched += world.fetched as u64);
+    assert!(fetched > seeds / 5, "hardly any tail was fetched: {fetched}");
+}
+
+/// Every follower follows by way of another one, where that follows the leader itself.
+#[test]
+fn nothing_is_violated_while_followers_follow_followers() {
+    let profile = |seed| {
+        let spares = if seed % 3 == 0 { 2 } else { 0 };
+        Profile { cascade: true, spares, fault_ms: 1000, ..cluster(seed) }
+    };
+    let mut relayed = 0;
+    let seeds = each_seed(100, profile, |world| relayed += world.relayed as u64);
+    assert!(relayed > 20 * seeds, "hardly ever did a follower follow another: {relayed}");
+}
+
 #[test]
 fn a_seed_run_twice_gives_the_same_history() {
     for seed in 0..7 {

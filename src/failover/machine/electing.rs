@@ -2,6 +2,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::fetching::Fetching;
 use super::watching::Watching;
 use super::{Appointed, Asked, Candidate, Cluster, Command, Input, Operator, Phase};
 use crate::cluster::{NodeId, Role};
@@ -34,6 +35,11 @@ impl Cause {
 
     pub(super) fn planned(rule: Rule, reason: String, preferred: Option<NodeId>) -> Self {
         Self { rule, reason, automatic: false, forced: false, preferred }
+    }
+
+    /// The election under way, in a new term.
+    pub(super) fn again(rule: Rule, reason: String, cluster: &Cluster) -> Self {
+        Self { rule, reason, automatic: cluster.automatic, forced: false, preferred: None }
     }
 
     pub(super) fn forced(reason: String) -> Self {
@@ -281,6 +287,17 @@ impl Promising {
         if let Some(part) = part {
             cluster.owed_until = cluster.owed_until.max(part);
         }
+        let chosen = match chosen.then {
+            // Rule 18; P18 is of nodes.
+            Some(node) if cluster.is_without(18) => Chosen { node, then: None },
+            then => Chosen { then, ..chosen },
+        };
+        if let Some(to) = &chosen.then
+            && cluster.is_connected(to)
+            && cluster.is_connected(&chosen.node)
+        {
+            return Fetching::begin(now, to.clone(), chosen.node, end, cluster, out);
+        }
         let rule = if self.forced { Rule::AcceptedLoss } else { Rule::Choose };
         Appointing::begin(
             now,
@@ -328,7 +345,7 @@ impl Promising {
 
 impl Appointing {
     /// P13: recorded, then sent.
-    fn begin(
+    pub(super) fn begin(
         now: Moment,
         chosen: Chosen,
         rule: Rule,
@@ -379,24 +396,13 @@ impl Appointing {
         out: &mut Vec<Command>,
     ) -> Phase {
         let timing = cluster.options.timing;
-        let again = |rule, reason, automatic| Cause {
-            rule,
-            reason,
-            automatic,
-            forced: false,
-            preferred: None,
-        };
         if cluster.heard > cluster.state.term {
             let reason = format!(
                 "term {} was heard, above the recorded {}",
                 cluster.heard, cluster.state.term
             );
-            return Promising::begin(
-                now,
-                again(Rule::Trigger, reason, cluster.automatic),
-                cluster,
-                out,
-            );
+            let cause = Cause::again(Rule::Trigger, reason, cluster);
+            return Promising::begin(now, cause, cluster, out);
         }
         let term = cluster.state.term;
         match &input {
@@ -422,12 +428,8 @@ impl Appointing {
                 };
                 if gave_up {
                     let reason = format!("{node} gave term {term} up");
-                    return Promising::begin(
-                        now,
-                        again(Rule::Silent, reason, cluster.automatic),
-                        cluster,
-                        out,
-                    );
+                    let cause = Cause::again(Rule::Silent, reason, cluster);
+                    return Promising::begin(now, cause, cluster, out);
                 }
             }
             Input::Connected { node } if *node == self.node => self.appoint(now, cluster, out),
@@ -452,18 +454,14 @@ impl Appointing {
             }
             _ => {}
         }
-        let connected = cluster.nodes.get(&self.node).is_some_and(|known| known.connected);
+        let connected = cluster.is_connected(&self.node);
         // Rule 9: what the monitor slept through, or spent on its own disk, is no silence.
         let silent = now.since(self.since.max(cluster.woke)) > timing.suspicion;
         if !connected || silent {
             // P14: its report is required where the policy is weakened, as it was appointed.
             let reason = format!("{} does not answer its appointment", self.node);
-            return Promising::begin(
-                now,
-                again(Rule::Silent, reason, cluster.automatic),
-                cluster,
-                out,
-            );
+            let cause = Cause::again(Rule::Silent, reason, cluster);
+            return Promising::begin(now, cause, cluster, out);
         }
         Phase::Appointing(self)
     }

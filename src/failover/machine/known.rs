@@ -93,6 +93,7 @@ impl Cluster {
             ToMonitor::Refused { held, obeyed, .. } => (*held, *obeyed),
             ToMonitor::LeaseRequest { term, .. }
             | ToMonitor::Accepted { term }
+            | ToMonitor::NotFetched { term, .. }
             | ToMonitor::Frozen { term, .. }
             | ToMonitor::Handover { term }
             | ToMonitor::SteppedDown { term, .. } => (*term, 0),

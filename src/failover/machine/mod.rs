@@ -1,5 +1,6 @@
 //! The monitor's state machine: watches the leader, elects its successor, hands over.
 mod electing;
+mod fetching;
 mod known;
 mod maintenance;
 mod members;
@@ -7,6 +8,8 @@ mod policy;
 mod starting;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod walk;
 mod watching;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -19,6 +22,7 @@ use super::{Choice, Event, Moment, Rule, TRANSITIONS, ToMonitor, ToNode};
 use crate::cluster::{Configuration, NodeId, NodeView, Policy, Role, View};
 use crate::log::{LogEnd, Lsn, Term};
 use electing::{Appointing, Promising};
+use fetching::Fetching;
 use known::Known;
 pub use members::Change;
 use starting::Starting;
@@ -32,7 +36,8 @@ pub struct Timing {
     pub lease: Duration,
     /// How far two clocks may drift apart within a lease.
     pub drift: Duration,
-    /// How long a planned hand-over may keep the leader from taking writes.
+    /// How long a planned hand-over may keep the leader from taking writes, and a preferred
+    /// node that fetches a tail nobody from leading.
     pub drain: Duration,
 }
 
@@ -184,6 +189,8 @@ pub enum Command {
 ///      └────────────── no leader, enough heard ────────────┘
 /// ```
 ///
+/// Between Promising and Appointing lies Fetching where the preferred node lacks a tail.
+///
 /// The table [`TRANSITIONS`] lists each change with its rule; `docs/failover-rules.md` is
 /// drawn from it.
 ///
@@ -260,6 +267,8 @@ enum Phase {
     Draining(Draining),
     /// Collects promises for a term that has no leader yet.
     Promising(Promising),
+    /// The one who should lead gets the tail that it lacks, from the one who holds it.
+    Fetching(Fetching),
     /// The appointment is recorded; the chosen node has not accepted yet.
     Appointing(Appointing),
 }
@@ -271,6 +280,7 @@ impl Phase {
             Self::Watching(_) => "watching",
             Self::Draining(_) => "draining",
             Self::Promising(_) => "promising",
+            Self::Fetching(_) => "fetching",
             Self::Appointing(_) => "appointing",
         }
     }
@@ -343,6 +353,7 @@ impl Machine {
             Phase::Watching(phase) => phase.step(now, input, cluster, out),
             Phase::Draining(phase) => phase.step(now, input, cluster, out),
             Phase::Promising(phase) => phase.step(now, input, cluster, out),
+            Phase::Fetching(phase) => phase.step(now, input, cluster, out),
             Phase::Appointing(phase) => phase.step(now, input, cluster, out),
         };
         assert_eq!(self.cluster.at, self.phase.name(), "a transition outside the table");
@@ -504,8 +515,12 @@ impl Cluster {
         out.push(Command::Persist(self.state.clone()));
     }
 
+    fn is_connected(&self, node: &NodeId) -> bool {
+        self.nodes.get(node).is_some_and(|known| known.connected)
+    }
+
     fn send(&self, to: &NodeId, message: ToNode, out: &mut Vec<Command>) {
-        if self.nodes.get(to).is_some_and(|known| known.connected) {
+        if self.is_connected(to) {
             out.push(Command::Send { to: to.clone(), message });
         }
     }

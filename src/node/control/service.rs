@@ -124,6 +124,7 @@ impl Service {
         let mut commit = hub.commit.subscribe();
         let mut term_start = hub.term_start.subscribe();
         let mut caught_up = hub.caught_up.subscribe();
+        let mut fetched = hub.fetched.subscribe();
         let mut resting = hub.resting.subscribe();
         let mut reseeding = hub.reseeding.subscribe();
         let mut failed = hub.failed.subscribe();
@@ -142,6 +143,7 @@ impl Service {
                 Ok(()) = term_start.changed() => Wake::Hub,
                 Ok(()) = commit.changed(), if opening || freezing => Wake::Hub,
                 Ok(()) = caught_up.changed() => Wake::Hub,
+                Ok(()) = fetched.changed() => Wake::Hub,
                 Ok(()) = resting.changed() => Wake::Hub,
                 Ok(()) = reseeding.changed() => Wake::Hub,
                 Ok(()) = configured.changed() => Wake::Hub,
@@ -202,6 +204,16 @@ impl Service {
             tracing::warn!(%term, reason, "this leader ends its term");
             self.failure = reason;
             self.step(OathInput::Failed { term }).await?;
+        }
+        let fetched = self.hub.fetched.borrow().clone();
+        if let Some((of, fetched)) = fetched
+            && of == term
+            && self.hub.fetch.send_if_modified(|fetch| fetch.take().is_some())
+        {
+            match fetched {
+                Ok(()) => self.step(OathInput::Fetched { term }).await?,
+                Err(reason) => self.tell(&ToMonitor::NotFetched { term, reason }),
+            }
         }
         let (started, start_end) = *self.hub.term_start.borrow();
         if self.oath.role() == Role::Opening
@@ -302,6 +314,10 @@ impl Service {
             }
             OathCommand::Refused { term, held, obeyed } => {
                 self.tell(&ToMonitor::Refused { term, held, obeyed });
+            }
+            OathCommand::Fetch(fetch) => {
+                self.hub.fetched.send_replace(None);
+                self.hub.fetch.send_replace(Some(fetch));
             }
             OathCommand::Accepted { term } => {
                 self.tell(&ToMonitor::Accepted { term });
@@ -491,6 +507,7 @@ impl Service {
             ToNode::PromiseRequest { term, incarnation } => {
                 self.step(OathInput::PromiseRequest { term, incarnation }).await?;
             }
+            ToNode::Fetch(fetch) => self.step(OathInput::Fetch(fetch)).await?,
             ToNode::Appoint(appointment) => {
                 // Before the office begins, so that not one write counts under another.
                 if self.oath.role() == Role::Follower {

@@ -6,6 +6,7 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::relay::AFTER_FAILURE;
+use super::serve::Part;
 use super::{Replication, StreamError, is_final, lock, publish};
 use crate::cluster::{NodeId, Role};
 use crate::log::frame::{FrameError, Header};
@@ -25,14 +26,14 @@ const UNSYNCED_MAX: usize = 8 << 20;
 /// Least time between two acks that only tell what was applied.
 const APPLIED_ACK: Duration = Duration::from_millis(5);
 
-/// A stream from the leader, or from a follower of it, in order.
-struct Stream<'a> {
+/// A stream of the log, in order.
+pub(super) struct Stream<'a> {
     replication: &'a Replication,
     term: Term,
-    /// It is the leader who sends.
-    leads: bool,
+    /// What the sender is.
+    from: Part,
     sync: LogSync,
-    appends: FrameReader,
+    pub(super) appends: FrameReader,
     acks: FrameWriter,
     /// The front of a frame whose rest has not arrived.
     partial: BytesMut,
@@ -76,6 +77,7 @@ impl Replication {
     /// Returns only if the log is of no use any more.
     async fn follow_leaders(&self) -> LogError {
         let mut leadership = self.hub.leadership.subscribe();
+        let mut fetch = self.hub.fetch.subscribe();
         let mut failures = 0;
         // A quarantined node asks for a snapshot, but follows on while it gets none.
         let mut reseed_after = Instant::now();
@@ -84,8 +86,13 @@ impl Replication {
             let now = leadership.borrow_and_update().clone();
             let Some(leader) = followed(&now, &self.hub.me) else {
                 failures = 0;
-                // The sender lives as long as the hub that is borrowed here.
-                let _ = leadership.changed().await;
+                fetch.mark_unchanged();
+                // The senders live as long as the hub that is borrowed here.
+                tokio::select! {
+                    _ = leadership.wait_for(|next| *next != now) => {}
+                    _ = fetch.changed() => {}
+                    error = self.maybe_fetch(&now) => return error,
+                }
                 continue;
             };
             self.hub.forget_leader();
@@ -188,7 +195,7 @@ impl Replication {
     }
 
     /// Where this node stands. All of its log is durable then.
-    fn request(&self, term: Term) -> Result<Request, StreamError> {
+    pub(super) fn request(&self, term: Term) -> Result<Request, StreamError> {
         let syncer = lock(&self.log).syncer();
         syncer.sync()?;
         let log = lock(&self.log);
@@ -213,7 +220,7 @@ impl Replication {
     }
 
     /// The log is the leader's up to `at`: what lies beyond is saved and cut.
-    fn join(&self, request: &Request, at: Lsn, commit: Lsn) -> Result<(), StreamError> {
+    pub(super) fn join(&self, request: &Request, at: Lsn, commit: Lsn) -> Result<(), StreamError> {
         if at > request.end.lsn || at < request.applied {
             let cause = format!("told to cut at {at}, the log ends at {}", request.end);
             return Err(StreamError::Protocol(cause));
@@ -243,20 +250,8 @@ impl Replication {
         commit: Lsn,
         reseed_after: Instant,
     ) -> Result<(), StreamError> {
-        let (appends, acks) = stream.split();
-        let mut stream = Stream {
-            replication: self,
-            term,
-            leads,
-            sync: lock(&self.log).syncer(),
-            appends,
-            acks,
-            partial: BytesMut::new(),
-            told: commit,
-            ack_written: false,
-            acked: (Lsn(0), Lsn(0)),
-            last_ack: Instant::now(),
-        };
+        let from = if leads { Part::Leads } else { Part::Relays };
+        let mut stream = Stream::new(self, stream, term, from, commit);
         let mut applied = self.hub.applied.subscribe();
         let mut quarantine = self.hub.quarantine.subscribe();
         let mut heartbeat = tokio::time::interval(self.timing.heartbeat);
@@ -322,10 +317,33 @@ impl Replication {
     }
 }
 
-impl Stream<'_> {
+impl<'a> Stream<'a> {
+    pub(super) fn new(
+        replication: &'a Replication,
+        stream: FrameStream,
+        term: Term,
+        from: Part,
+        commit: Lsn,
+    ) -> Self {
+        let (appends, acks) = stream.split();
+        Self {
+            replication,
+            term,
+            from,
+            sync: lock(&replication.log).syncer(),
+            appends,
+            acks,
+            partial: BytesMut::new(),
+            told: commit,
+            ack_written: false,
+            acked: (Lsn(0), Lsn(0)),
+            last_ack: Instant::now(),
+        }
+    }
+
     /// Takes a message and all that have arrived with it, then syncs and
     /// acknowledges once.
-    async fn take(&mut self, first: Bytes) -> Result<(), StreamError> {
+    pub(super) async fn take(&mut self, first: Bytes) -> Result<(), StreamError> {
         let mut appended = self.message(first)?;
         while appended < UNSYNCED_MAX {
             let Some(frame) = self.appends.take()? else { break };
@@ -394,7 +412,8 @@ impl Stream<'_> {
         self.replication.raise_commit(self.told, end);
         // Only a commit LSN within the leader's own term covers all that earlier
         // terms have committed (P4).
-        let covers = self.leads && history_start.is_some_and(|start| self.told > start);
+        let covers =
+            self.from == Part::Leads && history_start.is_some_and(|start| self.told > start);
         if covers && end >= self.told {
             publish(&hub.caught_up, self.term);
         }

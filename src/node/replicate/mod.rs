@@ -10,7 +10,8 @@
 //!          ◄── ack ──────  (one thread)
 //! ```
 //!
-//! A follower may be sent the log by another follower (`relay`).
+//! A follower may be sent the log by another follower (`relay`), and a node that is to lead
+//! by another that is not (`fetch`).
 //!
 //! Every commit waits for what happens here, so the paths are short: a sender wakes
 //! as soon as the log's end moves, without waiting for the leader's own sync; a
@@ -23,6 +24,7 @@
 
 mod commits;
 mod diverged;
+mod fetch;
 mod follow;
 mod incoming;
 mod relay;

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::serve::{Source, refuse};
+use super::serve::{Part, Source, refuse};
 use super::{Replication, StreamError, lock};
 use crate::cluster::{NodeId, NodeView, Role};
 use crate::log::Term;
@@ -74,7 +74,7 @@ impl Replication {
                 format!("{} can't send on from {} in term {term}", self.hub.me, request.end);
             return refuse(&mut stream, term, reason).await;
         }
-        self.send(stream, follower, &request, Source { term, leads: false }, at).await
+        self.send(stream, follower, &request, Source { term, part: Part::Relays }, at).await
     }
 
     /// By way of whom to follow `leader` from `after` on, if of anybody.

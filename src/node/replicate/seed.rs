@@ -217,7 +217,7 @@ async fn hear(
                 hashing.hear(begun.elapsed(), bytes);
             }
             ToLeader::ToldAll => return Ok(told),
-            ToLeader::Request(_) | ToLeader::Ack(_) => {
+            ToLeader::Request(_) | ToLeader::Fetch(_) | ToLeader::Ack(_) => {
                 let cause = "not what it has of a snapshot".to_owned();
                 return Err(StreamError::Protocol(cause));
             }

@@ -5,6 +5,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::commits::FollowerNews;
+use super::fetch::stands_still;
 use super::{Progress, Replication, StreamError, lock};
 use crate::cluster::{NodeId, Role};
 use crate::log::{Lsn, Term};
@@ -23,8 +24,18 @@ const COMMIT_DELAY: Duration = Duration::from_millis(1);
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source {
     pub term: Term,
-    /// Its own, as the leader of the term; else the leader's.
-    pub leads: bool,
+    pub part: Part,
+}
+
+/// What a node is to its log's sender or receiver.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Part {
+    /// The leader of the term, whose log it is.
+    Leads,
+    /// A follower that sends on what the leader sent it.
+    Relays,
+    /// It has promised the term, which has no leader yet.
+    StandsStill,
 }
 
 /// A follower's entry in the list of those connected; goes with its connection.
@@ -82,8 +93,10 @@ impl Replication {
             .await
             .map_err(|_| StreamError::Silent(silence_max))??
             .ok_or(StreamError::Closed)?;
-        let ToLeader::Request(request) = decode(&frame)? else {
-            return Err(StreamError::Protocol("an ack before the request".to_owned()));
+        let request = match decode(&frame)? {
+            ToLeader::Request(request) => request,
+            ToLeader::Fetch(request) => return self.serve_tail(stream, follower, request).await,
+            _ => return Err(StreamError::Protocol("an ack before the request".to_owned())),
         };
         if self.relays(request.term) {
             return self.relay(stream, follower, request).await;
@@ -110,7 +123,7 @@ impl Replication {
                 return self.send_snapshot(stream, follower, term, why).await;
             }
         };
-        self.send(stream, follower, &request, Source { term, leads: true }, at).await
+        self.send(stream, follower, &request, Source { term, part: Part::Leads }, at).await
     }
 
     /// Sends the log from `at` on, and hears how far the follower is with it.
@@ -260,7 +273,7 @@ impl Replication {
                 let read = || self.reader.read(sent, BYTES_MAX);
                 let recent = self.reader.is_recent(sent);
                 let mut bytes = if recent { read() } else { tokio::task::block_in_place(read) }?;
-                if !source.leads {
+                if source.part != Part::Leads {
                     bytes.truncate((available.0 - sent.0) as usize);
                 }
                 // Looked at after the read: what was read while this node led, or followed
@@ -291,8 +304,8 @@ impl Replication {
             let now = Instant::now();
             tokio::select! {
                 biased;
-                _ = end.changed(), if room && source.leads => {}
-                _ = verified.changed(), if room && !source.leads => {}
+                _ = end.changed(), if room && source.part == Part::Leads => {}
+                _ = verified.changed(), if room && source.part == Part::Relays => {}
                 _ = acked.changed(), if !room => {}
                 _ = commit.changed(), if commit_due.is_none() => {
                     commit.mark_unchanged();
@@ -332,21 +345,37 @@ impl Replication {
     /// The commit LSN that a source may tell: a follower no more than it has of the log.
     fn commit_of(&self, source: Source) -> Lsn {
         let commit = *self.hub.commit.borrow();
-        if source.leads { commit } else { commit.min(*self.hub.verified.borrow()) }
+        match source.part {
+            Part::Leads => commit,
+            Part::Relays => commit.min(*self.hub.verified.borrow()),
+            Part::StandsStill => Lsn(0),
+        }
     }
 
     /// Up to where a source may send the log.
     fn available(&self, source: Source) -> Lsn {
-        if source.leads { self.hub.end.borrow().lsn } else { *self.hub.verified.borrow() }
+        match source.part {
+            Part::Leads => self.hub.end.borrow().lsn,
+            Part::Relays => *self.hub.verified.borrow(),
+            Part::StandsStill => *self.hub.durable.borrow(),
+        }
     }
 
     fn goes_on(&self, source: Source) -> bool {
-        if source.leads { self.leads(source.term) } else { self.relays(source.term) }
+        match source.part {
+            Part::Leads => self.leads(source.term),
+            Part::Relays => self.relays(source.term),
+            Part::StandsStill => stands_still(&self.hub.leadership.borrow(), source.term),
+        }
     }
 
     /// Waits until this node is not that source of the log any more.
     async fn ended(&self, source: Source) {
-        if source.leads { self.deposed(source.term).await } else { self.relayed(source.term).await }
+        match source.part {
+            Part::Leads => self.deposed(source.term).await,
+            Part::Relays => self.relayed(source.term).await,
+            Part::StandsStill => self.moves_on(source.term).await,
+        }
     }
 
     pub(super) fn leads(&self, term: Term) -> bool {

@@ -1,6 +1,7 @@
 //! Nodes with a real log, real files and real connections; the test itself plays
 //! `control` and the writer.
 
+mod fetch;
 mod hooked;
 mod rejoin;
 mod relay;
