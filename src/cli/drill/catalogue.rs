@@ -19,6 +19,7 @@ pub(super) enum Need {
     Tmpfs,
     Strace,
     Faketime,
+    Sqlite3,
 }
 
 impl Need {
@@ -29,6 +30,7 @@ impl Need {
             Self::Tmpfs => "tmpfs",
             Self::Strace => "strace",
             Self::Faketime => "faketime",
+            Self::Sqlite3 => "sqlite3",
         }
     }
 
@@ -40,6 +42,7 @@ impl Need {
             Self::Tmpfs => (!nix::unistd::geteuid().is_root())
                 .then(|| "mounting a file system needs root".to_owned()),
             Self::Strace => program_missing("strace"),
+            Self::Sqlite3 => program_missing("sqlite3"),
             Self::Faketime => {
                 disk::faketime_library().is_none().then(|| "faketime is not installed".to_owned())
             }
@@ -390,8 +393,20 @@ pub(super) const CATALOGUE: &[Drill] = &[
         number: "D30",
         name: "preferred-behind",
         what: "the longest-serving candidate lags and fetches what it lacks before it opens",
-        shape: Shape { monitor_lines: "choose = \"seniority\"\n", ..PLAIN },
+        needs: &[Need::Namespaces],
+        shape: Shape { monitor_lines: "choose = \"seniority\"\n", ..NETWORK },
         run: |stage| Box::pin(lag::preferred_behind(stage)),
+        expects: &[GONE, ENDED, LOST],
+        ..LAG
+    },
+    Drill {
+        number: "D31",
+        name: "apply-stopped",
+        what: "a follower can't apply: bounded reads leave it, and it returns by itself",
+        needs: &[Need::Sqlite3],
+        clean: true,
+        run: |stage| Box::pin(lag::apply_stopped(stage)),
+        expects: &[&["cannot apply the log error=SQLite: database is locked"]],
         ..LAG
     },
     Drill {

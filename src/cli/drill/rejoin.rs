@@ -109,6 +109,14 @@ fn generation(stage: &Stage<'_>, node: &str) -> anyhow::Result<u64> {
     Ok(numbers.max().unwrap_or_default())
 }
 
+/// The SQLite file that a node uses.
+pub(super) fn database(stage: &Stage<'_>, node: &str) -> anyhow::Result<PathBuf> {
+    let generation = data(stage, node)?.join(format!("gen-{}", generation(stage, node)?));
+    let mut files = fs::read_dir(&generation)?.flatten().map(|entry| entry.path());
+    let database = files.find(|path| path.extension().is_some_and(|ending| ending == "db"));
+    database.with_context(|| format!("{} holds no database", generation.display()))
+}
+
 /// D40.
 pub(super) async fn strangers(stage: &mut Stage<'_>) -> anyhow::Result<()> {
     let follower = stage.followers()[0].clone();
