@@ -72,6 +72,7 @@ impl Replication {
                 .ok_or(StreamError::Closed)?;
             stream.take(frame).await?;
         }
+        stream.finish().await?;
         let held = lock(&self.log).end();
         if held != *end {
             return Err(StreamError::Protocol(format!("the tail ends at {held}, not at {end}")));

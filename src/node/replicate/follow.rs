@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -20,8 +21,12 @@ use crate::storage::log_store::{LogError, LogSync};
 const RETRY: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(1);
 
-/// Appended and not synced at most: what arrived meanwhile is synced together.
-const UNSYNCED_MAX: usize = 8 << 20;
+/// Taken at once at most, before anything else gets its turn.
+const TAKEN_MAX: usize = 8 << 20;
+
+/// As much as this is synced beside the stream, which goes on meanwhile: who catches up
+/// receives and syncs at once. Less is synced here, for a hand-over costs more.
+const BULK: u64 = 1 << 20;
 
 /// Least time between two acks that only tell what was applied.
 const APPLIED_ACK: Duration = Duration::from_millis(5);
@@ -33,6 +38,8 @@ pub(super) struct Stream<'a> {
     /// What the sender is.
     from: Part,
     sync: LogSync,
+    /// The sync under way beside the stream.
+    syncing: Option<JoinHandle<Result<Lsn, LogError>>>,
     pub(super) appends: FrameReader,
     acks: FrameWriter,
     /// The front of a frame whose rest has not arrived.
@@ -277,6 +284,12 @@ impl Replication {
                     }
                     stream.take(frame).await?;
                 }
+                synced = done(&mut stream.syncing) => {
+                    stream.syncing = None;
+                    synced?;
+                    stream.sync()?;
+                    stream.settle().await?;
+                }
                 // Not at every step of the applier: a wake-up costs more than it tells.
                 () = sleep(APPLIED_ACK), if stream.last_ack.elapsed() < APPLIED_ACK => {}
                 _ = applied.changed(), if stream.last_ack.elapsed() >= APPLIED_ACK => {
@@ -331,6 +344,7 @@ impl<'a> Stream<'a> {
             term,
             from,
             sync: lock(&replication.log).syncer(),
+            syncing: None,
             appends,
             acks,
             partial: BytesMut::new(),
@@ -345,7 +359,7 @@ impl<'a> Stream<'a> {
     /// acknowledges once.
     pub(super) async fn take(&mut self, first: Bytes) -> Result<(), StreamError> {
         let mut appended = self.message(first)?;
-        while appended < UNSYNCED_MAX {
+        while appended < TAKEN_MAX {
             let Some(frame) = self.appends.take()? else { break };
             appended += self.message(frame)?;
         }
@@ -353,9 +367,39 @@ impl<'a> Stream<'a> {
             self.maybe_ack(true).await?;
         }
         if appended > 0 {
-            self.sync.sync()?;
+            self.sync()?;
         }
         self.settle().await
+    }
+
+    /// Syncs all that was taken.
+    pub(super) async fn finish(&mut self) -> Result<(), StreamError> {
+        if self.syncing.is_some() {
+            let synced = done(&mut self.syncing).await;
+            self.syncing = None;
+            synced?;
+        }
+        self.sync.sync()?;
+        self.settle().await
+    }
+
+    /// Syncs what is appended, much of it beside the stream. What is appended while that
+    /// goes on has its turn when it ends.
+    fn sync(&mut self) -> Result<(), StreamError> {
+        if self.syncing.is_some() {
+            return Ok(());
+        }
+        let (end, durable) = {
+            let log = lock(&self.replication.log);
+            (log.end().lsn, log.durable())
+        };
+        if end.0 - durable.0 >= BULK {
+            let sync = self.sync.clone();
+            self.syncing = Some(spawn_blocking(move || sync.sync()));
+        } else {
+            self.sync.sync()?;
+        }
+        Ok(())
     }
 
     /// Bytes appended.
@@ -438,6 +482,17 @@ impl<'a> Stream<'a> {
         self.acked = (durable, applied);
         self.last_ack = Instant::now();
         Ok(())
+    }
+}
+
+/// How the sync ends that is under way; never, if none is.
+async fn done(syncing: &mut Option<JoinHandle<Result<Lsn, LogError>>>) -> Result<Lsn, StreamError> {
+    match syncing {
+        Some(syncing) => {
+            let synced = syncing.await;
+            Ok(synced.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))?)
+        }
+        None => std::future::pending().await,
     }
 }
 

@@ -35,6 +35,7 @@ struct Cluster {
     directory: TempDir,
     members: Vec<(NodeId, String, u32)>,
     listeners: Vec<Option<PeerListener>>,
+    segment_bytes: u64,
 }
 
 struct Node {
@@ -65,7 +66,7 @@ impl Cluster {
             members.push((name.parse().expect("a name"), peer, 1));
             listeners.push(Some(listener));
         }
-        Self { directory, members, listeners }
+        Self { directory, members, listeners, segment_bytes: 8192 }
     }
 
     fn config(&self, name: &NodeId) -> NodeConfig {
@@ -97,7 +98,7 @@ impl Cluster {
                 lease: Duration::from_secs(1),
                 drift: Duration::from_millis(100),
             },
-            segment_bytes: 8192,
+            segment_bytes: self.segment_bytes,
             retain_bytes: 0,
             reserve_bytes: 0,
             snapshot_rate_bytes: 0,
@@ -121,7 +122,7 @@ impl Cluster {
         let control =
             ControlFile::open_in(&*fs, &config.data.join("control")).expect("control file");
         settle(&config.data, control.get()).expect("settled");
-        let options = LogOptions { segment_bytes: 8192, floor: control.get().commit };
+        let options = LogOptions { segment_bytes: self.segment_bytes, floor: control.get().commit };
         let log = LogStore::open_in(fs.clone(), &config.data.join("log"), options).expect("log");
         let database =
             config.data.join(format!("gen-{}", control.get().generation)).join("main.db");

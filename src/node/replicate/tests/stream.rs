@@ -61,6 +61,32 @@ async fn a_follower_tells_what_it_has_written_before_it_is_durable() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn much_of_the_log_is_taken_while_what_came_before_is_synced() {
+    let mut cluster = Cluster::new(&["a", "b"]).await;
+    // The end of a segment is synced before the next begins.
+    cluster.segment_bytes = 16 << 20;
+    let gate = watch::Sender::new(true);
+    let (a, b) = (cluster.start("a"), cluster.start_in(Hooked::gated(&gate), "b"));
+    a.lead(1);
+    b.follow(1, "a");
+    let before = a.write(1, 1).await;
+    gate.send_replace(false);
+    let mut end = before;
+    for _ in 0..3 {
+        end = a.append(1, &[Entry::Configuration(vec![5; 2 << 20])]);
+        a.sync();
+        // It would not come while the stream waits for a sync.
+        b.until(&b.hub.end, |held| held.lsn >= end).await;
+    }
+    assert_eq!((*a.hub.commit.borrow(), lock(&b.log).durable()), (before, before));
+    gate.send_replace(true);
+    a.until(&a.hub.commit, |commit| *commit >= end).await;
+    assert_eq!(a.segments(), b.segments());
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frame_larger_than_a_message_arrives_whole() {
     let mut cluster = Cluster::new(&["a", "b"]).await;
     let (a, b) = (cluster.start("a"), cluster.start("b"));
