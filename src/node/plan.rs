@@ -49,9 +49,22 @@ pub(super) struct Reading {
     pub sqlite_dialect: bool,
 }
 
+/// Texts from this length on are read beside the event loop, which goes on meanwhile: the
+/// link to a router would be silent for as long as megabytes take.
+const LONG: usize = 64 * 1024;
+
+/// Does what takes as long as `text` is long.
+pub(super) fn read_through<T>(text: &str, work: impl FnOnce() -> T) -> T {
+    if text.len() < LONG { work() } else { tokio::task::block_in_place(work) }
+}
+
 impl Plan {
     /// Translates a statement.
     pub(super) fn make(text: &str, given: Given, catalog: Arc<Catalog>) -> Result<Self, SqlError> {
+        read_through(text, || Self::translate(text, given, catalog))
+    }
+
+    fn translate(text: &str, given: Given, catalog: Arc<Catalog>) -> Result<Self, SqlError> {
         let context = TranslateContext {
             catalog: &catalog,
             param_types: &given.types,

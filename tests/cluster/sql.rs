@@ -163,3 +163,14 @@ async fn the_leader_shows_what_its_followers_acknowledged() {
         assert!(std::time::Instant::now() < deadline, "a follower does not catch up");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_statement_of_megabytes_keeps_no_link_waiting() {
+    let demo = Demo::start(&[]);
+    let client = demo.connect("proxy").await;
+    let text = "x".repeat(8 << 20);
+    let row = client.query_one(&format!("SELECT length('{text}')"), &[]).await.expect("answered");
+    assert_eq!(row.get::<_, i32>(0), 8 << 20);
+    let log = std::fs::read_to_string(demo.dir().join("logs/proxy.log")).expect("the log");
+    assert!(!log.contains("link is down"), "{log}");
+}

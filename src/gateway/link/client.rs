@@ -181,7 +181,8 @@ impl LinkSession {
         out: &mut Out,
         patience: Patience,
     ) -> Result<Reply, Refusal> {
-        if self.is_dead() {
+        let quiet = patience == Patience::Short && self.connection.quiet.load(Ordering::SeqCst);
+        if self.is_dead() || quiet {
             return Err(Refusal::Unavailable("the node can't be reached".to_owned()));
         }
         let start = out.buffer.len();

@@ -10,7 +10,7 @@ use crate::gateway::Refusal;
 use crate::log::Value;
 use crate::node::errors;
 use crate::node::execute::{self, Limits, Work};
-use crate::node::plan::Plan;
+use crate::node::plan::{Plan, read_through};
 use crate::node::rows::RowFormat;
 use crate::storage::sqlite::{Sqlite, Statement};
 
@@ -37,7 +37,9 @@ impl EngineSession {
             if let Some(environment) = environment {
                 snapshot.reader.set_environment(environment);
             }
-            let statement = prepare(&mut snapshot.reader, plan, params, &limits, now_us)?;
+            let reader = &mut snapshot.reader;
+            let prepare = || prepare(reader, plan, params, &limits, now_us);
+            let statement = read_through(&plan.text, prepare)?;
             let lsn = snapshot.lsn;
             let term = self.inner.hub.leadership.borrow().term;
             self.saw(Position { term, lsn });
@@ -53,7 +55,8 @@ impl EngineSession {
         };
         let mut reader = self.reader().await?;
         self.surround(&mut reader, plan);
-        let statement = prepare(&mut reader, plan, params, &limits, now_us)?;
+        let prepare = || prepare(&mut reader, plan, params, &limits, now_us);
+        let statement = read_through(&plan.text, prepare)?;
         self.saw(seen);
         Ok(Source::Live { statement, _reader: Some(reader), limits })
     }
