@@ -661,15 +661,19 @@ fn decode_binary(bytes: &[u8], oid: Oid) -> Result<Value, SqlError> {
             Value::Text(interval.to_string())
         }
         Oid::UUID => uuid(&fixed(bytes, oid)?),
-        Oid::JSONB => match bytes.split_first() {
-            Some((1, text)) => Value::Text(json::normalize_jsonb(utf8(text)?)?),
+        Oid::JSONB | Oid::JSONPATH => match bytes.split_first() {
+            Some((1, text)) if oid == Oid::JSONB => {
+                Value::Text(json::normalize_jsonb(utf8(text)?)?)
+            }
+            Some((1, text)) => Value::Text(jsonpath::parse(utf8(text)?)?.to_string()),
             Some((version, _)) => {
+                let name = type_name(oid);
                 return Err(SqlError::new(
                     SqlState::INVALID_BINARY_REPRESENTATION,
-                    format!("unsupported jsonb version number {version}"),
+                    format!("unsupported {name} version number {version}"),
                 ));
             }
-            None => return Err(invalid_binary("jsonb")),
+            None => return Err(invalid_binary(type_name(oid))),
         },
         Oid::PG_LSN => Value::Text(Lsn(u64::from_be_bytes(fixed(bytes, oid)?)).to_string()),
         Oid::INT2VECTOR | Oid::OIDVECTOR => {

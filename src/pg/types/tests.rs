@@ -111,6 +111,7 @@ fn binary_forms_are_those_of_another_implementation() {
         ("1 mon 2 days 00:00:03", Oid::INTERVAL, "0000 0000 002d c6c0 0000 0002 0000 0001"),
         ("x", Oid::CHAR, "78"),
         ("{\"a\": 1}", Oid::JSONB, "017b 2261 223a 2031 7d"),
+        ("$.\"a\"", Oid::JSONPATH, "0124 2e22 6122"),
         (
             "[0:1]={7,NULL}",
             Oid::INT2_ARRAY,
@@ -156,6 +157,7 @@ fn malformed_binary_values_are_refused() {
     assert_eq!(bad(&words(&[1, 0x8000, 0, 16_000, 1]), Oid::NUMERIC), "22003");
     assert_eq!(bad(b"", Oid::JSONB), "22P03");
     assert_eq!(bad(b"\x02{}", Oid::JSONB), "22P03");
+    assert_eq!(bad(b"\x02$", Oid::JSONPATH), "22P03");
     assert_eq!(bad(b"\xff", Oid::TEXT), "22021");
     assert_eq!(bad(b"a\0b", Oid::TEXT), "22021");
     let array =
