@@ -444,6 +444,27 @@ async fn nothing_is_seen_or_told_before_it_is_committed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_ends_while_a_write_waits_for_followers() {
+    let mut node = TestNode::new();
+    node.lead(1).await;
+    node.client().query("create table t (id int primary key)").await;
+    node.commit(false);
+    let mut writing = node.client();
+    let mut durable = node.hub().durable.subscribe();
+    let before = *durable.borrow_and_update();
+    let write = tokio::spawn(async move { writing.query("insert into t values (1)").await });
+    durable.wait_for(|durable| *durable > before).await.expect("the hub lives");
+    let (ended, end) = tokio::sync::oneshot::channel();
+    // A thread that may be left behind: the writer's end is waited for in it.
+    std::thread::spawn(move || {
+        node.stop();
+        let _ = ended.send(node);
+    });
+    let _node = tokio::time::timeout(super::PATIENCE, end).await.expect("in time");
+    assert_eq!(write.await.expect("no panic"), "refused: the outcome is unknown\n");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn remote_write_is_answered_for_what_a_follower_wrote_and_did_not_sync() {
     let node = TestNode::new();
     node.lead(1).await;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
+use tokio_util::sync::CancellationToken;
 
 use super::job::{Done, Reply, UnitError};
 use crate::cluster::Role;
@@ -33,15 +34,22 @@ pub(super) struct Journal {
     log: Arc<Mutex<LogStore>>,
     sync: LogSync,
     handle: Handle,
+    /// The node ends: nothing is waited for any more.
+    stop: CancellationToken,
 }
 
 impl Journal {
     /// How often a lapsed lease is looked at again.
     const LEASE_POLL: Duration = Duration::from_millis(1);
 
-    pub(super) fn new(hub: Arc<Hub>, log: Arc<Mutex<LogStore>>, handle: Handle) -> Self {
+    pub(super) fn new(
+        hub: Arc<Hub>,
+        log: Arc<Mutex<LogStore>>,
+        handle: Handle,
+        stop: CancellationToken,
+    ) -> Self {
         let sync = lock(&log).syncer();
-        Self { hub, log, sync, handle }
+        Self { hub, log, sync, handle, stop }
     }
 
     /// Whether this node holds `term` as its leader, open or opening.
@@ -118,10 +126,15 @@ impl Journal {
                 tokio::select! {
                     _ = commit.wait_for(|commit| *commit >= lsn) => {}
                     _ = leadership.wait_for(|l| l.term != term || l.role == Role::Follower) => {}
+                    () = self.stop.cancelled() => {}
                 }
             });
         }
-        if self.leads(term) { Ok(()) } else { Err(Ended::Unknown) }
+        if self.leads(term) && *self.hub.commit.borrow() >= lsn {
+            Ok(())
+        } else {
+            Err(Ended::Unknown)
+        }
     }
 
     /// Waits until `lsn` is written by as many followers as the policy demands, or more.
@@ -134,14 +147,16 @@ impl Journal {
                 _ = written.wait_for(|written| *written >= lsn) => {}
                 _ = commit.wait_for(|commit| *commit >= lsn) => {}
                 _ = leadership.wait_for(|l| l.term != term || l.role == Role::Follower) => {}
+                () = self.stop.cancelled() => {}
             }
         });
-        if self.leads(term) { Ok(()) } else { Err(Ended::Unknown) }
+        let stopped = self.stop.is_cancelled();
+        if self.leads(term) && !stopped { Ok(()) } else { Err(Ended::Unknown) }
     }
 
     /// Waits until the lease holds: the last check before a reply.
     pub(super) fn wait_lease(&self, term: Term) -> Result<(), Ended> {
-        while self.leads(term) {
+        while self.leads(term) && !self.stop.is_cancelled() {
             if self.hub.check_lease(term) {
                 return Ok(());
             }

@@ -123,7 +123,7 @@ pub(super) fn spawn(
         applier: Applier::new(term, applied),
         applied_at: Instant::now(),
         watched_at: Instant::now(),
-        journal: Journal::new(Arc::clone(&hub), log, handle.clone()),
+        journal: Journal::new(Arc::clone(&hub), log, handle.clone(), stop.clone()),
         hub,
         reader,
         readers,
