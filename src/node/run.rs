@@ -340,11 +340,12 @@ fn open(config: &NodeConfig) -> Result<Opened, NodeError> {
 }
 
 /// Whether the database file is another than the node left it, by the seal that it put on
-/// it when it ended; from here on it has none.
+/// it when it ended; from here on it has none. A file that was removed is made anew.
 fn take_seal(config: &NodeConfig, control: &mut ControlFile) -> Result<bool, NodeError> {
     let Some(seal) = control.get().sealed else { return Ok(false) };
     let path = database_path(config, control.get().generation);
     let edited = seal.generation == control.get().generation
+        && path.exists()
         && !seal.holds(&path).map_err(|source| NodeError::Io { path, source })?;
     control.update(|control| control.sealed = None)?;
     Ok(edited)

@@ -2,9 +2,9 @@
 //! whether another program has written into it meanwhile.
 //!
 //! Only a file that is whole without a WAL is sealed: the node moves everything into it
-//! when it ends. A node that is killed leaves no seal, and asks nothing at its next start. A file that is as long and as old as it was is taken to
-//! be the same; of one that is not, as after copying a directory elsewhere, the content
-//! decides.
+//! when it ends. A node that is killed leaves no seal, and asks nothing at its next start.
+//! A file that is as long and as old as it was is taken to be the same; of one that is not,
+//! as after copying a directory elsewhere, the content decides.
 
 use std::fs::File;
 use std::io::{self, Read as _};
