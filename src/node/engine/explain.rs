@@ -1,15 +1,31 @@
 //! EXPLAIN: SQLite's plan, as lines or as the JSON document that PostgreSQL's clients
 //! read, with PostgreSQL's names for what SQLite does.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value as Json, json};
 
+use super::run::Run;
+use super::session::{EngineSession, Stop};
+use super::utility::{Answer, describe, text_row};
+use crate::gateway::Out;
 use crate::log::{Value, ValueRef};
+use crate::node::errors;
+use crate::node::plan::Plan;
 use crate::storage::sqlite::{Sqlite, SqliteError};
 
+/// What EXPLAIN is of.
+pub(super) struct Explained<'a> {
+    pub plan: &'a Arc<Plan>,
+    pub params: &'a [Value],
+    /// Asks SQLite for its plan.
+    pub step: &'a str,
+    pub text: &'a str,
+}
+
 /// A plan, and what running it took.
-pub(super) struct Described {
+struct Described {
     nodes: Vec<Node>,
     ran: Option<(Duration, u64)>,
 }
@@ -21,8 +37,44 @@ struct Node {
     detail: String,
 }
 
+impl EngineSession {
+    /// EXPLAIN: SQLite's query plan, indented.
+    pub(super) async fn explain(
+        &mut self,
+        plan: &Arc<Plan>,
+        explained: Explained<'_>,
+        (json, analyze): (bool, bool),
+        run: Run,
+        out: &mut Out,
+    ) -> Result<Answer, Stop> {
+        let Explained { plan: inner, params, step, text } = explained;
+        let told = |error| Stop::Sql(errors::translate(&error, inner, params));
+        let analyzed = analyze.then_some(text);
+        // What the transaction has made is seen on the writer alone.
+        let loan = self.open.as_mut().and_then(|open| open.loan.as_mut());
+        let described = if let Some(loan) = loan {
+            let mut taken = loan.take().map_err(|revoked| revoked.error())?;
+            describe_on(&mut taken, step, analyzed, params)
+        } else {
+            let mut reader = self.reader().await?;
+            self.surround(&mut reader, inner);
+            describe_on(&mut reader, step, analyzed, params)
+        };
+        let described = described.map_err(told)?;
+        describe(&plan.translated.columns, run, out);
+        if json {
+            text_row(out, &[&described.as_json(text)]);
+        } else {
+            for line in described.lines() {
+                text_row(out, &[&line]);
+            }
+        }
+        Ok("EXPLAIN".into())
+    }
+}
+
 /// Asks for the plan by `text`; `analyzed` is run to its end.
-pub(super) fn describe(
+fn describe_on(
     sqlite: &mut Sqlite,
     text: &str,
     analyzed: Option<&str>,
@@ -55,7 +107,7 @@ pub(super) fn describe(
 
 impl Described {
     /// A line a node, the deeper the further in.
-    pub(super) fn lines(&self) -> impl Iterator<Item = String> {
+    fn lines(&self) -> impl Iterator<Item = String> {
         let mut depths: Vec<(i64, usize)> = vec![(0, 0)];
         let plan = self.nodes.iter().map(move |node| {
             let above = depths.iter().find(|(id, _)| *id == node.parent);
@@ -70,7 +122,7 @@ impl Described {
     }
 
     /// `[{"Plan": {…}}]` for the statement `text`.
-    pub(super) fn as_json(&self, text: &str) -> String {
+    fn as_json(&self, text: &str) -> String {
         let mut below = self.below(0);
         let mut plan = match (below.len(), changes(text)) {
             (1, None) => below.remove(0),

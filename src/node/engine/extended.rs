@@ -5,12 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::cursor::Place;
-use super::portal::{Portal, State};
-use super::session::{EngineSession, Prepared, Stop};
+use super::portal::Portal;
+use super::session::{EngineSession, Stop};
 use crate::gateway::Out;
 use crate::log::Value;
-use crate::node::plan::Plan;
 use crate::node::rows::RowFormat;
 use crate::pg::backend::Writer;
 use crate::pg::frontend::{BindParams, Message, RawMessage, Target};
@@ -18,8 +16,6 @@ use crate::pg::types::Format;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql;
 
-/// Prepared statements that a session may hold.
-const STATEMENTS_MAX: usize = 10_000;
 /// Portals that a session may hold.
 const PORTALS_MAX: usize = 1_000;
 
@@ -86,18 +82,6 @@ impl EngineSession {
         Ok(())
     }
 
-    /// Keeps a prepared statement under a name.
-    pub(super) fn keep_statement(&mut self, name: String, plan: Arc<Plan>) -> Result<(), SqlError> {
-        if self.statements.len() >= STATEMENTS_MAX && !self.statements.contains_key(&name) {
-            return Err(SqlError::new(
-                SqlState::PROGRAM_LIMIT_EXCEEDED,
-                "too many prepared statements",
-            ));
-        }
-        self.statements.insert(name, Arc::new(Prepared { plan }));
-        Ok(())
-    }
-
     /// Keeps a portal under a name.
     pub(super) fn keep_portal(&mut self, name: String, portal: Portal) -> Result<(), SqlError> {
         if self.portals.len() >= PORTALS_MAX && !self.portals.contains_key(&name) {
@@ -105,40 +89,6 @@ impl EngineSession {
         }
         self.portals.insert(name, portal);
         Ok(())
-    }
-
-    /// The plan of a prepared statement, translated again if the schema has changed.
-    pub(super) async fn prepared(&mut self, name: &str) -> Result<Arc<Plan>, Stop> {
-        let Some(prepared) = self.statements.get(name) else {
-            let what = if name.is_empty() {
-                "unnamed prepared statement".to_owned()
-            } else {
-                format!("prepared statement \"{name}\"")
-            };
-            return Err(SqlError::new(
-                SqlState::INVALID_SQL_STATEMENT_NAME,
-                format!("{what} does not exist"),
-            )
-            .into());
-        };
-        let plan = Arc::clone(&prepared.plan);
-        let current = self.current(plan).await?;
-        if let Some(prepared) = self.statements.get_mut(name)
-            && !Arc::ptr_eq(&prepared.plan, &current)
-        {
-            if prepared.plan.translated.columns != current.translated.columns {
-                return Err(SqlError {
-                    routine: Some("RevalidateCachedQuery"),
-                    ..SqlError::new(
-                        SqlState::FEATURE_NOT_SUPPORTED,
-                        "cached plan must not change result type",
-                    )
-                }
-                .into());
-            }
-            *prepared = Arc::new(Prepared { plan: Arc::clone(&current) });
-        }
-        Ok(current)
     }
 
     async fn bind(
@@ -180,16 +130,7 @@ impl EngineSession {
             });
         }
         let format = RowFormat { formats: result_formats, display: self.settings.display.clone() };
-        let portal = Portal {
-            plan,
-            params: values,
-            format,
-            state: State::Fresh,
-            tag: None,
-            hold: false,
-            cursor: false,
-            place: Place::default(),
-        };
+        let portal = Portal::new(plan, values, format);
         self.keep_portal(name, portal)?;
         Writer(&mut out.buffer).bind_complete();
         Ok(())

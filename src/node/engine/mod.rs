@@ -4,7 +4,8 @@
 //!
 //! - `session` takes a request apart and keeps what a session remembers.
 //! - `extended` and `simple` are the two query protocols, over `run`, which carries
-//!   out one statement; `utility` has those that touch the session alone.
+//!   out one statement: by `read` and `write`, and by `utility` those that touch the
+//!   session alone, of which `set`, `prepared` and `explain` are kinds.
 //! - `function_call` is the message that calls one function, `large_object` what it is
 //!   used for.
 //! - `transaction` knows when a transaction begins, what it holds, and how it ends.
@@ -25,9 +26,12 @@ mod function_call;
 mod large_object;
 mod live;
 mod portal;
+mod prepared;
 mod read;
 mod role;
+mod run;
 mod session;
+mod set;
 mod settings;
 mod simple;
 mod transaction;

@@ -35,6 +35,13 @@ pub(super) struct Portal {
     pub(super) place: Place,
 }
 
+impl Portal {
+    pub(super) fn new(plan: Arc<Plan>, params: Vec<Value>, format: RowFormat) -> Self {
+        let (state, place) = (State::Fresh, Place::default());
+        Self { plan, params, format, state, tag: None, hold: false, cursor: false, place }
+    }
+}
+
 /// How far a portal is.
 pub(super) enum State {
     /// Not run.

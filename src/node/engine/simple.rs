@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
+use super::run::Flow;
 use super::session::{EngineSession, Stop};
-use super::utility::Flow;
 use crate::gateway::Out;
 use crate::node::rows::RowFormat;
 use crate::pg::backend::Writer;

@@ -1,37 +1,24 @@
-//! Carrying out one statement: reads and writes by their own modules, and here
-//! everything that touches the session alone.
+//! Statements that are neither a read nor a write: what they do to the session, and how
+//! they answer.
 
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use super::cursor::{Declared, Place};
-use super::explain;
-use super::portal::{Portal, Source, State};
+use super::cursor::Declared;
+use super::explain::Explained;
+use super::run::{Flow, Run};
 use super::session::{EngineSession, Stop};
-use super::settings::{self, isolation_name};
-use crate::cluster::Role;
 use crate::gateway::{Mode, Out};
 use crate::log::Value;
 use crate::node::errors;
 use crate::node::plan::Plan;
 use crate::node::rows::RowFormat;
-use crate::node::writer::command_tag;
 use crate::pg::backend::Writer;
-use crate::pg::settings::shown_name;
 use crate::pg::{Oid, Severity, SqlError, SqlState};
-use crate::sql::{self, Class, Column, Isolation, Kind, Tag, Translated};
-use crate::storage::sqlite::SettingMade;
-
-/// How a statement ended.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Flow {
-    Done,
-    /// The client must send COPY's data first.
-    CopyIn,
-}
+use crate::sql::{Column, Isolation, Kind, Tag, Translated};
 
 /// What a utility statement answers with.
-enum Answer {
+pub(super) enum Answer {
     /// CommandComplete with this tag.
     Tag(Cow<'static, str>),
     CopyIn,
@@ -44,200 +31,7 @@ impl From<&'static str> for Answer {
 }
 
 impl EngineSession {
-    /// The plan of a statement; in a failed transaction only what ends it has one.
-    pub(super) async fn plan_unless_failed(
-        &mut self,
-        text: &str,
-        types: &[Oid],
-    ) -> Result<Arc<Plan>, Stop> {
-        let Err(error) = self.check_not_failed() else { return self.plan(text, types).await };
-        let plan = Plan::make(text, self.given(types), Arc::default());
-        match (sql::classify(text), plan) {
-            (Class::Commit | Class::Rollback, Ok(plan)) => Ok(Arc::new(plan)),
-            (Class::Savepoint, Ok(plan)) if matches!(plan.translated.kind, Kind::RollbackTo(_)) => {
-                Ok(Arc::new(plan))
-            }
-            _ => Err(error.into()),
-        }
-    }
-
-    /// The plan, made again where the schema has changed since.
-    pub(super) async fn current(&mut self, plan: Arc<Plan>) -> Result<Arc<Plan>, Stop> {
-        if plan.translated.statements.is_empty() || self.check_not_failed().is_err() {
-            return Ok(plan);
-        }
-        if self.open.as_ref().is_none_or(|open| open.loan.is_none()) {
-            let mut reader = self.reader().await?;
-            let catalog = reader
-                .catalog_of(self.place.number())
-                .map_err(|error| errors::translate_bare(&error))?;
-            if catalog.version == plan.catalog.version {
-                return Ok(plan);
-            }
-        }
-        let types = plan.given.types.clone();
-        self.plan(&plan.text, &types).await
-    }
-
-    /// Columns of the rows that a plan gives, to whoever describes it.
-    pub(super) fn columns_of<'a>(&'a self, plan: &'a Plan) -> Cow<'a, [Column]> {
-        match &plan.translated.kind {
-            Kind::Show(name) if name.eq_ignore_ascii_case("all") => {
-                Cow::Owned(["name", "setting", "description"].map(text_column).to_vec())
-            }
-            Kind::Show(name) => Cow::Owned(vec![text_column(&shown_name(name))]),
-            Kind::Execute { name, .. } => match self.statements.get(name) {
-                Some(prepared) => Cow::Borrowed(&prepared.plan.translated.columns),
-                None => Cow::Borrowed(&[]),
-            },
-            Kind::Fetch { cursor, discard: false, .. } => match self.portals.get(cursor) {
-                Some(portal) => Cow::Borrowed(&portal.plan.translated.columns),
-                None => Cow::Borrowed(&[]),
-            },
-            Kind::CopyIn { .. } | Kind::CopyOut { .. } | Kind::Declare { .. } => Cow::Borrowed(&[]),
-            _ => Cow::Borrowed(&plan.translated.columns),
-        }
-    }
-
-    /// Runs a plan as the simple protocol does: described, and whole.
-    pub(super) async fn run_simple(
-        &mut self,
-        plan: &Arc<Plan>,
-        params: Vec<Value>,
-        format: &RowFormat,
-        alone: bool,
-        out: &mut Out,
-    ) -> Result<Flow, Stop> {
-        let mut portal = Portal {
-            plan: Arc::clone(plan),
-            params,
-            format: format.clone(),
-            state: State::Fresh,
-            tag: None,
-            hold: false,
-            cursor: false,
-            place: Place::default(),
-        };
-        let run = Run { max: 0, alone, extended: false };
-        self.run_described(&mut portal, run, out).await
-    }
-
-    /// Runs a portal, or goes on with it, for Execute.
-    pub(super) async fn run_portal(
-        &mut self,
-        portal: &mut Portal,
-        max: u64,
-        alone: bool,
-        out: &mut Out,
-    ) -> Result<(), Stop> {
-        let run = Run { max, alone, extended: true };
-        self.run_described(portal, run, out).await.map(|_| ())
-    }
-
-    async fn run_described(
-        &mut self,
-        portal: &mut Portal,
-        run: Run,
-        out: &mut Out,
-    ) -> Result<Flow, Stop> {
-        if matches!(portal.state, State::Fresh) {
-            let plan = Arc::clone(&portal.plan);
-            self.check_allowed(&plan).await?;
-            self.send_notices(&plan, out);
-            match &plan.translated.kind {
-                Kind::Empty => {
-                    portal.state = State::Done;
-                    Writer(&mut out.buffer).empty_query_response();
-                    return Ok(Flow::Done);
-                }
-                Kind::Read { for_update: false } => {
-                    self.check_not_failed()?;
-                    let source = self.begin_read(&plan, &portal.params, &portal.format).await?;
-                    portal.state = State::Open(source);
-                }
-                Kind::Advisory => {
-                    self.check_not_failed()?;
-                    let source = self.run_advisory(&plan, &portal.params, &portal.format).await?;
-                    portal.state = State::Open(source);
-                }
-                Kind::Read { .. } | Kind::Write | Kind::Ddl { .. } => {
-                    self.check_not_failed()?;
-                    let params = std::mem::take(&mut portal.params);
-                    let written = self.write(&plan, params, &portal.format, run.alone).await?;
-                    portal.tag = Some(written.tag);
-                    portal.state = State::Open(Source::Complete(written.rows));
-                }
-                _ => {
-                    portal.state = State::Done;
-                    let params = std::mem::take(&mut portal.params);
-                    let format = portal.format.clone();
-                    return self.utility(&plan, &params, &format, run, out).await;
-                }
-            }
-            if !run.extended && plan.translated.gives_rows() {
-                let fields = portal.format.fields(&plan.translated.columns);
-                Writer(&mut out.buffer).row_description(&fields);
-            }
-        }
-        self.pump(portal, run.max, out).await?;
-        Ok(Flow::Done)
-    }
-
-    /// Tells the client what its statement will leave undone, if it wants to hear it.
-    fn send_notices(&self, plan: &Plan, out: &mut Out) {
-        let notices = &plan.translated.notices;
-        let quiet = || {
-            let level = self.settings.get("client_min_messages").unwrap_or_default();
-            matches!(level, "warning" | "error") || self.check_not_failed().is_err()
-        };
-        if !notices.is_empty() && !quiet() {
-            let mut writer = Writer(&mut out.buffer);
-            notices.iter().for_each(|notice| writer.notice(&self.shown_error(notice)));
-        }
-    }
-
-    /// Sends up to `max` rows of an open portal, and how it stands then.
-    async fn pump(&mut self, portal: &mut Portal, max: u64, out: &mut Out) -> Result<(), Stop> {
-        let Portal { plan, params, format, state, place, .. } = portal;
-        let (count, ended) = match state {
-            State::Open(source) => source.pump(plan, params, format, max, out).await?,
-            State::Fresh | State::Done => (0, true),
-        };
-        place.advance(count);
-        if !ended {
-            Writer(&mut out.buffer).portal_suspended();
-            return Ok(());
-        }
-        let made = match state {
-            State::Open(Source::Live { statement, .. }) if plan.needs_environment => {
-                statement.take_settings()
-            }
-            _ => Vec::new(),
-        };
-        *state = State::Done;
-        self.take_over(made).await?;
-        let Portal { plan, tag, .. } = portal;
-        match (tag.take(), &plan.translated.tag) {
-            (Some(tag), _) => Writer(&mut out.buffer).command_complete(&tag),
-            (None, Tag::Fixed(tag)) => Writer(&mut out.buffer).command_complete(tag),
-            (None, tag) => {
-                Writer(&mut out.buffer).command_complete(&command_tag(tag, 0, count));
-            }
-        }
-        Ok(())
-    }
-
-    /// Sets what `set_config` was asked to set.
-    pub(super) async fn take_over(&mut self, made: Vec<SettingMade>) -> Result<(), Stop> {
-        for SettingMade { name, value, local } in made {
-            if !self.set_identity(&name.to_ascii_lowercase(), value.as_deref(), local).await? {
-                self.settings.set(&name, value.as_deref(), local)?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn utility(
+    pub(super) async fn utility(
         &mut self,
         plan: &Arc<Plan>,
         params: &[Value],
@@ -443,307 +237,11 @@ impl EngineSession {
         Ok(if failed { "ROLLBACK" } else { "COMMIT" }.into())
     }
 
-    fn characteristics(&self) -> (Isolation, bool) {
+    pub(super) fn characteristics(&self) -> (Isolation, bool) {
         match &self.open {
             Some(open) => (open.isolation, open.read_only),
             None => (self.settings.default_isolation(), self.settings.default_read_only()),
         }
-    }
-
-    fn set_transaction(
-        &mut self,
-        isolation: Option<Isolation>,
-        read_only: Option<bool>,
-        session: bool,
-        out: &mut Out,
-    ) -> Result<(), Stop> {
-        if session {
-            if let Some(isolation) = isolation {
-                let name = isolation_name(isolation);
-                self.settings.set("default_transaction_isolation", Some(name), false)?;
-            }
-            if let Some(read_only) = read_only {
-                let value = if read_only { "on" } else { "off" };
-                self.settings.set("default_transaction_read_only", Some(value), false)?;
-            }
-            return Ok(());
-        }
-        match &mut self.open {
-            Some(open) => {
-                let began = open.begun || open.has_written() || open.snapshot.is_some();
-                if began && isolation.is_some_and(|isolation| isolation != open.isolation) {
-                    return Err(SqlError::new(
-                        SqlState::ACTIVE_SQL_TRANSACTION,
-                        "SET TRANSACTION ISOLATION LEVEL must be called before any query",
-                    )
-                    .into());
-                }
-                open.isolation = isolation.unwrap_or(open.isolation);
-                open.read_only = read_only.unwrap_or(open.read_only);
-            }
-            None => warn(
-                out,
-                SqlState::NO_ACTIVE_SQL_TRANSACTION,
-                "SET TRANSACTION can only be used in transaction blocks",
-            ),
-        }
-        Ok(())
-    }
-
-    async fn setting_statement(
-        &mut self,
-        kind: &Kind,
-        run: Run,
-        out: &mut Out,
-    ) -> Result<Answer, Stop> {
-        match kind {
-            Kind::Set { name, value, local } => {
-                self.set(name, value.as_deref(), *local, out).await?;
-                Ok("SET".into())
-            }
-            Kind::Show(name) if name.eq_ignore_ascii_case("all") => {
-                let columns = ["name", "setting", "description"].map(text_column);
-                let all = self.settings.all(self.in_recovery());
-                describe(&columns, run, out);
-                for (name, value) in &*all {
-                    text_row(out, &[&shown_name(name), value, ""]);
-                }
-                Ok("SHOW".into())
-            }
-            Kind::Show(name) => {
-                let name = name.to_ascii_lowercase();
-                let value = self.shown(&name)?;
-                describe(&[text_column(&shown_name(&name))], run, out);
-                text_row(out, &[&value]);
-                Ok("SHOW".into())
-            }
-            Kind::Reset(name) => {
-                if name.eq_ignore_ascii_case("all") {
-                    self.settings.reset_all();
-                } else {
-                    self.set(name, None, false, out).await?;
-                }
-                Ok("RESET".into())
-            }
-            Kind::Discard(what) => self.discard(what),
-            _ => unreachable!("not a setting statement"),
-        }
-    }
-
-    async fn set(
-        &mut self,
-        name: &str,
-        value: Option<&str>,
-        local: bool,
-        out: &mut Out,
-    ) -> Result<(), Stop> {
-        let lower = name.to_ascii_lowercase();
-        match lower.as_str() {
-            "transaction_isolation" => {
-                // Checked by the table of settings; its effect is the transaction's.
-                let value = value.unwrap_or("read committed");
-                let mut scratch = self.settings.clone();
-                scratch.set(&lower, Some(value), true)?;
-                let isolation = settings::isolation(&value.to_ascii_lowercase());
-                return self.set_transaction(Some(isolation), None, false, out);
-            }
-            "transaction_read_only" => {
-                let read_only = matches!(value, Some("on" | "true" | "yes" | "1"));
-                return self.set_transaction(None, Some(read_only), false, out);
-            }
-            _ => {}
-        }
-        if local && self.open.as_ref().is_none_or(|open| !open.explicit) {
-            let text = "SET LOCAL can only be used in transaction blocks";
-            warn(out, SqlState::NO_ACTIVE_SQL_TRANSACTION, text);
-            return Ok(());
-        }
-        if !self.set_identity(&lower, value, local).await? {
-            self.settings.set(&lower, value, local)?;
-        }
-        Ok(())
-    }
-
-    /// What SHOW answers: settings, and what depends on the moment.
-    fn shown(&self, name: &str) -> Result<String, SqlError> {
-        let recovery = self.inner.hub.leadership.borrow().role != Role::Leader;
-        let on = |yes: bool| if yes { "on" } else { "off" }.to_owned();
-        Ok(match name {
-            "in_hot_standby" => on(recovery),
-            "transaction_isolation" => isolation_name(self.characteristics().0).to_owned(),
-            // A write at a follower is forwarded: none is refused because of where it came to.
-            "transaction_read_only" => on(self.characteristics().1),
-            "is_superuser" => on(self.superuser),
-            "session_authorization" => self.session_user().to_owned(),
-            _ => self.settings.get(name)?.to_owned(),
-        })
-    }
-
-    fn discard(&mut self, what: &str) -> Result<Answer, Stop> {
-        match what.to_ascii_lowercase().as_str() {
-            "all" => {
-                if self.open.as_ref().is_some_and(|open| open.explicit) {
-                    return Err(SqlError::new(
-                        SqlState::ACTIVE_SQL_TRANSACTION,
-                        "DISCARD ALL cannot run inside a transaction block",
-                    )
-                    .into());
-                }
-                self.settings.reset_all();
-                self.settings.set("session_authorization", None, false)?;
-                self.settings.set("role", None, false)?;
-                self.statements.clear();
-                self.portals.clear();
-                self.unlisten(None)?;
-                self.locks.unlock_all();
-                self.sequences = Arc::default();
-                self.last_sequence = None;
-                Ok("DISCARD ALL".into())
-            }
-            "plans" => Ok("DISCARD PLANS".into()),
-            "sequences" => {
-                self.sequences = Arc::default();
-                self.last_sequence = None;
-                Ok("DISCARD SEQUENCES".into())
-            }
-            _ => Ok("DISCARD TEMP".into()),
-        }
-    }
-
-    async fn prepare_statement(
-        &mut self,
-        name: &str,
-        types: &[Oid],
-        statement: &str,
-    ) -> Result<Answer, Stop> {
-        if self.statements.contains_key(name) {
-            return Err(SqlError::new(
-                SqlState::DUPLICATE_PREPARED_STATEMENT,
-                format!("prepared statement \"{name}\" already exists"),
-            )
-            .into());
-        }
-        let plan = self.plan(statement, types).await?;
-        self.keep_statement(name.to_owned(), plan)?;
-        Ok("PREPARE".into())
-    }
-
-    async fn execute_statement(
-        &mut self,
-        name: &str,
-        arguments: &[String],
-        format: &RowFormat,
-        run: Run,
-        out: &mut Out,
-    ) -> Result<Flow, Stop> {
-        let plan = self.prepared(name).await?;
-        let params = self.arguments(&plan, name, arguments).await?;
-        let mut portal = Portal {
-            plan,
-            params,
-            format: format.clone(),
-            state: State::Fresh,
-            tag: None,
-            hold: false,
-            cursor: false,
-            place: Place::default(),
-        };
-        self.run_described(&mut portal, run, out).await
-    }
-
-    /// The values of the arguments of EXECUTE.
-    async fn arguments(
-        &mut self,
-        plan: &Plan,
-        name: &str,
-        arguments: &[String],
-    ) -> Result<Vec<Value>, Stop> {
-        let types = plan.params();
-        if arguments.len() != types.len() {
-            return Err(SqlError::new(
-                SqlState::SYNTAX_ERROR,
-                format!("wrong number of parameters for prepared statement \"{name}\""),
-            )
-            .with_detail(format!(
-                "Expected {} parameters but got {}.",
-                types.len(),
-                arguments.len()
-            ))
-            .into());
-        }
-        let mut params = Vec::with_capacity(types.len());
-        for (argument, oid) in arguments.iter().zip(types) {
-            params.push(self.evaluate(argument, *oid).await?);
-        }
-        Ok(params)
-    }
-
-    /// The value of an argument of EXECUTE.
-    async fn evaluate(&mut self, argument: &str, oid: Oid) -> Result<Value, Stop> {
-        let of = self.catalog().await?.format_type(oid, None);
-        let text = format!("SELECT ({argument})::{of}");
-        let plan = self.plan(&text, &[]).await?;
-        self.check_allowed(&plan).await?;
-        let mut source = self.begin_read(&plan, &[], &RowFormat::default()).await?;
-        let value = match &mut source {
-            Source::Live { statement, .. } => {
-                let row = statement.step().map_err(|e| errors::translate(&e, &plan, &[]))?;
-                if row { statement.column(0).to_owned() } else { Value::Null }
-            }
-            Source::Complete(rows) => rows.first_text(oid, &self.settings.display)?,
-        };
-        Ok(value)
-    }
-
-    fn deallocate(&mut self, name: Option<&str>) -> Result<Answer, Stop> {
-        match name {
-            None => {
-                self.statements.clear();
-                Ok("DEALLOCATE ALL".into())
-            }
-            Some(name) => match self.statements.remove(name) {
-                Some(_) => Ok("DEALLOCATE".into()),
-                None => Err(SqlError::new(
-                    SqlState::INVALID_SQL_STATEMENT_NAME,
-                    format!("prepared statement \"{name}\" does not exist"),
-                )
-                .into()),
-            },
-        }
-    }
-
-    /// EXPLAIN: SQLite's query plan, indented.
-    async fn explain(
-        &mut self,
-        plan: &Arc<Plan>,
-        explained: Explained<'_>,
-        (json, analyze): (bool, bool),
-        run: Run,
-        out: &mut Out,
-    ) -> Result<Answer, Stop> {
-        let Explained { plan: inner, params, step, text } = explained;
-        let told = |error| Stop::Sql(errors::translate(&error, inner, params));
-        let analyzed = analyze.then_some(text);
-        // What the transaction has made is seen on the writer alone.
-        let loan = self.open.as_mut().and_then(|open| open.loan.as_mut());
-        let described = if let Some(loan) = loan {
-            let mut taken = loan.take().map_err(|revoked| revoked.error())?;
-            explain::describe(&mut taken, step, analyzed, params)
-        } else {
-            let mut reader = self.reader().await?;
-            self.surround(&mut reader, inner);
-            explain::describe(&mut reader, step, analyzed, params)
-        };
-        let described = described.map_err(told)?;
-        describe(&plan.translated.columns, run, out);
-        if json {
-            text_row(out, &[&described.as_json(text)]);
-        } else {
-            for line in described.lines() {
-                text_row(out, &[&line]);
-            }
-        }
-        Ok("EXPLAIN".into())
     }
 
     /// VACUUM: a checkpoint, and the writer gives all free pages back as soon as it is
@@ -771,27 +269,7 @@ impl EngineSession {
     }
 }
 
-/// What EXPLAIN is of.
-struct Explained<'a> {
-    plan: &'a Arc<Plan>,
-    params: &'a [Value],
-    /// Asks SQLite for its plan.
-    step: &'a str,
-    text: &'a str,
-}
-
-/// How a portal is run.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Run {
-    /// Rows wanted; 0 is all.
-    max: u64,
-    /// The statement is all of its unit.
-    alone: bool,
-    /// By Execute: the client has described it, or doesn't want to.
-    extended: bool,
-}
-
-fn warn(out: &mut Out, state: SqlState, text: &str) {
+pub(super) fn warn(out: &mut Out, state: SqlState, text: &str) {
     let notice = SqlError { severity: Severity::Warning, ..SqlError::new(state, text) };
     Writer(&mut out.buffer).notice(&notice);
 }
@@ -803,7 +281,7 @@ fn fixed(tag: &Tag) -> &'static str {
     }
 }
 
-fn text_column(name: &str) -> Column {
+pub(super) fn text_column(name: &str) -> Column {
     Column {
         name: name.to_owned(),
         oid: Oid::TEXT,
@@ -814,14 +292,14 @@ fn text_column(name: &str) -> Column {
     }
 }
 
-fn describe(columns: &[Column], run: Run, out: &mut Out) {
+pub(super) fn describe(columns: &[Column], run: Run, out: &mut Out) {
     if !run.extended {
         let fields = RowFormat::default().fields(columns);
         Writer(&mut out.buffer).row_description(&fields);
     }
 }
 
-fn text_row(out: &mut Out, values: &[&str]) {
+pub(super) fn text_row(out: &mut Out, values: &[&str]) {
     let mut writer = Writer(&mut out.buffer);
     let mut row = writer.data_row(values.len());
     for value in values {

@@ -502,7 +502,9 @@ pub fn decode(
 
 fn decode_text(text: &str, oid: Oid, display: &Display) -> Result<Value, SqlError> {
     Ok(match oid {
-        Oid::TEXT | Oid::VARCHAR | Oid::UNSPECIFIED | Oid::UNKNOWN => Value::Text(text.to_owned()),
+        Oid::TEXT | Oid::VARCHAR | Oid::BPCHAR | Oid::UNSPECIFIED | Oid::UNKNOWN => {
+            Value::Text(text.to_owned())
+        }
         Oid::BOOL => Value::Integer(number::parse_bool(text)?.into()),
         Oid::INT2 | Oid::INT4 | Oid::INT8 | Oid::OID | Oid::XID | Oid::CID => {
             Value::Integer(number::parse_integer(text, oid)?)

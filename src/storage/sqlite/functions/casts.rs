@@ -538,8 +538,8 @@ fn sized(text: &str, length: i64, name: &str, pad: bool) -> Result<String, SqlEr
     }
     let mut kept = text[..end].to_owned();
     if pad {
-        let count = kept.chars().count();
-        kept.extend(std::iter::repeat_n(' ', length - count));
+        let missing = length - kept.chars().count();
+        kept.push_str(&" ".repeat(missing));
     }
     Ok(kept)
 }

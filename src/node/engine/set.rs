@@ -1,0 +1,175 @@
+//! What SQL says of a session's settings: SET, SHOW, RESET and DISCARD.
+
+use std::sync::Arc;
+
+use super::run::Run;
+use super::session::{EngineSession, Stop};
+use super::settings::{self, isolation_name};
+use super::utility::{Answer, describe, text_column, text_row, warn};
+use crate::cluster::Role;
+use crate::gateway::Out;
+use crate::pg::settings::shown_name;
+use crate::pg::{SqlError, SqlState};
+use crate::sql::{Isolation, Kind};
+
+impl EngineSession {
+    pub(super) fn set_transaction(
+        &mut self,
+        isolation: Option<Isolation>,
+        read_only: Option<bool>,
+        session: bool,
+        out: &mut Out,
+    ) -> Result<(), Stop> {
+        if session {
+            if let Some(isolation) = isolation {
+                let name = isolation_name(isolation);
+                self.settings.set("default_transaction_isolation", Some(name), false)?;
+            }
+            if let Some(read_only) = read_only {
+                let value = if read_only { "on" } else { "off" };
+                self.settings.set("default_transaction_read_only", Some(value), false)?;
+            }
+            return Ok(());
+        }
+        match &mut self.open {
+            Some(open) => {
+                let began = open.begun || open.has_written() || open.snapshot.is_some();
+                if began && isolation.is_some_and(|isolation| isolation != open.isolation) {
+                    return Err(SqlError::new(
+                        SqlState::ACTIVE_SQL_TRANSACTION,
+                        "SET TRANSACTION ISOLATION LEVEL must be called before any query",
+                    )
+                    .into());
+                }
+                open.isolation = isolation.unwrap_or(open.isolation);
+                open.read_only = read_only.unwrap_or(open.read_only);
+            }
+            None => warn(
+                out,
+                SqlState::NO_ACTIVE_SQL_TRANSACTION,
+                "SET TRANSACTION can only be used in transaction blocks",
+            ),
+        }
+        Ok(())
+    }
+
+    pub(super) async fn setting_statement(
+        &mut self,
+        kind: &Kind,
+        run: Run,
+        out: &mut Out,
+    ) -> Result<Answer, Stop> {
+        match kind {
+            Kind::Set { name, value, local } => {
+                self.set(name, value.as_deref(), *local, out).await?;
+                Ok("SET".into())
+            }
+            Kind::Show(name) if name.eq_ignore_ascii_case("all") => {
+                let columns = ["name", "setting", "description"].map(text_column);
+                let all = self.settings.all(self.in_recovery());
+                describe(&columns, run, out);
+                for (name, value) in &*all {
+                    text_row(out, &[&shown_name(name), value, ""]);
+                }
+                Ok("SHOW".into())
+            }
+            Kind::Show(name) => {
+                let name = name.to_ascii_lowercase();
+                let value = self.shown(&name)?;
+                describe(&[text_column(&shown_name(&name))], run, out);
+                text_row(out, &[&value]);
+                Ok("SHOW".into())
+            }
+            Kind::Reset(name) => {
+                if name.eq_ignore_ascii_case("all") {
+                    self.settings.reset_all();
+                } else {
+                    self.set(name, None, false, out).await?;
+                }
+                Ok("RESET".into())
+            }
+            Kind::Discard(what) => self.discard(what),
+            _ => unreachable!("not a setting statement"),
+        }
+    }
+
+    async fn set(
+        &mut self,
+        name: &str,
+        value: Option<&str>,
+        local: bool,
+        out: &mut Out,
+    ) -> Result<(), Stop> {
+        let lower = name.to_ascii_lowercase();
+        match lower.as_str() {
+            "transaction_isolation" => {
+                // Checked by the table of settings; its effect is the transaction's.
+                let value = value.unwrap_or("read committed");
+                let mut scratch = self.settings.clone();
+                scratch.set(&lower, Some(value), true)?;
+                let isolation = settings::isolation(&value.to_ascii_lowercase());
+                return self.set_transaction(Some(isolation), None, false, out);
+            }
+            "transaction_read_only" => {
+                let read_only = matches!(value, Some("on" | "true" | "yes" | "1"));
+                return self.set_transaction(None, Some(read_only), false, out);
+            }
+            _ => {}
+        }
+        if local && self.open.as_ref().is_none_or(|open| !open.explicit) {
+            let text = "SET LOCAL can only be used in transaction blocks";
+            warn(out, SqlState::NO_ACTIVE_SQL_TRANSACTION, text);
+            return Ok(());
+        }
+        if !self.set_identity(&lower, value, local).await? {
+            self.settings.set(&lower, value, local)?;
+        }
+        Ok(())
+    }
+
+    /// What SHOW answers: settings, and what depends on the moment.
+    fn shown(&self, name: &str) -> Result<String, SqlError> {
+        let recovery = self.inner.hub.leadership.borrow().role != Role::Leader;
+        let on = |yes: bool| if yes { "on" } else { "off" }.to_owned();
+        Ok(match name {
+            "in_hot_standby" => on(recovery),
+            "transaction_isolation" => isolation_name(self.characteristics().0).to_owned(),
+            // A write at a follower is forwarded: none is refused because of where it came to.
+            "transaction_read_only" => on(self.characteristics().1),
+            "is_superuser" => on(self.superuser),
+            "session_authorization" => self.session_user().to_owned(),
+            _ => self.settings.get(name)?.to_owned(),
+        })
+    }
+
+    fn discard(&mut self, what: &str) -> Result<Answer, Stop> {
+        match what.to_ascii_lowercase().as_str() {
+            "all" => {
+                if self.open.as_ref().is_some_and(|open| open.explicit) {
+                    return Err(SqlError::new(
+                        SqlState::ACTIVE_SQL_TRANSACTION,
+                        "DISCARD ALL cannot run inside a transaction block",
+                    )
+                    .into());
+                }
+                self.settings.reset_all();
+                self.settings.set("session_authorization", None, false)?;
+                self.settings.set("role", None, false)?;
+                self.statements.clear();
+                self.portals.clear();
+                self.unlisten(None)?;
+                self.locks.unlock_all();
+                self.sequences = Arc::default();
+                self.last_sequence = None;
+                Ok("DISCARD ALL".into())
+            }
+            "plans" => Ok("DISCARD PLANS".into()),
+            "sequences" => {
+                self.sequences = Arc::default();
+                self.last_sequence = None;
+                Ok("DISCARD SEQUENCES".into())
+            }
+            _ => Ok("DISCARD TEMP".into()),
+        }
+    }
+}
