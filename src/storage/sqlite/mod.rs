@@ -17,6 +17,7 @@ mod digest;
 mod effect;
 mod error;
 mod ffi;
+mod file;
 mod functions;
 mod hooks;
 mod import;
