@@ -68,6 +68,54 @@ fn comparison(op: &BinaryOperator) -> Option<&'static str> {
     })
 }
 
+/// `a AND b OR a AND c` as `a AND (b OR c)`: so SQLite joins by an index on what stands
+/// in every branch. The operands come last to first.
+fn factored(operands: &[&Expr], op: &BinaryOperator) -> Option<Expr> {
+    let (first, others) = operands.split_last().filter(|_| *op == BinaryOperator::Or)?;
+    let mut branches = vec![conjuncts(first)];
+    let mut shared = branches[0].clone();
+    for other in others.iter().rev() {
+        let branch = conjuncts(other);
+        shared.retain(|expr| branch.contains(expr));
+        if shared.is_empty() {
+            return None;
+        }
+        branches.push(branch);
+    }
+    let chain = |exprs: Vec<Expr>, op: BinaryOperator| {
+        exprs.into_iter().reduce(|left, right| Expr::BinaryOp {
+            left: Box::new(left),
+            op: op.clone(),
+            right: Box::new(right),
+        })
+    };
+    let nested = |expr| Expr::Nested(Box::new(expr));
+    let left_over = branches.iter().map(|branch| {
+        let own = branch.iter().filter(|expr| !shared.contains(expr));
+        chain(own.copied().cloned().collect(), BinaryOperator::And).map(nested)
+    });
+    // A branch that holds nothing else holds whenever the others do.
+    let rest = left_over.collect::<Option<Vec<_>>>().and_then(|it| chain(it, BinaryOperator::Or));
+    let all = shared.iter().copied().cloned().chain(rest.map(nested));
+    chain(all.collect(), BinaryOperator::And)
+}
+
+/// What an expression demands, one beside the other.
+fn conjuncts(expr: &Expr) -> Vec<&Expr> {
+    let mut found = Vec::new();
+    let mut left = vec![expr];
+    while let Some(expr) = left.pop() {
+        match expr {
+            Expr::Nested(inner) => left.push(inner),
+            Expr::BinaryOp { left: one, op: BinaryOperator::And, right: other } => {
+                left.extend([&**other, &**one]);
+            }
+            expr => found.push(expr),
+        }
+    }
+    found
+}
+
 /// `OPERATOR(pg_catalog.~)` and custom spellings as the operator they are.
 pub(super) fn plain_operator(op: &BinaryOperator) -> Cow<'_, BinaryOperator> {
     let name = match op {
@@ -222,6 +270,9 @@ impl Translator<'_> {
             rest = left;
         }
         operands.push(rest);
+        if let Some(factored) = factored(&operands, op) {
+            return self.expression(&factored);
+        }
         let mut texts = Vec::with_capacity(operands.len());
         for operand in operands.into_iter().rev() {
             let typed = self.expression(operand)?;
