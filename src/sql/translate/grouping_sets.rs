@@ -12,7 +12,7 @@ use super::grouping::{children, same};
 use super::order::position_of;
 use super::query::{Item, Selected, Tail, Wish, plain_query, printed_reference};
 use super::scope::Scope;
-use super::{Form, OutputColumn, Translator, Typed, names};
+use super::{Form, OutputColumn, Translator, Typed, grouping_windows, names};
 use crate::pg::{Oid, SqlError, SqlState};
 
 /// No query has more sets, as in PostgreSQL.
@@ -42,6 +42,9 @@ impl Translator<'_> {
         tail: Tail<'_>,
         wish: Wish<'_>,
     ) -> Result<Selected, SqlError> {
+        if let Some((outer, query)) = grouping_windows::around(select, tail.query)? {
+            return self.select_of_set(&outer, Tail { query: &query }, wish, None);
+        }
         if matches!(select.distinct, Some(Distinct::On(_))) {
             return Err(SqlError::unsupported("DISTINCT ON with grouping sets"));
         }
@@ -358,9 +361,6 @@ fn expressions_of(select: &Select) -> impl Iterator<Item = &Expr> {
 fn check(expr: &Expr) -> Result<(), SqlError> {
     super::limits::with_stack(|| {
         match expr {
-            Expr::Function(call) if call.over.is_some() => {
-                return Err(SqlError::unsupported("a window function over grouping sets"));
-            }
             Expr::Subquery(_) | Expr::Exists { .. } | Expr::InSubquery { .. } => {
                 return Err(SqlError::unsupported("a subquery beside grouping sets"));
             }

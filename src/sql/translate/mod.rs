@@ -24,6 +24,7 @@ mod extent;
 mod function;
 mod grouping;
 mod grouping_sets;
+mod grouping_windows;
 mod insert;
 mod json;
 mod known;
