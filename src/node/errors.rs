@@ -182,6 +182,7 @@ fn literal(item: &str, params: &[Value]) -> Option<String> {
     if let Some((function, rest)) = item.split_once('(')
         && let Some(inner) = rest.strip_suffix(')')
         && (function.starts_with("towline_") || function.eq_ignore_ascii_case("cast"))
+        && !["towline_record", "towline_array"].iter().any(|made| function.starts_with(made))
     {
         // A conversion to the column's type, which says nothing about the value.
         let argument = first_row(&format!("({inner})"))?.first().copied()?.to_owned();

@@ -81,8 +81,9 @@ pub(super) fn encode_row(
         let value = if index < held { statement.column(index) } else { ValueRef::Null };
         match (value, format.of(index)) {
             (ValueRef::Null, _) => row.null(),
-            (value, Format::Text) => row.field(|out| {
-                types::encode_text(value, column.oid, column.typmod, &format.display, out)
+            (value, Format::Text) => row.field(|out| match &column.made {
+                Some(made) => types::made::encode_made_text(value, made, &format.display, out),
+                None => types::encode_text(value, column.oid, column.typmod, &format.display, out),
             })?,
             (value, Format::Binary) => row.field(|out| match &column.made {
                 Some(made) => types::made::encode_made(value, made, out),

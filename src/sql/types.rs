@@ -90,6 +90,11 @@ pub(super) fn is_integer(oid: Oid) -> bool {
     matches!(oid, Oid::INT2 | Oid::INT4 | Oid::INT8)
 }
 
+/// Whether values of the type are equal or not, and in order.
+pub(super) fn is_comparable(oid: Oid) -> bool {
+    family(oid) != Family::Geometric && oid != Oid::JSON
+}
+
 pub(super) fn is_unknown(oid: Oid) -> bool {
     matches!(oid, Oid::UNKNOWN | Oid::UNSPECIFIED)
 }

@@ -11,6 +11,8 @@
 //! | 4 | its length, -1 for NULL |
 //! | n | its binary form |
 
+use std::fmt;
+
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::array::Array;
@@ -26,6 +28,104 @@ pub enum Made {
     Array(Oid, Option<Box<Self>>),
     /// A row of fields of these types, each perhaps made of others.
     Row(Vec<(Oid, Option<Self>)>),
+    /// An enum of that name, as a part of something; its labels in their order.
+    Enum(String, Vec<String>),
+}
+
+/// As names of collations and arguments of functions have it: `(23,1007[23])` is a row of
+/// an integer and an array of integers.
+impl fmt::Display for Made {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Array(element, made) => {
+                write!(out, "[{}", element.0)?;
+                made.iter().try_for_each(|made| write!(out, "{made}"))?;
+                out.write_str("]")
+            }
+            Self::Row(fields) => {
+                out.write_str("(")?;
+                for (at, (oid, made)) in fields.iter().enumerate() {
+                    let comma = if at > 0 { "," } else { "" };
+                    write!(out, "{comma}{}", oid.0)?;
+                    made.iter().try_for_each(|made| write!(out, "{made}"))?;
+                }
+                out.write_str(")")
+            }
+            Self::Enum(name, labels) => {
+                out.write_str("<")?;
+                for text in std::iter::once(name).chain(labels) {
+                    write!(out, "{}:{text}", text.len())?;
+                }
+                out.write_str(">")
+            }
+        }
+    }
+}
+
+impl Made {
+    /// Reads what [`fmt::Display`] writes.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut rest = text;
+        let made = Self::read(&mut rest)??;
+        rest.is_empty().then_some(made)
+    }
+
+    /// What stands at the front; `Some(None)` where there is nothing of the kind.
+    fn read(rest: &mut &str) -> Option<Option<Self>> {
+        let mut chars = rest.chars();
+        let (made, end) = match chars.next() {
+            Some('[') => {
+                *rest = chars.as_str();
+                let element = Oid(number(rest)?);
+                (Self::Array(element, Self::read(rest)?.map(Box::new)), ']')
+            }
+            Some('(') => {
+                *rest = chars.as_str();
+                let mut fields = Vec::new();
+                while !rest.starts_with(')') {
+                    *rest = rest.strip_prefix(',').unwrap_or(rest);
+                    fields.push((Oid(number(rest)?), Self::read(rest)?));
+                }
+                (Self::Row(fields), ')')
+            }
+            Some('<') => {
+                *rest = chars.as_str();
+                let mut texts = Vec::new();
+                while !rest.starts_with('>') {
+                    let length = number(rest)? as usize;
+                    let (text, after) = rest.strip_prefix(':')?.split_at_checked(length)?;
+                    texts.push(text.to_owned());
+                    *rest = after;
+                }
+                (Self::Enum((!texts.is_empty()).then(|| texts.remove(0))?, texts), '>')
+            }
+            _ => return Some(None),
+        };
+        *rest = rest.strip_prefix(end)?;
+        Some(Some(made))
+    }
+}
+
+impl Made {
+    fn depends_on_display(&self, display: &Display) -> bool {
+        let part = |oid: Oid, made: Option<&Self>| match made {
+            Some(made) => made.depends_on_display(display),
+            None => super::depends_on_display(super::element_of(oid).unwrap_or(oid), display),
+        };
+        match self {
+            Self::Array(element, made) => part(*element, made.as_deref()),
+            Self::Row(fields) => fields.iter().any(|(oid, made)| part(*oid, made.as_ref())),
+            Self::Enum(..) => false,
+        }
+    }
+}
+
+/// Takes the number at the front.
+fn number(rest: &mut &str) -> Option<u32> {
+    let end = rest.find(|char: char| !char.is_ascii_digit()).unwrap_or(rest.len());
+    let (digits, after) = rest.split_at(end);
+    *rest = after;
+    digits.parse().ok()
 }
 
 /// Appends the binary form of a value of such a type.
@@ -54,6 +154,58 @@ pub fn encode_made(value: ValueRef<'_>, made: &Made, out: &mut BytesMut) -> Resu
             }
             Ok(())
         }
+        Made::Enum(..) => {
+            out.put_slice(text.as_bytes());
+            Ok(())
+        }
+    }
+}
+
+/// Appends the text of a value of such a type, as the session wants to see its parts.
+pub fn encode_made_text(
+    value: ValueRef<'_>,
+    made: &Made,
+    display: &Display,
+    out: &mut BytesMut,
+) -> Result<(), SqlError> {
+    let shown = show(&super::text_of(value), made, display)?;
+    out.put_slice(shown.as_bytes());
+    Ok(())
+}
+
+fn show(text: &str, made: &Made, display: &Display) -> Result<String, SqlError> {
+    if !made.depends_on_display(display) {
+        return Ok(text.to_owned());
+    }
+    let part = |text: &str, oid: Oid, made: Option<&Made>| match made {
+        Some(made) => show(text, made, display),
+        None => {
+            let value = decode(text.as_bytes(), oid, Format::Text, &Display::default())?;
+            let mut out = BytesMut::new();
+            super::encode_text(value.as_ref(), oid, -1, display, &mut out)?;
+            Ok(utf8(&out)?.to_owned())
+        }
+    };
+    match made {
+        Made::Array(element, made) => {
+            let mut array = Array::parse(text)?;
+            for text in array.elements.iter_mut().flatten() {
+                *text = part(text, *element, made.as_deref())?;
+            }
+            let mut text = String::new();
+            array.print(&mut text);
+            Ok(text)
+        }
+        Made::Row(types) => {
+            let mut fields = parse_row(text)?;
+            for (field, (oid, made)) in fields.iter_mut().zip(types) {
+                if let Some(text) = field {
+                    *text = part(text, *oid, made.as_ref())?;
+                }
+            }
+            Ok(print_row(&fields))
+        }
+        Made::Enum(..) => Ok(text.to_owned()),
     }
 }
 
@@ -148,6 +300,16 @@ pub fn decode_made(
             reader.finish()?;
             Ok(Value::Text(print_row(&row)))
         }
+        (Made::Enum(name, labels), _) => {
+            let text = utf8(bytes)?;
+            if labels.iter().any(|label| label == text) {
+                return Ok(Value::Text(text.to_owned()));
+            }
+            Err(SqlError::new(
+                SqlState::INVALID_TEXT_REPRESENTATION,
+                format!("invalid input value for enum {name}: \"{text}\""),
+            ))
+        }
     }
 }
 
@@ -225,6 +387,23 @@ mod tests {
         assert_eq!(parse_row("(,)").expect("well formed"), [None, None]);
         assert!(parse_row("(1").is_err());
         assert!(parse_row(r#"("1)"#).is_err());
+    }
+
+    #[test]
+    fn what_rows_are_made_of_is_written_and_read() {
+        let labels = ["sad", "o)k", ""].map(str::to_owned).to_vec();
+        let made = Made::Row(vec![
+            (Oid::INT4, None),
+            (Oid(20_000), Some(Made::Array(Oid(20_001), Some(Box::new(Made::Row(vec![])))))),
+            (Oid(20_002), Some(Made::Enum("mood".to_owned(), labels))),
+        ]);
+        let text = made.to_string();
+        assert_eq!(text, "(23,20000[20001()],20002<4:mood3:sad3:o)k0:>)");
+        assert_eq!(Made::parse(&text), Some(made));
+        for end in 0..text.len() {
+            assert_eq!(Made::parse(&text[..end]), None);
+        }
+        assert_eq!(Made::parse("()x"), None);
     }
 
     #[test]

@@ -31,6 +31,7 @@
 //! made with SQLite's own tools may hold anything: text output shows what is
 //! there, binary output fails if the type's form can't be made of it.
 pub mod array;
+mod array_set;
 pub mod bits;
 mod bytea;
 pub mod calendar;

@@ -140,12 +140,23 @@ impl Catalog {
         match &kind.kind {
             UserTypeKind::Domain { .. } => None,
             _ if kind.array == oid => {
-                Some(Made::Array(kind.oid, self.made_of(kind.oid).map(Box::new)))
+                Some(Made::Array(kind.oid, self.part_of(kind.oid).map(Box::new)))
             }
             UserTypeKind::Enum(_) => None,
             UserTypeKind::Composite { fields, .. } => Some(Made::Row(
-                fields.iter().map(|field| (field.oid, self.made_of(field.oid))).collect(),
+                fields.iter().map(|field| (field.oid, self.part_of(field.oid))).collect(),
             )),
+        }
+    }
+
+    /// As [`Self::made_of`], for a type of which something is made.
+    pub fn part_of(&self, oid: Oid) -> Option<Made> {
+        let kind = (oid.0 >= 16_384).then(|| self.user_type(oid)).flatten()?;
+        match &kind.kind {
+            UserTypeKind::Enum(labels) if kind.oid == oid => {
+                Some(Made::Enum(self.bare(&kind.name).to_owned(), labels.clone()))
+            }
+            _ => self.made_of(oid),
         }
     }
 

@@ -7,7 +7,7 @@ use sqlparser::ast::{
 };
 
 use super::known::{is_ordered_set, lookup};
-use super::{Form, Translator, Typed, cast, names};
+use super::{Translator, Typed, names};
 use crate::pg::types::calendar::MICROS_PER_DAY;
 use crate::pg::types::interval::Interval;
 use crate::pg::{Oid, SqlError, SqlState};
@@ -69,6 +69,11 @@ impl Translator<'_> {
         };
         let set_apart = arguments.first().is_some_and(|first| self.is_set_apart(first));
         let (mut arguments, ty) = self.typed_arguments(known, arguments)?;
+        if let ("max" | "min", Some(first)) = (name, arguments.first())
+            && self.is_row(first.oid())
+        {
+            return Err(self.undefined(name, &arguments));
+        }
         // The extreme of the labels' ranks, which becomes a label again below.
         let labels = matches!(name, "max" | "min")
             .then(|| self.unsorted_labels(arguments.first()?.oid()).map(<[String]>::to_vec))
@@ -77,7 +82,8 @@ impl Translator<'_> {
             arguments = arguments.into_iter().map(|argument| self.ranked(argument)).collect();
         }
         let mut sqlite = if known.sqlite.is_empty() { known.name } else { known.sqlite };
-        let first = arguments.first().map_or(Oid::TEXT, Typed::oid);
+        let first_type = arguments.first().map_or(Type::TEXT, |first| first.ty);
+        let first = first_type.oid;
         match (name, first) {
             ("json_agg", _) if set_apart => sqlite = "towline_json_agg_lines",
             ("sum", Oid::INT8 | Oid::NUMERIC) => sqlite = "towline_sum",
@@ -94,18 +100,11 @@ impl Translator<'_> {
             ("avg", Oid::INT2 | Oid::INT4 | Oid::INT8 | Oid::NUMERIC) => sqlite = "towline_avg",
             _ => {}
         }
-        let mut texts: Vec<String> = arguments
-            .into_iter()
-            .map(|argument| match &argument.form {
-                // A row is a value, whatever is in it.
-                Form::Row(fields) => cast::record_text(fields),
-                _ => argument.sql,
-            })
-            .collect();
+        let mut texts: Vec<String> = arguments.into_iter().map(|argument| argument.sql).collect();
         let distinct =
             list.and_then(|list| list.duplicate_treatment) == Some(DuplicateTreatment::Distinct);
         if (distinct || matches!(name, "max" | "min"))
-            && let Some(collation) = types::order_collation(first)
+            && let Some(collation) = self.order_collation(first_type)
             && let Some(text) = texts.first_mut()
         {
             *text = format!("({text}) COLLATE {collation}");
@@ -200,7 +199,7 @@ impl Translator<'_> {
             }
             value = self.cast(value, Type::plain(Oid::FLOAT8))?;
         }
-        let terms = super::order::order_item(&value, order)?;
+        let terms = self.order_item(&value, order)?;
         let fraction = match (name, arguments.len()) {
             ("mode", 0) => String::new(),
             ("percentile_cont" | "percentile_disc", 1) => {
@@ -276,7 +275,7 @@ impl Translator<'_> {
                 )));
             }
         };
-        parts.push(format!("ORDER BY {}", super::order::order_item(&key, order)?));
+        parts.push(format!("ORDER BY {}", self.order_item(&key, order)?));
         Ok(reach)
     }
 
@@ -329,7 +328,7 @@ impl Translator<'_> {
         let mut texts = Vec::with_capacity(order.len());
         for item in order {
             let typed = self.settled(&item.expr)?;
-            texts.push(super::order::order_item(&typed, item)?);
+            texts.push(self.order_item(&typed, item)?);
         }
         Ok(texts.join(", "))
     }

@@ -3,6 +3,7 @@
 //! constant in the type's stored form; everything else by the functions of
 //! `storage::sqlite::functions::casts`.
 
+use super::row::has_shape;
 use super::{Form, Translator, Typed, names};
 use crate::log::Value;
 use crate::pg::types::{Display, Format, decode};
@@ -61,6 +62,9 @@ impl Translator<'_> {
             && let Some(converted) = self.convert_to_user_type(&typed, ty, how)
         {
             return converted;
+        }
+        if has_shape(ty.oid) {
+            return self.convert_to_shape(&typed, ty, how);
         }
         let typed = if typed.is_unknown() { self.give_type(typed, ty, how)? } else { typed };
         if let Some(bits) = Self::bits_of_integer(&typed, ty).filter(|_| how == How::Explicit) {
@@ -305,7 +309,7 @@ impl Translator<'_> {
                         .into_iter()
                         .map(|element| self.convert(element, Type::plain(b), how))
                         .collect::<Result<Vec<_>, _>>()?;
-                    return Ok(self.array_of(elements, b));
+                    return Ok(self.array_of(elements, Type::plain(b)));
                 }
                 if vectors {
                     return Ok(Typed::plain(format!("towline_vector_array({})", typed.sql), to));
@@ -348,7 +352,7 @@ impl Translator<'_> {
                 format!("towline_text_{name}({}{})", typed.sql, self.zone_argument())
             }
             _ if to == Oid::CHAR => format!("substr({}, 1, 1)", typed.sql),
-            _ if types::collation(from).is_some() => {
+            _ if self.collation(typed.ty).is_some() => {
                 format!("{} COLLATE BINARY", typed.operand())
             }
             _ => {
@@ -488,13 +492,7 @@ pub(super) fn array_element(element: &Typed) -> String {
 
 /// A row as text: `(1,"a b",)`.
 pub(super) fn record_text(fields: &[Typed]) -> String {
-    let texts: Vec<String> = fields
-        .iter()
-        .map(|field| match &field.form {
-            Form::Row(inner) => record_text(inner),
-            _ => array_element(field),
-        })
-        .collect();
+    let texts: Vec<String> = fields.iter().map(array_element).collect();
     format!("towline_record({})", texts.join(", "))
 }
 

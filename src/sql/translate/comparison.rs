@@ -37,6 +37,9 @@ impl Translator<'_> {
         if let (Form::Row(lefts), Form::Row(rights)) = (&left.form, &right.form) {
             return self.compare_rows(lefts.clone(), op, rights.clone());
         }
+        if self.is_row(left.oid()) || self.is_row(right.oid()) {
+            return self.compare_whole(left, op, right);
+        }
         let (left, right) = self.meet(left, op, right)?;
         Ok(Typed::compound(format!("{} {op} {}", left.operand(), right.operand()), Oid::BOOL))
     }
@@ -55,7 +58,10 @@ impl Translator<'_> {
         }
         let (mut left_texts, mut right_texts) = (Vec::new(), Vec::new());
         for (left, right) in lefts.into_iter().zip(rights) {
-            let (left, right) = self.meet(left, op, right)?;
+            let (left, right) = match self.is_row(left.oid()) || self.is_row(right.oid()) {
+                true => self.rows_alike(left, op, right)?,
+                false => self.meet(left, op, right)?,
+            };
             left_texts.push(left.sql);
             right_texts.push(right.sql);
         }
@@ -67,7 +73,7 @@ impl Translator<'_> {
 
     /// Brings two operands of a comparison to forms that SQLite compares as PostgreSQL does.
     fn meet(&mut self, left: Typed, op: &str, right: Typed) -> Result<(Typed, Typed), SqlError> {
-        let comparable = |oid: &Oid| family(*oid) != Family::Geometric && *oid != Oid::JSON;
+        let comparable = |oid: &Oid| types::is_comparable(*oid);
         let Some(oid) = common(left.oid(), right.oid()).filter(comparable) else {
             return Err(undefined_operator(Some(left.oid()), op, right.oid()));
         };
@@ -106,7 +112,7 @@ impl Translator<'_> {
             Family::Array if !matches!(op, "=" | "<>" | "IS" | "IS NOT") => {
                 let left = self.coerce(left, Type::plain(oid))?;
                 let right = self.coerce(right, Type::plain(oid))?;
-                let key = Typed { sql: left.in_order(), ..left };
+                let key = Typed { sql: self.in_order(&left), ..left };
                 Ok((key, right))
             }
             _ => {
@@ -200,26 +206,14 @@ impl Translator<'_> {
     /// `value [NOT] IN (list)`.
     fn among(&mut self, value: Typed, list: Vec<Typed>, negated: bool) -> Result<Typed, SqlError> {
         let not = if negated { "NOT " } else { "" };
-        if let Form::Row(fields) = &value.form {
-            let mut rows = Vec::with_capacity(list.len());
-            for item in list {
-                let Form::Row(items) = item.form else {
-                    return Err(undefined_operator(Some(Oid::RECORD), "=", item.oid()));
-                };
-                rows.push(self.compare_rows(fields.clone(), "=", items)?.operand());
-            }
-            let any = balanced(&rows, "OR");
-            return Ok(Typed::compound(
-                if negated { format!("NOT ({any})") } else { any },
-                Oid::BOOL,
-            ));
-        }
+        let rows = self.is_row(value.oid()) || list.iter().any(|item| self.is_row(item.oid()));
         let mut oid = value.oid();
-        for item in &list {
+        for item in list.iter().filter(|_| !rows) {
             oid = common(oid, item.oid())
                 .ok_or_else(|| undefined_operator(Some(value.oid()), "=", item.oid()))?;
         }
         let simple = match family(oid) {
+            _ if rows => false,
             Family::Interval => false,
             Family::String => value.oid() != Oid::BPCHAR,
             _ => true,
@@ -256,7 +250,7 @@ impl Translator<'_> {
         } else {
             self.coerce(value, Type::plain(oid))?
         };
-        value.sql = value.collated();
+        value.sql = self.collated(&value);
         Ok(Typed::compound(
             format!("{} {not}IN ({})", value.operand(), texts.join(", ")),
             Oid::BOOL,
@@ -291,6 +285,7 @@ impl Translator<'_> {
         for (field, column) in fields.into_iter().zip(&query.columns) {
             let oid = common(field.oid(), column.ty.oid)
                 .ok_or_else(|| undefined_operator(Some(field.oid()), "=", column.ty.oid))?;
+            self.check_alike(field.ty, column.ty)?;
             wanted.push(Type::plain(oid));
             let number = family(oid) == Family::Number;
             let mut field = if number {
@@ -298,7 +293,7 @@ impl Translator<'_> {
             } else {
                 self.coerce(field, Type::plain(oid))?
             };
-            field.sql = field.collated();
+            field.sql = self.collated(&field);
             texts.push(field);
         }
         let sql = self.with_column_types(query, &wanted)?;
@@ -354,12 +349,12 @@ impl Translator<'_> {
         let array = self.expression(right)?;
         let element_hint = if value.is_unknown() { Oid::TEXT } else { value.oid() };
         let array = if array.is_unknown() {
-            let wanted = types::array_of(element_hint).unwrap_or(Oid::TEXT_ARRAY);
-            self.coerce(array, Type::plain(wanted))?
+            let wanted = self.array_over(Type::plain(element_hint));
+            self.coerce(array, wanted)?
         } else {
             array
         };
-        let Some(element) = types::element_of(array.oid()) else {
+        let Some(Type { oid: element, typmod }) = self.element_of(array.ty) else {
             return Err(SqlError::new(
                 SqlState::WRONG_OBJECT_TYPE,
                 "op ANY/ALL (array) requires array on right side",
@@ -385,6 +380,10 @@ impl Translator<'_> {
         };
         let rows = cast::array_rows(&array, element, &alias);
         let item = cast::array_row_value(element, &alias);
+        let item = Typed { ty: Type { oid: element, typmod }, ..item };
+        if self.is_row(element) {
+            return self.quantified_test(value, &op, item, &rows, quantifier);
+        }
         match (&op, quantifier) {
             (BinaryOperator::Eq, Quantifier::Any) | (BinaryOperator::NotEq, Quantifier::All) => {
                 // IN over a subquery uses the index on the value's side.
@@ -400,7 +399,7 @@ impl Translator<'_> {
                             self.coerce(item, Type::plain(oid))?,
                         )
                     };
-                    value.sql = value.collated();
+                    value.sql = self.collated(&value);
                     let not = if quantifier == Quantifier::All { "NOT " } else { "" };
                     return Ok(Typed::compound(
                         format!("{} {not}IN (SELECT {} FROM {rows})", value.operand(), item.sql),

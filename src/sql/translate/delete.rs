@@ -4,7 +4,6 @@ use sqlparser::ast::{Delete, FromTable, TableFactor};
 
 use super::query::Wish;
 use super::scope::Scope;
-use super::source::unpacked;
 use super::target::{Change, Target};
 use super::{Translator, access, names};
 use crate::pg::SqlError;
@@ -106,7 +105,7 @@ impl Translator<'_> {
         let mut fields: Vec<String> = items
             .iter()
             .enumerate()
-            .map(|(at, item)| unpacked(&rows, at + 1, item.column.ty))
+            .map(|(at, item)| self.unpacked(&rows, at + 1, item.column.ty))
             .collect();
         if self.packing {
             fields = vec![format!("towline_pack({})", fields.join(", "))];

@@ -7,6 +7,7 @@ use sqlparser::ast::{
 
 use super::comparison::Quantifier;
 use super::pattern::Like;
+use super::row::has_shape;
 use super::scope::{self, Found};
 use super::{Form, Translator, Typed, function, names, operator};
 use crate::pg::types::bits::parse_bits;
@@ -120,13 +121,13 @@ impl Translator<'_> {
                 let cast = self.cast(inner, ty)?;
                 Ok(match name {
                     Some(name) => cast.named(name),
-                    None => cast.named_weakly(self.type_column_name(ty.oid)),
+                    None => cast.named_weakly(self.type_column_name(ty)),
                 })
             }
             Expr::TypedString(typed) => {
                 let ty = self.resolve_type(&typed.data_type)?;
                 let literal = self.value(&typed.value.value)?;
-                let name = self.type_column_name(ty.oid);
+                let name = self.type_column_name(ty);
                 Ok(self.cast(literal, ty)?.named_weakly(name))
             }
             Expr::Interval(interval) => self.interval(interval),
@@ -216,7 +217,7 @@ impl Translator<'_> {
             }
             Expr::Tuple(fields) => {
                 let fields = self.expressions(fields)?;
-                Ok(constructed_row(fields))
+                Ok(self.constructed_row(fields))
             }
             Expr::Array(array) => self.array(&array.elem),
             Expr::CompoundFieldAccess { root, access_chain } => self.access(root, access_chain),
@@ -266,18 +267,6 @@ impl Translator<'_> {
             .find(|source| table.is_none_or(|table| source.alias == table))?;
         let oid = source.columns.first()?.origin.0;
         (oid.0 != 0).then(|| Typed::plain(oid.0.to_string(), Oid::OID).named("tableoid"))
-    }
-
-    /// A table's row, by the table's name.
-    fn whole_row(&self, name: &str) -> Option<Typed> {
-        let source = self
-            .scopes
-            .iter()
-            .rev()
-            .flat_map(|scope| &scope.sources)
-            .find(|source| source.alias == name && !source.open)?;
-        let fields = super::query::expand(source, false).into_iter().map(|item| item.typed);
-        Some(row(fields.collect()).named(name))
     }
 
     fn qualified_column(&mut self, idents: &[Ident]) -> Result<Typed, SqlError> {
@@ -407,6 +396,7 @@ impl Translator<'_> {
         what: &str,
     ) -> Result<(Vec<Typed>, Type), SqlError> {
         let mut common = Oid::UNKNOWN;
+        let mut row = Type::plain(Oid::UNKNOWN);
         for item in &items {
             common = types::common(common, item.oid()).ok_or_else(|| {
                 SqlError::new(
@@ -418,6 +408,9 @@ impl Translator<'_> {
                     ),
                 )
             })?;
+            if has_shape(common) {
+                row = Type { oid: common, typmod: self.common_modifier(common, row, item.ty)? };
+            }
         }
         if types::is_unknown(common) && items.iter().any(|item| item.form != Form::Plain) {
             common = Oid::TEXT;
@@ -425,7 +418,11 @@ impl Translator<'_> {
         // A modifier survives only where all agree.
         let mut typmods = items.iter().filter(|item| !item.is_null()).map(|item| item.ty.typmod);
         let first = typmods.next().unwrap_or(-1);
-        let typmod = if typmods.all(|typmod| typmod == first) { first } else { -1 };
+        let typmod = match has_shape(common) {
+            true => row.typmod,
+            false if typmods.all(|typmod| typmod == first) => first,
+            false => -1,
+        };
         let items = items
             .into_iter()
             .map(|item| self.coerce(item, Type::plain(common)))
@@ -436,32 +433,28 @@ impl Translator<'_> {
     fn array(&mut self, elements: &[Expr]) -> Result<Typed, SqlError> {
         let elements = self.expressions(elements)?;
         let (elements, ty) = self.unify(elements, "ARRAY")?;
-        Ok(self.array_of(elements, ty.oid).named("array"))
+        Ok(self.array_of(elements, ty).named("array"))
     }
 
     /// An array constructor over elements of one type.
-    pub(super) fn array_of(&mut self, elements: Vec<Typed>, element: Oid) -> Typed {
-        let oid = match types::family(element) {
-            // Rows of a two-dimensional array are arrays themselves.
-            types::Family::Array => element,
-            _ => self.array_over(element),
-        };
+    pub(super) fn array_of(&mut self, elements: Vec<Typed>, element: Type) -> Typed {
+        let nested = self.element_of(element).is_some();
+        // Rows of a two-dimensional array are arrays themselves.
+        let ty = if nested { element } else { self.array_over(element) };
         let texts: Vec<String> = elements.iter().map(super::cast::array_element).collect();
-        let function = if types::family(element) == types::Family::Array {
-            "towline_array_nest"
-        } else {
-            "towline_array"
+        let function = if nested { "towline_array_nest" } else { "towline_array" };
+        // A row that is an element is a value.
+        let whole = |element: Typed| match element.form {
+            Form::Row(fields) => Typed { form: Form::Whole(fields), ..element },
+            _ => element,
         };
         Typed {
-            form: Form::Array(elements),
-            ..Typed::plain(format!("{function}({})", texts.join(", ")), oid)
+            form: Form::Array(elements.into_iter().map(whole).collect()),
+            ..Typed::of(format!("{function}({})", texts.join(", ")), ty)
         }
     }
 
-    fn access(&mut self, root: &Expr, chain: &[AccessExpr]) -> Result<Typed, SqlError> {
-        if let Some(field) = self.field_of_column(root, chain) {
-            return Ok(field);
-        }
+    pub(super) fn access(&mut self, root: &Expr, chain: &[AccessExpr]) -> Result<Typed, SqlError> {
         let mut typed = self.settled(root)?;
         let mut name = typed.name.clone();
         for access in chain {
@@ -474,7 +467,7 @@ impl Translator<'_> {
                 name = Some(wanted);
                 continue;
             }
-            let element = self.element_of(typed.oid());
+            let element = self.element_of(typed.ty);
             if element.is_some()
                 && matches!(access, AccessExpr::Subscript(_))
                 && chain.iter().any(is_slice)
@@ -514,7 +507,7 @@ impl Translator<'_> {
                         };
                         let read =
                             format!("towline_array_get({}, {}, {base})", typed.sql, index.sql);
-                        super::cast::from_array_element(read, element)
+                        Typed { ty: element, ..super::cast::from_array_element(read, element.oid) }
                     }
                 }
                 AccessExpr::Dot(Expr::Identifier(field)) => {
@@ -560,35 +553,6 @@ impl Translator<'_> {
         }
         let sliced = Typed::of(format!("towline_array_slice({arguments})"), array.ty);
         Ok(Typed { name: array.name, ..sliced })
-    }
-
-    /// `(source.column).field`, where a subquery gave the column as a row.
-    fn field_of_column(&self, root: &Expr, chain: &[AccessExpr]) -> Option<Typed> {
-        let [AccessExpr::Dot(Expr::Identifier(field))] = chain else { return None };
-        let inner = match root {
-            Expr::Nested(inner) => inner,
-            other => other,
-        };
-        let (source, column) = match inner {
-            Expr::Identifier(column) => (None, column),
-            Expr::CompoundIdentifier(idents) => match idents.as_slice() {
-                [source, column] => (Some(names::fold(source)), column),
-                _ => return None,
-            },
-            _ => return None,
-        };
-        let name = format!("{}.{}", names::fold(column), names::fold(field));
-        let sources = self.scopes.iter().rev().flat_map(|scope| &scope.sources);
-        for candidate in sources {
-            if source.as_ref().is_some_and(|source| *source != candidate.alias) {
-                continue;
-            }
-            if let Some(found) = candidate.columns.iter().find(|other| other.name == name) {
-                let sql = format!("{}.{}", names::quote(&candidate.alias), names::quote(&name));
-                return Some(Typed::of(sql, found.ty).named(names::fold(field)));
-            }
-        }
-        None
     }
 
     fn interval(&mut self, interval: &sqlparser::ast::Interval) -> Result<Typed, SqlError> {
@@ -706,19 +670,6 @@ fn found_column(found: &Found<'_>, name: &str, qualify: bool) -> Typed {
 
 fn is_slice(access: &AccessExpr) -> bool {
     matches!(access, AccessExpr::Subscript(Subscript::Slice { .. }))
-}
-
-/// A row constructor: its fields are named by their places.
-pub(super) fn constructed_row(fields: Vec<Typed>) -> Typed {
-    let named = |(at, field): (usize, Typed)| field.named(format!("f{}", at + 1));
-    row(fields.into_iter().enumerate().map(named).collect())
-}
-
-/// A row whose fields have their names.
-pub(super) fn row(fields: Vec<Typed>) -> Typed {
-    let texts: Vec<&str> = fields.iter().map(|field| field.sql.as_str()).collect();
-    let sql = format!("({})", texts.join(", "));
-    Typed { form: Form::Row(fields), ..Typed::plain(sql, Oid::RECORD).named("row") }
 }
 
 /// `B'…'` and `X'…'`.

@@ -6,6 +6,7 @@ use sqlparser::ast::{
 };
 
 use super::known::{self, Known, Returns, Takes};
+use super::row::has_shape;
 use super::{Form, Translator, Typed, cast, json, names, set_returning};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{PUBLIC, parts_of_written};
@@ -107,6 +108,11 @@ impl Translator<'_> {
     pub(super) fn argument(&mut self, argument: &FunctionArg) -> Result<Typed, SqlError> {
         match argument {
             FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => self.expression(expr),
+            // A table's row is one argument.
+            FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(name)) => {
+                let table = names::last(name).unwrap_or_default();
+                self.whole_row(&table).ok_or_else(|| missing_table(&table))
+            }
             FunctionArg::Named { arg: FunctionArgExpr::Expr(_), name, .. } => {
                 Err(SqlError::unsupported(format_args!("the named argument {name}")))
             }
@@ -138,7 +144,7 @@ impl Translator<'_> {
                 return Ok(self.cast(argument.clone(), ty)?.named(name));
             }
             if !known::is_sqlites(name) {
-                return Err(undefined(name, &arguments));
+                return Err(self.undefined(name, &arguments));
             }
             let mut texts = Vec::with_capacity(arguments.len());
             for argument in arguments {
@@ -257,10 +263,11 @@ impl Translator<'_> {
                     ("string_agg", _) => Type::TEXT,
                     ("max" | "min", Oid::VARCHAR | Oid::NAME) => Type::TEXT,
                     ("max" | "min", Oid::CIDR) => Type::plain(Oid::INET),
+                    _ if has_shape(ty.oid) => ty,
                     _ => Type::plain(ty.oid),
                 }
             }
-            Returns::Common => Type::plain(first),
+            Returns::Common => typed.first().map_or(Type::TEXT, |first| Type::plain(first.oid())),
             Returns::Sum => Type::plain(match first {
                 Oid::INT2 | Oid::INT4 => Oid::INT8,
                 Oid::INT8 => Oid::NUMERIC,
@@ -276,10 +283,12 @@ impl Translator<'_> {
                 Oid::BIT | Oid::VARBIT => Oid::BIT,
                 _ => Oid::TEXT,
             }),
-            Returns::ArrayOf => Type::plain(match family(first) {
-                Family::Array => first,
-                _ => self.array_over(first),
-            }),
+            Returns::ArrayOf => match typed.first().map_or(Type::TEXT, |first| first.ty) {
+                array if self.element_of(array).is_some() => {
+                    Type { typmod: if has_shape(array.oid) { array.typmod } else { -1 }, ..array }
+                }
+                element => self.array_over(element),
+            },
             Returns::FloatOrNumeric => {
                 let numeric = typed.iter().any(|argument| argument.oid() == Oid::NUMERIC)
                     && !typed
@@ -385,6 +394,17 @@ impl Translator<'_> {
             "greatest" | "least" => {
                 let arguments = self.arguments(list)?;
                 let (arguments, ty) = self.unify(arguments, "GREATEST")?;
+                if let Some(collation) = self.order_collation(ty).filter(|_| ty.oid != Oid::NUMERIC)
+                {
+                    let aggregate = if name == "greatest" { "max" } else { "min" };
+                    let rows: Vec<String> =
+                        arguments.iter().map(|argument| format!("({})", argument.sql)).collect();
+                    let sql = format!(
+                        "(SELECT {aggregate}(column1 COLLATE {collation}) FROM (VALUES {}))",
+                        rows.join(", ")
+                    );
+                    return Ok(Some(Typed::of(sql, ty)));
+                }
                 // SQLite's max() is NULL if any argument is; PostgreSQL's ignores NULLs.
                 let numeric = if ty.oid == Oid::NUMERIC { "numeric_" } else { "" };
                 Typed::of(format!("towline_{numeric}{name}({})", join(&arguments)), ty)
@@ -419,8 +439,8 @@ impl Translator<'_> {
                     let array =
                         arguments.next().unwrap_or_else(|| Typed::plain("NULL", Oid::UNKNOWN));
                     let pretty = arguments.next().unwrap_or_else(|| Typed::plain("0", Oid::BOOL));
-                    if family(array.oid()) != Family::Array {
-                        return Err(undefined(name, &[array]));
+                    if self.element_of(array.ty).is_none() {
+                        return Err(self.undefined(name, &[array]));
                     }
                     self.json_over_lines(array, pretty)?
                 }
@@ -430,8 +450,8 @@ impl Translator<'_> {
                 let (Some(row), Some(pretty)) = (arguments.next(), arguments.next()) else {
                     return Ok(None);
                 };
-                if !matches!(row.form, Form::Row(_)) {
-                    return Err(undefined(name, &[row, pretty]));
+                if !self.is_row(row.oid()) {
+                    return Err(self.undefined(name, &[row, pretty]));
                 }
                 self.json_over_lines(row, pretty)?
             }
@@ -450,8 +470,18 @@ impl Translator<'_> {
                 self.operate(left, &operator, right)?
             }
             "row" => {
-                let arguments = self.arguments(list)?;
-                super::expression::constructed_row(arguments)
+                let mut fields = Vec::new();
+                for argument in list.map_or(&[][..], |list| list.args.as_slice()) {
+                    let typed = self.argument(argument)?;
+                    match argument {
+                        // `t.*` is all of its columns here.
+                        FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(_)) => {
+                            fields.extend(self.all_fields(&typed)?);
+                        }
+                        _ => fields.push(typed),
+                    }
+                }
+                self.constructed_row(fields)
             }
             "grouping" => self.grouping_call(list)?,
             "current_timestamp" | "localtimestamp" | "current_time" | "localtime" => {
@@ -495,7 +525,15 @@ impl Translator<'_> {
                 let Some(argument) = arguments.pop() else {
                     return Err(super::syntax::syntax_error(")", None));
                 };
-                Typed::plain(argument.oid().0.to_string(), Oid::REGTYPE)
+                let table = self.row_shape(argument.ty).and_then(|shape| shape.table);
+                match table.and_then(|oid| self.context.catalog.relation(oid)) {
+                    // A table's row type has its name.
+                    Some(table) => {
+                        let name = names::quote_literal(self.shown(&table.name));
+                        Typed::plain(name, Oid::REGTYPE)
+                    }
+                    None => Typed::plain(argument.oid().0.to_string(), Oid::REGTYPE),
+                }
             }
             "date" | "text" | "int4" | "int8" | "int2" | "float8" | "numeric" | "bool"
             | "timestamptz" | "timestamp" | "varchar" | "jsonb" | "json" | "regclass" | "uuid"
@@ -522,30 +560,23 @@ impl Translator<'_> {
             ));
         };
         let value = Typed::of("value", column.ty);
-        let oid = types::array_of(column.ty.oid).unwrap_or(Oid::TEXT_ARRAY);
-        Ok(Typed::plain(
+        let ty = self.array_over(column.ty);
+        Ok(Typed::of(
             format!(
                 "(SELECT coalesce(array_agg({}), '{{}}') FROM ({}))",
                 cast::array_element(&value),
                 query.sql
             ),
-            oid,
+            ty,
         )
         .named("array"))
     }
 }
 
-/// No function of this name takes these arguments.
-pub(super) fn undefined(name: &str, arguments: &[Typed]) -> SqlError {
-    let types: Vec<String> =
-        arguments.iter().map(|argument| types::display_name(argument.oid())).collect();
+fn missing_table(table: &str) -> SqlError {
     SqlError::new(
-        SqlState::UNDEFINED_FUNCTION,
-        format!("function {name}({}) does not exist", types.join(", ")),
-    )
-    .with_hint(
-        "No function matches the given name and argument types. You might need to add explicit \
-         type casts.",
+        SqlState::UNDEFINED_TABLE,
+        format!("missing FROM-clause entry for table \"{table}\""),
     )
 }
 
@@ -575,6 +606,20 @@ fn check_family(known: &Known, argument: &Typed) -> Result<(), SqlError> {
 }
 
 impl Translator<'_> {
+    /// No function of this name takes these arguments.
+    pub(super) fn undefined(&self, name: &str, arguments: &[Typed]) -> SqlError {
+        let types: Vec<String> =
+            arguments.iter().map(|argument| self.type_name(argument.oid())).collect();
+        SqlError::new(
+            SqlState::UNDEFINED_FUNCTION,
+            format!("function {name}({}) does not exist", types.join(", ")),
+        )
+        .with_hint(
+            "No function matches the given name and argument types. You might need to add \
+             explicit type casts.",
+        )
+    }
+
     /// The sequence functions go by the stored name; PostgreSQL's take a regclass.
     fn sequence_name(&self, argument: Typed) -> Typed {
         if let Form::Text(text) = &argument.form {

@@ -5,11 +5,12 @@ use sqlparser::ast::{
     SqliteOnConflict, TableObject, Values,
 };
 
+use super::part::{Part, assigned_part};
 use super::query::Wish;
 use super::returning::{is_default, is_rowid, type_of};
 use super::scope::Scope;
 use super::target::{Change, Target};
-use super::{Translator, names};
+use super::{Form, Translator, Typed, names};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Attribute, ConstraintKind, Identity, Relation, Rights};
 use crate::sql::translated::{Kind, Tag, Translated};
@@ -47,17 +48,21 @@ impl Translator<'_> {
         let target = self.changed(name, alias, Change::Insert, inserting(insert))?;
         let relation = target.table;
 
-        let listed: Vec<&Attribute> = if insert.columns.is_empty() {
-            target.all(width(insert))?
+        let listed: Vec<Part<'_>> = if insert.columns.is_empty() {
+            let whole = |attribute| Part { attribute, steps: Vec::new() };
+            target.all(width(insert))?.into_iter().map(whole).collect()
         } else {
-            let column = |name| target.attribute(&names::last(name).unwrap_or_default());
-            insert.columns.iter().map(column).collect::<Result<_, _>>()?
+            let part = |name| assigned_part(&target, name);
+            insert.columns.iter().map(part).collect::<Result<_, _>>()?
         };
-        for (at, attribute) in listed.iter().enumerate() {
-            if listed[..at].iter().any(|other| other.name == attribute.name) {
+        for (at, part) in listed.iter().enumerate() {
+            if listed[..at].iter().any(|other| {
+                other.attribute.name == part.attribute.name
+                    && (other.steps.is_empty() || part.steps.is_empty())
+            }) {
                 return Err(SqlError::new(
                     SqlState::DUPLICATE_COLUMN,
-                    format!("column \"{}\" specified more than once", attribute.name),
+                    format!("column \"{}\" specified more than once", part.attribute.name),
                 ));
             }
         }
@@ -109,22 +114,22 @@ impl Translator<'_> {
 
     /// Columns that SQLite would fill by itself where PostgreSQL fills a default: the
     /// one that SQLite takes for the row's number.
-    fn unlisted<'r>(&self, relation: &'r Relation, listed: &[&Attribute]) -> Option<&'r Attribute> {
+    fn unlisted<'r>(&self, relation: &'r Relation, listed: &[Part<'_>]) -> Option<&'r Attribute> {
         relation.attributes.iter().find(|attribute| {
             is_rowid(relation, &attribute.name)
                 && (attribute.default.is_some() || attribute.identity.is_some())
-                && !listed.iter().any(|other| other.name == attribute.name)
+                && !listed.iter().any(|other| other.attribute.name == attribute.name)
         })
     }
 
     /// NULL in the column by which SQLite numbers rows would be a new number there.
     pub(super) fn never_null(
         &self,
-        typed: super::Typed,
+        typed: Typed,
         attribute: &Attribute,
         relation: &Relation,
     ) -> String {
-        if !is_rowid(relation, &attribute.name) || matches!(typed.form, super::Form::Number(_)) {
+        if !is_rowid(relation, &attribute.name) || matches!(typed.form, Form::Number(_)) {
             return typed.sql;
         }
         format!(
@@ -146,17 +151,18 @@ impl Translator<'_> {
         }
     }
 
-    pub(super) fn value_rows(
+    pub(super) fn value_rows<'r>(
         &mut self,
         values: &Values,
-        listed: &[&Attribute],
+        listed: &[Part<'r>],
         named: bool,
-        relation: &Relation,
+        relation: &'r Relation,
     ) -> Result<(Vec<String>, String), SqlError> {
         let width = values.rows.first().map_or(0, |row| row.content.len());
         let listed = fitting(listed, width, named)?;
         let extra = self.unlisted(relation, listed);
         let mut rows = Vec::with_capacity(values.rows.len());
+        let mut columns = Vec::new();
         for row in &values.rows {
             if row.content.len() != width {
                 return Err(SqlError::new(
@@ -165,73 +171,100 @@ impl Translator<'_> {
                 ));
             }
             let mut fields = Vec::with_capacity(width + 1);
-            for (expr, attribute) in row.content.iter().zip(listed) {
-                if is_default(expr) && attribute.generated.is_some() {
+            for (expr, part) in row.content.iter().zip(listed) {
+                let attribute = part.attribute;
+                if is_default(expr) && part.steps.is_empty() {
+                    // Values for a generated column can only be DEFAULT: SQLite wants them
+                    // left out.
+                    if attribute.generated.is_none() {
+                        fields.push((attribute, self.default_value(attribute, relation)?));
+                    }
                     continue;
                 }
-                if !is_default(expr) {
-                    check_given(attribute, self.clauses.overriding)?;
-                    let typed = self.expression(expr)?;
-                    let typed = self.assign(typed, type_of(attribute), &attribute.name)?;
-                    fields.push(self.never_null(typed, attribute, relation));
-                } else {
-                    fields.push(self.default_value(attribute, relation)?);
-                }
+                check_given(attribute, self.clauses.overriding)?;
+                let value = self.part_value(expr, &part.steps)?;
+                self.put(&mut fields, part, value, relation)?;
             }
             if let Some(attribute) = extra {
-                fields.push(self.default_value(attribute, relation)?);
+                fields.push((attribute, self.default_value(attribute, relation)?));
             }
-            rows.push(format!("({})", fields.join(", ")));
+            let (attributes, texts): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
+            rows.push(format!("({})", texts.join(", ")));
+            columns = attributes.into_iter().map(|attribute| attribute.name.clone()).collect();
         }
-        // Values for a generated column can only be DEFAULT: SQLite wants them left out.
-        let stored = listed.iter().filter(|attribute| attribute.generated.is_none());
-        let mut columns: Vec<String> = stored.map(|attribute| attribute.name.clone()).collect();
-        columns.extend(extra.map(|attribute| attribute.name.clone()));
         Ok((columns, format!("VALUES {}", rows.join(", "))))
+    }
+
+    /// Adds a value for a column to a row, or changes a part of the value that is there.
+    fn put<'r>(
+        &mut self,
+        row: &mut Vec<(&'r Attribute, String)>,
+        part: &Part<'r>,
+        value: Typed,
+        relation: &Relation,
+    ) -> Result<(), SqlError> {
+        let Part { attribute, steps } = part;
+        if steps.is_empty() {
+            let typed = self.assign(value, type_of(attribute), &attribute.name)?;
+            row.push((attribute, self.never_null(typed, attribute, relation)));
+            return Ok(());
+        }
+        let ty = self.base_of(type_of(attribute));
+        let before = row.iter_mut().find(|(other, _)| other.name == attribute.name);
+        let base = match &before {
+            Some((_, sql)) => Typed::of(sql.clone(), ty),
+            None => Typed { form: Form::Null, ..Typed::of("NULL", ty) },
+        };
+        let typed = self.assign_part(base, steps, value, &attribute.name)?;
+        match before {
+            Some((_, sql)) => *sql = typed.sql,
+            None => row.push((attribute, typed.sql)),
+        }
+        Ok(())
     }
 
     fn selected_rows(
         &mut self,
         query: &Query,
-        listed: &[&Attribute],
+        listed: &[Part<'_>],
         named: bool,
         relation: &Relation,
     ) -> Result<(Vec<String>, String), SqlError> {
-        let wanted: Vec<Type> = listed.iter().map(|attribute| type_of(attribute)).collect();
+        let wanted: Vec<Type> = listed
+            .iter()
+            .map(|part| self.part_type(type_of(part.attribute), &part.steps))
+            .collect();
         let selected =
             self.query(query, Wish { types: Some(&wanted), inner: true, ..Wish::default() })?;
         let listed = fitting(listed, selected.columns.len(), named)?;
-        for attribute in listed {
-            check_given(attribute, self.clauses.overriding)?;
+        for part in listed {
+            check_given(part.attribute, self.clauses.overriding)?;
         }
         let extra = self.unlisted(relation, listed);
-        let mut columns: Vec<String> =
-            listed.iter().map(|attribute| attribute.name.clone()).collect();
         // What the query gives, in the columns' types.
-        let mut converted = Vec::with_capacity(listed.len());
-        let mut changed = false;
-        for (at, (column, attribute)) in selected.columns.iter().zip(listed).enumerate() {
-            let name = format!("c{}", at + 1);
+        let mut fields = Vec::with_capacity(listed.len());
+        for (at, (column, part)) in selected.columns.iter().zip(listed).enumerate() {
             let untyped = types::is_unknown(column.ty.oid);
-            let ty = if untyped { Type::plain(attribute.oid) } else { column.ty };
-            let typed = super::Typed::of(name.clone(), ty);
-            let typed = self.assign(typed, type_of(attribute), &attribute.name)?;
-            let sql = if column.not_null {
-                typed.sql
+            let ty = if untyped { Type::plain(wanted[at].oid) } else { column.ty };
+            let typed = Typed::of(format!("c{}", at + 1), ty);
+            if part.steps.is_empty() && column.not_null {
+                let typed = self.assign(typed, type_of(part.attribute), &part.attribute.name)?;
+                fields.push((part.attribute, typed.sql));
             } else {
-                self.never_null(typed, attribute, relation)
-            };
-            changed |= sql != name;
-            converted.push(sql);
+                self.put(&mut fields, part, typed, relation)?;
+            }
         }
-        if !changed && extra.is_none() {
+        let (attributes, mut converted): (Vec<_>, Vec<_>) = fields.into_iter().unzip();
+        let mut columns: Vec<String> =
+            attributes.into_iter().map(|attribute| attribute.name.clone()).collect();
+        let names: Vec<String> = (1..=listed.len()).map(|at| format!("c{at}")).collect();
+        if converted == names && extra.is_none() {
             return Ok((columns, selected.sql));
         }
         if let Some(attribute) = extra {
             converted.push(self.default_value(attribute, relation)?);
             columns.push(attribute.name.clone());
         }
-        let names: Vec<String> = (1..=listed.len()).map(|at| format!("c{at}")).collect();
         let alias = self.fresh_name("rows");
         // The limit keeps the order: defaults are drawn row by row as the query gives them.
         let keep_order = if extra.is_some() { " LIMIT -1 OFFSET 0" } else { "" };
@@ -350,10 +383,10 @@ fn width(insert: &Insert) -> usize {
 
 /// As many columns as there are values.
 fn fitting<'s, 'r>(
-    listed: &'s [&'r Attribute],
+    listed: &'s [Part<'r>],
     width: usize,
     named: bool,
-) -> Result<&'s [&'r Attribute], SqlError> {
+) -> Result<&'s [Part<'r>], SqlError> {
     let error = |message| Err(SqlError::new(SqlState::SYNTAX_ERROR, message));
     if width > listed.len() {
         return error("INSERT has more expressions than target columns");

@@ -6,9 +6,9 @@ use sqlparser::ast::{
 
 use super::operator::undefined_operator;
 use super::scope::{Source, SourceColumn};
-use super::{Form, Translator, Typed, cast, expression, names};
+use super::{Form, Translator, Typed, cast, names};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::types::{self, Family, Type, family, is_integer};
+use crate::sql::types::{Family, Type, family, is_integer};
 
 /// Functions whose rows have the columns of a definition list, or of a row type.
 pub(super) fn gives_records(function: &str) -> bool {
@@ -117,7 +117,7 @@ impl Translator<'_> {
             let read = self.populated(&field, &object)?;
             fields.push(Typed { name: field.name, ..read });
         }
-        Ok(expression::row(fields))
+        Ok(self.row(fields))
     }
 
     /// The fields of the row that a function of records fills, if it takes one, and its JSON.
@@ -196,7 +196,12 @@ impl Translator<'_> {
         if let Some(fields) = self.row_fields(&argument) {
             let object = self.row_as_json(fields, "towline_json_object")?;
             // A row that is being made is there; a value may not be.
-            if let Form::Row(_) = argument.form {
+            let there = match &argument.form {
+                Form::Row(_) => true,
+                Form::Whole(_) => !argument.sql.starts_with("iif("),
+                _ => false,
+            };
+            if there {
                 return Ok(object);
             }
             let sql = format!(
@@ -209,7 +214,9 @@ impl Translator<'_> {
         let (argument, kind) = match family(oid) {
             Family::Boolean => (argument, "bool"),
             Family::Json => (argument, "json"),
-            Family::Array => return self.array_as_json(argument, "0"),
+            _ if self.element_of(argument.ty).is_some() => {
+                return self.array_as_json(argument, "0");
+            }
             Family::Number if oid == Oid::NUMERIC => (argument, "number"),
             Family::Number if oid == Oid::FLOAT4 => (self.cast(argument, Type::TEXT)?, "number"),
             Family::Number | Family::Unknown | Family::String => return Ok(argument),
@@ -237,7 +244,10 @@ impl Translator<'_> {
     /// An array as JSON; `lines` is SQL that says whether each element has its own line.
     fn array_as_json(&mut self, array: Typed, lines: &str) -> Result<Typed, SqlError> {
         let oid = array.oid();
-        let element = types::element_of(oid).unwrap_or(Oid::TEXT);
+        let Type { oid: element, typmod } = self.element_of(array.ty).unwrap_or(Type::TEXT);
+        if self.is_row(element) {
+            return self.rows_as_json(&array, Type { oid: element, typmod }, lines);
+        }
         let (array, kind) = match family(element) {
             Family::Boolean => (array, "bool"),
             Family::Json => (array, "json"),
@@ -255,6 +265,24 @@ impl Translator<'_> {
         Ok(Typed::plain(sql, oid))
     }
 
+    /// An array of rows as JSON, which knows the names of their fields.
+    fn rows_as_json(&mut self, array: &Typed, row: Type, lines: &str) -> Result<Typed, SqlError> {
+        let alias = self.fresh_name("rows");
+        let rows = cast::array_rows(array, row.oid, &alias);
+        let row = Typed { ty: row, ..cast::array_row_value(row.oid, &alias) };
+        let object = self.as_json(row)?.sql;
+        let list =
+            |function: &str| format!("coalesce((SELECT {function}({object}) FROM {rows}), '[]')");
+        let (plain, set_out) = ("towline_array_json_agg", "towline_array_json_lines");
+        let json = match lines {
+            "0" => list(plain),
+            lines => format!("CASE WHEN {lines} THEN {} ELSE {} END", list(set_out), list(plain)),
+        };
+        let sql =
+            format!("towline_json_value(iif({} IS NULL, NULL, {json}), 'json')", array.operand());
+        Ok(Typed::plain(sql, array.oid()))
+    }
+
     /// `array_to_json(array, pretty)` and `row_to_json(row, pretty)`.
     pub(super) fn json_over_lines(
         &mut self,
@@ -262,7 +290,7 @@ impl Translator<'_> {
         pretty: Typed,
     ) -> Result<Typed, SqlError> {
         let pretty = self.coerce(pretty, Type::plain(Oid::BOOL))?.operand();
-        let Form::Row(fields) = value.form else {
+        let Some(fields) = self.row_fields(&value) else {
             let json = self.array_as_json(value, &pretty)?;
             return Ok(Typed { ty: Type::plain(Oid::JSON), ..json });
         };
@@ -274,7 +302,7 @@ impl Translator<'_> {
 
     /// Whether `json_agg` sets the values apart by lines: rows and arrays.
     pub(super) fn is_set_apart(&self, value: &Typed) -> bool {
-        family(value.oid()) == Family::Array || self.row_fields(value).is_some()
+        self.element_of(value.ty).is_some() || self.is_row(value.oid())
     }
 
     /// Member `name` of a JSON object (a text in SQL) as a value of a type.

@@ -6,13 +6,13 @@ use sqlparser::ast::{
     Merge, MergeAction, MergeClause, MergeClauseKind, MergeInsertKind, MergeUpdateKind, TableFactor,
 };
 
-use super::returning::{assigns_rowid, check_table, target_source, target_text, undefined_column};
+use super::part::{Part, assigned_part};
+use super::returning::{assigns_rowid, check_table, target_source, target_text};
 use super::scope::Scope;
-use super::steps::kept_columns;
 use super::target::{Change, Target};
 use super::{Translator, names};
 use crate::pg::{SqlError, SqlState};
-use crate::sql::catalog::{Attribute, Relation, Rights};
+use crate::sql::catalog::{Relation, Rights};
 use crate::sql::translated::{Counts, Kind, SqliteStatement, Tag, Translated};
 
 impl Translator<'_> {
@@ -95,9 +95,9 @@ impl Translator<'_> {
         let row = format!("{}.rowid", names::quote(visible));
         let rows = self.fresh_name("merge");
         let kept = self.keep()?;
-        let scope = self.scopes.last_mut().expect("the scope of the statement");
+        let scope = self.scopes.last().expect("the scope of the statement");
         let count = scope.sources.len() - 1;
-        let columns = kept_columns(&mut scope.sources[..count], &rows, 2);
+        let columns = self.kept_columns(0..count, &rows, 2);
         let fields: Vec<String> = (1..=columns.len()).map(|at| format!(", c{at}")).collect();
         let named: Vec<String> =
             columns.iter().enumerate().map(|(at, sql)| format!(", {sql} AS c{}", at + 1)).collect();
@@ -155,19 +155,17 @@ impl Translator<'_> {
                     )
                 }
                 MergeAction::Insert(insert) if !matched => {
-                    let listed: Vec<&Attribute> = if insert.columns.is_empty() {
+                    let listed: Vec<Part<'_>> = if insert.columns.is_empty() {
                         let attributes = relation.attributes.iter();
-                        attributes.filter(|attribute| attribute.generated.is_none()).collect()
+                        attributes
+                            .filter(|attribute| attribute.generated.is_none())
+                            .map(|attribute| Part { attribute, steps: Vec::new() })
+                            .collect()
                     } else {
-                        insert
-                            .columns
-                            .iter()
-                            .map(|column| {
-                                let column = names::last(column).unwrap_or_default();
-                                let found = relation.attributes.iter().find(|a| a.name == column);
-                                found.ok_or_else(|| undefined_column(relation, &column))
-                            })
-                            .collect::<Result<_, _>>()?
+                        let catalog = self.context.catalog;
+                        let target = Target::table(catalog, relation, Change::Insert, visible);
+                        let part = |name| assigned_part(&target, name);
+                        insert.columns.iter().map(part).collect::<Result<_, _>>()?
                     };
                     let MergeInsertKind::Values(values) = &insert.kind else {
                         return Err(SqlError::unsupported("this INSERT in MERGE"));

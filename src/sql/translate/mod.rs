@@ -33,10 +33,12 @@ mod merge;
 pub(in crate::sql) mod names;
 mod operator;
 mod order;
+mod part;
 mod pattern;
 mod query;
 mod returning;
 mod role;
+mod row;
 mod schema;
 mod scope;
 mod set_returning;
@@ -44,6 +46,7 @@ mod source;
 mod steps;
 mod syntax;
 mod target;
+mod targets;
 mod update;
 mod user_type;
 mod utility;
@@ -69,7 +72,6 @@ use super::translated::{
     Column, Counts, Demand, Kind, SqliteStatement, Tag, TranslateContext, Translated,
 };
 use super::types::{self, Type};
-use crate::pg::types::made::Made;
 use crate::pg::{Oid, Severity, SqlError, SqlState};
 use crate::sql::catalog::Relation;
 
@@ -146,6 +148,8 @@ struct Translator<'a> {
     notices: Vec<SqlError>,
     /// What its user must be allowed.
     demands: RefCell<Vec<Demand>>,
+    /// What the rows are that are of no composite type.
+    shapes: Vec<row::Shape>,
 }
 
 /// A common table expression: its name and columns.
@@ -197,6 +201,8 @@ enum Form {
     Null,
     /// A row constructor's fields.
     Row(Vec<Typed>),
+    /// The columns of a table's row.
+    Whole(Vec<Typed>),
     /// An array constructor's elements.
     Array(Vec<Typed>),
 }
@@ -241,34 +247,9 @@ impl Typed {
         self.name.clone().filter(|_| !self.weak_name)
     }
 
-    /// What a row constructor's row is made of.
-    fn made(&self) -> Option<Made> {
-        let Form::Row(fields) = &self.form else { return None };
-        Some(Made::Row(fields.iter().map(|field| (field.oid(), field.made())).collect()))
-    }
-
     /// Its text as an operand.
     fn operand(&self) -> String {
         if self.atomic { self.sql.clone() } else { format!("({})", self.sql) }
-    }
-
-    /// Its text as an operand that compares as columns of its type do.
-    fn collated(&self) -> String {
-        match types::collation(self.oid()) {
-            Some(collation) if !matches!(self.form, Form::Column { .. }) => {
-                format!("{} COLLATE {collation}", self.operand())
-            }
-            _ => self.operand(),
-        }
-    }
-
-    /// Its text as an operand that sorts as values of its type do.
-    fn in_order(&self) -> String {
-        let collation = types::order_collation(self.oid());
-        match collation.filter(|_| types::collation(self.oid()).is_none()) {
-            Some(collation) => format!("{} COLLATE {collation}", self.operand()),
-            None => self.collated(),
-        }
     }
 
     fn oid(&self) -> Oid {
@@ -291,10 +272,6 @@ struct OutputColumn {
     ty: Type,
     origin: (Oid, i16),
     not_null: bool,
-    /// A field of a row that is a column too: read as `(column).field` only.
-    field: bool,
-    /// What a row is made of.
-    made: Option<Made>,
 }
 
 impl<'a> Translator<'a> {
@@ -319,6 +296,7 @@ impl<'a> Translator<'a> {
             packing: false,
             notices: Vec::new(),
             demands: RefCell::default(),
+            shapes: Vec::new(),
         }
     }
 
@@ -349,8 +327,11 @@ impl<'a> Translator<'a> {
                 }
             })
             .collect();
-        for column in translated.columns.iter_mut().filter(|column| column.made.is_none()) {
-            column.made = self.context.catalog.made_of(column.oid);
+        for column in &mut translated.columns {
+            column.made = self.made_of(Type { oid: column.oid, typmod: column.typmod });
+            if row::has_shape(column.oid) {
+                column.typmod = -1;
+            }
         }
         translated.notices = self.notices;
         translated.demands = self.demands.into_inner();
@@ -503,7 +484,7 @@ fn result_columns(columns: &[OutputColumn]) -> Vec<Column> {
             typmod: column.ty.typmod,
             table: column.origin.0,
             number: column.origin.1,
-            made: column.made.clone(),
+            made: None,
         })
         .collect()
 }

@@ -31,7 +31,10 @@ impl Translator<'_> {
         let mut texts = Vec::with_capacity(exprs.len());
         for expr in exprs {
             if let Some(position) = position_of(expr) {
-                texts.push(checked_position(position, items.len().max(written), "GROUP BY")?);
+                let position = checked_position(position, items.len().max(written), "GROUP BY")?;
+                let item = items.get(position - 1).map(|item| item.typed.clone());
+                let collated = item.filter(|item| self.collation(item.ty).is_some());
+                texts.push(collated.map_or(position.to_string(), |item| self.distinct(&item)));
                 continue;
             }
             let typed = match (expr, self.settled(expr)) {
@@ -49,7 +52,7 @@ impl Translator<'_> {
             if matches!(typed.form, Form::Number(_) | Form::Text(_)) {
                 continue;
             }
-            texts.push(typed.sql);
+            texts.push(self.distinct(&typed));
         }
         if texts.is_empty() {
             return Ok(" GROUP BY NULL".to_owned());
@@ -71,8 +74,7 @@ impl Translator<'_> {
         for item in exprs {
             let at = match (&item.expr, position_of(&item.expr)) {
                 (_, Some(position)) => {
-                    checked_position(position, items.len(), "ORDER BY")?;
-                    Some(position as usize - 1)
+                    Some(checked_position(position, items.len(), "ORDER BY")? - 1)
                 }
                 (Expr::Identifier(ident), None) => output_position(ident, items),
                 _ => None,
@@ -95,7 +97,7 @@ impl Translator<'_> {
                 Some(at) if self.is_enum(typed.oid()) => self.ranked(items[at].typed.clone()),
                 _ => self.ranked(typed),
             };
-            terms.push(order_item(&typed, item)?);
+            terms.push(self.order_item(&typed, item)?);
         }
         Ok(terms)
     }
@@ -274,9 +276,9 @@ impl Translator<'_> {
                     None => self.settled(&item.expr)?,
                 };
                 let typed = self.ranked(typed);
-                order.push(order_item(&typed, item)?);
+                order.push(self.order_item(&typed, item)?);
                 let key = format!("towline_key{}", sorted.len() + 1);
-                keys_outside.push(order_item(
+                keys_outside.push(self.order_item(
                     &Typed { sql: key.clone(), form: Form::Plain, ..typed.clone() },
                     item,
                 )?);
@@ -316,32 +318,34 @@ fn output_item<'i>(expr: &Expr, items: &'i [Item]) -> Option<&'i Item> {
     items.get(at?)
 }
 
-/// A term of ORDER BY. PostgreSQL sorts NULL as larger than everything, SQLite as
-/// smaller: said only where there can be NULLs, so that indexes serve.
-pub(super) fn order_item(typed: &Typed, item: &OrderByExpr) -> Result<String, SqlError> {
-    let mut sql = match family(typed.oid()) {
-        Family::Interval => format!("towline_interval_us({})", typed.sql),
-        _ => typed.in_order(),
-    };
-    let descending = match &item.options.sort {
-        None | Some(OrderBySort::Asc) => false,
-        Some(OrderBySort::Desc) => true,
-        Some(OrderBySort::Using(operator)) => match names::last(operator).as_deref() {
-            Some("<") => false,
-            Some(">") => true,
-            _ => return Err(SqlError::unsupported("ORDER BY USING this operator")),
-        },
-    };
-    if descending {
-        sql.push_str(" DESC");
+impl Translator<'_> {
+    /// A term of ORDER BY. PostgreSQL sorts NULL as larger than everything, SQLite as
+    /// smaller: said only where there can be NULLs, so that indexes serve.
+    pub(super) fn order_item(&self, typed: &Typed, item: &OrderByExpr) -> Result<String, SqlError> {
+        let mut sql = match family(typed.oid()) {
+            Family::Interval => format!("towline_interval_us({})", typed.sql),
+            _ => self.in_order(typed),
+        };
+        let descending = match &item.options.sort {
+            None | Some(OrderBySort::Asc) => false,
+            Some(OrderBySort::Desc) => true,
+            Some(OrderBySort::Using(operator)) => match names::last(operator).as_deref() {
+                Some("<") => false,
+                Some(">") => true,
+                _ => return Err(SqlError::unsupported("ORDER BY USING this operator")),
+            },
+        };
+        if descending {
+            sql.push_str(" DESC");
+        }
+        let never_null = matches!(typed.form, Form::Column { not_null: true });
+        match item.options.nulls_first {
+            Some(first) => sql.push_str(if first { " NULLS FIRST" } else { " NULLS LAST" }),
+            None if never_null => {}
+            None => sql.push_str(if descending { " NULLS FIRST" } else { " NULLS LAST" }),
+        }
+        Ok(sql)
     }
-    let never_null = matches!(typed.form, Form::Column { not_null: true });
-    match item.options.nulls_first {
-        Some(first) => sql.push_str(if first { " NULLS FIRST" } else { " NULLS LAST" }),
-        None if never_null => {}
-        None => sql.push_str(if descending { " NULLS FIRST" } else { " NULLS LAST" }),
-    }
-    Ok(sql)
 }
 
 /// A select-list position, if the expression is an integer literal.
@@ -355,14 +359,14 @@ pub(super) fn position_of(expr: &Expr) -> Option<u64> {
     }
 }
 
-fn checked_position(position: u64, count: usize, clause: &str) -> Result<String, SqlError> {
+fn checked_position(position: u64, count: usize, clause: &str) -> Result<usize, SqlError> {
     if position == 0 || position > count as u64 {
         return Err(SqlError::new(
             SqlState("42P10"),
             format!("{clause} position {position} is not in select list"),
         ));
     }
-    Ok(position.to_string())
+    Ok(position as usize)
 }
 
 fn output_position(ident: &Ident, items: &[Item]) -> Option<usize> {

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use sqlparser::ast::{
-    Cte, CteAsMaterialized, Distinct, Expr, Ident, NamedWindowExpr, Query, Select, SelectItem,
-    SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Statement, Values, With,
+    AccessExpr, Cte, CteAsMaterialized, Distinct, Expr, Ident, NamedWindowExpr, Query, Select,
+    SelectItem, SelectItemQualifiedWildcardKind, SetExpr, SetOperator, SetQuantifier, Statement,
+    Values, With,
 };
 
 use super::grouping_sets::{self, GroupingSet};
 use super::scope::{Scope, SourceColumn};
+use super::targets::ALL_FIELDS;
 use super::{CommonTable, Form, OutputColumn, SetReturning, Translator, Typed, names};
 use crate::pg::types::type_info;
 use crate::pg::{Oid, SqlError, SqlState};
@@ -191,7 +193,6 @@ impl Translator<'_> {
                 .map(|column| SourceColumn {
                     origin: column.origin,
                     not_null: column.not_null,
-                    merged: column.field,
                     ..SourceColumn::new(column.name.clone(), column.ty)
                 })
                 .collect(),
@@ -384,7 +385,7 @@ impl Translator<'_> {
             if matches!(select.distinct, Some(Distinct::Distinct)) { "DISTINCT " } else { "" };
         if wish.inner || !distinct.is_empty() {
             for item in &mut items {
-                item.typed.sql = collated(&item.typed, item.typed.oid());
+                item.typed.sql = self.distinct(&item.typed);
             }
         }
         let sql = format!("SELECT {distinct}{}{sql}", item_list(&items, wish));
@@ -424,10 +425,6 @@ impl Translator<'_> {
         wish: Wish<'_>,
     ) -> Result<(), SqlError> {
         for (at, item) in items.iter_mut().enumerate() {
-            if let Form::Row(fields) = &item.typed.form {
-                item.typed.sql = super::cast::record_text(fields);
-                continue;
-            }
             if !item.typed.is_unknown() {
                 continue;
             }
@@ -456,6 +453,20 @@ impl Translator<'_> {
         let mut items = Vec::with_capacity(projection.len());
         for item in projection {
             match item {
+                SelectItem::UnnamedExpr(Expr::CompoundFieldAccess { root, access_chain })
+                    if let [inner @ .., AccessExpr::Dot(Expr::Identifier(all))] =
+                        access_chain.as_slice()
+                        && all.value == ALL_FIELDS =>
+                {
+                    let outer = std::mem::replace(&mut self.set_returning_allowed, true);
+                    let row = self.access(root, inner);
+                    self.set_returning_allowed = outer;
+                    let fields = self.all_fields(&row?)?;
+                    items.extend(fields.into_iter().map(|field| {
+                        let name = field.name.clone().unwrap_or_default();
+                        Item::new(field, name)
+                    }));
+                }
                 SelectItem::UnnamedExpr(expr) => {
                     let typed = self.projected(expr)?;
                     let name = typed.name.clone().unwrap_or_else(|| "?column?".to_owned());
@@ -501,9 +512,6 @@ impl Translator<'_> {
                     return Err(SqlError::unsupported(format_args!("{other} in a select list")));
                 }
             }
-        }
-        if wish.inner {
-            with_fields(&mut items);
         }
         if let Some(names) = wish.names {
             if names.len() > items.len() {
@@ -553,7 +561,11 @@ impl Translator<'_> {
                         ),
                     )
                 })?;
-                *ty = Type::plain(common);
+                let typmod = match super::row::has_shape(common) {
+                    true => self.common_modifier(common, *ty, item.ty)?,
+                    false => -1,
+                };
+                *ty = Type { oid: common, typmod };
             }
             rows.push(row);
         }
@@ -568,7 +580,7 @@ impl Translator<'_> {
             for (item, ty) in row.into_iter().zip(&types) {
                 let item = self.coerce(item, Type::plain(ty.oid))?;
                 // The first row's collation is the column's.
-                fields.push(if texts.is_empty() { collated(&item, ty.oid) } else { item.sql });
+                fields.push(if texts.is_empty() { self.distinct(&item) } else { item.sql });
             }
             texts.push(format!("({})", fields.join(", ")));
         }
@@ -581,8 +593,6 @@ impl Translator<'_> {
                 ty: *ty,
                 origin: (Oid(0), 0),
                 not_null: false,
-                field: false,
-                made: None,
             })
             .collect();
         if let Some(names) = wish.names.filter(|names| !names.is_empty()) {
@@ -667,7 +677,7 @@ impl Translator<'_> {
                     ),
                 )
             })?;
-            let typmod = if a.ty.typmod == b.ty.typmod { a.ty.typmod } else { -1 };
+            let typmod = self.common_modifier(oid, a.ty, b.ty)?;
             wanted.push(Type { oid, typmod });
         }
         let columns: Vec<OutputColumn> = first
@@ -679,8 +689,6 @@ impl Translator<'_> {
                 ty: *ty,
                 origin: (Oid(0), 0),
                 not_null: false,
-                field: false,
-                made: None,
             })
             .collect();
         if numbered {
@@ -752,7 +760,7 @@ impl Translator<'_> {
             };
             let made = converted.sql != name;
             changed |= made;
-            texts.push(if made { collated(&converted, ty.oid) } else { converted.sql });
+            texts.push(if made { self.distinct(&converted) } else { converted.sql });
         }
         if !changed {
             return Ok(selected.sql);
@@ -784,26 +792,9 @@ impl Item {
             ty: typed.ty,
             origin: typed.origin,
             not_null: matches!(typed.form, Form::Column { not_null: true }),
-            field: false,
-            made: typed.made(),
         };
         Self { typed, column, sql_name: name }
     }
-}
-
-/// Behind the items, the fields of those that are rows.
-fn with_fields(items: &mut Vec<Item>) {
-    let mut more = Vec::new();
-    for item in items.iter() {
-        let Form::Row(fields) = &item.typed.form else { continue };
-        for field in fields {
-            let Some(name) = &field.name else { continue };
-            let mut item = Item::new(field.clone(), format!("{}.{name}", item.column.name));
-            item.column.field = true;
-            more.push(item);
-        }
-    }
-    items.extend(more);
 }
 
 fn output(column: &SourceColumn) -> OutputColumn {
@@ -812,18 +803,12 @@ fn output(column: &SourceColumn) -> OutputColumn {
         ty: column.ty,
         origin: column.origin,
         not_null: column.not_null,
-        field: false,
-        made: None,
     }
 }
 
 /// `source.*`, spelled out; columns merged by USING appear once in a bare `*`.
 pub(super) fn expand(source: &super::scope::Source, bare: bool) -> Vec<Item> {
-    let columns = source.columns.iter().filter(|column| {
-        // A field of a row is no column of its own.
-        let field = column.merged && column.name.contains('.');
-        !(field || bare && column.merged)
-    });
+    let columns = source.columns.iter().filter(|column| !(bare && column.merged));
     columns
         .map(|column| {
             let sql = column.spelled(&source.alias);
@@ -859,17 +844,6 @@ pub(super) fn item_list(items: &[Item], wish: Wish<'_>) -> String {
         })
         .collect();
     texts.join(", ")
-}
-
-/// The text of an output column whose equal values are one value to DISTINCT, GROUP BY and
-/// set operations: 1.0 and 1.00. A column has its collation already.
-fn collated(typed: &Typed, oid: Oid) -> String {
-    match types::collation(oid) {
-        Some(collation) if !matches!(typed.form, Form::Column { .. }) && !typed.is_null() => {
-            format!("{} COLLATE {collation}", typed.operand())
-        }
-        _ => typed.sql.clone(),
-    }
 }
 
 /// regclass and kin as the names that clients are shown.

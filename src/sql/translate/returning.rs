@@ -1,11 +1,12 @@
 //! What INSERT, UPDATE and DELETE share: the target's scope, assignments, RETURNING.
 
-use sqlparser::ast::{Assignment, AssignmentTarget, Expr, ObjectName, SelectItem};
+use sqlparser::ast::{Assignment, AssignmentTarget, Expr, ObjectName, Query, SelectItem};
 
+use super::part::{Part, Step, assigned_part};
 use super::query::{Item, Wish, item_list};
 use super::scope::{Scope, Source};
 use super::target::Target;
-use super::{OutputColumn, Translator, names, source};
+use super::{OutputColumn, Translator, Typed, names, source};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::{Attribute, Catalog, Identity, Relation, RelationKind};
 use crate::sql::types::{self, Type};
@@ -144,79 +145,126 @@ impl Translator<'_> {
         }
     }
 
-    /// `SET a = …, (b, c) = …`.
+    /// `SET a = …, (b, c) = …, d.x = …, e[1] = …`.
     pub(super) fn assignments(
         &mut self,
         assignments: &[Assignment],
         target: &Target<'_>,
     ) -> Result<String, SqlError> {
-        let relation = target.table;
-        let mut texts = Vec::with_capacity(assignments.len());
+        let mut texts = Vec::new();
+        let mut set: Vec<Set<'_>> = Vec::with_capacity(assignments.len());
         for assignment in assignments {
-            match &assignment.target {
-                AssignmentTarget::ColumnName(name) => {
-                    let attribute = assigned_column(target, name)?;
-                    let value = self.assigned(&assignment.value, attribute, relation)?;
-                    texts.push(format!("{} = {}", names::quote(&attribute.name), value));
+            match (&assignment.target, &assignment.value) {
+                (AssignmentTarget::ColumnName(name), value) => {
+                    self.set_part(&mut set, name, value, target)?;
                 }
-                AssignmentTarget::Tuple(targets) => {
-                    let attributes = targets
-                        .iter()
-                        .map(|name| assigned_column(target, name))
-                        .collect::<Result<Vec<_>, _>>()?;
-                    texts.push(self.assigned_row(&attributes, &assignment.value, relation)?);
+                (AssignmentTarget::Tuple(targets), Expr::Tuple(values)) => {
+                    if values.len() != targets.len() {
+                        return Err(mismatch());
+                    }
+                    for (name, value) in targets.iter().zip(values) {
+                        self.set_part(&mut set, name, value, target)?;
+                    }
+                }
+                (AssignmentTarget::Tuple(targets), Expr::Nested(value)) if targets.len() == 1 => {
+                    self.set_part(&mut set, &targets[0], value, target)?;
+                }
+                (AssignmentTarget::Tuple(targets), Expr::Subquery(query)) => {
+                    texts.push(self.assigned_row(targets, query, target)?);
+                }
+                (AssignmentTarget::Tuple(_), other) => {
+                    return Err(SqlError::unsupported(format_args!(
+                        "{other} as the source of several columns"
+                    )));
                 }
             }
         }
+        let set = set
+            .into_iter()
+            .map(|set| format!("{} = {}", names::quote(&set.attribute.name), set.value.sql));
+        texts.extend(set);
         Ok(texts.join(", "))
     }
 
-    /// `(a, b) = (…)` or `(a, b) = (SELECT …)`.
-    fn assigned_row(
+    /// One column's value, or one part's, beside what is set before.
+    fn set_part<'r>(
         &mut self,
-        attributes: &[&Attribute],
+        set: &mut Vec<Set<'r>>,
+        name: &ObjectName,
         value: &Expr,
-        relation: &Relation,
-    ) -> Result<String, SqlError> {
-        let mismatch = || {
-            SqlError::new(
+        target: &Target<'r>,
+    ) -> Result<(), SqlError> {
+        let Part { attribute, steps } = assigned_part(target, name)?;
+        let before = set.iter_mut().find(|set| set.attribute.name == attribute.name);
+        if before.as_ref().is_some_and(|before| steps.is_empty() || before.whole) {
+            return Err(SqlError::new(
                 SqlState::SYNTAX_ERROR,
-                "number of columns does not match number of values",
-            )
-        };
-        let names: Vec<String> =
-            attributes.iter().map(|attribute| names::quote(&attribute.name)).collect();
-        match value {
-            Expr::Tuple(fields) => {
-                if fields.len() != attributes.len() {
-                    return Err(mismatch());
-                }
-                let mut texts = Vec::with_capacity(fields.len());
-                for (attribute, field) in attributes.iter().zip(fields) {
-                    let value = self.assigned(field, attribute, relation)?;
-                    texts.push(format!("{} = {value}", names::quote(&attribute.name)));
-                }
-                Ok(texts.join(", "))
+                format!("multiple assignments to same column \"{}\"", attribute.name),
+            ));
+        }
+        if steps.is_empty() {
+            let sql = self.assigned(value, attribute, target.table)?;
+            let value = Typed::of(sql, type_of(attribute));
+            set.push(Set { attribute, value, whole: true });
+            return Ok(());
+        }
+        check_updatable(attribute)?;
+        let value = self.part_value(value, &steps)?;
+        let ty = self.base_of(type_of(attribute));
+        let column = format!("{}.{}", names::quote(&target.alias), names::quote(&attribute.name));
+        match before {
+            Some(before) => {
+                let base = before.value.clone();
+                before.value = self.assign_part(base, &steps, value, &attribute.name)?;
             }
-            Expr::Nested(field) if attributes.len() == 1 => {
-                let value = self.assigned(field, attributes[0], relation)?;
-                Ok(format!("{} = {value}", names[0]))
-            }
-            Expr::Subquery(query) => {
-                let wanted: Vec<Type> =
-                    attributes.iter().map(|attribute| type_of(attribute)).collect();
-                let selected = self
-                    .query(query, Wish { types: Some(&wanted), inner: true, ..Wish::default() })?;
-                if selected.columns.len() != attributes.len() {
-                    return Err(mismatch());
-                }
-                let sql = self.with_column_types(selected, &wanted)?;
-                Ok(format!("({}) = ({sql})", names.join(", ")))
-            }
-            other => {
-                Err(SqlError::unsupported(format_args!("{other} as the source of several columns")))
+            None => {
+                let base = Typed::of(column, ty);
+                let value = self.assign_part(base, &steps, value, &attribute.name)?;
+                set.push(Set { attribute, value, whole: false });
             }
         }
+        Ok(())
+    }
+
+    /// A value for a part of a column.
+    pub(super) fn part_value(&mut self, value: &Expr, steps: &[Step]) -> Result<Typed, SqlError> {
+        if !is_default(value) {
+            return self.expression(value);
+        }
+        Err(SqlError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            match steps.first() {
+                Some(Step::Subscripts(_)) => "cannot set an array element to DEFAULT",
+                _ => "cannot set a subfield to DEFAULT",
+            },
+        ))
+    }
+
+    /// `(a, b) = (SELECT …)`.
+    fn assigned_row(
+        &mut self,
+        targets: &[ObjectName],
+        query: &Query,
+        target: &Target<'_>,
+    ) -> Result<String, SqlError> {
+        let mut attributes = Vec::with_capacity(targets.len());
+        for name in targets {
+            let part = assigned_part(target, name)?;
+            if !part.steps.is_empty() {
+                return Err(SqlError::unsupported("a part of a column that a subquery assigns to"));
+            }
+            attributes.push(part.attribute);
+        }
+        let wanted: Vec<Type> = attributes.iter().map(|attribute| type_of(attribute)).collect();
+        let selected =
+            self.query(query, Wish { types: Some(&wanted), inner: true, ..Wish::default() })?;
+        if selected.columns.len() != attributes.len() {
+            return Err(mismatch());
+        }
+        let names: Vec<String> =
+            attributes.iter().map(|attribute| names::quote(&attribute.name)).collect();
+        let sql = self.with_column_types(selected, &wanted)?;
+        Ok(format!("({}) = ({sql})", names.join(", ")))
     }
 
     /// A value for a column, DEFAULT included.
@@ -229,12 +277,7 @@ impl Translator<'_> {
         if is_default(value) {
             return self.default_value(attribute, relation);
         }
-        if attribute.generated.is_some() || attribute.identity == Some(Identity::Always) {
-            return Err(SqlError::new(
-                SqlState("428C9"),
-                format!("column \"{}\" can only be updated to DEFAULT", attribute.name),
-            ));
-        }
+        check_updatable(attribute)?;
         let typed = self.expression(value)?;
         Ok(self.assign(typed, type_of(attribute), &attribute.name)?.sql)
     }
@@ -281,9 +324,26 @@ pub(super) fn type_of(attribute: &Attribute) -> Type {
     Type { oid: attribute.oid, typmod: attribute.typmod }
 }
 
-/// The column an assignment names; it may be qualified by the table.
-fn assigned_column<'r>(target: &Target<'r>, name: &ObjectName) -> Result<&'r Attribute, SqlError> {
-    target.attribute(&names::last(name).unwrap_or_default())
+/// A column, and what an UPDATE sets it to.
+struct Set<'r> {
+    attribute: &'r Attribute,
+    value: Typed,
+    /// It is set as a whole, not in parts.
+    whole: bool,
+}
+
+fn mismatch() -> SqlError {
+    SqlError::new(SqlState::SYNTAX_ERROR, "number of columns does not match number of values")
+}
+
+fn check_updatable(attribute: &Attribute) -> Result<(), SqlError> {
+    if attribute.generated.is_none() && attribute.identity != Some(Identity::Always) {
+        return Ok(());
+    }
+    Err(SqlError::new(
+        SqlState("428C9"),
+        format!("column \"{}\" can only be updated to DEFAULT", attribute.name),
+    ))
 }
 
 /// The type of a result's column.
@@ -294,7 +354,7 @@ pub(super) fn type_of_column(column: &crate::sql::translated::Column) -> Type {
 /// Whether the column is assigned by which SQLite numbers rows.
 pub(super) fn assigns_rowid(assignments: &[Assignment], target: &Target<'_>) -> bool {
     let is = |name: &ObjectName| {
-        assigned_column(target, name).is_ok_and(|column| is_rowid(target.table, &column.name))
+        assigned_part(target, name).is_ok_and(|part| is_rowid(target.table, &part.attribute.name))
     };
     assignments.iter().any(|assignment| match &assignment.target {
         AssignmentTarget::ColumnName(name) => is(name),

@@ -20,6 +20,10 @@ pub(super) struct Source {
     pub columns: Vec<SourceColumn>,
     /// Columns are not known: every name may be one.
     pub open: bool,
+    /// The table or view that it is.
+    pub relation: Option<Oid>,
+    /// SQL that is true where an outer join found no row of it.
+    pub missing: Option<String>,
 }
 
 /// A column of a [`Source`].

@@ -90,9 +90,10 @@ impl Translator<'_> {
                 }
                 match sources.as_slice() {
                     [array] => {
-                        let Some(element) = types::element_of(array.oid()) else { return wrong() };
-                        let value = cast::array_row_value(element, alias);
-                        Ok(counted(vec![value], cast::array_rows(array, element, alias)))
+                        let Some(element) = self.element_of(array.ty) else { return wrong() };
+                        let value = cast::array_row_value(element.oid, alias);
+                        let value = Typed { ty: element, ..value };
+                        Ok(counted(vec![value], cast::array_rows(array, element.oid, alias)))
                     }
                     [] => wrong(),
                     arrays => self.unnest_together(arrays, alias),
@@ -243,10 +244,10 @@ impl Translator<'_> {
         let mut columns = Vec::new();
         let mut texts = Vec::new();
         for (at, array) in arrays.iter().enumerate() {
-            let element = types::element_of(array.oid()).unwrap_or(Oid::TEXT);
+            let element = self.element_of(array.ty).unwrap_or(Type::TEXT);
             // One JSON array of arrays, a row each; fields are read by position.
             let field = format!("towline_row_field({alias}.value, {at})");
-            columns.push(cast::from_array_element(field, element));
+            columns.push(Typed { ty: element, ..cast::from_array_element(field, element.oid) });
             texts.push(array.sql.clone());
         }
         Ok(SetSource {
@@ -282,7 +283,7 @@ impl Translator<'_> {
         match source.columns.as_slice() {
             [column] => Ok(column.clone().named(name)),
             // A function of several columns is one value here, with fields.
-            columns => Ok(super::expression::row(columns.to_vec()).named(name)),
+            columns => Ok(self.row(columns.to_vec()).named(name)),
         }
     }
 }

@@ -7,14 +7,21 @@ use sqlparser::ast::{
 
 use super::query::Wish;
 use super::scope::{Scope, Source, SourceColumn};
-use super::{Form, Translator, Typed, function, grouping, json, known, names, set_returning};
+use super::{Form, Translator, Typed, function, grouping, json, known, names, row, set_returning};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Attribute, Catalog, RESERVED_PREFIX, Relation, Rights, system_relation};
 use crate::sql::types::{self, Type};
 
 impl Source {
     pub(super) fn new(alias: impl Into<String>, columns: Vec<SourceColumn>) -> Self {
-        Self { alias: alias.into(), schema: None, columns, open: false }
+        Self {
+            alias: alias.into(),
+            schema: None,
+            columns,
+            open: false,
+            relation: None,
+            missing: None,
+        }
     }
 }
 
@@ -121,6 +128,9 @@ impl Translator<'_> {
                 _ => first..scope.sources.len(),
             };
             for source in &mut scope.sources[filled] {
+                if source.missing.is_none() {
+                    source.missing = row::missing(source, self.context.catalog);
+                }
                 for column in &mut source.columns {
                     column.not_null = false;
                 }
@@ -354,6 +364,7 @@ impl Translator<'_> {
         };
         // What SQLite calls it where it is given no alias.
         let mut own_name = table.clone();
+        let mut oid = None;
         let (sql, mut columns, schema) = if let Some(cte) = cte {
             (names::quote(&table), cte.columns, None)
         } else if let Some(system) = match schema {
@@ -382,6 +393,7 @@ impl Translator<'_> {
             let catalog = self.context.catalog;
             if let Some(relation) = self.find_relation(schema, &table) {
                 own_name.clone_from(&relation.name);
+                oid = Some(relation.oid);
                 self.demand_table(relation, Rights::SELECT);
                 let schema = catalog.split_name(&relation.name).0.to_owned();
                 let columns = relation_columns(catalog, relation);
@@ -413,7 +425,7 @@ impl Translator<'_> {
             format!("{sql} AS {}", names::quote(&inside))
         };
         let schema = if alias.is_some() { None } else { schema };
-        self.add_source(Source { schema, ..Source::new(visible, columns) })?;
+        self.add_source(Source { schema, relation: oid, ..Source::new(visible, columns) })?;
         Ok(text)
     }
 
@@ -471,7 +483,13 @@ impl Translator<'_> {
         alias: Option<&TableAlias>,
     ) -> Result<String, SqlError> {
         let visible = alias.map_or_else(|| name.to_owned(), |alias| names::fold(&alias.name));
-        let source = self.set_source(name, arguments, &names::quote(&visible))?;
+        let mut source = self.set_source(name, arguments, &names::quote(&visible))?;
+        // Of rows each field is a column.
+        if let [row] = source.columns.as_slice()
+            && let Some(fields) = self.row_fields(row)
+        {
+            source.columns = fields;
+        }
         let mut columns: Vec<SourceColumn> = source
             .columns
             .into_iter()
@@ -531,7 +549,6 @@ impl Translator<'_> {
             .map(|column| SourceColumn {
                 origin: column.origin,
                 not_null: column.not_null,
-                merged: column.field,
                 ..SourceColumn::new(column.name.clone(), column.ty)
             })
             .collect();
@@ -583,9 +600,9 @@ impl Translator<'_> {
                 && select.having.is_none();
             if select.from.is_empty() && select.selection.is_none() && ungrouped {
                 let items = self.projection(&select.projection, wish)?;
-                let columns = items
-                    .into_iter()
-                    .map(|item| (collated(item.typed.operand(), item.typed.ty), item.column));
+                let columns = items.into_iter().map(|item| {
+                    (self.collated_text(item.typed.operand(), item.typed.ty), item.column)
+                });
                 return Ok((String::new(), columns.collect()));
             }
             if ungrouped && every_item_aggregates(select) {
@@ -603,7 +620,7 @@ impl Translator<'_> {
             selected.sql
         );
         let columns = selected.columns.into_iter().enumerate();
-        let columns = columns.map(|(at, column)| (unpacked(&source, at, column.ty), column));
+        let columns = columns.map(|(at, column)| (self.unpacked(&source, at, column.ty), column));
         Ok((text, columns.collect()))
     }
 
@@ -628,22 +645,22 @@ impl Translator<'_> {
                     selected.sql,
                     names[at]
                 );
-                (collated(sql, column.ty), column)
+                (self.collated_text(sql, column.ty), column)
             })
             .collect())
     }
-}
 
-/// Field `at` of a packed row that `source`, a `json_each`, gives.
-pub(super) fn unpacked(source: &str, at: usize, ty: Type) -> String {
-    collated(format!("towline_unpack({source}.value, {at})"), ty)
-}
+    /// Field `at` of a packed row that `source`, a `json_each`, gives.
+    pub(super) fn unpacked(&self, source: &str, at: usize, ty: Type) -> String {
+        self.collated_text(format!("towline_unpack({source}.value, {at})"), ty)
+    }
 
-/// An expression that is to compare as a column of its type does.
-fn collated(sql: String, ty: Type) -> String {
-    match types::collation(ty.oid) {
-        Some(collation) => format!("({sql} COLLATE {collation})"),
-        None => sql,
+    /// An expression that is to compare as a column of its type does.
+    fn collated_text(&self, sql: String, ty: Type) -> String {
+        match self.collation(ty) {
+            Some(collation) => format!("({sql} COLLATE {collation})"),
+            None => sql,
+        }
     }
 }
 

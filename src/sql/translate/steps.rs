@@ -8,15 +8,14 @@
 //! that reads a table which one before it changes is refused.
 
 use std::collections::BTreeSet;
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use sqlparser::ast::{Query, SetExpr, Statement, TableFactor, TableObject, With, visit_relations};
 
 use super::query::Wish;
 use super::returning::type_of_column;
-use super::scope::{Source, SourceColumn};
-use super::source::unpacked;
-use super::{CommonTable, Translator, names};
+use super::scope::SourceColumn;
+use super::{CommonTable, Translator, names, row};
 use crate::pg::SqlError;
 use crate::sql::catalog::{Relation, RelationKind, SimpleView};
 use crate::sql::translated::{Kind, SqliteStatement, Tag, Translated};
@@ -136,7 +135,8 @@ impl Translator<'_> {
                 .iter()
                 .enumerate()
                 .map(|(at, column)| {
-                    format!("{} AS {}", unpacked("kept", at, column.ty), names::quote(&column.name))
+                    let field = self.unpacked("kept", at, column.ty);
+                    format!("{field} AS {}", names::quote(&column.name))
                 })
                 .collect();
             before = match before.strip_suffix(' ') {
@@ -268,18 +268,31 @@ fn changing(query: &Query) -> Option<&Statement> {
     }
 }
 
-/// The columns of some sources, as expressions; from then on the sources' columns are
-/// the fields of the packed rows that `rows` gives, from field `first`.
-pub(super) fn kept_columns(sources: &mut [Source], rows: &str, first: usize) -> Vec<String> {
-    let mut texts = Vec::new();
-    for source in sources {
-        for column in &mut source.columns {
-            let sql = column.sql.take().unwrap_or_else(|| {
-                format!("{}.{}", names::quote(&source.alias), names::quote(&column.name))
-            });
-            column.sql = Some(unpacked(rows, first + texts.len(), column.ty));
-            texts.push(sql);
+impl Translator<'_> {
+    /// The columns of some sources in scope, as expressions; from then on the sources' columns
+    /// are the fields of the packed rows that `rows` gives, from field `first`.
+    pub(super) fn kept_columns(
+        &mut self,
+        places: Range<usize>,
+        rows: &str,
+        first: usize,
+    ) -> Vec<String> {
+        let Some(scope) = self.scopes.last_mut() else { return Vec::new() };
+        let mut sources = std::mem::take(&mut scope.sources);
+        let mut texts = Vec::new();
+        for source in &mut sources[places] {
+            for column in &mut source.columns {
+                let field = self.unpacked(rows, first + texts.len(), column.ty);
+                texts.push(column.spelled(&source.alias));
+                column.sql = Some(field);
+            }
+            if source.missing.take().is_some() {
+                source.missing = row::missing(source, self.context.catalog);
+            }
         }
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.sources = sources;
+        }
+        texts
     }
-    texts
 }

@@ -6,7 +6,7 @@ use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError};
 
-use super::limits;
+use super::{limits, targets};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::FIRST_DATABASE;
 use crate::sql::scan::Scanner;
@@ -45,7 +45,7 @@ fn tokens(text: &str, dialect: &PostgreSqlDialect) -> Result<Vec<TokenWithSpan>,
             }
         }
     }
-    Ok(tokens)
+    Ok(targets::place(tokens))
 }
 
 /// `SELECT` alone, which `sqlparser` does not know: one row without columns.

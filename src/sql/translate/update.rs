@@ -4,7 +4,6 @@ use sqlparser::ast::{TableFactor, Update, UpdateTableFromKind};
 
 use super::returning::assigns_rowid;
 use super::scope::Scope;
-use super::steps::kept_columns;
 use super::target::{Change, Target};
 use super::{Translator, access, names};
 use crate::pg::SqlError;
@@ -86,8 +85,8 @@ impl Translator<'_> {
         let row = format!("{}.rowid", names::quote(&target.alias));
         let rows = self.fresh_name("joined");
         let kept = self.keep()?;
-        let scope = self.scopes.last_mut().expect("the scope of the statement");
-        let columns = kept_columns(&mut scope.sources[1..], &rows, 1);
+        let count = self.scopes.last().map_or(1, |scope| scope.sources.len());
+        let columns = self.kept_columns(1..count, &rows, 1);
         // A row that several match is updated once.
         let joined = format!(
             "{with}SELECT towline_pack({}) FROM {text},{}{condition} GROUP BY {row}",

@@ -6,11 +6,14 @@
 //! expressions see, as in PostgreSQL's own results; its conditions are checked in a
 //! cast, and by the tables that have columns of it.
 
+use std::cmp::Ordering;
+
 use sqlparser::ast::{ArrayElemTypeDef, DataType, Expr, Ident, ObjectName, VisitMut, VisitorMut};
 
 use super::cast::How;
+use super::row::{has_shape, row_or_null};
 use super::scope::{Scope, Source, SourceColumn};
-use super::{Form, Translator, Typed, cast, names, syntax};
+use super::{Form, Translator, Typed, names, syntax};
 use crate::log::Value;
 use crate::pg::types::Format;
 use crate::pg::types::made::{Made, decode_made};
@@ -20,12 +23,13 @@ use crate::sql::types::{self, Family, Type, family};
 
 impl<'a> Translator<'a> {
     /// The type that a name in a statement means; a domain is not taken for its base.
-    pub(super) fn resolve_type(&self, data_type: &DataType) -> Result<Type, SqlError> {
+    pub(super) fn resolve_type(&mut self, data_type: &DataType) -> Result<Type, SqlError> {
         match data_type {
             DataType::Custom(name, modifiers) if modifiers.is_empty() => {
-                match self.user_type_named(name) {
-                    Some(kind) => Ok(Type::plain(kind.oid)),
-                    None => types::resolve(data_type),
+                match (self.user_type_named(name), self.row_type_named(name)) {
+                    (Some(kind), _) => Ok(Type::plain(kind.oid)),
+                    (None, Some(row)) => Ok(row),
+                    (None, None) => types::resolve(data_type),
                 }
             }
             DataType::Array(
@@ -33,15 +37,25 @@ impl<'a> Translator<'a> {
                 | ArrayElemTypeDef::Qualified(element, _),
             ) => match &**element {
                 DataType::Custom(name, modifiers) if modifiers.is_empty() => {
-                    match self.user_type_named(name) {
-                        Some(kind) => Ok(Type::plain(kind.array)),
-                        None => types::resolve(data_type),
+                    match (self.user_type_named(name), self.row_type_named(name)) {
+                        (Some(kind), _) => Ok(Type::plain(kind.array)),
+                        (None, Some(row)) => Ok(Type { oid: Oid::RECORD_ARRAY, ..row }),
+                        (None, None) => types::resolve(data_type),
                     }
                 }
                 _ => types::resolve(data_type),
             },
             _ => types::resolve(data_type),
         }
+    }
+
+    /// The type of the rows of a table that bears the name of no other type.
+    fn row_type_named(&mut self, name: &ObjectName) -> Option<Type> {
+        if name.0.len() == 1 && types::by_name(&names::last(name)?).is_some() {
+            return None;
+        }
+        let relation = self.relation_named(name)?;
+        Some(self.table_row_type(relation))
     }
 
     fn user_type_named(&self, name: &ObjectName) -> Option<&'a UserType> {
@@ -76,27 +90,12 @@ impl<'a> Translator<'a> {
     }
 
     /// The fields of a composite type.
-    fn fields(&self, oid: Oid) -> Option<(&'a str, &'a [Field])> {
+    pub(super) fn fields(&self, oid: Oid) -> Option<(&'a str, &'a [Field])> {
         let kind = self.user_type(oid).filter(|kind| kind.oid == oid)?;
         match &kind.kind {
             UserTypeKind::Composite { fields, .. } => Some((&kind.name, fields)),
             _ => None,
         }
-    }
-
-    /// A row's fields: those of a row that is being made, or of a value of a composite type.
-    pub(super) fn row_fields(&self, typed: &Typed) -> Option<Vec<Typed>> {
-        if let Form::Row(fields) = &typed.form {
-            return Some(fields.clone());
-        }
-        let (_, fields) = self.fields(typed.oid())?;
-        let field = |(at, field): (usize, &Field)| {
-            let text = format!("towline_record_field({}, {at})", typed.sql);
-            let read = cast::from_array_element(text, field.oid);
-            let ty = Type { oid: field.oid, typmod: field.typmod };
-            Typed { ty, ..read.named(field.name.clone()) }
-        };
-        Some(fields.iter().enumerate().map(field).collect())
     }
 
     pub(super) fn missing_field(&self, name: &str, row: Oid) -> SqlError {
@@ -117,15 +116,17 @@ impl<'a> Translator<'a> {
     }
 
     /// The type of arrays of `element`.
-    pub(super) fn array_over(&self, element: Oid) -> Oid {
-        let made = || self.user_type(element).map(|kind| kind.array);
-        types::array_of(element).or_else(made).unwrap_or(Oid::TEXT_ARRAY)
+    pub(super) fn array_over(&self, element: Type) -> Type {
+        let made = || self.user_type(element.oid).map(|kind| kind.array);
+        let oid = types::array_of(element.oid).or_else(made).unwrap_or(Oid::TEXT_ARRAY);
+        Type { oid, typmod: if has_shape(oid) { element.typmod } else { -1 } }
     }
 
     /// What subscripts of an array give.
-    pub(super) fn element_of(&self, array: Oid) -> Option<Oid> {
-        let made = || self.user_type(array).filter(|kind| kind.array == array);
-        types::element_of(array).or_else(|| made().map(|kind| kind.oid))
+    pub(super) fn element_of(&self, array: Type) -> Option<Type> {
+        let made = || self.user_type(array.oid).filter(|kind| kind.array == array.oid);
+        let oid = types::element_of(array.oid).or_else(|| made().map(|kind| kind.oid))?;
+        Some(Type { oid, typmod: if has_shape(oid) { array.typmod } else { -1 } })
     }
 
     fn labels(&self, oid: Oid) -> Option<(&'a str, &'a [String])> {
@@ -168,11 +169,17 @@ impl<'a> Translator<'a> {
             return Some(self.convert_to_composite(typed, ty.oid, name, fields, how));
         }
         let kind = self.user_type(ty.oid)?;
-        let text = matches!(typed.oid(), Oid::TEXT_ARRAY | Oid::VARCHAR_ARRAY);
-        if typed.is_unknown()
-            || family(typed.oid()) == Family::String
-            || typed.oid() == kind.array
-            || (text && how == How::Explicit)
+        if let Form::Array(elements) = &typed.form
+            && typed.oid() != kind.array
+        {
+            return Some(self.array_of_user_type(elements.clone(), kind.oid, how));
+        }
+        let text = family(typed.oid()) == Family::String
+            || matches!(typed.oid(), Oid::TEXT_ARRAY | Oid::VARCHAR_ARRAY);
+        if text && how == How::Explicit {
+            return Some(self.made_of_text(typed, kind.array));
+        }
+        if typed.is_unknown() || family(typed.oid()) == Family::String || typed.oid() == kind.array
         {
             if let Form::Parameter(number) = typed.form {
                 self.type_parameter(number, kind.array);
@@ -185,6 +192,31 @@ impl<'a> Translator<'a> {
             return Some(Ok(Typed { ty: Type::plain(kind.array), ..typed.clone() }));
         }
         None
+    }
+
+    fn array_of_user_type(
+        &mut self,
+        elements: Vec<Typed>,
+        oid: Oid,
+        how: How,
+    ) -> Result<Typed, SqlError> {
+        let elements = elements
+            .into_iter()
+            .map(|element| self.convert(element, Type::plain(oid), how))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(self.array_of(elements, Type::plain(oid)))
+    }
+
+    /// Text that is read as a value of a type that is made of others.
+    fn made_of_text(&self, typed: &Typed, oid: Oid) -> Result<Typed, SqlError> {
+        let made = self.context.catalog.made_of(oid);
+        let made = made.ok_or_else(|| SqlError::unsupported("text as a value of this type"))?;
+        if let Form::Text(text) = &typed.form {
+            return self.made_literal(text, &made, oid);
+        }
+        let made = names::quote_literal(&made.to_string());
+        let zone = self.zone_argument();
+        Ok(Typed::plain(format!("towline_cast_made({}, {made}{zone})", typed.sql), oid))
     }
 
     /// A literal of a type that is made of others.
@@ -212,25 +244,7 @@ impl<'a> Translator<'a> {
             .with_detail(reason)
         };
         match &typed.form {
-            Form::Row(given) if given.len() < fields.len() => {
-                Err(refused("Input has too few columns."))
-            }
-            Form::Row(given) if given.len() > fields.len() => {
-                Err(refused("Input has too many columns."))
-            }
-            Form::Row(given) => {
-                let mut row = Vec::with_capacity(fields.len());
-                for (value, field) in given.iter().zip(fields) {
-                    let ty = Type { oid: field.oid, typmod: field.typmod };
-                    row.push(self.convert(value.clone(), ty, how)?);
-                }
-                Ok(Typed::plain(cast::record_text(&row), oid))
-            }
-            Form::Text(text) => {
-                let made = self.context.catalog.made_of(oid);
-                let made = made.ok_or_else(|| SqlError::unsupported("this composite type"))?;
-                self.made_literal(text, &made, oid)
-            }
+            Form::Text(_) => self.made_of_text(typed, oid),
             Form::Null => Ok(Typed { ty: Type::plain(oid), ..typed.clone() }),
             Form::Parameter(number) if typed.is_unknown() => {
                 self.type_parameter(*number, oid);
@@ -239,8 +253,23 @@ impl<'a> Translator<'a> {
             _ if typed.oid() == oid || typed.is_unknown() => {
                 Ok(Typed { ty: Type::plain(oid), ..typed.clone() })
             }
-            _ if family(typed.oid()) == Family::String => {
-                Err(SqlError::unsupported("text that is no literal as a composite type"))
+            _ if typed.oid() == Oid::RECORD => {
+                let Some(given) = self.row_fields(typed) else {
+                    return Err(SqlError::unsupported(
+                        "rows of unknown fields as a composite type",
+                    ));
+                };
+                match given.len().cmp(&fields.len()) {
+                    Ordering::Less => return Err(refused("Input has too few columns.")),
+                    Ordering::Greater => return Err(refused("Input has too many columns.")),
+                    Ordering::Equal => {}
+                }
+                let fields = self.field_types(Type::plain(oid)).unwrap_or_default();
+                let row = self.converted_fields(typed, &fields, how)?;
+                Ok(Typed { ty: Type::plain(oid), ..row_or_null(typed, &row) })
+            }
+            _ if family(typed.oid()) == Family::String && how == How::Explicit => {
+                self.made_of_text(typed, oid)
             }
             _ => Err(SqlError { detail: None, ..refused("") }),
         }
@@ -362,10 +391,13 @@ impl<'a> Translator<'a> {
     }
 
     /// How a cast names its column.
-    pub(super) fn type_column_name(&self, oid: Oid) -> String {
-        match self.user_type(oid) {
-            Some(kind) => self.context.catalog.bare(&kind.name).to_owned(),
-            None => super::expression::type_column_name(oid),
+    pub(super) fn type_column_name(&self, ty: Type) -> String {
+        let catalog = self.context.catalog;
+        let table = self.row_shape(ty).and_then(|shape| catalog.relation(shape.table?));
+        match (self.user_type(ty.oid), table) {
+            (Some(kind), _) => catalog.bare(&kind.name).to_owned(),
+            (None, Some(table)) => catalog.bare(&table.name).to_owned(),
+            (None, None) => super::expression::type_column_name(ty.oid),
         }
     }
 

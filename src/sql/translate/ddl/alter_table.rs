@@ -13,6 +13,7 @@ use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::{
     Attribute, ConstraintKind, Identity, Relation, RelationKind, split_order,
 };
+use crate::sql::translate::returning::type_of;
 use crate::sql::translate::returning::{check_table, undefined_column};
 use crate::sql::translate::{Translator, names, syntax, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
@@ -251,7 +252,7 @@ impl Translator<'_> {
                 "ALTER TABLE {} ADD COLUMN {} {}",
                 names::quote(&relation.name),
                 names::quote(&name),
-                types::sqlite_column_type(attribute.oid)
+                self.sqlite_column_type(type_of(attribute))
             );
             if attribute.not_null {
                 sql.push_str(" NOT NULL");
@@ -489,7 +490,7 @@ impl Translator<'_> {
                     )
                     .with_detail(format!("view {view} depends on column \"{name}\"")));
                 }
-                let ty = self.resolve_type(data_type)?;
+                let ty = self.storable_type(data_type, &name)?;
                 let before = change.draft.relation.attributes[at].clone();
                 let fill = match using {
                     Some(using) => {

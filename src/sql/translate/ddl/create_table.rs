@@ -140,7 +140,7 @@ impl Translator<'_> {
                 format!("column \"{name}\" specified more than once"),
             ));
         }
-        let ty = self.resolve_type(&column.data_type)?;
+        let ty = self.storable_type(&column.data_type, &name)?;
         let mut attribute = Attribute {
             name: name.clone(),
             oid: ty.oid,
@@ -487,7 +487,7 @@ impl Translator<'_> {
             let mut part = format!(
                 "{} {}",
                 names::quote(&attribute.name),
-                types::sqlite_column_type(self.base_of(type_of(attribute)).oid)
+                self.sqlite_column_type(self.base_of(type_of(attribute)))
             );
             if rowid {
                 let name = relation
@@ -627,6 +627,7 @@ impl Translator<'_> {
         let mut attributes: Vec<Attribute> = Vec::with_capacity(selected.columns.len());
         for column in &selected.columns {
             let oid = if types::is_unknown(column.ty.oid) { Oid::TEXT } else { column.ty.oid };
+            self.check_storable(column.ty, &column.name)?;
             if attributes.iter().any(|other| other.name == column.name) {
                 return Err(SqlError::new(
                     SqlState::DUPLICATE_COLUMN,

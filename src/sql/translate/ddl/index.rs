@@ -101,7 +101,7 @@ impl Translator<'_> {
                 terms.push(format!("{}{order}", names::quote(column)));
             } else {
                 let typed = self.over_row(column, relation)?;
-                terms.push(format!("{}{order}", typed.collated()));
+                terms.push(format!("{}{order}", self.collated(&typed)));
             }
         }
         let predicate = match &index.predicate {

@@ -69,7 +69,7 @@ impl Translator<'_> {
         let mut fields: Vec<Field> = Vec::with_capacity(attributes.len());
         for attribute in attributes {
             let name = names::fold(&attribute.name);
-            let ty = self.resolve_type(&attribute.data_type)?;
+            let ty = self.storable_type(&attribute.data_type, &name)?;
             if self.base_of(ty) != ty {
                 return Err(SqlError::unsupported("a domain as a field's type"));
             }
@@ -91,7 +91,7 @@ impl Translator<'_> {
 
     pub(super) fn create_domain(&mut self, create: &CreateDomain) -> Result<Translated, SqlError> {
         let stored = self.new_type_name(&create.name)?;
-        let ty = self.resolve_type(&create.data_type)?;
+        let ty = self.storable_type(&create.data_type, &stored)?;
         if ty.oid.0 >= 16_384 {
             return Err(SqlError::unsupported("a domain over a type that a client made"));
         }

@@ -47,6 +47,7 @@ impl Translator<'_> {
         }
         let mut attributes: Vec<Attribute> = Vec::with_capacity(selected.columns.len());
         for column in &selected.columns {
+            self.check_storable(column.ty, &column.name)?;
             if attributes.iter().any(|other| other.name == column.name) {
                 return Err(SqlError::new(
                     SqlState::DUPLICATE_COLUMN,

@@ -297,16 +297,39 @@ impl<const NORMAL: bool> Fold for JsonAgg<NORMAL> {
 #[derive(Default)]
 struct JsonAggBy<const SEPARATOR: usize>(Pieces);
 
-/// `json_agg` of rows and arrays: each on its own line.
-type JsonLines = JsonAggBy<0>;
+/// `json_agg` of rows and arrays: each but NULL on its own line.
+#[derive(Default)]
+struct JsonLines(Pieces);
+
+impl Fold for JsonLines {
+    fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        let line = if call.is_null(0) { "" } else { "\n " };
+        self.0.push(format!("{line}{}", argument_json(call, 0)?))
+    }
+
+    fn remove(&mut self, _call: &Call<'_, '_>) -> Result<(), SqlError> {
+        self.0.pop();
+        Ok(())
+    }
+
+    fn answer(&self) -> Answer {
+        self.0.answer("[", ", ", "]", false).map(|value| match value {
+            Value::Text(text) => Value::Text(match text.strip_prefix("[\n ") {
+                Some(rest) => format!("[{rest}"),
+                None => text,
+            }),
+            other => other,
+        })
+    }
+}
 
 /// `array_to_json(array_agg(…))`.
-type JsonArrayAgg = JsonAggBy<1>;
+type JsonArrayAgg = JsonAggBy<0>;
 
 /// `array_to_json(array_agg(…), true)`.
-type JsonArrayLines = JsonAggBy<2>;
+type JsonArrayLines = JsonAggBy<1>;
 
-const SEPARATORS: [&str; 3] = [", \n ", ",", ",\n "];
+const SEPARATORS: [&str; 2] = [",", ",\n "];
 
 impl<const SEPARATOR: usize> Fold for JsonAggBy<SEPARATOR> {
     fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {

@@ -15,6 +15,7 @@ use super::json::json_of_kind;
 use super::json_text::{Json, write_string};
 use super::{PURE, Surroundings};
 use crate::log::{Value, ValueRef};
+use crate::pg::types::array::Array;
 use crate::pg::{SqlError, SqlState};
 
 pub(super) fn register(
@@ -65,6 +66,8 @@ pub(super) fn register(
             ("towline_array_append", 2, append),
             ("towline_array_cat", 2, concatenate),
             ("towline_array_json", 2, as_json),
+            ("towline_array_set", -1, set),
+            ("towline_array_set_slice", -1, set_slice),
             ("towline_array_to_json", 3, to_json),
             ("towline_array_nest", -1, nest),
             ("towline_array_prepend", 2, prepend),
@@ -168,6 +171,62 @@ fn get(call: &Call<'_, '_>) -> Answer {
         Some(Element::Array(inner)) => Value::Text(bounds.inner().print(&inner)),
         Some(Element::Null) | None => Value::Null,
     })
+}
+
+/// `array[at]… = value`.
+fn set(call: &Call<'_, '_>) -> Answer {
+    let mut array = whole(call, 0)?;
+    let value = match call.is_null(1) {
+        true => None,
+        false => Some(call.text(1)?.into_owned()),
+    };
+    let subscripts =
+        (2..call.len()).map(|at| subscript(call, at)).collect::<Result<Vec<_>, _>>()?;
+    array.set(&subscripts, value)?;
+    printed(&array)
+}
+
+/// `array[lower:upper]… = source`: pairs of bounds; an empty text is the dimension's own.
+fn set_slice(call: &Call<'_, '_>) -> Answer {
+    if call.is_null(1) {
+        return Ok(match call.is_null(0) {
+            true => Value::Null,
+            false => Value::Text(call.text(0)?.into_owned()),
+        });
+    }
+    let mut array = whole(call, 0)?;
+    let bound = |at| match call.value(at) {
+        ValueRef::Text("") => Ok(None),
+        _ => subscript(call, at).map(Some),
+    };
+    let bounds = (2..call.len())
+        .step_by(2)
+        .map(|at| Ok((bound(at)?, bound(at + 1)?)))
+        .collect::<Result<Vec<_>, SqlError>>()?;
+    array.set_slice(&bounds, &whole(call, 1)?)?;
+    printed(&array)
+}
+
+/// An array with its bounds; none is an empty one.
+fn whole(call: &Call<'_, '_>, at: usize) -> Result<Array, SqlError> {
+    if call.is_null(at) { Ok(Array::default()) } else { Array::parse(&call.text(at)?) }
+}
+
+fn subscript(call: &Call<'_, '_>, at: usize) -> Result<i32, SqlError> {
+    if call.is_null(at) {
+        return Err(SqlError::new(
+            SqlState("22004"),
+            "array subscript in assignment must not be null",
+        ));
+    }
+    i32::try_from(call.integer(at)?)
+        .map_err(|_| SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "integer out of range"))
+}
+
+fn printed(array: &Array) -> Answer {
+    let mut text = String::new();
+    array.print(&mut text);
+    Ok(Value::Text(text))
 }
 
 /// `array[first:last]…`, a pair of bounds for each dimension; an empty text is the
@@ -428,24 +487,28 @@ fn overlaps(call: &Call<'_, '_>) -> Answer {
 
 fn in_order(left: &str, right: &str, numbers: bool) -> Ordering {
     match (array_text::parse(left), array_text::parse(right)) {
-        (Ok(left), Ok(right)) => compare(&left, &right, numbers),
+        (Ok(left), Ok(right)) if numbers => compare_elements(&left, &right, &compare_numbers),
+        (Ok(left), Ok(right)) => compare_elements(&left, &right, &str::cmp),
         _ => left.cmp(right),
     }
 }
 
 /// Order of arrays: by their first different element, else by length. NULL is
 /// greater than any other.
-fn compare(left: &[Element], right: &[Element], numbers: bool) -> Ordering {
+pub(super) fn compare_elements(
+    left: &[Element],
+    right: &[Element],
+    compare: &dyn Fn(&str, &str) -> Ordering,
+) -> Ordering {
     for pair in left.iter().zip(right) {
         let order = match pair {
             (Element::Null, Element::Null) => Ordering::Equal,
             (Element::Null, _) => Ordering::Greater,
             (_, Element::Null) => Ordering::Less,
-            (Element::Array(left), Element::Array(right)) => compare(left, right, numbers),
+            (Element::Array(left), Element::Array(right)) => compare_elements(left, right, compare),
             (Element::Array(_), Element::Text(_)) => Ordering::Greater,
             (Element::Text(_), Element::Array(_)) => Ordering::Less,
-            (Element::Text(left), Element::Text(right)) if numbers => compare_numbers(left, right),
-            (Element::Text(left), Element::Text(right)) => left.cmp(right),
+            (Element::Text(left), Element::Text(right)) => compare(left, right),
         };
         if order != Ordering::Equal {
             return order;

@@ -8,7 +8,6 @@
 //! | `towline_text_<type>(value [, zone])` | the type's text form, where it isn't how it is stored |
 //! | `towline_varchar`, `towline_bpchar`, `towline_pad`, `towline_numeric_scale`, `towline_time_precision` | a type's modifier, enforced |
 //! | `towline_cast_array(array, element [, from, zone])` | an array's elements cast to another type |
-//! | `towline_record(field, …)`, `towline_record_field(row, at)` | a row's text; a field's, counted from 0 |
 //! | `towline_check_option(view, condition, …, value)` | the value, if all conditions hold; else 44000 names the view |
 //! | `towline_required(value, table, column)` | refuses NULL for the column by which SQLite numbers rows |
 
@@ -19,7 +18,6 @@ use rusqlite::types::{Value, ValueRef};
 use super::operators::{Arguments, date_text, strict, time_text, timestamp_text, timestamptz_text};
 use super::{PURE, Surroundings};
 use crate::pg::types::array::Array;
-use crate::pg::types::made;
 use crate::pg::types::number::check_integer;
 use crate::pg::types::zone::Zone;
 use crate::pg::types::{
@@ -102,22 +100,6 @@ pub(super) fn register(
         cast_array(&arguments.text(0)?, &arguments.text(1)?, Some(zone))
     })?;
     register_user_types(connection, surroundings)?;
-    connection.create_scalar_function("towline_record", -1, PURE, |context| {
-        let field = |at| match context.get_raw(at) {
-            ValueRef::Null => None,
-            ValueRef::Integer(value) => Some(value.to_string()),
-            ValueRef::Real(value) => Some(value.to_string()),
-            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-                Some(String::from_utf8_lossy(bytes).into_owned())
-            }
-        };
-        Ok(made::print_row(&(0..context.len()).map(field).collect::<Vec<_>>()))
-    })?;
-    strict(connection, surroundings, "towline_record_field", 2, |arguments| {
-        let at = usize::try_from(arguments.integer(1)?).unwrap_or(usize::MAX);
-        let field = made::parse_row(&arguments.text(0)?)?.into_iter().nth(at).flatten();
-        Ok(field.map_or(Value::Null, Value::Text))
-    })?;
     let raised = surroundings.clone();
     connection.create_scalar_function("towline_check_option", -1, PURE, move |context| {
         let last = context.len().saturating_sub(1);

@@ -66,7 +66,7 @@ fn two_ranges(arguments: &Arguments<'_, '_>) -> Result<(Range, Range, Oid), SqlE
     Ok((left, right, if element == Oid::NUMERIC { other } else { element }))
 }
 
-fn compare_ranges(left: &str, right: &str) -> Ordering {
+pub(super) fn compare_ranges(left: &str, right: &str) -> Ordering {
     match (read_range(left), read_range(right)) {
         (Ok((left, element)), Ok((right, other))) => {
             left.compare(&right, if element == Oid::NUMERIC { other } else { element })

@@ -30,6 +30,7 @@
 //! | `aggregates`  | `array_agg`, `json_agg`, `bool_and`, `stddev`, …                    |
 //! | `regression`  | `corr`, `covar_*`, `regr_*`                                         |
 //! | `packing`     | `towline_pack`, `towline_unpack`: rows as one value                   |
+//! | `rows`        | `towline_record*`, `towline_cast_made`, and the order of rows       |
 //! | `system`      | `pg_*`, `current_*`, `has_*`, `towline_reg*`, `towline_text_reg*`   |
 
 mod advisory;
@@ -55,6 +56,7 @@ mod packing;
 mod privileges;
 mod regex;
 mod regression;
+mod rows;
 mod surroundings;
 mod system;
 mod text;
@@ -100,5 +102,6 @@ pub(super) fn register_all(
     regex::register(connection, surroundings)?;
     advisory::register(connection, surroundings)?;
     packing::register(connection, surroundings)?;
+    rows::register(connection, surroundings)?;
     system::register(connection, surroundings)
 }
