@@ -191,8 +191,11 @@ impl Translator<'_> {
                 (*value, *default) = (first, second);
             }
         }
-        let exact = matches!(known.returns, Returns::FloatOrNumeric)
-            && arguments.iter().any(|argument| argument.oid() == Oid::NUMERIC);
+        // To a number of digits only numerics are rounded.
+        let digits = matches!(known.name, "round" | "trunc") && count == 2;
+        let exact = digits
+            || matches!(known.returns, Returns::FloatOrNumeric)
+                && arguments.iter().any(|argument| argument.oid() == Oid::NUMERIC);
         let bytes = matches!(known.returns, Returns::Part)
             && arguments.first().is_some_and(|first| first.oid() == Oid::BYTEA);
         let mut typed = Vec::with_capacity(count);
@@ -206,6 +209,7 @@ impl Translator<'_> {
                 Takes::TextInts if at == 2 && known.name.ends_with("pad") => Some(Oid::TEXT),
                 Takes::TextInts => Some(if at == 0 { Oid::TEXT } else { Oid::INT4 }),
                 Takes::Float if known.name == "to_timestamp" && count == 2 => Some(Oid::TEXT),
+                Takes::Float if digits && at == 1 => Some(Oid::INT4),
                 Takes::Float => Some(if exact { Oid::NUMERIC } else { Oid::FLOAT8 }),
                 Takes::Int => Some(Oid::INT4),
                 Takes::TextArrays => Some(Oid::TEXT_ARRAY),
@@ -249,10 +253,15 @@ impl Translator<'_> {
                 }
                 _ => self.settle(argument)?,
             };
-            check_family(known, &argument)?;
+            if !takes_family(known, &argument) {
+                return Err(self.undefined(known.name, &[argument]));
+            }
             typed.push(self.argument_form(known, at, argument)?);
         }
         let first = typed.first().map_or(Oid::TEXT, Typed::oid);
+        if digits && matches!(first, Oid::FLOAT4 | Oid::FLOAT8) {
+            return Err(self.undefined(known.name, &typed));
+        }
         let ty = match known.returns {
             Returns::Oid(oid) => Type::plain(oid),
             Returns::Argument(at) => {
@@ -581,9 +590,11 @@ fn missing_table(table: &str) -> SqlError {
 }
 
 /// A function of numbers refuses what is no number: SQLite would read one into it.
-fn check_family(known: &Known, argument: &Typed) -> Result<(), SqlError> {
-    let numbers = matches!(known.takes, Takes::Float | Takes::Int);
-    let fits = match family(argument.oid()) {
+fn takes_family(known: &Known, argument: &Typed) -> bool {
+    if !matches!(known.takes, Takes::Float | Takes::Int) {
+        return true;
+    }
+    match family(argument.oid()) {
         Family::Number | Family::Unknown => true,
         Family::Interval => matches!(known.name, "sum" | "avg" | "pg_sleep"),
         Family::String => known.name == "to_timestamp",
@@ -591,18 +602,7 @@ fn check_family(known: &Known, argument: &Typed) -> Result<(), SqlError> {
         Family::Reference => true,
         Family::Other => argument.oid() == Oid(3220),
         _ => false,
-    };
-    if !numbers || fits {
-        return Ok(());
     }
-    Err(SqlError::new(
-        SqlState::UNDEFINED_FUNCTION,
-        format!("function {}({}) does not exist", known.name, types::display_name(argument.oid())),
-    )
-    .with_hint(
-        "No function matches the given name and argument types. You might need to add explicit \
-         type casts.",
-    ))
 }
 
 impl Translator<'_> {
