@@ -19,7 +19,7 @@ type Rows = Vec<Vec<Option<Vec<u8>>>>;
 
 fn read(options: &CopyOptions, columns: usize, data: &[u8], step: usize) -> Result<Rows, SqlError> {
     let names = (0..columns).map(|at| at.to_string()).collect();
-    let mut decoder = Decoder::new(options.clone(), names);
+    let mut decoder = Decoder::new(options.clone(), "t".to_owned(), names);
     let (mut rows, mut row) = (Vec::new(), Row::default());
     let mut take = |decoder: &mut Decoder| -> Result<(), SqlError> {
         while decoder.next_row(&mut row)? {

@@ -70,6 +70,11 @@ impl SqlState {
     pub const IO_ERROR: Self = Self("58030");
     pub const INTERNAL_ERROR: Self = Self("XX000");
     pub const DATA_CORRUPTED: Self = Self("XX001");
+
+    /// Whether the data is at fault: a data exception, or a constraint that does not hold.
+    pub fn is_of_data(self) -> bool {
+        self.0.starts_with("22") || self.0.starts_with("23")
+    }
 }
 
 impl fmt::Display for SqlState {

@@ -155,6 +155,8 @@ pub enum Kind {
     Close(Option<String>),
     /// COPY … FROM STDIN: `statements[0]` inserts one row of `columns`.
     CopyIn {
+        /// The table's name, for messages.
+        table: String,
         columns: Vec<Column>,
         options: CopyOptions,
     },

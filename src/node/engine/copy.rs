@@ -15,8 +15,9 @@ use crate::log::Value;
 use crate::node::execute::Work;
 use crate::node::plan::Plan;
 use crate::node::rows::RowFormat;
+use crate::node::writer::UnitError;
 use crate::pg::backend::Writer;
-use crate::pg::copy::{self, Decoder, Encoder, Row};
+use crate::pg::copy::{self, Decoder, Encoder, Row, located};
 use crate::pg::frontend::{Message, RawMessage};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::{self, Column};
@@ -29,6 +30,7 @@ const BATCH_BYTES: usize = 256 * 1024;
 /// A COPY FROM STDIN that takes data.
 pub(super) struct CopyIn {
     plan: Arc<Plan>,
+    table: String,
     columns: Vec<Column>,
     decoder: Decoder,
     row: Row,
@@ -36,7 +38,8 @@ pub(super) struct CopyIn {
     extended: bool,
     /// Parameters of the rows that wait to be inserted.
     batch: Vec<Value>,
-    batch_rows: usize,
+    /// The line of each of these rows.
+    batch_lines: Vec<u64>,
     batch_bytes: usize,
     /// Rows inserted.
     count: u64,
@@ -47,7 +50,7 @@ impl EngineSession {
     pub(super) async fn begin_copy_in(
         &mut self,
         plan: &Arc<Plan>,
-        columns: &[Column],
+        (table, columns): (&str, &[Column]),
         options: &sql::CopyOptions,
         extended: bool,
         out: &mut Out,
@@ -60,12 +63,13 @@ impl EngineSession {
         let names = columns.iter().map(|column| column.name.clone()).collect();
         self.copy = Some(CopyIn {
             plan: Arc::clone(plan),
+            table: table.to_owned(),
             columns: columns.to_vec(),
-            decoder: Decoder::new(options, names),
+            decoder: Decoder::new(options, table.to_owned(), names),
             row: Row::default(),
             extended,
             batch: Vec::new(),
-            batch_rows: 0,
+            batch_lines: Vec::new(),
             batch_bytes: 0,
             count: 0,
         });
@@ -145,13 +149,13 @@ impl EngineSession {
                         copy.plan
                             .catalog
                             .decode(bytes, column.oid, format, &self.settings.display)
-                            .map_err(|error| copy.decoder.locate(error, Some(index)))?
+                            .map_err(|error| copy.decoder.in_field(error, index, bytes))?
                     }
                 };
                 copy.batch.push(value);
             }
-            copy.batch_rows += 1;
-            if copy.batch_rows >= BATCH_ROWS || copy.batch_bytes >= BATCH_BYTES {
+            copy.batch_lines.push(copy.decoder.line());
+            if copy.batch_lines.len() >= BATCH_ROWS || copy.batch_bytes >= BATCH_BYTES {
                 self.insert_batch(copy)?;
             }
         }
@@ -159,7 +163,7 @@ impl EngineSession {
     }
 
     fn insert_batch(&mut self, copy: &mut CopyIn) -> Result<(), Stop> {
-        if copy.batch_rows == 0 {
+        if copy.batch_lines.is_empty() {
             return Ok(());
         }
         let limits = self.limits();
@@ -180,15 +184,18 @@ impl EngineSession {
             registers,
             repeats: None,
         };
-        let rows = copy.batch_rows;
-        let result = block_in_place(|| loan.run_rows(&work, rows));
+        let lines = std::mem::take(&mut copy.batch_lines);
+        let result = block_in_place(|| loan.run_rows(&work, lines.len()));
         copy.batch.clear();
-        copy.batch_rows = 0;
         copy.batch_bytes = 0;
         match result {
             Ok(count) => {
                 copy.count += count;
                 Ok(())
+            }
+            Err((row, UnitError::Sql(error))) if error.state.is_of_data() => {
+                let line = lines.get(row).copied().unwrap_or_default();
+                Err(located(error, &copy.table, line, "").into())
             }
             Err((_, error)) => Err(error.into()),
         }

@@ -81,8 +81,8 @@ impl EngineSession {
                 Answer::Tag(self.fetch(cursor, *movement, *discard, format, out).await?)
             }
             Kind::Close(name) => Answer::Tag(self.close(name.as_deref())?),
-            Kind::CopyIn { columns, options } => {
-                self.begin_copy_in(plan, columns, options, run.extended, out).await?;
+            Kind::CopyIn { table, columns, options } => {
+                self.begin_copy_in(plan, (table, columns), options, run.extended, out).await?;
                 Answer::CopyIn
             }
             Kind::CopyOut { options } => {

@@ -275,6 +275,7 @@ fn fields(mut body: Bytes) -> String {
             b'C' => state = string(&mut body),
             b'M' => message = string(&mut body),
             b'D' => rest.push(format!("detail: {}", string(&mut body))),
+            b'W' => rest.push(format!("context: {}", string(&mut body))),
             b't' => rest.push(format!("table: {}", string(&mut body))),
             b'c' => rest.push(format!("column: {}", string(&mut body))),
             b'n' => rest.push(format!("constraint: {}", string(&mut body))),

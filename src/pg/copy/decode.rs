@@ -3,7 +3,8 @@
 use bytes::{Buf, BytesMut};
 
 use super::{
-    BINARY_HEADER, CopyFormat, CopyOptions, ROW_LENGTH_MAX, SIGNATURE, bad_format, too_long,
+    BINARY_HEADER, CopyFormat, CopyOptions, ROW_LENGTH_MAX, SIGNATURE, bad_format, located,
+    too_long,
 };
 use crate::pg::SqlError;
 use crate::pg::types::Format;
@@ -40,6 +41,7 @@ impl Row {
 #[derive(Debug)]
 pub struct Decoder {
     options: CopyOptions,
+    table: String,
     columns: Vec<String>,
     buffer: BytesMut,
     /// Bytes of `buffer` known to hold no end of a line.
@@ -76,11 +78,12 @@ struct Line {
 }
 
 impl Decoder {
-    /// For rows of these columns, whose names are for messages.
-    pub fn new(options: CopyOptions, columns: Vec<String>) -> Self {
+    /// For rows of a table's columns; the names are for messages.
+    pub fn new(options: CopyOptions, table: String, columns: Vec<String>) -> Self {
         Self {
             header: options.header || options.format == CopyFormat::Binary,
             options,
+            table,
             columns,
             buffer: BytesMut::new(),
             scanned: 0,
@@ -118,24 +121,32 @@ impl Decoder {
             if self.buffer.is_empty() {
                 return Ok(false);
             }
-            return Err(self.locate(bad_format("received copy data after EOF marker"), None));
+            return Err(self.in_line(bad_format("received copy data after EOF marker")));
         }
         let taken = match self.options.format {
             CopyFormat::Binary => self.next_binary(row),
             CopyFormat::Text | CopyFormat::Csv => self.next_line(row),
         };
-        taken.map_err(|error| self.locate(error, None))
+        taken.map_err(|error| self.in_line(error))
     }
 
-    /// Adds to an error where in the data it came from.
-    pub fn locate(&self, error: SqlError, column: Option<usize>) -> SqlError {
-        if error.context.is_some() || self.line == 0 {
-            return error;
-        }
-        let column = column.and_then(|column| self.columns.get(column));
-        let column = column.map(|name| format!(", column {name}")).unwrap_or_default();
-        let line = self.line;
-        error.with_context(format!("COPY, line {line}{column}"))
+    /// The number of the line that the last row was on.
+    pub fn line(&self) -> u64 {
+        self.line
+    }
+
+    /// Adds to an error which field of the last row it came from.
+    pub fn in_field(&self, error: SqlError, column: usize, field: &[u8]) -> SqlError {
+        let name = self.columns.get(column).map_or("", String::as_str);
+        let field = match self.options.format {
+            CopyFormat::Binary => String::new(),
+            CopyFormat::Text | CopyFormat::Csv => shown(field),
+        };
+        located(error, &self.table, self.line, &format!(", column {name}{field}"))
+    }
+
+    fn in_line(&self, error: SqlError) -> SqlError {
+        located(error, &self.table, self.line, "")
     }
 
     fn next_line(&mut self, row: &mut Row) -> Result<bool, SqlError> {
@@ -163,12 +174,14 @@ impl Decoder {
                 return Ok(false);
             }
             row.clear();
-            match self.options.format {
-                CopyFormat::Csv => self.split_csv(text, row)?,
-                _ => self.split_text(text, row)?,
+            let split = match self.options.format {
+                CopyFormat::Csv => self.split_csv(text, row),
+                _ => self.split_text(text, row),
+            };
+            if let Err(error) = split.and_then(|()| self.check_count(row.fields.len())) {
+                return Err(located(error, &self.table, self.line, &shown(text)));
             }
             self.buffer.advance(line.whole);
-            self.check_count(row.fields.len())?;
             return Ok(true);
         }
     }
@@ -459,6 +472,16 @@ impl Decoder {
         self.line -= 1;
         Ok(false)
     }
+}
+
+/// Longest part of the data that a message shows, in bytes.
+const SHOWN_MAX: usize = 100;
+
+/// A piece of the data, for a message.
+fn shown(piece: &[u8]) -> String {
+    let text = String::from_utf8_lossy(piece);
+    let end = text.floor_char_boundary(SHOWN_MAX);
+    format!(": \"{}{}\"", &text[..end], if end < text.len() { "..." } else { "" })
 }
 
 /// Appends what the escape whose backslash stands before `at` means; gives the

@@ -79,6 +79,14 @@ const SIGNATURE: &[u8; 11] = b"PGCOPY\n\xff\r\n\0";
 /// Bytes of signature, flags and extension length.
 const BINARY_HEADER: usize = SIGNATURE.len() + 8;
 
+/// Adds to an error from which line of the data it came; `place` tells where in it.
+pub fn located(error: SqlError, table: &str, line: u64, place: &str) -> SqlError {
+    if error.context.is_some() || line == 0 {
+        return error;
+    }
+    error.with_context(format!("COPY {table}, line {line}{place}"))
+}
+
 fn bad_format(message: &str) -> SqlError {
     SqlError::new(SqlState::BAD_COPY_FILE_FORMAT, message)
 }

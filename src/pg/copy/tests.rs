@@ -18,7 +18,7 @@ fn read(
     bytes: &[u8],
     step: usize,
 ) -> Result<Vec<Fields>, SqlError> {
-    let mut decoder = Decoder::new(options.clone(), names(columns));
+    let mut decoder = Decoder::new(options.clone(), "t".to_owned(), names(columns));
     let (mut rows, mut row) = (Vec::new(), Row::default());
     let mut take = |decoder: &mut Decoder| -> Result<(), SqlError> {
         while decoder.next_row(&mut row)? {
@@ -135,15 +135,15 @@ fn errors_name_the_line() {
     };
     use CopyFormat::{Csv, Text};
     for (format, text, expected) in [
-        (Text, "1\ta\n2\n", "missing data for column \"c1\" (COPY, line 2)"),
-        (Text, "1\t2\t3\n", "extra data after last expected column (COPY, line 1)"),
-        (Text, "1\t2\n\n", "missing data for column \"c1\" (COPY, line 2)"),
-        (Text, "1\t2\n3\t4\r\n", "literal carriage return found in data (COPY, line 2)"),
-        (Text, "1\t2\r\n3\t4\n", "literal newline found in data (COPY, line 2)"),
-        (Text, "1\t\\.\n", "end-of-copy marker corrupt (COPY, line 1)"),
-        (Csv, "1,\"a\n", "unterminated CSV quoted field (COPY, line 1)"),
-        (Csv, "1,2\n3,4\r\n", "unquoted carriage return found in data (COPY, line 2)"),
-        (Csv, "1,2,3\n", "extra data after last expected column (COPY, line 1)"),
+        (Text, "1\ta\n2\n", "missing data for column \"c1\" (COPY t, line 2: \"2\")"),
+        (Text, "1\t2\t3\n", "extra data after last expected column (COPY t, line 1: \"1\t2\t3\")"),
+        (Text, "1\t2\n\n", "missing data for column \"c1\" (COPY t, line 2: \"\")"),
+        (Text, "1\t2\n3\t4\r\n", "literal carriage return found in data (COPY t, line 2)"),
+        (Text, "1\t2\r\n3\t4\n", "literal newline found in data (COPY t, line 2)"),
+        (Text, "1\t\\.\n", "end-of-copy marker corrupt (COPY t, line 1: \"1\t\\.\")"),
+        (Csv, "1,\"a\n", "unterminated CSV quoted field (COPY t, line 1: \"1,\"a\n\")"),
+        (Csv, "1,2\n3,4\r\n", "unquoted carriage return found in data (COPY t, line 2)"),
+        (Csv, "1,2,3\n", "extra data after last expected column (COPY t, line 1: \"1,2,3\")"),
     ] {
         assert_eq!(error(format, text), expected);
     }

@@ -147,8 +147,9 @@ fn copy_in(
         names::quote(&relation.name),
         names::quote_all(&columns),
     );
+    let table = translator.context.catalog.bare(&relation.name).to_owned();
     Ok(super::translated(
-        Kind::CopyIn { columns: described(translator, relation, attributes), options },
+        Kind::CopyIn { table, columns: described(translator, relation, attributes), options },
         Tag::Copy,
         Vec::new(),
         vec![sql],
