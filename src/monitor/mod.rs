@@ -30,6 +30,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::config::MonitorConfig;
 use crate::net::{HelloReply, NetError, PeerListener, PeerTls, bind_tcp};
+use crate::storage::fs::{Fs, Op, RealFs};
 use crate::supervisor::Supervisor;
 use driver::Driver;
 use events::EventLog;
@@ -70,7 +71,8 @@ pub async fn run(
 ) -> Result<(), MonitorError> {
     let tls = PeerTls::load(&config.tls.ca, &config.tls.certificate, &config.tls.key)?;
     let directory = &config.data;
-    std::fs::create_dir_all(directory)
+    RealFs
+        .create_dir_all(Op::MakeDir, directory)
         .map_err(|source| MonitorError::Io { path: directory.clone(), source })?;
     let events = Arc::new(EventLog::open(directory)?);
     let seat = Seat::new(&config);

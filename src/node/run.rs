@@ -39,6 +39,7 @@ use crate::gateway::{Gateway, GatewayConfig, GatewayError};
 use crate::log::{Entry, Lsn, Term};
 use crate::net::{NetError, PeerListener, PeerTls};
 use crate::storage::control_file::{Control, ControlError, ControlFile};
+use crate::storage::fs::{Fs, Op, RealFs};
 use crate::storage::log_store::{LogError, LogOptions, LogStore};
 use crate::storage::seal::Seal;
 use crate::storage::sqlite::{ConnectionKind, Sqlite, SqliteError};
@@ -279,7 +280,7 @@ fn open(config: &NodeConfig) -> Result<Opened, NodeError> {
         let path = path.to_owned();
         move |source| NodeError::Io { path, source }
     };
-    std::fs::create_dir_all(data).map_err(io(data))?;
+    RealFs.create_dir_all(Op::MakeDir, data).map_err(io(data))?;
     let lock_path = data.join("lock");
     let lock_file = File::create(&lock_path).map_err(io(&lock_path))?;
     let held = Flock::lock(lock_file, FlockArg::LockExclusiveNonblock)
@@ -426,7 +427,8 @@ async fn note_members(hub: Arc<Hub>, writer: WriterHandle) {
 fn open_database(config: &NodeConfig, generation: u64) -> Result<(PathBuf, Lsn), NodeError> {
     let path = database_path(config, generation);
     let dir = path.parent().unwrap_or(&config.data);
-    std::fs::create_dir_all(dir)
+    RealFs
+        .create_dir_all(Op::MakeDir, dir)
         .map_err(|source| NodeError::Io { path: dir.to_owned(), source })?;
     let applied = Sqlite::open(&path, ConnectionKind::Writer)
         .and_then(|mut sqlite| sqlite.applied())

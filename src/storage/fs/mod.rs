@@ -36,6 +36,8 @@ pub enum Op {
     NoteDurable,
     ReadControl,
     WriteControl,
+    /// A directory that a process keeps its files in is made.
+    MakeDir,
     /// A directory's entries are made durable.
     SyncDir,
     /// What is there of a snapshot's files is laid out and told.
@@ -61,6 +63,7 @@ impl fmt::Display for Op {
             Self::NoteDurable => "note what is durable",
             Self::ReadControl => "read the control file",
             Self::WriteControl => "write the control file",
+            Self::MakeDir => "make a directory",
             Self::SyncDir => "sync the directory",
             Self::PrepareSnapshot => "prepare for a snapshot",
             Self::ReceiveSnapshot => "receive a snapshot",
@@ -74,6 +77,7 @@ impl fmt::Display for Op {
 pub trait Fs: Send + Sync {
     /// Names of the files in `dir`; none if it doesn't exist.
     fn list(&self, op: Op, dir: &Path) -> io::Result<Vec<String>>;
+    /// Makes a directory, and those that it lies in, durably, unless it is there.
     fn create_dir_all(&self, op: Op, dir: &Path) -> io::Result<()>;
     /// Opens an existing file for reading and writing.
     fn open(&self, op: Op, path: &Path) -> io::Result<Arc<dyn File>>;

@@ -29,8 +29,14 @@ impl Fs for RealFs {
             .collect()
     }
 
-    fn create_dir_all(&self, _: Op, dir: &Path) -> io::Result<()> {
-        fs::create_dir_all(dir)
+    fn create_dir_all(&self, op: Op, dir: &Path) -> io::Result<()> {
+        let Some(above) = dir.parent().filter(|_| !dir.is_dir()) else { return Ok(()) };
+        self.create_dir_all(op, above)?;
+        match fs::create_dir(dir) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => Ok(()),
+            made => made,
+        }?;
+        self.sync_dir(op, if above.as_os_str().is_empty() { Path::new(".") } else { above })
     }
 
     fn open(&self, _: Op, path: &Path) -> io::Result<Arc<dyn File>> {
