@@ -1,6 +1,7 @@
 use super::{Replication, StreamError, lock};
 use crate::cluster::Role;
 use crate::log::Lsn;
+use crate::storage::sqlite::sync_wal;
 
 /// A connected follower that lags may keep so many times the configured bytes of the
 /// log; then it re-seeds.
@@ -22,12 +23,22 @@ impl Replication {
             if let Err(error) = tokio::task::block_in_place(|| self.record_commit()) {
                 tracing::warn!(%error, "the commit LSN could not be recorded");
             }
-            let released =
-                tokio::task::block_in_place(|| lock(&self.log).release_before(self.releasable()));
-            if let Err(error) = released {
+            if let Err(error) = tokio::task::block_in_place(|| self.release()) {
                 tracing::warn!(%error, "old segments could not be released");
             }
         }
+    }
+
+    /// Releases the log that is needed no longer: what the databases have made of it is
+    /// durable first, which SQLite leaves to its next checkpoint.
+    fn release(&self) -> Result<(), StreamError> {
+        let before = self.releasable();
+        if before > self.reader.first() {
+            let path = self.database_path(lock(&self.control).get().generation);
+            sync_wal(&path).map_err(|source| StreamError::File { path, source })?;
+            lock(&self.log).release_before(before)?;
+        }
+        Ok(())
     }
 
     /// Up to where the log may go: what is applied here, less what is retained for

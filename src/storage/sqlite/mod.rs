@@ -30,6 +30,7 @@ mod statement;
 #[cfg(test)]
 mod tests;
 mod vtab;
+mod wal;
 
 pub use connection::{ConnectionKind, Ender, Environment, SequenceRanges, Sqlite, UndoMark, query};
 pub use digest::{RowDigest, content_digest, row_digests};
@@ -42,3 +43,4 @@ pub use import::{ImportError, Imported, import};
 pub use plain::PlainSqlite;
 pub use statement::Statement;
 pub use vtab::LiveRelations;
+pub use wal::sync_wal;
