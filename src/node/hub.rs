@@ -32,6 +32,8 @@ pub enum Quarantine {
     Edited(Lsn),
     /// SQLite found the file, which stood at this LSN, to be damaged.
     Damaged(Lsn),
+    /// The file stands at this LSN, and the log that comes next is held no longer.
+    LeftBehind(Lsn),
 }
 
 /// How much of the disk is left, against the reserve that is kept free.

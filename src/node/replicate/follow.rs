@@ -219,7 +219,10 @@ impl Replication {
             differs: match *self.hub.quarantine.borrow() {
                 Some(Quarantine::Differs(frame)) => Some(frame),
                 // This node's own fault: nobody's word stands against another's.
-                Some(Quarantine::Edited(_) | Quarantine::Damaged(_)) | None => None,
+                Some(
+                    Quarantine::Edited(_) | Quarantine::Damaged(_) | Quarantine::LeftBehind(_),
+                )
+                | None => None,
             },
             reseed: false,
             history: log.history().clone(),

@@ -83,6 +83,34 @@ async fn a_database_can_be_made_again_from_the_log() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_the_log_does_not_reach_back_to_is_asked_for() {
+    let mut node = TestNode::new();
+    node.lead(1).await;
+    let mut client = node.client();
+    client.query("create table t (id int primary key, v text)").await;
+    // Segments of one megabyte.
+    for id in 0..3 {
+        client.query(&format!("insert into t values ({id}, '{}')", "x".repeat(1 << 20))).await;
+    }
+    drop(client);
+    let commit = *node.hub().commit.borrow();
+    crate::node::writer::lock(&node.running().log).release_before(commit).expect("released");
+    node.stop();
+    for suffix in ["", "-wal", "-shm"] {
+        let _ = std::fs::remove_file(node.dir.path().join(format!("db{suffix}")));
+    }
+    node.start_from(commit);
+    // It has nobody to have it from yet.
+    assert_eq!(*node.hub().quarantine.borrow(), None);
+    let mut quarantine = node.hub().quarantine.subscribe();
+    let leader = Some((Term(2), "n2".parse().expect("a name")));
+    node.hub().upstream.send_replace(leader);
+    let told = tokio::time::timeout(super::PATIENCE, quarantine.wait_for(Option::is_some));
+    let told = *told.await.expect("in time").expect("told");
+    assert_eq!(told, Some(crate::node::Quarantine::LeftBehind(Lsn(0))));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_follower_that_runs_the_log_has_the_same_content() {
     let leader = TestNode::new();
     leader.lead(1).await;

@@ -140,6 +140,12 @@ impl Writer {
                 self.damaged();
                 return Err(ApplyError::Quarantined);
             }
+            if let Err(ApplyError::Log(LogError::NotHeld { first, .. })) = result
+                && self.is_left_behind(first)
+            {
+                self.left_behind(first);
+                return Err(ApplyError::Quarantined);
+            }
             if result.is_err() {
                 // Whatever was open comes back from the log, from its first part on.
                 self.applier.scanned = self.applier.applied;
@@ -373,6 +379,18 @@ impl Writer {
     fn damaged(&mut self) {
         let at = *self.hub.applied.borrow();
         self.distrust("the database file is damaged", Quarantine::Damaged(at));
+    }
+
+    /// Whether the log begins beyond where the databases stand, as where they were removed,
+    /// and there is somebody to have them from.
+    fn is_left_behind(&self, first: Lsn) -> bool {
+        self.applier.applied < first && self.hub.has_source()
+    }
+
+    fn left_behind(&mut self, first: Lsn) {
+        let at = *self.hub.applied.borrow();
+        let cause = format!("the log is held from {first} only, beyond the database file");
+        self.distrust(&cause, Quarantine::LeftBehind(at));
     }
 
     /// Stops applying and serving: the file is not what this node has made of the log.
