@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio_postgres::{Client, NoTls};
+use towline::storage::control_file::ControlFile;
 
 /// The binary under test.
 pub(crate) const TOWLINE: &str = env!("CARGO_BIN_EXE_towline");
@@ -26,6 +27,8 @@ pub(crate) struct Demo {
     port: u16,
     arguments: Vec<String>,
     environment: Vec<(String, String)>,
+    /// A command that runs the demo's, if there is one.
+    pub(crate) under: Vec<String>,
     child: Option<Child>,
 }
 
@@ -46,6 +49,7 @@ impl Demo {
             port: free_ports(),
             arguments: arguments.iter().map(ToString::to_string).collect(),
             environment: environment.to_vec(),
+            under: Vec::new(),
             child: None,
         };
         prepare(demo.dir.path());
@@ -61,7 +65,9 @@ impl Demo {
     /// Starts the demo (again) in its directory, and waits until it takes writes.
     pub(crate) fn resume(&mut self) {
         assert!(self.child.is_none(), "the demo runs already");
-        let mut child = Command::new(TOWLINE)
+        let mut command = self.under.iter().map(String::as_str).chain([TOWLINE]);
+        let mut child = Command::new(command.next().expect("the demo's own"))
+            .args(command)
             .args(["demo", "--port", &self.port.to_string(), "--dir"])
             .arg(self.dir.path())
             .args(&self.arguments)
@@ -261,14 +267,8 @@ impl Demo {
     /// The node's current SQLite file.
     pub(crate) fn database(&self, node: &str) -> PathBuf {
         let data = self.dir().join(node);
-        let mut generations: Vec<PathBuf> = fs::read_dir(&data)
-            .unwrap_or_else(|error| panic!("{}: {error}", data.display()))
-            .filter_map(Result::ok)
-            .map(|entry| entry.path().join("demo.db"))
-            .filter(|path| path.exists())
-            .collect();
-        generations.sort();
-        generations.pop().unwrap_or_else(|| panic!("{} holds no database", data.display()))
+        let control = ControlFile::peek(&data.join("control")).expect("a control file");
+        data.join(format!("gen-{}", control.generation)).join("demo.db")
     }
 
     /// How a client reaches the SQL endpoint of a process.

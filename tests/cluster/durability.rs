@@ -43,7 +43,7 @@ async fn killing_any_processes_at_random_loses_nothing_acknowledged() {
 
 /// Lifts rule 28's limit, which the demo's configuration leaves at three in five minutes.
 /// Returns the pid of the monitor killed to read it.
-fn allow_any_failover(demo: &Demo) -> Vec<u32> {
+pub(crate) fn allow_any_failover(demo: &Demo) -> Vec<u32> {
     let processes = demo.processes();
     let path = processes["monitor"]["config"].as_str().expect("a configuration");
     let text = std::fs::read_to_string(path).expect("a readable configuration");

@@ -21,6 +21,7 @@ mod members;
 mod notify;
 mod operate;
 mod own_dump;
+mod power;
 mod roles;
 mod sql;
 mod visibility;
