@@ -253,6 +253,10 @@ pub fn type_of_declaration(declared: &str) -> (Oid, i32) {
         return match known {
             // SQLite's INTEGER holds 64 bits.
             (Oid::INT4, typmod) if !declared.to_lowercase().contains("int4") => (Oid::INT8, typmod),
+            // And its REAL is of double precision.
+            (Oid::FLOAT4, typmod) if !declared.to_lowercase().contains("float4") => {
+                (Oid::FLOAT8, typmod)
+            }
             known => known,
         };
     }
@@ -360,6 +364,8 @@ mod tests {
         assert_eq!(type_of_declaration("VARCHAR(5)"), (Oid::VARCHAR, 9));
         assert_eq!(type_of_declaration("UNSIGNED BIG INT"), (Oid::INT8, -1));
         assert_eq!(type_of_declaration("BLOB"), (Oid::BYTEA, -1));
+        assert_eq!(type_of_declaration("REAL"), (Oid::FLOAT8, -1));
+        assert_eq!(type_of_declaration("float4"), (Oid::FLOAT4, -1));
         assert_eq!(type_of_declaration("DATETIME"), (Oid::TIMESTAMP, -1));
         assert_eq!(type_of_declaration(""), (Oid::TEXT, -1));
     }
