@@ -12,6 +12,8 @@ use crate::sql::scan::{Scanner, Token};
 pub(super) struct Clauses {
     /// OVERRIDING SYSTEM VALUE: identity columns take what is given.
     pub overriding: bool,
+    /// OVERRIDING USER VALUE: what is given for identity columns is not taken.
+    pub overriding_user: bool,
     /// CREATE DOMAIN … NOT NULL.
     pub domain_not_null: bool,
     /// CREATE TABLE AS or MATERIALIZED VIEW … WITH NO DATA.
@@ -169,11 +171,10 @@ fn overriding(text: &str, mut scanner: Scanner<'_>) -> Result<(Option<String>, C
         }
         if token.is("overriding") {
             let begin = scanner.start;
-            if scanner.take_word("user") {
-                return Err(SqlError::unsupported("OVERRIDING USER VALUE"));
-            }
-            if scanner.take_word("system") && scanner.take_word("value") {
-                let clauses = Clauses { overriding: true, ..Clauses::default() };
+            let overriding_user = scanner.take_word("user");
+            if (overriding_user || scanner.take_word("system")) && scanner.take_word("value") {
+                let overriding = !overriding_user;
+                let clauses = Clauses { overriding, overriding_user, ..Clauses::default() };
                 return Ok((Some(blanked(text, begin, scanner.offset())), clauses));
             }
             break;

@@ -173,7 +173,7 @@ impl Translator<'_> {
             let mut fields = Vec::with_capacity(width + 1);
             for (expr, part) in row.content.iter().zip(listed) {
                 let attribute = part.attribute;
-                if is_default(expr) && part.steps.is_empty() {
+                if (is_default(expr) && part.steps.is_empty()) || self.is_overridden(attribute) {
                     // Values for a generated column can only be DEFAULT: SQLite wants them
                     // left out.
                     if attribute.generated.is_none() {
@@ -193,6 +193,11 @@ impl Translator<'_> {
             columns = attributes.into_iter().map(|attribute| attribute.name.clone()).collect();
         }
         Ok((columns, format!("VALUES {}", rows.join(", "))))
+    }
+
+    /// Whether what is given for a column is not taken.
+    fn is_overridden(&self, attribute: &Attribute) -> bool {
+        self.clauses.overriding_user && attribute.identity.is_some()
     }
 
     /// Adds a value for a column to a row, or changes a part of the value that is there.
@@ -237,7 +242,7 @@ impl Translator<'_> {
         let selected =
             self.query(query, Wish { types: Some(&wanted), inner: true, ..Wish::default() })?;
         let listed = fitting(listed, selected.columns.len(), named)?;
-        for part in listed {
+        for part in listed.iter().filter(|part| !self.is_overridden(part.attribute)) {
             check_given(part.attribute, self.clauses.overriding)?;
         }
         let extra = self.unlisted(relation, listed);
@@ -247,7 +252,9 @@ impl Translator<'_> {
             let untyped = types::is_unknown(column.ty.oid);
             let ty = if untyped { Type::plain(wanted[at].oid) } else { column.ty };
             let typed = Typed::of(format!("c{}", at + 1), ty);
-            if part.steps.is_empty() && column.not_null {
+            if self.is_overridden(part.attribute) {
+                fields.push((part.attribute, self.default_value(part.attribute, relation)?));
+            } else if part.steps.is_empty() && column.not_null {
                 let typed = self.assign(typed, type_of(part.attribute), &part.attribute.name)?;
                 fields.push((part.attribute, typed.sql));
             } else {
@@ -267,7 +274,8 @@ impl Translator<'_> {
         }
         let alias = self.fresh_name("rows");
         // The limit keeps the order: defaults are drawn row by row as the query gives them.
-        let keep_order = if extra.is_some() { " LIMIT -1 OFFSET 0" } else { "" };
+        let draws = extra.is_some() || listed.iter().any(|part| self.is_overridden(part.attribute));
+        let keep_order = if draws { " LIMIT -1 OFFSET 0" } else { "" };
         let sql = format!(
             "SELECT {} FROM (WITH {alias}({}) AS ({}) SELECT * FROM {alias}{keep_order})",
             converted.join(", "),
