@@ -21,6 +21,7 @@ mod ddl;
 mod delete;
 mod expression;
 mod extent;
+mod features;
 mod function;
 mod grouping;
 mod grouping_sets;
@@ -100,9 +101,10 @@ fn translate_plainly(
         Ok(parsed) => parsed,
         // SQL that only SQLite knows still runs: SQLite judges it.
         Err(error) if syntax::only_sqlite_knows(statement) => {
-            return syntax::pass_through(statement, context).map_err(|_| error);
+            return syntax::pass_through(statement, context)
+                .map_err(|_| features::judged(error, statement));
         }
-        Err(error) => return Err(error),
+        Err(error) => return Err(features::judged(error, statement)),
     };
     let mut translator = Translator::new(statement, context);
     translator.clauses = clauses;
