@@ -3,7 +3,7 @@
 
 use sqlparser::ast::{
     Expr, GroupByExpr, Ident, LimitClause, OrderBy, OrderByExpr, OrderByKind, OrderBySort, Query,
-    Value,
+    UnaryOperator, Value,
 };
 
 use super::query::{Item, Selected, Tail, Wish, item_list};
@@ -92,6 +92,10 @@ impl Translator<'_> {
                 }
                 None => self.settled(&item.expr)?,
             };
+            // A constant that is no position puts nothing in order.
+            if at.is_none() && matches!(typed.form, Form::Number(_)) {
+                continue;
+            }
             let typed = match at {
                 // By number alone it can't be ranked.
                 Some(at) if self.is_enum(typed.oid()) => self.ranked(items[at].typed.clone()),
@@ -311,7 +315,8 @@ impl Translator<'_> {
 
 /// The output column that an expression names, or gives the position of.
 fn output_item<'i>(expr: &Expr, items: &'i [Item]) -> Option<&'i Item> {
-    let at = position_of(expr).map(|position| position as usize - 1).or_else(|| match expr {
+    let at = position_of(expr).and_then(|position| usize::try_from(position - 1).ok());
+    let at = at.or_else(|| match expr {
         Expr::Identifier(ident) => output_position(ident, items),
         _ => None,
     });
@@ -349,8 +354,10 @@ impl Translator<'_> {
 }
 
 /// A select-list position, if the expression is an integer literal.
-pub(super) fn position_of(expr: &Expr) -> Option<u64> {
+pub(super) fn position_of(expr: &Expr) -> Option<i64> {
     match expr {
+        Expr::Nested(inner) => position_of(inner),
+        Expr::UnaryOp { op: UnaryOperator::Minus, expr } => position_of(expr)?.checked_neg(),
         Expr::Value(value) => match &value.value {
             Value::Number(text, _) => text.parse().ok(),
             _ => None,
@@ -359,14 +366,14 @@ pub(super) fn position_of(expr: &Expr) -> Option<u64> {
     }
 }
 
-fn checked_position(position: u64, count: usize, clause: &str) -> Result<usize, SqlError> {
-    if position == 0 || position > count as u64 {
-        return Err(SqlError::new(
+fn checked_position(position: i64, count: usize, clause: &str) -> Result<usize, SqlError> {
+    match usize::try_from(position) {
+        Ok(position) if (1..=count).contains(&position) => Ok(position),
+        _ => Err(SqlError::new(
             SqlState("42P10"),
             format!("{clause} position {position} is not in select list"),
-        ));
+        )),
     }
-    Ok(position as usize)
 }
 
 fn output_position(ident: &Ident, items: &[Item]) -> Option<usize> {

@@ -3,6 +3,7 @@
 
 use sqlparser::ast::Statement;
 use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError};
 
@@ -45,7 +46,43 @@ fn tokens(text: &str, dialect: &PostgreSqlDialect) -> Result<Vec<TokenWithSpan>,
             }
         }
     }
-    Ok(targets::place(tokens))
+    Ok(targets::place(with_precision(tokens)))
+}
+
+/// `INTERVAL(2) '…'` as the cast that it is, which `sqlparser` reads as an interval of 2.
+fn with_precision(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let solid: Vec<usize> =
+        (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_))).collect();
+    let literal = |token: &Token| {
+        matches!(token, Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_))
+    };
+    // From behind, so that places stay what they are.
+    for places in solid.windows(5).rev() {
+        let [first, open, number, close, last] = places else { continue };
+        if matches!(&tokens[*first].token, Token::Word(word) if word.keyword == Keyword::INTERVAL)
+            && tokens[*open].token == Token::LParen
+            && matches!(tokens[*number].token, Token::Number(..))
+            && tokens[*close].token == Token::RParen
+            && literal(&tokens[*last].token)
+        {
+            let text = tokens[*last].clone();
+            let precision = tokens[*number].clone();
+            let of = |token| TokenWithSpan { token, span: text.span };
+            let cast = [
+                of(Token::make_keyword("CAST")),
+                of(Token::LParen),
+                text.clone(),
+                of(Token::make_keyword("AS")),
+                of(Token::make_keyword("INTERVAL")),
+                of(Token::LParen),
+                precision,
+                of(Token::RParen),
+                of(Token::RParen),
+            ];
+            tokens.splice(*first..=*last, cast);
+        }
+    }
+    tokens
 }
 
 /// `SELECT` alone, which `sqlparser` does not know: one row without columns.
