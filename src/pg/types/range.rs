@@ -348,7 +348,11 @@ pub fn compare_elements(left: &str, right: &str, element: Oid) -> Ordering {
 
 /// Moments print so that their texts are in order, but for infinities and years that are
 /// not of four digits.
-fn compare_moments(left: &str, right: &str) -> Ordering {
+pub fn compare_moments(left: &str, right: &str) -> Ordering {
+    let usual = |text: &str| text.as_bytes().get(4) == Some(&b'-') && !text.ends_with('C');
+    if usual(left) && usual(right) {
+        return left.cmp(right);
+    }
     let key = |text: &str| {
         let bc = text.ends_with(" BC");
         let year = text.find('-').and_then(|at| text[..at].parse::<i64>().ok());

@@ -23,7 +23,8 @@ use crate::pg::types::bits::fit_bits;
 use crate::pg::types::network::{self, Inet};
 use crate::pg::types::numeric;
 use crate::pg::types::range::{self, Bound, Range};
-use crate::pg::types::{parse_lsn, type_by_name};
+use crate::pg::types::zone::Zone;
+use crate::pg::types::{datetime, parse_lsn, type_by_name};
 use crate::pg::{Oid, SqlError, SqlState};
 
 type Answer = Result<Value, SqlError>;
@@ -34,6 +35,8 @@ pub(super) fn register(
 ) -> rusqlite::Result<()> {
     connection.create_collation("network", network::compare)?;
     connection.create_collation("range", compare_ranges)?;
+    connection.create_collation("moment", range::compare_moments)?;
+    connection.create_collation("timetz", compare_timetz)?;
     connection.create_collation("lsn", |left, right| {
         let place = |text: &str| parse_lsn(text).map(|lsn| lsn.0).unwrap_or_default();
         place(left).cmp(&place(right))
@@ -64,6 +67,15 @@ fn two_ranges(arguments: &Arguments<'_, '_>) -> Result<(Range, Range, Oid), SqlE
     let (right, other) = read_range(&arguments.text(1)?)?;
     // One without bounds does not tell.
     Ok((left, right, if element == Oid::NUMERIC { other } else { element }))
+}
+
+/// Times of day by their moment, those of one moment the more eastern first.
+pub(super) fn compare_timetz(left: &str, right: &str) -> Ordering {
+    let key = |text| {
+        let (micros, east) = datetime::parse_timetz(text, &Zone::UTC, None).ok()?;
+        Some((micros - i64::from(east) * 1_000_000, -east))
+    };
+    key(left).cmp(&key(right))
 }
 
 pub(super) fn compare_ranges(left: &str, right: &str) -> Ordering {

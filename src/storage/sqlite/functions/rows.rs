@@ -132,6 +132,7 @@ fn compare_part(left: &str, right: &str, oid: Oid, made: Option<&Made>) -> Order
             estimate(left).cmp(&estimate(right))
         }
         Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ => range::compare_elements(left, right, oid),
+        Oid::TIMETZ => extents::compare_timetz(left, right),
         Oid::INET | Oid::CIDR => network::compare(left, right),
         Oid::PG_LSN => parse_lsn(left).ok().cmp(&parse_lsn(right).ok()),
         Oid::JSONB => json_text::compare(left, right),
