@@ -1,8 +1,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use bytes::BytesMut;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -11,17 +12,20 @@ use tokio_util::task::TaskTracker;
 use super::cancel::CancelRegistry;
 use super::nodes::Nodes;
 use super::session;
-use super::startup::{Accounts, Arrival, arrive};
+use super::startup::{Accounts, Arrival, arrive, too_many};
 use super::{Errand, LocalNode};
 use crate::cluster::{NodeId, View};
 use crate::config::SqlConfig;
 use crate::net::{ClientTls, NetError, PeerTls, bind_tcp, tune};
+use crate::pg::backend::Writer;
 
 /// Time from connecting to the session's begin.
 const STARTUP_TIMEOUT: Duration = Duration::from_secs(30);
 /// Connections beyond the configured number that may be in start-up, to be told
 /// that they are too many, or to cancel.
 const STARTUPS_MAX: usize = 256;
+/// That connections are refused is told this often.
+const TELL_EVERY: Duration = Duration::from_secs(10);
 /// The own node is asked for its role this often.
 const ASK_LOCAL_EVERY: Duration = Duration::from_millis(100);
 /// Time that units in flight have to finish at shutdown.
@@ -195,6 +199,7 @@ impl<N: LocalNode> Gateway<N> {
     }
 
     async fn accept(&self, clients: &TaskTracker, shutdown: &CancellationToken) {
+        let mut told: Option<Instant> = None;
         loop {
             let (stream, peer) = match self.listener.accept().await {
                 Ok(accepted) => accepted,
@@ -208,6 +213,14 @@ impl<N: LocalNode> Gateway<N> {
             let shared = &self.shared;
             let connections = Counted::new(Arc::clone(shared), |shared| &shared.connections);
             if connections.before >= shared.sessions_max.saturating_add(STARTUPS_MAX) {
+                // Unread and unwaited for, as PostgreSQL tells it when it can't fork.
+                let mut out = BytesMut::new();
+                Writer(&mut out).error(&too_many());
+                let _ = stream.try_write(&out);
+                if told.is_none_or(|told| told.elapsed() > TELL_EVERY) {
+                    tracing::warn!(open = connections.before, "connections are refused unread");
+                    told = Some(Instant::now());
+                }
                 continue;
             }
             let (shared, shutdown) = (Arc::clone(shared), shutdown.clone());

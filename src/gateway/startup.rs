@@ -162,6 +162,11 @@ impl Drop for Presence {
     }
 }
 
+/// No place is left.
+pub(super) fn too_many() -> SqlError {
+    SqlError::fatal(SqlState::TOO_MANY_CONNECTIONS, "sorry, too many clients already")
+}
+
 /// Leads a client to its session. The caller bounds the time. `full` is whether the
 /// last free place is taken.
 pub(super) async fn arrive<N: LocalNode>(
@@ -298,11 +303,7 @@ async fn introduce<N: LocalNode>(
         .into());
     }
     if full() {
-        return Err(SqlError::fatal(
-            SqlState::TOO_MANY_CONNECTIONS,
-            "sorry, too many clients already",
-        )
-        .into());
+        return Err(too_many().into());
     }
     let database = startup.database().unwrap_or(&user).to_owned();
     let standing = accounts.standing(&user);

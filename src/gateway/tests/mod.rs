@@ -604,6 +604,27 @@ async fn too_many_clients_are_told_so() {
 }
 
 #[tokio::test]
+async fn who_comes_while_all_places_are_taken_by_the_silent_is_told_so() {
+    let mut config = sql(Vec::new());
+    config.max_connections = 1;
+    let bench = Bench::with(&["a"], config).await;
+    let mut silent = Vec::new();
+    for _ in 0..300 {
+        silent.push(TcpStream::connect(bench.address).await.expect("connected"));
+    }
+    let mut last = silent.pop().expect("the last one");
+    let mut told = Vec::new();
+    let read = tokio::time::timeout(PATIENCE, last.read_to_end(&mut told));
+    read.await.expect("in time").expect("read");
+    assert!(contains(&told, b"53300"), "{told:?}");
+    drop(silent);
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while bench.client_as("user=any dbname=app").await.is_err() {
+        assert!(tokio::time::Instant::now() < deadline);
+    }
+}
+
+#[tokio::test]
 async fn a_shutdown_finishes_what_runs_and_says_goodbye() {
     let bench = Bench::new(&["a"]).await;
     let mut raw = RawClient::connect(&bench).await;
