@@ -16,21 +16,32 @@ use self::trace::Tracing;
 use crate::demo::{Demo, SOON};
 use crate::durability::allow_any_failover;
 
-/// `scripts/power-run` sets more cuts than the tests take, and names a seed.
 #[tokio::test(flavor = "multi_thread")]
 async fn power_lost_at_any_moment_loses_nothing_acknowledged() {
+    cut_power(&[]).await;
+}
+
+/// Nobody else has what it loses.
+#[tokio::test(flavor = "multi_thread")]
+async fn power_lost_at_any_moment_loses_nothing_of_a_lone_node() {
+    cut_power(&["--nodes", "1"]).await;
+}
+
+/// `scripts/power-run` sets more cuts than the tests take, and names a seed.
+async fn cut_power(arguments: &[&str]) {
     let number = |name: &str| std::env::var(name).ok().map(|n| n.parse().expect("a number"));
     let cuts = number("POWER_CUTS").unwrap_or(4);
     let seed = number("POWER_SEED").unwrap_or_else(rand::random);
     println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
     // Segments, and snapshots of them, come and go all the time.
-    let mut demo = Demo::start(&["--set", "segment_bytes=65536", "--set", "retain_bytes=0"]);
+    let sets = ["--set", "segment_bytes=65536", "--set", "retain_bytes=0"];
+    let mut demo = Demo::start(&[&sets, arguments].concat());
     allow_any_failover(&demo);
     demo.stop();
     let (mut rows, mut well) = (Rows::default(), true);
     for cut in 1..=cuts {
-        if well && random.random_ratio(1, 3) {
+        if well && demo.nodes().len() > 1 && random.random_ratio(1, 3) {
             lose_a_part(&demo, &mut random);
         }
         let mut disk = Disk::read(demo.dir());
