@@ -3,9 +3,10 @@
 import random
 
 TABLES = [
+    "create type gt as (x int, y text)",
     "create table ga (id int primary key, i int, b bigint, s smallint, n numeric(10,2), f float8,"
     " t text, v varchar(20), d date, ts timestamp, tz timestamptz, bo boolean, iv interval,"
-    " ar int[], j jsonb)",
+    " ar int[], c gt, cs gt[], j jsonb)",
     "create table gb (id int primary key, a_id int references ga, x int, y text, z numeric)",
     "create table gc (k int, l text, m int, primary key (k, l))",
 ]
@@ -13,7 +14,7 @@ COLUMNS = {
     "ga": {
         "id": "int", "i": "int", "b": "bigint", "s": "smallint", "n": "numeric", "f": "float",
         "t": "text", "v": "text", "d": "date", "ts": "timestamp", "tz": "timestamptz",
-        "bo": "bool", "iv": "interval", "ar": "array", "j": "jsonb",
+        "bo": "bool", "iv": "interval", "ar": "array", "c": "row", "cs": "rows", "j": "jsonb",
     },
     "gb": {"id": "int", "a_id": "int", "x": "int", "y": "text", "z": "numeric"},
     "gc": {"k": "int", "l": "text", "m": "int"},
@@ -32,6 +33,8 @@ LITERALS = {
     "interval": ["interval '1 day'", "interval '1 month -2 days 03:04:05'", "interval '90 minutes'",
                  "interval '-1 year'", "interval '0'"],
     "array": ["array[1,2,3]", "'{}'::int[]", "array[5,null]", "array[10,9]"],
+    "row": ["row(1, 'a')::gt", "row(2, null)::gt", "'(10,\"b c\")'::gt", "row(null, '')::gt", "null::gt"],
+    "rows": ["array[row(1, 'a')::gt]", "'{\"(2,x)\",NULL}'::gt[]", "'{}'::gt[]"],
     "jsonb": ["'{\"a\": 1, \"b\": [1, 2]}'::jsonb", "'[1, \"x\", null]'::jsonb", "'3'::jsonb", "'null'::jsonb"],
 }
 TYPES = list(LITERALS)
@@ -50,7 +53,7 @@ FORMS = {
         ("round({})::int", "numeric"), ("{}::int", "smallint"), ("sign({})::int", "numeric"),
         ("array_position({}, {})", "array int"), ("({} & {})", "int int"), ("({} | {})", "int int"),
         ("({} << 2)", "int"), ("({}->>'a')::int", "jsonb"), ("jsonb_array_length('[1,2]'::jsonb)", ""),
-        ("octet_length({})", "text"), ("char_length({})", "text"),
+        ("octet_length({})", "text"), ("char_length({})", "text"), ("({}).x", "row"), ("({})[1].x", "rows"),
     ],
     "bigint": [("({} + {})", "bigint int"), ("({} * {})", "int bigint"), ("{}::bigint", "int"),
                ("({} / {})", "bigint int"), ("mod({}, {})", "bigint bigint"), ("abs({})", "bigint"),
@@ -82,7 +85,7 @@ FORMS = {
         ("array_to_string({}, ',', '?')", "array"), ("({}->>'b')", "jsonb"), ("md5({})", "text"),
         ("regexp_replace({}, '[a-c]+', '<\\&>', 'g')", "text"), ("translate({}, 'abx', 'AB')", "text"),
         ("greatest({}, {})", "text text"), ("quote_literal({})", "text"), ("format('%s|%L', {}, {})", "int text"),
-        ("{}::varchar(3)", "text"), ("{}::char(4)::text", "text"), ("jsonb_typeof({})", "jsonb"),
+        ("{}::varchar(3)", "text"), ("{}::char(4)::text", "text"), ("jsonb_typeof({})", "jsonb"), ("({}).y", "row"), ("{}::text", "row"), ("{}::text", "rows"), ("row({}, {})::text", "numeric date"),
     ],
     "date": [("({} + {})", "date smallint"), ("({} - {})", "date smallint"), ("{}::date", "timestamp"),
              ("coalesce({}, {})", "date date"), ("greatest({}, {})", "date date"),
@@ -100,7 +103,9 @@ FORMS = {
         ("({} @> {})", "jsonb jsonb"), ("({} ? 'a')", "jsonb"), ("(({}, {}) < ({}, {}))", "int text int text"),
         ("exists (select 1 from gb q where q.x > {})", "int"), ("({} in (select q.x from gb q))", "int"),
         ("coalesce({}, {})", "bool bool"), ("starts_with({}, {})", "text text"), ("({} similar to '%(a|b)%')", "text"),
-        ("(({}, {}) overlaps ({}, {}))", "date date date date"),
+        ("(({}, {}) overlaps ({}, {}))", "date date date date"), ("({} is null)", "row"), ("({} is not null)", "row"),
+        ("({} in ({}, {}))", "row row row"), ("({} = any({}))", "row rows"), ("(row({}, {}) = row({}, {}))", "int text int text"),
+        ("(row({0}, {1}) is distinct from row({0}, {2}))", "numeric text text"), ("({} between {} and {})", "row row row"),
     ],
     "interval": [("({} + {})", "interval interval"), ("({} * 2)", "interval"), ("(- {})", "interval"), ("({} - {})", "timestamp timestamp"),
                  ("age({}, {})", "timestamp timestamp"), ("justify_hours({})", "interval"), ("({} / 3)", "interval"),
@@ -110,7 +115,10 @@ FORMS = {
               ("string_to_array('1,2', ',')::int[]", ""), ("array(select q.x from gb q order by q.id)", ""), ("array_replace({}, 1, {})", "array int")],
     "jsonb": [("({} -> 'b')", "jsonb"), ("jsonb_build_object('k', {}, 'l', {})", "int text"), ("to_jsonb({})", "array"), ("to_jsonb({})", "numeric"),
               ("to_jsonb({})", "timestamp"), ("({} || {})", "jsonb jsonb"), ("jsonb_set({}, '{{a}}', to_jsonb({}))", "jsonb text"),
-              ("jsonb_build_array({}, {})", "date bool"), ("({} #> '{{b,0}}')", "jsonb")],
+              ("jsonb_build_array({}, {})", "date bool"), ("({} #> '{{b,0}}')", "jsonb"), ("to_jsonb({})", "row"), ("to_jsonb({})", "rows"), ("to_jsonb(row({}, {}))", "int text")],
+    "row": [("row({}, {})::gt", "int text"), ("coalesce({}, {})", "row row"), ("case when {} then {} else {} end", "bool row row"),
+            ("({})[1]", "rows"), ("greatest({}, {})", "row row"), ("nullif({}, {})", "row row"), ("('(' || {} || ',z)')::gt", "int")],
+    "rows": [("array[{}, {}]", "row row"), ("({} || {})", "rows rows"), ("({})[1:1]", "rows"), ("array_append({}, {})", "rows row")],
 }
 AGGREGATES = [
     ("count(*)", ""), ("count({})", "text"), ("count(distinct {})", "int"), ("sum({})", "int"), ("sum({})", "bigint"), ("sum({})", "numeric"),
@@ -118,9 +126,10 @@ AGGREGATES = [
     ("min({})", "date"), ("max({})", "timestamp"), ("max({})", "numeric"), ("min({})", "float"), ("bool_and({})", "bool"), ("bool_or({})", "bool"),
     ("sum({})", "interval"), ("max({})", "interval"), ("count(*) filter (where {})", "bool"), ("sum({}) filter (where {})", "int bool"),
     ("stddev({})", "numeric"), ("var_pop({})", "int"), ("bit_or({})", "int"), ("max({})", "array"),
+    ("count(distinct {})", "row"), ("count({})", "row"),
 ]
 ORDERED = [("string_agg({}, ',' order by {0}.id)", "text"), ("array_agg({} order by {0}.id)", "int"), ("jsonb_agg({} order by {0}.id)", "numeric"),
-           ("array_agg({} order by {0}.id desc)", "date"), ("json_agg({} order by {0}.id)", "text")]
+           ("array_agg({} order by {0}.id desc)", "date"), ("json_agg({} order by {0}.id)", "text"), ("json_agg({} order by {0}.id)", "row"), ("array_agg({} order by {0}.id)", "row")]
 WINDOWS = [("row_number() {}", ""), ("rank() {}", ""), ("dense_rank() {}", ""), ("ntile(3) {}", ""), ("lag({}) {}", "int"), ("lead({}, 1, {}) {}", "int int"),
            ("first_value({}) {}", "text"), ("last_value({}) {}", "numeric"), ("sum({}) {}", "int"), ("avg({}) {}", "numeric"), ("count(*) {}", ""),
            ("sum({}) {}", "float"), ("max({}) {}", "text"), ("nth_value({}, 2) {}", "int"), ("cume_dist() {}", ""), ("percent_rank() {}", "")]
@@ -216,7 +225,7 @@ class Generator:
     def grouped(self):
         source, scope, _ = self.source()
         r = self.random
-        keys = [self.expression(r.choice(["int", "text", "date", "bool", "numeric"]), scope, 1) for _ in range(r.randint(0, 2))]
+        keys = [self.expression(r.choice(["int", "text", "date", "bool", "numeric", "row"]), scope, 1) for _ in range(r.randint(0, 2))]
         keys = [key for key in keys if any(f"{alias}." in key for alias, _ in scope)]
         aggregates = [self.fill(r.choice(AGGREGATES), scope, 2) for _ in range(r.randint(1, 3))]
         if len(scope) == 1:
@@ -272,6 +281,12 @@ class Generator:
     def update(self):
         r = self.random
         scope = [("b", "gb")]
+        if r.random() < 0.2:
+            scope = [("a", "ga")]
+            parts = {f"ar[{r.randint(1, 3)}]": "int", "c.x": "int", "c.y": "text", "cs[1]": "row", "cs[2].y": "text"}
+            parts = r.sample(list(parts.items()), 2)
+            sets = ", ".join(f"{part} = {self.expression(kind, scope, 1)}" for part, kind in parts)
+            return f"update ga a set {sets} where {self.expression('bool', scope, 1)} returning id, ar, c, cs"
         column = r.choice(["x", "y", "z"])
         value = self.expression(COLUMNS["gb"][column], scope, 2)
         where = self.expression("bool", scope, 2)
