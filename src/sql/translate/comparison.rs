@@ -14,19 +14,19 @@ pub(super) enum Quantifier {
     All,
 }
 
-/// Two operands that SQLite compares as the type does: under the collation of the left
-/// one, if it is a column, else under that which the right one is given.
-fn compared_alike(left: Typed, mut right: Typed) -> (Typed, Typed) {
-    if !matches!(left.form, Form::Column { .. })
-        && let Some(collation) = types::collation(right.oid())
-    {
-        right.sql = format!("{} COLLATE {collation}", right.operand());
-        right.atomic = true;
-    }
-    (left, right)
-}
-
 impl Translator<'_> {
+    /// Two operands that SQLite compares as the type does: under the collation of the left
+    /// one, if it is a column, else under that which the right one is given.
+    fn compared_alike(&self, left: Typed, mut right: Typed) -> (Typed, Typed) {
+        if !matches!(left.form, Form::Column { .. })
+            && let Some(collation) = self.collation(right.ty)
+        {
+            right.sql = format!("{} COLLATE {collation}", right.operand());
+            right.atomic = true;
+        }
+        (left, right)
+    }
+
     /// Comparison: SQLite's own, with both sides in one type and the right collation.
     pub(super) fn compare(
         &mut self,
@@ -96,7 +96,7 @@ impl Translator<'_> {
             Family::Number => {
                 let left = self.comparable_number(left, oid)?;
                 let right = self.comparable_number(right, oid)?;
-                Ok(compared_alike(left, right))
+                Ok(self.compared_alike(left, right))
             }
             Family::String if left.oid() == Oid::BPCHAR || right.oid() == Oid::BPCHAR => {
                 self.comparable_char(left, right)
@@ -109,7 +109,9 @@ impl Translator<'_> {
                 };
                 Ok((key(left), key(right)))
             }
-            Family::Array if !matches!(op, "=" | "<>" | "IS" | "IS NOT") => {
+            _ if self.element_of(Type::plain(oid)).is_some()
+                && !matches!(op, "=" | "<>" | "IS" | "IS NOT") =>
+            {
                 let left = self.coerce(left, Type::plain(oid))?;
                 let right = self.coerce(right, Type::plain(oid))?;
                 let key = Typed { sql: self.in_order(&left), ..left };
@@ -119,9 +121,9 @@ impl Translator<'_> {
                 let left = self.coerce(left, Type::plain(oid))?;
                 let right = self.coerce(right, Type::plain(oid))?;
                 if matches!(op, "<" | "<=" | ">" | ">=") {
-                    return Ok(compared_alike(self.ranked(left), self.ranked(right)));
+                    return Ok(self.compared_alike(self.ranked(left), self.ranked(right)));
                 }
-                Ok(compared_alike(left, right))
+                Ok(self.compared_alike(left, right))
             }
         }
     }

@@ -403,15 +403,11 @@ impl Translator<'_> {
             "greatest" | "least" => {
                 let arguments = self.arguments(list)?;
                 let (arguments, ty) = self.unify(arguments, "GREATEST")?;
-                if let Some(collation) = self.order_collation(ty).filter(|_| ty.oid != Oid::NUMERIC)
-                {
-                    let aggregate = if name == "greatest" { "max" } else { "min" };
-                    let rows: Vec<String> =
-                        arguments.iter().map(|argument| format!("({})", argument.sql)).collect();
-                    let sql = format!(
-                        "(SELECT {aggregate}(column1 COLLATE {collation}) FROM (VALUES {}))",
-                        rows.join(", ")
-                    );
+                if ty.oid != Oid::NUMERIC && self.order_collation(ty).is_some() {
+                    let made =
+                        self.made_of(ty).map_or(ty.oid.0.to_string(), |made| made.to_string());
+                    let made = names::quote_literal(&made);
+                    let sql = format!("towline_{name}_of({made}, {})", join(&arguments));
                     return Ok(Some(Typed::of(sql, ty)));
                 }
                 // SQLite's max() is NULL if any argument is; PostgreSQL's ignores NULLs.

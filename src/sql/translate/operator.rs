@@ -613,7 +613,7 @@ impl Translator<'_> {
     /// `||`: text, arrays, bytea or jsonb.
     fn concatenate(&mut self, left: Typed, right: Typed) -> Result<Typed, SqlError> {
         let (l, r) = (family(left.oid()), family(right.oid()));
-        if l == Family::Array || r == Family::Array {
+        if self.element_of(left.ty).is_some() || self.element_of(right.ty).is_some() {
             return self.concatenate_arrays(left, right);
         }
         if left.oid() == Oid::JSONB || right.oid() == Oid::JSONB {
@@ -642,41 +642,40 @@ impl Translator<'_> {
     }
 
     fn concatenate_arrays(&mut self, left: Typed, right: Typed) -> Result<Typed, SqlError> {
-        let l = types::element_of(left.oid());
-        let r = types::element_of(right.oid());
-        let (function, left, right, oid) = match (l, r) {
+        let (l, r) = (self.element_of(left.ty), self.element_of(right.ty));
+        let (function, left, right, ty) = match (l, r) {
             (Some(_), Some(_)) => {
                 let oid = common(left.oid(), right.oid())
                     .ok_or_else(|| undefined_operator(Some(left.oid()), "||", right.oid()))?;
-                let left = self.coerce(left, Type::plain(oid))?;
-                let right = self.coerce(right, Type::plain(oid))?;
-                ("towline_array_cat", left, right, oid)
+                let typmod = self.common_modifier(oid, left.ty, right.ty)?;
+                let ty = Type { oid, typmod };
+                ("towline_array_cat", self.coerce(left, ty)?, self.coerce(right, ty)?, ty)
             }
             (Some(element), None) => {
-                let oid = left.oid();
+                let ty = left.ty;
                 if right.is_unknown() {
-                    let right = self.coerce(right, Type::plain(oid))?;
-                    ("towline_array_cat", left, right, oid)
+                    let right = self.coerce(right, ty)?;
+                    ("towline_array_cat", left, right, ty)
                 } else {
-                    let right = self.coerce(right, Type::plain(element))?;
+                    let right = self.coerce(right, element)?;
                     let right = Typed::plain(cast::array_element(&right), Oid::TEXT);
-                    ("towline_array_append", left, right, oid)
+                    ("towline_array_append", left, right, ty)
                 }
             }
             (None, Some(element)) => {
-                let oid = right.oid();
+                let ty = right.ty;
                 if left.is_unknown() {
-                    let left = self.coerce(left, Type::plain(oid))?;
-                    ("towline_array_cat", left, right, oid)
+                    let left = self.coerce(left, ty)?;
+                    ("towline_array_cat", left, right, ty)
                 } else {
-                    let left = self.coerce(left, Type::plain(element))?;
+                    let left = self.coerce(left, element)?;
                     let left = Typed::plain(cast::array_element(&left), Oid::TEXT);
-                    ("towline_array_prepend", left, right, oid)
+                    ("towline_array_prepend", left, right, ty)
                 }
             }
             (None, None) => return Err(undefined_operator(Some(left.oid()), "||", right.oid())),
         };
-        Ok(Typed::plain(format!("{function}({}, {})", left.sql, right.sql), oid))
+        Ok(Typed::of(format!("{function}({}, {})", left.sql, right.sql), ty))
     }
 
     fn same_arrays(
@@ -686,7 +685,7 @@ impl Translator<'_> {
         right: Typed,
     ) -> Result<(Typed, Typed), SqlError> {
         let oid = common(left.oid(), right.oid())
-            .filter(|oid| types::element_of(*oid).is_some())
+            .filter(|oid| self.element_of(Type::plain(*oid)).is_some())
             .ok_or_else(|| undefined_operator(Some(left.oid()), op, right.oid()))?;
         Ok((self.coerce(left, Type::plain(oid))?, self.coerce(right, Type::plain(oid))?))
     }

@@ -158,7 +158,13 @@ impl Translator<'_> {
 
     /// The collation by which values are in order, where it is not that of their equality.
     pub(super) fn order_collation(&self, ty: Type) -> Option<Cow<'static, str>> {
-        self.collation(ty).or_else(|| types::order_collation(ty.oid).map(Cow::Borrowed))
+        let labels = || {
+            let of_enums = self.element_of(ty).is_some_and(|element| self.is_enum(element.oid));
+            of_enums.then(|| self.made_of(ty)).flatten()
+        };
+        self.collation(ty)
+            .or_else(|| types::order_collation(ty.oid).map(Cow::Borrowed))
+            .or_else(|| labels().map(|made| names::quote(&made.to_string()).into()))
     }
 
     /// The text of an expression as an operand that compares as columns of its type do.

@@ -6,6 +6,7 @@
 //! | `towline_record_field(row, at)`                           | a field's text, counted from 0   |
 //! | `towline_record_with(row, count, at, field, …)`           | a row with other fields          |
 //! | `towline_cast_made(text, made, zone)`                     | text read as what `made` says    |
+//! | `towline_greatest_of(made, value, …)`, `towline_least_of` | by the order of what `made` says, or of a type's OID |
 //!
 //! A collation is there for everything that is made of others: its name is what the values
 //! are made of, `"(23,25)"`, and they are in order field by field.
@@ -60,6 +61,20 @@ pub(super) fn register(
             _ => Ok(Value::Null),
         }
     })?;
+    for (name, wanted) in
+        [("towline_greatest_of", Ordering::Greater), ("towline_least_of", Ordering::Less)]
+    {
+        connection.create_scalar_function(name, -1, PURE, move |context| {
+            let kind = context.get::<String>(0)?;
+            let made = Made::parse(&kind);
+            let oid = Oid(kind.parse().unwrap_or_default());
+            let texts = (1..context.len()).filter_map(|at| text_of(context.get_raw(at)));
+            Ok(texts.reduce(|best, other| {
+                let order = compare_part(&other, &best, oid, made.as_ref());
+                if order == wanted { other } else { best }
+            }))
+        })?;
+    }
     connection.collation_needed(|connection, name| {
         let Some(made) = Made::parse(name) else { return Ok(()) };
         connection.create_collation(name, move |left, right| compare(left, right, &made))
