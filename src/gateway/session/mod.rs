@@ -243,7 +243,8 @@ impl<N: LocalNode> Client<N> {
         self.unit.is_none() && !self.skipping && self.session.status == TransactionStatus::Idle
     }
 
-    /// Appends what NOTIFY has sent to a client that is in no transaction.
+    /// Appends what NOTIFY has sent to a client that is in no transaction: what is there
+    /// already comes before ReadyForQuery, where a client looks for what it sent itself.
     fn tell_notifications(&mut self) -> Result<(), Ended> {
         let Some(mailbox) = self.mailbox.as_ref().filter(|_| self.is_between_transactions()) else {
             return Ok(());
@@ -254,9 +255,17 @@ impl<N: LocalNode> Client<N> {
                 "terminating connection because it does not take its notifications",
             )
         })?;
+        // No other message ends like this.
+        let ready = self.out.buffer.ends_with(b"Z\0\0\0\x05I") && !waiting.is_empty();
+        if ready {
+            self.out.buffer.truncate(self.out.buffer.len() - 6);
+        }
         let mut writer = Writer(&mut self.out.buffer);
         for told in waiting {
             writer.notification(told.pid, bare_channel(&told.channel), &told.payload);
+        }
+        if ready {
+            writer.ready_for_query(TransactionStatus::Idle);
         }
         Ok(())
     }

@@ -413,6 +413,16 @@ impl FakeSession {
                 let tag = if commits { "COMMIT" } else { "ROLLBACK" };
                 Writer(&mut out.buffer).command_complete(tag);
             }
+            "notify" => {
+                let _ = self.node.cluster.told.send(Arc::new(Notification {
+                    position: Position { term: Term(1), lsn: Lsn(1) },
+                    number: 0,
+                    pid: 7,
+                    channel: rest.to_owned(),
+                    payload: String::new(),
+                }));
+                Writer(&mut out.buffer).command_complete("NOTIFY");
+            }
             "set" | "SET" => {
                 let (name, value) = rest.split_once(" TO ").expect("SET name TO value");
                 self.settings.insert(name.to_owned(), value.trim_matches('\'').to_owned());

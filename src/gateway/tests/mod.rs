@@ -14,9 +14,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::fake::{FakeCluster, FakeNode};
 use super::{Gateway, GatewayConfig, GatewayWatch, NoNode, link};
-use crate::cluster::{Configuration, NodeId, NodeView, Role, View};
+use crate::cluster::{Configuration, NodeId, NodeView, Position, Role, View};
 use crate::config::SqlConfig;
-use crate::gateway::LoginRole;
+use crate::gateway::{CHANNELS, LoginRole};
 use crate::log::{LogEnd, Lsn, Term};
 use crate::net::{Authority, HelloReply, PeerListener, PeerTls, connect_tls};
 use crate::pg::scram::Verifier;
@@ -634,6 +634,17 @@ async fn a_shutdown_finishes_what_runs_and_says_goodbye() {
     let rest = raw.rest().await;
     assert!(contains(&rest, b"57P01"), "{rest:?}");
     assert!(TcpStream::connect(bench.address).await.is_err());
+}
+
+#[tokio::test]
+async fn a_session_hears_of_its_own_notification_before_it_is_ready() {
+    let bench = Bench::new(&["a"]).await;
+    let mut raw = RawClient::connect(&bench).await;
+    let channels = serde_json::json!({"news": Position::default()});
+    raw.query(&format!("set {CHANNELS} TO '{channels}'; notify news")).await;
+    assert_eq!(raw.until_ready().await, b"CCAZ");
+    raw.query("select 1").await;
+    assert_eq!(raw.until_ready().await, b"TDCZ");
 }
 
 #[tokio::test]

@@ -590,7 +590,7 @@ impl EngineSession {
             commit_lsn: *hub.commit.borrow(),
             applied_lsn: *hub.applied.borrow(),
             search_path: self.settings.search_path_text().to_owned(),
-            settings: self.settings.all(in_recovery),
+            settings: self.all_settings(),
             sequence_values: Arc::clone(&self.sequences),
             last_sequence: self.last_sequence.clone(),
             live: super::live::relations(hub, self.cursors()),

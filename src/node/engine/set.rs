@@ -7,7 +7,7 @@ use super::session::{EngineSession, Stop};
 use super::settings::{self, isolation_name};
 use super::utility::{Answer, describe, text_column, text_row, warn};
 use crate::cluster::Role;
-use crate::gateway::Out;
+use crate::gateway::{Out, SettingsMap};
 use crate::pg::settings::shown_name;
 use crate::pg::{SqlError, SqlState};
 use crate::sql::{Isolation, Kind};
@@ -61,12 +61,12 @@ impl EngineSession {
     ) -> Result<Answer, Stop> {
         match kind {
             Kind::Set { name, value, local } => {
-                self.set(name, value.as_deref(), *local, out).await?;
+                self.set(name, value.as_deref(), *local, run, out).await?;
                 Ok("SET".into())
             }
             Kind::Show(name) if name.eq_ignore_ascii_case("all") => {
                 let columns = ["name", "setting", "description"].map(text_column);
-                let all = self.settings.all(self.in_recovery());
+                let all = self.all_settings();
                 describe(&columns, run, out);
                 for (name, value) in &*all {
                     text_row(out, &[&shown_name(name), value, ""]);
@@ -84,7 +84,7 @@ impl EngineSession {
                 if name.eq_ignore_ascii_case("all") {
                     self.settings.reset_all();
                 } else {
-                    self.set(name, None, false, out).await?;
+                    self.set(name, None, false, run, out).await?;
                 }
                 Ok("RESET".into())
             }
@@ -98,6 +98,7 @@ impl EngineSession {
         name: &str,
         value: Option<&str>,
         local: bool,
+        run: Run,
         out: &mut Out,
     ) -> Result<(), Stop> {
         let lower = name.to_ascii_lowercase();
@@ -116,7 +117,11 @@ impl EngineSession {
             }
             _ => {}
         }
-        if local && self.open.as_ref().is_none_or(|open| !open.explicit) {
+        let outside = self.open.as_ref().is_none_or(|open| !open.explicit);
+        if local && outside && !run.alone {
+            // To the end of the statements that came together.
+            self.open(false, None, None);
+        } else if local && outside {
             let text = "SET LOCAL can only be used in transaction blocks";
             warn(out, SqlState::NO_ACTIVE_SQL_TRANSACTION, text);
             return Ok(());
@@ -125,6 +130,19 @@ impl EngineSession {
             self.settings.set(&lower, value, local)?;
         }
         Ok(())
+    }
+
+    /// Every setting, as it is at the moment.
+    pub(super) fn all_settings(&self) -> Arc<SettingsMap> {
+        let mut all = self.settings.all(self.in_recovery());
+        for name in ["transaction_isolation", "transaction_read_only"] {
+            if let Ok(value) = self.shown(name)
+                && all.get(name) != Some(&value)
+            {
+                Arc::make_mut(&mut all).insert(name.to_owned(), value);
+            }
+        }
+        all
     }
 
     /// What SHOW answers: settings, and what depends on the moment.

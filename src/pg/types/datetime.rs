@@ -614,6 +614,10 @@ impl<'a> Parser<'a> {
             "t" if next.is_some_and(|byte| byte.is_ascii_digit())
                 && (self.has_date() || self.count == 1) =>
             {
+                // As PostgreSQL's, a time of day has no date before its T.
+                if self.time_only && self.has_date() {
+                    return Err(Problem::Syntax);
+                }
                 let digits_start = self.at;
                 let digits = self.take(|byte| byte.is_ascii_digit());
                 if self.peek() == Some(b':') {
