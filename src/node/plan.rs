@@ -89,6 +89,13 @@ impl Plan {
         Ok(Self { text: text.into(), given, translated, catalog, needs_environment, quick })
     }
 
+    /// The plan of a definition that does not hold yet: it is translated when it is run.
+    pub(super) fn deferred(text: &str, given: Given) -> Self {
+        let mut plan = Self { text: text.into(), given, ..Self::empty("") };
+        plan.translated.kind = Kind::Ddl { rebuild: false };
+        plan
+    }
+
     /// The plan of a translation that came from no text.
     pub(super) fn of(translated: Translated, catalog: Arc<Catalog>) -> Self {
         Self { translated, catalog, ..Self::empty("") }

@@ -71,6 +71,11 @@ impl SqlState {
     pub const INTERNAL_ERROR: Self = Self("XX000");
     pub const DATA_CORRUPTED: Self = Self("XX001");
 
+    /// Whether what is there, or is not, under a name is at fault.
+    pub fn is_of_names(self) -> bool {
+        self.0.starts_with("42") && self != Self::SYNTAX_ERROR
+    }
+
     /// Whether the data is at fault: a data exception, or a constraint that does not hold.
     pub fn is_of_data(self) -> bool {
         self.0.starts_with("22") || self.0.starts_with("23")

@@ -118,6 +118,16 @@ const WRITES: &[&str] = &[
     "security", "import", "attach", "detach",
 ];
 
+/// Whether a statement makes, changes or drops objects: what it names is looked for when
+/// it is executed, not when it is prepared.
+pub fn is_definition(statement: &str) -> bool {
+    let verbs = ["create", "drop", "alter", "truncate", "grant", "revoke", "comment", "reindex"];
+    match Scanner::new(statement).next() {
+        Ok(Some(Token::Word(word))) => verbs.iter().any(|verb| word.eq_ignore_ascii_case(verb)),
+        _ => false,
+    }
+}
+
 /// SELECT, WITH, VALUES, TABLE: a read, unless its words say otherwise.
 fn classify_query(mut scanner: Scanner<'_>) -> Class {
     let mut previous = Token::Symbol(0);

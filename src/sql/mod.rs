@@ -14,7 +14,7 @@ mod translate;
 mod translated;
 mod types;
 
-pub use classify::{Class, Isolation, classify};
+pub use classify::{Class, Isolation, classify, is_definition};
 pub use determinism::{function_is_local, mentions_local, relation_is_local};
 pub use shape::{Shape, shape};
 pub use split::split;

@@ -9,6 +9,7 @@ use super::portal::Portal;
 use super::session::{EngineSession, Stop};
 use crate::gateway::Out;
 use crate::log::Value;
+use crate::node::plan::Plan;
 use crate::node::rows::RowFormat;
 use crate::pg::backend::Writer;
 use crate::pg::frontend::{BindParams, Message, RawMessage, Target};
@@ -76,7 +77,12 @@ impl EngineSession {
             )
             .into());
         }
-        let plan = self.plan_unless_failed(statement, types).await?;
+        let plan = match self.plan_unless_failed(statement, types).await {
+            Err(Stop::Sql(error)) if error.state.is_of_names() && sql::is_definition(statement) => {
+                Arc::new(Plan::deferred(statement, self.given(types)))
+            }
+            plan => plan?,
+        };
         self.keep_statement(name, plan)?;
         Writer(&mut out.buffer).parse_complete();
         Ok(())
@@ -139,7 +145,10 @@ impl EngineSession {
     async fn describe(&mut self, target: &Target, out: &mut Out) -> Result<(), Stop> {
         let (plan, format) = match target {
             Target::Statement(name) => {
-                let plan = self.prepared(name).await?;
+                let plan = match self.statements.get(name) {
+                    Some(known) if known.plan.is_ddl() => Arc::clone(&known.plan),
+                    _ => self.prepared(name).await?,
+                };
                 Writer(&mut out.buffer).parameter_description(plan.params());
                 (plan, RowFormat::default())
             }

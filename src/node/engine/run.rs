@@ -57,7 +57,8 @@ impl EngineSession {
 
     /// The plan, made again where the schema has changed since.
     pub(super) async fn current(&mut self, plan: Arc<Plan>) -> Result<Arc<Plan>, Stop> {
-        if plan.translated.statements.is_empty() || self.check_not_failed().is_err() {
+        let lasts = plan.translated.statements.is_empty() && !plan.is_ddl();
+        if lasts || self.check_not_failed().is_err() {
             return Ok(plan);
         }
         if self.open.as_ref().is_none_or(|open| open.loan.is_none()) {
