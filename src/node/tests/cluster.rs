@@ -165,6 +165,29 @@ async fn a_follower_that_runs_the_log_has_the_same_content() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn statistics_are_the_same_in_whichever_order_a_node_knows_its_tables() {
+    let leader = TestNode::new();
+    leader.lead(1).await;
+    let mut client = leader.client();
+    for table in 0..40 {
+        let made = format!("create table t{table} (i int); insert into t{table} values (1)");
+        client.query(&made).await;
+    }
+    for table in (0..40).step_by(2) {
+        client.query(&format!("drop table t{table}")).await;
+    }
+    // Undone, it has SQLite read the schema anew, here alone.
+    client.query("set towline.transactions = 'locking'; begin; create table u (i int)").await;
+    client.query("rollback").await;
+    assert_eq!(client.query("analyze").await, "done ANALYZE\nready, idle\n");
+
+    let follower = TestNode::new();
+    follower.receive(&leader);
+    follower.applied(*leader.hub().applied.borrow()).await;
+    assert_eq!(super::digest(&follower.database()), super::digest(&leader.database()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_by_what_only_the_session_knows_reaches_a_follower_as_rows() {
     let leader = TestNode::new();
     leader.lead(1).await;

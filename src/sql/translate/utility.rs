@@ -2,8 +2,10 @@
 //! statements, cursors, LISTEN and kin. The queries inside them (`DECLARE c CURSOR
 //! FOR …`) are handed on as text.
 
-use super::{access, copy, database, role, translated};
-use crate::pg::{Oid, SqlError};
+use super::{Translator, access, copy, database, names, role, translated};
+use crate::pg::types::interval::Interval;
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::catalog::RelationKind;
 use crate::sql::classify::{TransactionModes, locks_for_reading, transaction_modes};
 use crate::sql::scan::{self, Scanner, Token};
 use crate::sql::translated::{Kind, Movement, Tag, TranslateContext, Translated};
@@ -92,9 +94,7 @@ pub(super) fn translate(
         "lock" if locks_for_reading(words.scanner) => plain(Kind::Nothing, "LOCK TABLE"),
         "lock" => plain(Kind::Lock, "LOCK TABLE"),
         "vacuum" => words.vacuum(),
-        "analyze" | "analyse" => {
-            translated(Kind::Write, Tag::Fixed("ANALYZE"), Vec::new(), vec!["ANALYZE".to_owned()])
-        }
+        "analyze" | "analyse" => words.analyze(context)?,
         "table" => {
             let select = format!("SELECT * FROM {}", words.scanner.rest());
             return super::translate(&select, context).map(Some);
@@ -422,11 +422,12 @@ impl Words<'_> {
     /// The value of SET TIME ZONE: also `INTERVAL '…' HOUR TO MINUTE`.
     fn zone(&mut self) -> Result<Option<String>, SqlError> {
         if self.take("interval") {
-            let offset = self.string()?;
+            let offset = Interval::parse(&self.string()?)?;
             if self.take("hour") && self.take("to") {
                 self.expect("minute")?;
             }
-            return Ok(Some(offset));
+            let seconds = i32::try_from(offset.micros / 1_000_000).unwrap_or(i32::MAX);
+            return Ok(Some((f64::from(seconds) / 3600.0).to_string()));
         }
         self.setting_value()
     }
@@ -619,6 +620,58 @@ impl Words<'_> {
         self.next()?;
         let number: i64 = digits.parse().map_err(|_| error)?;
         Ok(if minus { -number } else { number })
+    }
+
+    /// `[VERBOSE] [table [(column, …)], …]`. Table by table: SQLite's ANALYZE of all goes
+    /// through them in the order of its cache, which is another on each node.
+    fn analyze(&mut self, context: &TranslateContext<'_>) -> Result<Translated, SqlError> {
+        self.skip_parenthesised()?;
+        self.take("verbose");
+        let mut named = Vec::new();
+        while self.scanner.peek().is_some() {
+            let begin = self.scanner.offset();
+            named.push(self.relation(context)?.ok_or_else(|| self.missing_relation(begin))?);
+            self.skip_parenthesised()?;
+            if !self.scanner.take_symbol(b',') {
+                break;
+            }
+        }
+        let relations = context.catalog.relations.values();
+        let analyzed: Vec<String> = relations
+            .filter(|relation| relation.kind != RelationKind::View)
+            .filter(|relation| named.is_empty() || named.contains(&relation.name))
+            .map(|relation| format!("ANALYZE {}", names::quote(&relation.name)))
+            .collect();
+        let done = self.done(Kind::Nothing, "ANALYZE")?;
+        if analyzed.is_empty() {
+            return Ok(done);
+        }
+        Ok(translated(Kind::Write, done.tag, Vec::new(), analyzed))
+    }
+
+    /// The relation that a name finds, as it is stored.
+    fn relation(&mut self, context: &TranslateContext<'_>) -> Result<Option<String>, SqlError> {
+        let mut parts = vec![self.name()?];
+        while self.scanner.take_symbol(b'.') {
+            parts.push(self.name()?);
+        }
+        let translator = Translator::new(self.text, context);
+        let (schema, name) = translator.qualified_parts(parts)?;
+        Ok(translator.find_relation(schema.as_deref(), &name).map(|relation| relation.name.clone()))
+    }
+
+    fn missing_relation(&self, begin: usize) -> SqlError {
+        let name = self.text[begin..self.scanner.offset()].trim();
+        SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
+    }
+
+    fn skip_parenthesised(&mut self) -> Result<(), SqlError> {
+        if self.scanner.take_symbol(b'(') {
+            while !self.scanner.take_symbol(b')') {
+                self.next()?;
+            }
+        }
+        Ok(())
     }
 
     fn vacuum(&mut self) -> Translated {
