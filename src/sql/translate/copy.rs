@@ -177,7 +177,7 @@ fn copied_rows(
             None => format!("({})", translator.default_value(attribute, relation)?),
         });
     }
-    translator.scopes.push(Scope { sources: vec![source] });
+    translator.scopes.push(Scope { sources: vec![source], ..Scope::default() });
     let condition = translator.condition(condition, "WHERE");
     translator.scopes.pop();
     condition

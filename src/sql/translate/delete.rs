@@ -33,7 +33,7 @@ impl Translator<'_> {
         let rights = access::reading(Rights::DELETE, reads);
         let target = self.changed(name, alias, Change::Delete, rights)?;
         let source = self.target_columns(&target, &target.visible, &target.alias)?;
-        self.scopes.push(Scope { sources: vec![source] });
+        self.scopes.push(Scope { sources: vec![source], ..Scope::default() });
         let result = self.delete_in_scope(delete, &target, with);
         self.scopes.pop();
         result

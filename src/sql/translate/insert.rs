@@ -364,7 +364,7 @@ impl Translator<'_> {
                     column.origin = (Oid(0), 0);
                 }
                 let own = self.target_columns(changed, &changed.visible, &changed.alias)?;
-                let scope = Scope { sources: vec![own, excluded] };
+                let scope = Scope { sources: vec![own, excluded], ..Scope::default() };
                 let outer = std::mem::replace(&mut self.scopes, vec![scope]);
                 let set = self.assignments(&update.assignments, changed);
                 let condition = match &update.selection {

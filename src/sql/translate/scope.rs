@@ -1,6 +1,8 @@
 //! What names mean inside a query: the tables of each FROM clause, innermost last,
 //! with their columns' types.
 
+use std::ops::Range;
+
 use super::names;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::types::Type;
@@ -9,6 +11,38 @@ use crate::sql::types::Type;
 #[derive(Debug, Default)]
 pub(super) struct Scope {
     pub sources: Vec<Source>,
+    /// Being read by a LATERAL subquery that is tried without its neighbours: a name that is
+    /// found here is undefined, whatever it would mean further out.
+    pub hidden: bool,
+    /// Sources on the left of a RIGHT or FULL JOIN while its right side is read.
+    pub barred: Range<usize>,
+}
+
+impl Scope {
+    /// Whether a name that was found in source `at` may be used.
+    fn check(&self, at: usize) -> Result<(), SqlError> {
+        let name = &self.sources[at].alias;
+        if self.hidden {
+            return Err(missing_entry(name));
+        }
+        if self.barred.contains(&at) {
+            return Err(SqlError::new(
+                SqlState("42P10"),
+                format!("invalid reference to FROM-clause entry for table \"{name}\""),
+            )
+            .with_detail(
+                "The combining JOIN type must be INNER or LEFT for a LATERAL reference.",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn missing_entry(table: &str) -> SqlError {
+    SqlError::new(
+        SqlState::UNDEFINED_TABLE,
+        format!("missing FROM-clause entry for table \"{table}\""),
+    )
 }
 
 /// A table, subquery, or function in FROM, under the name that it goes by.
@@ -74,11 +108,12 @@ pub(super) enum Found<'a> {
 pub(super) fn find<'a>(scopes: &'a [Scope], name: &str) -> Result<Option<Found<'a>>, SqlError> {
     for (level, scope) in scopes.iter().rev().enumerate() {
         let mut found = None;
-        for source in &scope.sources {
+        for (at, source) in scope.sources.iter().enumerate() {
             for column in &source.columns {
                 if column.name != name || column.merged {
                     continue;
                 }
+                scope.check(at)?;
                 if found.is_some() {
                     return Err(SqlError::new(
                         SqlState::AMBIGUOUS_COLUMN,
@@ -92,8 +127,9 @@ pub(super) fn find<'a>(scopes: &'a [Scope], name: &str) -> Result<Option<Found<'
         if found.is_some() {
             return Ok(found);
         }
-        if let Some(source) = scope.sources.iter().find(|source| source.open) {
-            return Ok(Some(Found::Open { source, level }));
+        if let Some(at) = scope.sources.iter().position(|source| source.open) {
+            scope.check(at)?;
+            return Ok(Some(Found::Open { source: &scope.sources[at], level }));
         }
     }
     Ok(None)
@@ -107,12 +143,14 @@ pub(super) fn find_qualified<'a>(
     name: &str,
 ) -> Result<Found<'a>, SqlError> {
     for (level, scope) in scopes.iter().rev().enumerate() {
-        let Some(source) = scope.sources.iter().find(|source| {
+        let Some(at) = scope.sources.iter().position(|source| {
             source.alias == table
                 && schema.is_none_or(|schema| source.schema.as_deref() == Some(schema))
         }) else {
             continue;
         };
+        scope.check(at)?;
+        let source = &scope.sources[at];
         if let Some(column) = source.columns.iter().find(|column| column.name == name) {
             return Ok(Found::Column { source, column, level, only: false });
         }
@@ -124,8 +162,5 @@ pub(super) fn find_qualified<'a>(
             format!("column {table}.{name} does not exist"),
         ));
     }
-    Err(SqlError::new(
-        SqlState::UNDEFINED_TABLE,
-        format!("missing FROM-clause entry for table \"{table}\""),
-    ))
+    Err(missing_entry(table))
 }

@@ -1,5 +1,7 @@
 //! FROM: tables, subqueries, functions and joins; each adds itself to the scope.
 
+use std::ops::Range;
+
 use sqlparser::ast::{
     FunctionArg, GroupByExpr, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select,
     SetExpr, TableAlias, TableFactor, TableWithJoins,
@@ -117,7 +119,11 @@ impl Translator<'_> {
             _ => return Err(SqlError::unsupported("this kind of join")),
         };
         let middle = self.sources_count();
-        let right = self.factor(&join.relation)?;
+        let barred = if matches!(word, "RIGHT JOIN" | "FULL JOIN") { first..middle } else { 0..0 };
+        let barred_before = self.bar(barred);
+        let right = self.factor(&join.relation);
+        self.bar(barred_before);
+        let right = right?;
         if word != "JOIN"
             && let Some(scope) = self.scopes.last_mut()
         {
@@ -169,6 +175,14 @@ impl Translator<'_> {
             sql.push_str(&format!(" {word} {right}{constraint_sql}"));
         }
         Ok(())
+    }
+
+    /// Which sources may not be referred to; answers which might not before.
+    fn bar(&mut self, sources: Range<usize>) -> Range<usize> {
+        match self.scopes.last_mut() {
+            Some(scope) => std::mem::replace(&mut scope.barred, sources),
+            None => sources,
+        }
     }
 
     fn shared_columns(&self, first: usize, middle: usize) -> Vec<String> {
@@ -529,8 +543,16 @@ impl Translator<'_> {
         });
         let wish = Wish { inner: true, names: Some(&renamed), ..Wish::default() };
         // Without LATERAL it doesn't see its neighbours.
-        let scope = self.scopes.pop().unwrap_or_default();
-        let alone = self.query(subquery, wish);
+        let mut scope = self.scopes.pop().unwrap_or_default();
+        let alone = if lateral {
+            self.scopes.push(Scope { hidden: true, ..scope });
+            let alone = self.query(subquery, wish);
+            scope = self.scopes.pop().unwrap_or_default();
+            scope.hidden = false;
+            alone
+        } else {
+            self.query(subquery, wish)
+        };
         self.scopes.push(scope);
         let selected = match alone {
             Ok(selected) => self.settle_columns(selected)?,

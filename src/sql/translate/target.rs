@@ -227,7 +227,8 @@ impl<'a> Translator<'a> {
                     column.sql = Some(column.spelled(alias));
                 }
             }
-            let scope = Scope { sources: vec![Source { schema, ..Source::new(seen_as, columns) }] };
+            let source = Source { schema, ..Source::new(seen_as, columns) };
+            let scope = Scope { sources: vec![source], ..Scope::default() };
             let outer = std::mem::replace(&mut self.scopes, vec![scope]);
             let ctes = std::mem::take(&mut self.ctes);
             let inner = self.while_defining(|this| {

@@ -27,7 +27,7 @@ impl Translator<'_> {
         let rights = access::reading(Rights::UPDATE, reads);
         let target = self.changed(name, alias, Change::Update, rights)?;
         let source = self.target_columns(&target, &target.visible, &target.alias)?;
-        self.scopes.push(Scope { sources: vec![source] });
+        self.scopes.push(Scope { sources: vec![source], ..Scope::default() });
         let result = self.update_in_scope(update, &target, with);
         self.scopes.pop();
         result

@@ -334,7 +334,8 @@ impl<'a> Translator<'a> {
                 sql: Some("value".to_owned()),
                 ..SourceColumn::new("value", domain.base)
             };
-            let scope = Scope { sources: vec![Source::new("value", vec![value])] };
+            let sources = vec![Source::new("value", vec![value])];
+            let scope = Scope { sources, ..Scope::default() };
             let outer = std::mem::replace(&mut self.scopes, vec![scope]);
             let condition = syntax::parse_expression(condition)
                 .and_then(|expr| self.while_defining(|this| this.condition(&expr, "CHECK")));

@@ -607,7 +607,10 @@ impl Translator<'_> {
             // The table's name changes while it is rebuilt.
             column.sql = Some(names::quote(&column.name));
         }
-        let outer = std::mem::replace(&mut self.scopes, vec![Scope { sources: vec![source] }]);
+        let outer = std::mem::replace(
+            &mut self.scopes,
+            vec![Scope { sources: vec![source], ..Scope::default() }],
+        );
         let typed = self.while_defining(|this| this.expression(&expr));
         self.scopes = outer;
         typed
