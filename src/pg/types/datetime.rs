@@ -60,7 +60,7 @@ pub fn parse_date(text: &str, zone: &Zone, now: Option<i64>) -> Result<i32, SqlE
     let days = match fields.date.ok_or_else(|| invalid_datetime("date", text))? {
         Day::Infinity => return Ok(DATE_INFINITY),
         Day::NegativeInfinity => return Ok(DATE_NEGATIVE_INFINITY),
-        Day::Moment(moment) => split_days(to_local(moment, zone)).0,
+        Day::Moment(moment) => split_days(moment_to_local(moment, zone)).0,
         Day::Days(days) => days,
     };
     if date_in_range(days) {
@@ -113,13 +113,14 @@ pub fn parse_timestamp(text: &str, zone: &Zone, now: Option<i64>) -> Result<i64,
     match fields.date.ok_or_else(|| invalid_datetime("timestamp", text))? {
         Day::Infinity => Ok(INFINITY),
         Day::NegativeInfinity => Ok(NEGATIVE_INFINITY),
-        Day::Moment(moment) => {
-            // `epoch` is the same on every clock.
-            let local = if moment == UNIX_EPOCH { moment } else { to_local(moment, zone) };
-            Ok(local)
-        }
+        Day::Moment(moment) => Ok(moment_to_local(moment, zone)),
         Day::Days(days) => in_range(days, time.unwrap_or(0), 0, text),
     }
+}
+
+/// What a word that names a moment is on the zone's clock: `epoch` is the same on every.
+fn moment_to_local(moment: i64, zone: &Zone) -> i64 {
+    if moment == UNIX_EPOCH { moment } else { to_local(moment, zone) }
 }
 
 /// Reads a moment; local where the text names no zone.

@@ -85,6 +85,7 @@ impl Translator<'_> {
         let first_type = arguments.first().map_or(Type::TEXT, |first| first.ty);
         let first = first_type.oid;
         match (name, first) {
+            ("array_agg", _) => sqlite = self.array_aggregate(first),
             ("json_agg", _) if set_apart => sqlite = "towline_json_agg_lines",
             ("sum", Oid::INT8 | Oid::NUMERIC) => sqlite = "towline_sum",
             ("sum", Oid::FLOAT4) if call.over.is_some() => sqlite = "towline_real_sum_over",

@@ -307,9 +307,15 @@ impl Translator<'_> {
                 if let Form::Array(elements) = typed.form {
                     let elements = elements
                         .into_iter()
-                        .map(|element| self.convert(element, Type::plain(b), how))
+                        .map(|element| {
+                            // Rows of further dimensions are arrays themselves.
+                            let nested = family(element.oid()) == Family::Array;
+                            self.convert(element, Type::plain(if nested { to } else { b }), how)
+                        })
                         .collect::<Result<Vec<_>, _>>()?;
-                    return Ok(self.array_of(elements, Type::plain(b)));
+                    let nested = elements.iter().any(|element| element.oid() == to);
+                    let element = if nested { to } else { b };
+                    return Ok(self.array_of(elements, Type::plain(element)));
                 }
                 if vectors {
                     return Ok(Typed::plain(format!("towline_vector_array({})", typed.sql), to));
@@ -451,7 +457,17 @@ fn apply_modifier(typed: Typed, ty: Type, how: How) -> Result<Typed, SqlError> {
         Oid::TIME | Oid::TIMETZ | Oid::TIMESTAMP | Oid::TIMESTAMPTZ if ty.typmod < 6 => {
             format!("towline_time_precision({}, {})", typed.sql, ty.typmod)
         }
-        _ => return Ok(Typed { ty, ..typed }),
+        // The modifier of an array is its elements'; that of rows is their shape.
+        oid => match types::element_of(oid).filter(|_| !has_shape(oid)) {
+            Some(element) => format!(
+                "towline_array_fit({}, {}, {}, {})",
+                typed.sql,
+                element.0,
+                ty.typmod,
+                u8::from(how == How::Explicit)
+            ),
+            None => return Ok(Typed { ty, ..typed }),
+        },
     };
     Ok(Typed::of(sql, ty))
 }

@@ -30,7 +30,11 @@ pub(super) fn timezone(zone: Typed, moment: Typed) -> Result<Typed, SqlError> {
         Oid::TIMESTAMP => "towline_timestamptz",
         _ => "towline_timetz",
     };
-    Ok(Typed::plain(format!("{function}({}, {})", moment.sql, zone.sql), oid).named("timezone"))
+    let zone = match zone.oid() {
+        Oid::INTERVAL => format!("towline_zone_of({})", zone.sql),
+        _ => zone.sql,
+    };
+    Ok(Typed::plain(format!("{function}({}, {zone})", moment.sql), oid).named("timezone"))
 }
 
 impl Translator<'_> {
@@ -168,7 +172,11 @@ impl Translator<'_> {
             _ => false,
         };
         let zone = if zoned { self.zone_argument() } else { String::new() };
-        Ok(Typed::of(format!("{sqlite}({}{zone})", texts.join(", ")), ty).named(name))
+        let compares =
+            matches!(name, "array_position" | "array_positions" | "array_remove" | "array_replace");
+        let numeric = compares && of(0) == Some(Oid::NUMERIC_ARRAY);
+        let kind = if numeric { "towline_numeric_" } else { "" };
+        Ok(Typed::of(format!("{kind}{sqlite}({}{zone})", texts.join(", ")), ty).named(name))
     }
 
     /// Types the untyped arguments, and tells the result's type.
@@ -361,7 +369,10 @@ impl Translator<'_> {
                 let ty = argument.ty;
                 Ok(Typed::of(cast::array_element(&argument), ty))
             }
-            "array_append" | "array_remove" | "array_replace" | "array_position" if at > 0 => {
+            "array_append" | "array_remove" | "array_replace" | "array_position"
+            | "array_positions"
+                if at > 0 =>
+            {
                 let ty = argument.ty;
                 Ok(Typed::of(cast::array_element(&argument), ty))
             }
@@ -555,6 +566,15 @@ impl Translator<'_> {
         Ok(Some(typed))
     }
 
+    /// What makes an array of values: of arrays, one with one dimension more.
+    pub(super) fn array_aggregate(&self, value: Oid) -> &'static str {
+        if self.element_of(Type::plain(value)).is_some() {
+            "towline_array_nest_agg"
+        } else {
+            "array_agg"
+        }
+    }
+
     /// `ARRAY(SELECT …)`.
     fn array_subquery(&mut self, query: &sqlparser::ast::Query) -> Result<Typed, SqlError> {
         let query = self.subquery_named(query, &["value".to_owned()])?;
@@ -565,10 +585,14 @@ impl Translator<'_> {
             ));
         };
         let value = Typed::of("value", column.ty);
-        let ty = self.array_over(column.ty);
+        let ty = match family(column.ty.oid) {
+            Family::Array => Type::plain(column.ty.oid),
+            _ => self.array_over(column.ty),
+        };
         Ok(Typed::of(
             format!(
-                "(SELECT coalesce(array_agg({}), '{{}}') FROM ({}))",
+                "(SELECT coalesce({}({}), '{{}}') FROM ({}))",
+                self.array_aggregate(value.oid()),
                 cast::array_element(&value),
                 query.sql
             ),

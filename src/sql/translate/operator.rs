@@ -340,10 +340,7 @@ impl Translator<'_> {
             BinaryOperator::ArrowAt => self.contains(right, left),
             BinaryOperator::PGOverlap => {
                 let (left, right) = self.same_arrays(left, "&&", right)?;
-                Ok(Typed::plain(
-                    format!("towline_array_overlaps({}, {})", left.sql, right.sql),
-                    Oid::BOOL,
-                ))
+                Ok(array_operator("overlaps", &left, &right))
             }
             BinaryOperator::Overlaps => self.overlaps(&left, &right),
             other => Err(undefined_operator(Some(left.oid()), &other.to_string(), right.oid())),
@@ -701,8 +698,13 @@ impl Translator<'_> {
             ));
         }
         let (left, right) = self.same_arrays(left, "@>", right)?;
-        Ok(Typed::plain(format!("towline_array_contains({}, {})", left.sql, right.sql), Oid::BOOL))
+        Ok(array_operator("contains", &left, &right))
     }
+}
+
+fn array_operator(name: &str, left: &Typed, right: &Typed) -> Typed {
+    let kind = if left.oid() == Oid::NUMERIC_ARRAY { "numeric_" } else { "" };
+    Typed::plain(format!("towline_{kind}array_{name}({}, {})", left.sql, right.sql), Oid::BOOL)
 }
 
 /// Joins operands by AND or OR, as a balanced tree where there are many.

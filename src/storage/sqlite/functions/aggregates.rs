@@ -28,7 +28,9 @@ pub(super) fn register(
     surroundings: &Surroundings,
 ) -> rusqlite::Result<()> {
     let c = (connection, surroundings);
-    define::<ArrayAgg>(c, "array_agg", 1)?;
+    define::<Only>(c, "towline_only", 1)?;
+    define::<ArrayAgg<false>>(c, "array_agg", 1)?;
+    define::<ArrayAgg<true>>(c, "towline_array_nest_agg", 1)?;
     define::<JsonAgg<false>>(c, "json_agg", 1)?;
     define::<JsonAgg<true>>(c, "jsonb_agg", 1)?;
     define::<JsonLines>(c, "towline_json_agg_lines", 1)?;
@@ -58,6 +60,34 @@ pub(super) fn register(
     define::<FloatFrame<SUM>>(c, "towline_float_sum_over", 1)?;
     define::<FloatFrame<SINGLE_SUM>>(c, "towline_real_sum_over", 1)?;
     define::<FloatFrame<AVERAGE>>(c, "towline_float_avg_over", 1)
+}
+
+/// What a subquery in an expression gives: the value of its only row, NULL without one.
+#[derive(Default)]
+struct Only {
+    value: Option<Value>,
+}
+
+impl Fold for Only {
+    fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
+        if self.value.is_some() {
+            return Err(SqlError::new(
+                SqlState("21000"),
+                "more than one row returned by a subquery used as an expression",
+            ));
+        }
+        self.value = Some(call.value(0).to_owned());
+        Ok(())
+    }
+
+    fn remove(&mut self, _: &Call<'_, '_>) -> Result<(), SqlError> {
+        self.value = None;
+        Ok(())
+    }
+
+    fn answer(&self) -> Answer {
+        Ok(self.value.clone().unwrap_or(Value::Null))
+    }
 }
 
 const SUM: u8 = 0;
@@ -194,15 +224,44 @@ impl<F: Fold> WindowAggregate<F, Output> for Folded<F> {
 
 impl<F: Fold> Folded<F> {
     fn value(&self, state: Option<&F>) -> rusqlite::Result<Output> {
-        let answer = state.map_or(Ok(Value::Null), Fold::answer);
+        let answer = state.map_or_else(|| F::default().answer(), Fold::answer);
         Ok(Output(answer.map_err(|error| self.surroundings.raise(error))?, None))
     }
 }
 
 #[derive(Default)]
-struct ArrayAgg {
+struct ArrayAgg<const NESTED: bool> {
     elements: VecDeque<Element>,
     bytes: usize,
+}
+
+/// An array as an element of an array with one dimension more, whose first is given.
+fn row_of(array: Element, first: Option<&Element>) -> Result<Element, SqlError> {
+    let Element::Text(text) = array else {
+        return Err(SqlError::new(SqlState("22004"), "cannot accumulate null arrays"));
+    };
+    let row = array_text::parse(&text)?;
+    let refused = |message| Err(SqlError::new(SqlState("2202E"), message));
+    if row.is_empty() {
+        return refused("cannot accumulate empty arrays");
+    }
+    let row = Element::Array(row);
+    if first.is_some_and(|first| lengths(first) != lengths(&row)) {
+        return refused("cannot accumulate arrays of different dimensionality");
+    }
+    Ok(row)
+}
+
+/// How long an array is in each of its dimensions.
+fn lengths(array: &Element) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    let mut inner = array;
+    while let Element::Array(elements) = inner {
+        lengths.push(elements.len());
+        let Some(first) = elements.first() else { break };
+        inner = first;
+    }
+    lengths
 }
 
 fn size(element: &Element) -> usize {
@@ -212,15 +271,11 @@ fn size(element: &Element) -> usize {
     }
 }
 
-impl Fold for ArrayAgg {
+impl<const NESTED: bool> Fold for ArrayAgg<NESTED> {
     fn add(&mut self, call: &Call<'_, '_>) -> Result<(), SqlError> {
         let mut element = element(call, 0)?;
-        // An array of arrays has one dimension more.
-        if let Element::Text(text) = &element
-            && text.starts_with('{')
-            && let Ok(inner) = array_text::parse(text)
-        {
-            element = Element::Array(inner);
+        if NESTED {
+            element = row_of(element, self.elements.front())?;
         }
         self.bytes += size(&element);
         if self.bytes > LONGEST_RESULT {
@@ -760,6 +815,10 @@ mod tests {
             ("towline_sum(x)", "('NaN',0),(1,0)", "NaN"),
             ("array_agg(x)", "(1,0),(NULL,0),('a b',0)", "{1,NULL,\"a b\"}"),
             ("array_agg(x ORDER BY y DESC)", "(1,0),(2,5)", "{2,1}"),
+            ("array_agg(x)", "('{a}',0),('{',0)", "{\"{a}\",\"{\"}"),
+            ("towline_array_nest_agg(x)", "('{1}',0),('{2}',0)", "{{1},{2}}"),
+            ("towline_only(x)", "(7,0)", "7"),
+            ("towline_only(x) FILTER (WHERE x > 9)", "(7,0)", "NULL"),
             ("array_agg(x) FILTER (WHERE x > 9)", ints, "NULL"),
             ("json_agg(x)", "(1,0),('a',0),(NULL,0)", "[1, \"a\", null]"),
             ("json_agg(towline_json_value(x, 'bool'))", "(1,0),(0,0)", "[true, false]"),

@@ -36,10 +36,12 @@ pub(super) fn register(
             ("array_upper", 2, upper),
             ("cardinality", 1, |call| count(flatten(array(call, 0)?).len())),
             ("towline_array_bool", 1, |call| text(if call.boolean(0) { "t" } else { "f" })),
-            ("towline_array_contains", 2, contains),
+            ("towline_array_contains", 2, contains::<false>),
+            ("towline_numeric_array_contains", 2, contains::<true>),
             ("towline_array_get", 2, get),
             ("towline_array_get", 3, get),
-            ("towline_array_overlaps", 2, overlaps),
+            ("towline_array_overlaps", 2, overlaps::<false>),
+            ("towline_numeric_array_overlaps", 2, overlaps::<true>),
             ("towline_array_slice", -1, slice),
             ("towline_vector_array", 1, |call| text(array_text::print(&array(call, 0)?))),
             ("trim_array", 2, trim),
@@ -52,12 +54,17 @@ pub(super) fn register(
         &[
             ("array_append", 2, append),
             ("array_cat", 2, concatenate),
-            ("array_position", 2, position),
-            ("array_position", 3, position),
-            ("array_positions", 2, positions),
+            ("array_position", 2, position::<false>),
+            ("towline_numeric_array_position", 2, position::<true>),
+            ("array_position", 3, position::<false>),
+            ("towline_numeric_array_position", 3, position::<true>),
+            ("array_positions", 2, positions::<false>),
+            ("towline_numeric_array_positions", 2, positions::<true>),
             ("array_prepend", 2, prepend),
-            ("array_remove", 2, remove),
-            ("array_replace", 3, replace),
+            ("array_remove", 2, remove::<false>),
+            ("towline_numeric_array_remove", 2, remove::<true>),
+            ("array_replace", 3, replace::<false>),
+            ("towline_numeric_array_replace", 3, replace::<true>),
             ("array_to_string", 2, to_string),
             ("array_to_string", 3, to_string),
             ("string_to_array", 2, split),
@@ -380,44 +387,48 @@ fn nest(call: &Call<'_, '_>) -> Answer {
     text(array_text::print(&rows))
 }
 
-fn position(call: &Call<'_, '_>) -> Answer {
+fn position<const NUMBERS: bool>(call: &Call<'_, '_>) -> Answer {
     if call.is_null(0) {
         return Ok(Value::Null);
     }
-    let (elements, wanted, base) = (array(call, 0)?, element(call, 1)?, base(call, 0)?);
+    let (elements, wanted, base) =
+        (flat(call, "searching for")?, element(call, 1)?, base(call, 0)?);
     let start = if call.len() > 2 { call.integer(2)?.saturating_sub(base) } else { 0 };
     let start = usize::try_from(start).unwrap_or(0);
-    let found = elements.iter().enumerate().skip(start).find(|(_, element)| **element == wanted);
+    let mut found = elements.iter().enumerate().skip(start);
+    let found = found.find(|(_, element)| same::<NUMBERS>(element, &wanted));
     found.map_or(Ok(Value::Null), |(at, _)| integer(as_i64(at) + base))
 }
 
-fn positions(call: &Call<'_, '_>) -> Answer {
+fn positions<const NUMBERS: bool>(call: &Call<'_, '_>) -> Answer {
     if call.is_null(0) {
         return Ok(Value::Null);
     }
-    let (elements, wanted, base) = (array(call, 0)?, element(call, 1)?, base(call, 0)?);
-    let found = elements.iter().enumerate().filter(|(_, element)| **element == wanted);
+    let (elements, wanted, base) =
+        (flat(call, "searching for")?, element(call, 1)?, base(call, 0)?);
+    let found =
+        elements.iter().enumerate().filter(|(_, element)| same::<NUMBERS>(element, &wanted));
     let found = found.map(|(at, _)| Element::Text((as_i64(at) + base).to_string()));
     text(array_text::print(&found.collect::<Vec<_>>()))
 }
 
-fn remove(call: &Call<'_, '_>) -> Answer {
+fn remove<const NUMBERS: bool>(call: &Call<'_, '_>) -> Answer {
     if call.is_null(0) {
         return Ok(Value::Null);
     }
     let unwanted = element(call, 1)?;
-    let mut elements = array(call, 0)?;
-    elements.retain(|element| *element != unwanted);
+    let mut elements = flat(call, "removing")?;
+    elements.retain(|element| !same::<NUMBERS>(element, &unwanted));
     text(bounds(call, 0)?.print(&elements))
 }
 
-fn replace(call: &Call<'_, '_>) -> Answer {
+fn replace<const NUMBERS: bool>(call: &Call<'_, '_>) -> Answer {
     if call.is_null(0) {
         return Ok(Value::Null);
     }
     let (from, to) = (element(call, 1)?, element(call, 2)?);
     let mut elements = array(call, 0)?;
-    for element in elements.iter_mut().filter(|element| **element == from) {
+    for element in elements.iter_mut().filter(|element| same::<NUMBERS>(element, &from)) {
         *element = to.clone();
     }
     text(bounds(call, 0)?.print(&elements))
@@ -474,15 +485,41 @@ fn split(call: &Call<'_, '_>) -> Answer {
     text(array_text::print(&elements))
 }
 
-/// Equality of elements' texts is equality of values: their form is canonical.
-fn contains(call: &Call<'_, '_>) -> Answer {
-    let (left, right) = (flatten(array(call, 0)?), flatten(array(call, 1)?));
-    boolean(right.iter().all(|wanted| *wanted != Element::Null && left.contains(wanted)))
+/// Equality of elements' texts is equality of values, for their form is canonical; but for
+/// numerics, which keep the zeroes at their end.
+fn same<const NUMBERS: bool>(left: &Element, right: &Element) -> bool {
+    match (left, right) {
+        (Element::Text(left), Element::Text(right)) if NUMBERS => {
+            compare_numbers(left, right) == Ordering::Equal
+        }
+        _ => left == right,
+    }
 }
 
-fn overlaps(call: &Call<'_, '_>) -> Answer {
+/// Whether one of the elements equals that which is wanted; NULL equals nothing.
+fn holds<const NUMBERS: bool>(elements: &[Element], wanted: &Element) -> bool {
+    *wanted != Element::Null && elements.iter().any(|element| same::<NUMBERS>(element, wanted))
+}
+
+/// The elements of an array of one dimension at most.
+fn flat(call: &Call<'_, '_>, doing: &str) -> Result<Vec<Element>, SqlError> {
+    let elements = array(call, 0)?;
+    if matches!(elements.first(), Some(Element::Array(_))) {
+        return Err(SqlError::unsupported(format_args!(
+            "{doing} elements in multidimensional arrays"
+        )));
+    }
+    Ok(elements)
+}
+
+fn contains<const NUMBERS: bool>(call: &Call<'_, '_>) -> Answer {
     let (left, right) = (flatten(array(call, 0)?), flatten(array(call, 1)?));
-    boolean(right.iter().any(|wanted| *wanted != Element::Null && left.contains(wanted)))
+    boolean(right.iter().all(|wanted| holds::<NUMBERS>(&left, wanted)))
+}
+
+fn overlaps<const NUMBERS: bool>(call: &Call<'_, '_>) -> Answer {
+    let (left, right) = (flatten(array(call, 0)?), flatten(array(call, 1)?));
+    boolean(right.iter().any(|wanted| holds::<NUMBERS>(&left, wanted)))
 }
 
 fn in_order(left: &str, right: &str, numbers: bool) -> Ordering {
@@ -658,6 +695,8 @@ mod tests {
             ("array_position('2 3', 2)", "0"),
             ("array_positions('{A,A,B,A}', 'A')", "{1,2,4}"),
             ("array_remove('{1,2,3,2}', 2)", "{1,3}"),
+            ("towline_numeric_array_remove('{1.0,2.1}', '1')", "{2.1}"),
+            ("towline_numeric_array_contains('{1.50}', '{1.5}')", "1"),
             ("array_replace('{1,2,5,4}', 5, 3)", "{1,2,3,4}"),
             ("array_to_string('{1,2,NULL,5}', ',', '*')", "1,2,*,5"),
             ("array_to_string('{1,2,NULL,5}', ',')", "1,2,5"),

@@ -7,7 +7,9 @@
 //! | `towline_date`, `towline_time`, `towline_timestamp`, … `(value [, zone])` | moments from other moments |
 //! | `towline_text_<type>(value [, zone])` | the type's text form, where it isn't how it is stored |
 //! | `towline_varchar`, `towline_bpchar`, `towline_pad`, `towline_numeric_scale`, `towline_time_precision` | a type's modifier, enforced |
+//! | `towline_array_fit(array, element's OID, modifier, explicit)` | the same of an array's elements |
 //! | `towline_cast_array(array, element [, from, zone])` | an array's elements cast to another type |
+//! | `towline_zone_of(interval)` | the time zone that is so far east |
 //! | `towline_check_option(view, condition, …, value)` | the value, if all conditions hold; else 44000 names the view |
 //! | `towline_required(value, table, column)` | refuses NULL for the column by which SQLite numbers rows |
 
@@ -18,6 +20,8 @@ use rusqlite::types::{Value, ValueRef};
 use super::operators::{Arguments, date_text, strict, time_text, timestamp_text, timestamptz_text};
 use super::{PURE, Surroundings};
 use crate::pg::types::array::Array;
+use crate::pg::types::bits::fit_bits;
+use crate::pg::types::interval::Interval;
 use crate::pg::types::number::check_integer;
 use crate::pg::types::zone::Zone;
 use crate::pg::types::{
@@ -397,13 +401,25 @@ fn register_moments(connection: &Connection, surroundings: &Surroundings) -> rus
     }
     strict(connection, surroundings, "towline_interval", 1, |arguments| {
         cast_text(arguments, Oid::INTERVAL)
+    })?;
+    // An interval east of Greenwich, as the hours that name a time zone.
+    strict(connection, surroundings, "towline_zone_of", 1, |arguments| {
+        let interval = Interval::parse(&arguments.text(0)?)?;
+        if interval.months != 0 || interval.days != 0 {
+            return Err(SqlError::new(
+                SqlState::INVALID_PARAMETER_VALUE,
+                format!("interval time zone \"{interval}\" must not include months or days"),
+            ));
+        }
+        let seconds = i32::try_from(interval.micros / SECOND_US).unwrap_or(i32::MAX);
+        Ok(Value::Text((f64::from(seconds) / 3600.0).to_string()))
     })
 }
 
 /// A moment, or the time of day that an interval stands for.
 fn read_moment(text: &str) -> Result<Moment, SqlError> {
     moment(text).or_else(|error| {
-        let interval = crate::pg::types::interval::Interval::parse(text).map_err(|_| error)?;
+        let interval = Interval::parse(text).map_err(|_| error)?;
         Ok(Moment::Time(interval.micros.rem_euclid(DAY_US)))
     })
 }
@@ -492,19 +508,56 @@ fn register_modifiers(
         numeric::fit(&text, numeric::typmod(precision, scale)).map(Value::Text)
     })?;
     strict(connection, surroundings, "towline_time_precision", 2, |arguments| {
-        let digits = arguments.integer(1)? as i32;
-        match moment(&arguments.text(0)?)? {
-            Moment::Timestamp(micros) => timestamp_text(datetime::round_micros(micros, digits)),
-            Moment::Zoned(micros) => timestamptz_text(datetime::round_micros(micros, digits)),
-            Moment::Time(micros) => time_text(datetime::round_micros(micros, digits)),
-            Moment::ZonedTime(micros, offset) => {
-                let mut text = String::new();
-                datetime::print_timetz(datetime::round_micros(micros, digits), offset, &mut text);
-                Ok(Value::Text(text))
-            }
-            Moment::Date(days) => date_text(i64::from(days)),
+        rounded_moment(&arguments.text(0)?, arguments.integer(1)? as i32)
+    })?;
+    strict(connection, surroundings, "towline_array_fit", 4, |arguments| {
+        let oid = Oid(arguments.integer(1)? as u32);
+        let (modifier, explicit) = (arguments.integer(2)? as i32, arguments.integer(3)? != 0);
+        let mut array = Array::parse(&arguments.text(0)?)?;
+        for item in array.elements.iter_mut().flatten() {
+            *item = fitted(item, oid, modifier, explicit)?;
         }
+        let mut printed = String::new();
+        array.print(&mut printed);
+        Ok(Value::Text(printed))
     })
+}
+
+fn rounded_moment(text: &str, digits: i32) -> Result<Value, SqlError> {
+    match moment(text)? {
+        Moment::Timestamp(micros) => timestamp_text(datetime::round_micros(micros, digits)),
+        Moment::Zoned(micros) => timestamptz_text(datetime::round_micros(micros, digits)),
+        Moment::Time(micros) => time_text(datetime::round_micros(micros, digits)),
+        Moment::ZonedTime(micros, offset) => {
+            let mut text = String::new();
+            datetime::print_timetz(datetime::round_micros(micros, digits), offset, &mut text);
+            Ok(Value::Text(text))
+        }
+        Moment::Date(days) => date_text(i64::from(days)),
+    }
+}
+
+/// An element of an array as its type's modifier has it.
+fn fitted(text: &str, oid: Oid, modifier: i32, explicit: bool) -> Result<String, SqlError> {
+    let length = i64::from(modifier - 4);
+    let cut = |text: &str| match usize::try_from(length) {
+        Ok(length) if explicit => text.chars().take(length).collect(),
+        _ => text.to_owned(),
+    };
+    match oid {
+        Oid::VARCHAR => sized(&cut(text), length, "character varying", false),
+        Oid::BPCHAR => sized(&cut(text), length, "character", true),
+        Oid::NUMERIC => numeric::fit(&numeric::canonical(text)?, modifier),
+        Oid::INTERVAL => Ok(Interval::parse(text)?.fit(modifier).to_string()),
+        Oid::BIT | Oid::VARBIT => {
+            let length = usize::try_from(modifier).unwrap_or(0);
+            fit_bits(text, length, oid == Oid::VARBIT, explicit)
+        }
+        _ => match rounded_moment(text, modifier)? {
+            Value::Text(text) => Ok(text),
+            _ => Ok(text.to_owned()),
+        },
+    }
 }
 
 /// Text in a column of `length` characters: blanks beyond it are cut, anything else
