@@ -9,7 +9,7 @@ use super::comparison::Quantifier;
 use super::pattern::Like;
 use super::row::has_shape;
 use super::scope::{self, Found};
-use super::{Form, Translator, Typed, function, names, operator};
+use super::{Form, Translator, Typed, function, names, one_row, operator};
 use crate::pg::types::bits::parse_bits;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::types::{self, Type};
@@ -213,7 +213,12 @@ impl Translator<'_> {
                         "subquery must return only one column",
                     ));
                 };
-                Ok(Typed::of(format!("({})", query.sql), column.ty).named(column.name.clone()))
+                let sql = if one_row::gives_one_row(subquery) {
+                    format!("({})", query.sql)
+                } else {
+                    format!("({})", self.only_row(&query.sql, 1))
+                };
+                Ok(Typed::of(sql, column.ty).named(column.name.clone()))
             }
             Expr::Tuple(fields) => {
                 let fields = self.expressions(fields)?;

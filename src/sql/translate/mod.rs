@@ -32,6 +32,7 @@ mod known;
 mod limits;
 mod merge;
 pub(in crate::sql) mod names;
+mod one_row;
 mod operator;
 mod order;
 mod part;

@@ -6,7 +6,7 @@ use super::part::{Part, Step, assigned_part};
 use super::query::{Item, Wish, item_list};
 use super::scope::{Scope, Source};
 use super::target::Target;
-use super::{OutputColumn, Translator, Typed, names, source};
+use super::{OutputColumn, Translator, Typed, names, one_row, source};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::{Attribute, Catalog, Identity, Relation, RelationKind};
 use crate::sql::types::{self, Type};
@@ -78,7 +78,10 @@ impl Translator<'_> {
             return Ok(Returned { sql: sql.unwrap_or_default(), columns: Vec::new() });
         };
         let source = self.target_columns(target, &target.visible, &target.table.name)?;
-        let outer = std::mem::replace(&mut self.scopes, vec![Scope { sources: vec![source] }]);
+        let outer = std::mem::replace(
+            &mut self.scopes,
+            vec![Scope { sources: vec![source], ..Scope::default() }],
+        );
         let result = self.projection(items, Wish::default());
         self.scopes = outer;
         let mut items = result?;
@@ -263,7 +266,10 @@ impl Translator<'_> {
         }
         let names: Vec<String> =
             attributes.iter().map(|attribute| names::quote(&attribute.name)).collect();
-        let sql = self.with_column_types(selected, &wanted)?;
+        let mut sql = self.with_column_types(selected, &wanted)?;
+        if !one_row::gives_one_row(query) {
+            sql = self.only_row(&sql, names.len());
+        }
         Ok(format!("({}) = ({sql})", names.join(", ")))
     }
 

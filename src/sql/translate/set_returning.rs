@@ -1,10 +1,19 @@
 //! Functions that give rows, in FROM and in the select list.
 
-use sqlparser::ast::{Function, FunctionArguments};
+use sqlparser::ast::{Expr, Function, FunctionArguments};
 
-use super::{SetReturning, Translator, Typed, cast, known};
+use super::{SetReturning, Translator, Typed, cast, grouping, known, names};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::types::{self, Family, Type, family};
+
+/// Whether an expression gives rows, subqueries apart.
+pub(super) fn returns_set(expr: &Expr) -> bool {
+    super::limits::with_stack(|| {
+        matches!(expr, Expr::Function(call)
+            if names::last(&call.name).is_some_and(|name| is_set_returning(&name)))
+            || grouping::children(expr).into_iter().any(returns_set)
+    })
+}
 
 /// Functions that give rows; they stand in FROM, or move there from the select list.
 pub(in crate::sql) fn is_set_returning(name: &str) -> bool {
