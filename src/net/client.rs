@@ -188,24 +188,3 @@ impl AsyncWrite for ClientStream {
         }
     }
 }
-
-/// The client's end of a connection inside TLS, for tests of the server's end.
-#[cfg(test)]
-pub async fn connect_tls(
-    stream: TcpStream,
-    ca: &Path,
-    name: &str,
-) -> io::Result<tokio_rustls::client::TlsStream<TcpStream>> {
-    let mut roots = rustls::RootCertStore::empty();
-    for root in read_certificates(ca).map_err(io::Error::other)? {
-        roots.add(root).map_err(io::Error::other)?;
-    }
-    let config = rustls::ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .map_err(io::Error::other)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
-    let name =
-        rustls::pki_types::ServerName::try_from(name.to_owned()).map_err(io::Error::other)?;
-    tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await
-}

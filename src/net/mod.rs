@@ -19,14 +19,13 @@ mod framed;
 mod hello;
 pub mod http;
 mod listen;
+mod sql;
 mod tls;
 
 #[cfg(test)]
 mod tests;
 
 pub use certificate::{Authority, Issued};
-#[cfg(test)]
-pub use client::connect_tls;
 pub use client::{ClientReader, ClientStream, ClientTls, ClientWriter};
 pub use dial::dial;
 pub use duplex::Outbox;
@@ -34,4 +33,5 @@ pub use error::NetError;
 pub use framed::{FrameReader, FrameStream, FrameWriter, put_frame};
 pub use hello::{Hello, HelloReply, Purpose};
 pub use listen::{PeerListener, bind_tcp, tune};
+pub use sql::SqlTls;
 pub use tls::{PeerIdentity, PeerTls};

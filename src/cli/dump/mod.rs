@@ -13,12 +13,14 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
+use tokio_postgres::config::SslMode;
 use tokio_postgres::{Client, NoTls};
 
 use self::schema::{Relation, RelationKind, Schema, TypeKind, rows};
 use self::script::{Marks, Reader, Script};
 use self::table::{Maker, add_foreign_key};
 use super::status::{Target, block_on};
+use crate::net::SqlTls;
 use crate::sql::catalog::quote_literal;
 use crate::sql::portable::{one_line, quoted};
 
@@ -35,6 +37,10 @@ pub(super) struct Arguments {
     /// Where the cluster's clients connect, as libpq spells it; a demo's proxy if not given.
     #[arg(long, value_name = "CONNECTION")]
     proxy: Option<String>,
+    /// The certificate of the authority that signed the server's: the connection is inside
+    /// TLS, and the server must be the one that it was asked for.
+    #[arg(long, value_name = "FILE", requires = "proxy")]
+    ca: Option<PathBuf>,
     /// Which database, if not the one that the connection names.
     #[arg(long, value_name = "NAME")]
     database: Option<String>,
@@ -82,8 +88,17 @@ async fn dump<W: Write>(arguments: &Arguments, out: W) -> anyhow::Result<W> {
         config.dbname(database);
     }
     config.application_name("towline dump");
-    let (client, connection) = config.connect(NoTls).await?;
-    let connection = tokio::spawn(connection);
+    let (client, connection) = match &arguments.ca {
+        Some(ca) => {
+            config.ssl_mode(SslMode::Require);
+            let (client, connection) = config.connect(SqlTls::trusting(ca)?).await?;
+            (client, tokio::spawn(connection))
+        }
+        None => {
+            let (client, connection) = config.connect(NoTls).await?;
+            (client, tokio::spawn(connection))
+        }
+    };
     client.batch_execute(BEGIN).await?;
     let mut schema = Schema::read(&client).await?;
     choose(&mut schema, &arguments.table)?;

@@ -18,7 +18,7 @@ use crate::cluster::{Configuration, NodeId, NodeView, Position, Role, View};
 use crate::config::SqlConfig;
 use crate::gateway::{CHANNELS, LoginRole};
 use crate::log::{LogEnd, Lsn, Term};
-use crate::net::{Authority, HelloReply, PeerListener, PeerTls, connect_tls};
+use crate::net::{Authority, HelloReply, PeerListener, PeerTls, SqlTls};
 use crate::pg::scram::Verifier;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -696,20 +696,21 @@ async fn clients_may_ask_for_encryption() {
 
     // Without it, too.
     assert!(bench.client_as("user=ann password=secret dbname=app").await.is_ok());
-    let mut stream = TcpStream::connect(bench.address).await.expect("connected");
-    stream.write_all(b"\0\0\0\x08\x04\xd2\x16\x2f").await.expect("sent");
-    let mut answer = [0];
-    stream.read_exact(&mut answer).await.expect("an answer");
-    assert_eq!(&answer, b"S");
-    let stream = connect_tls(stream, &file("ca.crt"), "localhost").await.expect("a handshake");
     let mut options = tokio_postgres::Config::new();
+    options.host("localhost").hostaddr(bench.address.ip()).port(bench.address.port());
     options.user("ann").password("secret").dbname("app");
-    options.ssl_mode(tokio_postgres::config::SslMode::Disable);
-    let (client, connection) = options.connect_raw(stream, NoTls).await.expect("authenticated");
+    options.ssl_mode(tokio_postgres::config::SslMode::Require);
+    let tls = SqlTls::trusting(&file("ca.crt")).expect("an authority");
+    let (client, connection) = options.connect(tls.clone()).await.expect("authenticated");
     tokio::spawn(connection);
     assert_eq!(ask(&client, "select 7").await, "7");
     let rows = client.simple_query("select big 3000").await.expect("rows");
     assert_eq!(rows.iter().filter(|row| matches!(row, SimpleQueryMessage::Row(_))).count(), 3000);
+    // Under a name that the certificate does not have.
+    let other = "host=other user=ann password=secret dbname=app sslmode=require";
+    let mut other: tokio_postgres::Config = other.parse().expect("a connection");
+    other.hostaddr(bench.address.ip()).port(bench.address.port());
+    assert!(other.connect(tls).await.is_err());
 }
 
 #[tokio::test]
