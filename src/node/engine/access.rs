@@ -37,7 +37,7 @@ impl EngineSession {
                 .and(Rights::CREATE.with(Rights::TEMPORARY).with(Rights::TRUNCATE))
                 .is_empty(),
             Demand::Owner { .. } | Demand::Member { .. } => true,
-            Demand::Through { .. } => false,
+            Demand::OneOf { .. } | Demand::Through { .. } => false,
         };
         if plan.is_ddl() && !demands.iter().any(says) {
             return Err(denied("must be superuser to do this").into());
@@ -258,6 +258,12 @@ fn check(asker: &Asker, demand: &Demand) -> Result<(), SqlError> {
                 _ => format!("permission denied for {word} {name}"),
             };
             Err(denied(&message))
+        }
+        Demand::OneOf { table, rights } => {
+            let (kind, object) = (ObjectKind::Table, *table);
+            let none = catalog.lacks(*current, kind, object, *rights) == *rights;
+            let rights = if none { *rights } else { Rights::NONE };
+            check(asker, &Demand::Rights { kind, object, rights })
         }
         Demand::Owner { kind, object, word, name } => {
             if catalog.owns(*current, *kind, *object) {

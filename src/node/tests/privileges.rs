@@ -6,6 +6,30 @@ use super::roles::{refused, run};
 const DENIED: &str = "42501";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn rows_and_tables_are_locked_by_who_may_change_them() {
+    let node = TestNode::new();
+    node.lead(1).await;
+    let mut root = node.client();
+    let given =
+        ["create table t (id int primary key)", "create user bob", "grant select on t to bob"];
+    run(&mut root, &given).await;
+    let mut bob = node.client_of("bob");
+    for statement in [
+        "select * from t for update",
+        "select * from t, (values (1)) v (x) for share of t",
+        "begin; lock table only t, t in share mode",
+        "rollback; begin; lock t",
+    ] {
+        refused(&mut bob, statement, DENIED, "permission denied for table t").await;
+    }
+    run(&mut bob, &["rollback; begin; lock t in access share mode; rollback"]).await;
+    refused(&mut bob, "begin; lock nowhere", "42P01", "relation \"nowhere\" does not exist").await;
+    run(&mut bob, &["rollback"]).await;
+    run(&mut root, &["grant update on t to bob"]).await;
+    run(&mut bob, &["select * from t for update", "begin; lock t; rollback"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_is_used_as_far_as_was_granted() {
     let node = TestNode::new();
     node.lead(1).await;

@@ -122,6 +122,7 @@ impl Translator<'_> {
             return Err(SqlError::unsupported("this kind of query"));
         }
         let with = self.with(query.with.as_ref())?;
+        self.demand_locked(query)?;
         let mut selected = self.body(&query.body, Tail { query }, wish)?;
         selected.sql.insert_str(0, &with);
         Ok(selected)

@@ -5,10 +5,10 @@
 use super::{Translator, access, copy, database, names, role, translated};
 use crate::pg::types::interval::Interval;
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::RelationKind;
+use crate::sql::catalog::{Relation, RelationKind, Rights};
 use crate::sql::classify::{TransactionModes, locks_for_reading, transaction_modes};
 use crate::sql::scan::{self, Scanner, Token};
-use crate::sql::translated::{Kind, Movement, Tag, TranslateContext, Translated};
+use crate::sql::translated::{Demand, Kind, Movement, Tag, TranslateContext, Translated};
 use crate::sql::types;
 
 /// Translates a utility statement; `None` if it is none.
@@ -90,9 +90,7 @@ pub(super) fn translate(
                 if words.scanner.take_symbol(b',') { words.string()? } else { String::new() };
             words.done(Kind::Notify { channel, payload }, "NOTIFY")?
         }
-        // A reader has its snapshot, which no change of a table's definition reaches.
-        "lock" if locks_for_reading(words.scanner) => plain(Kind::Nothing, "LOCK TABLE"),
-        "lock" => plain(Kind::Lock, "LOCK TABLE"),
+        "lock" => words.lock(context)?,
         "vacuum" => words.vacuum(),
         "analyze" | "analyse" => words.analyze(context)?,
         "table" => {
@@ -622,6 +620,47 @@ impl Words<'_> {
         Ok(if minus { -number } else { number })
     }
 
+    /// `[TABLE] [ONLY] table [*], … [IN mode MODE] [NOWAIT]`.
+    fn lock(&mut self, context: &TranslateContext<'_>) -> Result<Translated, SqlError> {
+        // A reader has its snapshot, which no change of a table's definition reaches.
+        let reads = locks_for_reading(self.scanner);
+        self.take("table");
+        let mut tables = Vec::new();
+        loop {
+            self.take("only");
+            tables.push(self.relation(context)?);
+            self.scanner.take_symbol(b'*');
+            if !self.scanner.take_symbol(b',') {
+                break;
+            }
+        }
+        let mut mode = Vec::new();
+        if self.take("in") {
+            while !self.take("mode") {
+                mode.push(self.name()?);
+            }
+        }
+        let changing = Rights::UPDATE.with(Rights::DELETE).with(Rights::TRUNCATE);
+        let rights = match mode.join(" ").as_str() {
+            "access share" => Rights::SELECT,
+            "row exclusive" => changing.with(Rights::INSERT),
+            ""
+            | "row share"
+            | "share update exclusive"
+            | "share"
+            | "share row exclusive"
+            | "exclusive"
+            | "access exclusive" => changing,
+            _ => return Err(self.syntax_error()),
+        };
+        self.take("nowait");
+        let kind = if reads { Kind::Nothing } else { Kind::Lock };
+        let mut lock = self.done(kind, "LOCK TABLE")?;
+        lock.demands =
+            tables.into_iter().map(|table| Demand::OneOf { table: table.oid, rights }).collect();
+        Ok(lock)
+    }
+
     /// `[VERBOSE] [table [(column, …)], …]`. Table by table: SQLite's ANALYZE of all goes
     /// through them in the order of its cache, which is another on each node.
     fn analyze(&mut self, context: &TranslateContext<'_>) -> Result<Translated, SqlError> {
@@ -629,8 +668,7 @@ impl Words<'_> {
         self.take("verbose");
         let mut named = Vec::new();
         while self.scanner.peek().is_some() {
-            let begin = self.scanner.offset();
-            named.push(self.relation(context)?.ok_or_else(|| self.missing_relation(begin))?);
+            named.push(&self.relation(context)?.name);
             self.skip_parenthesised()?;
             if !self.scanner.take_symbol(b',') {
                 break;
@@ -639,7 +677,7 @@ impl Words<'_> {
         let relations = context.catalog.relations.values();
         let analyzed: Vec<String> = relations
             .filter(|relation| relation.kind != RelationKind::View)
-            .filter(|relation| named.is_empty() || named.contains(&relation.name))
+            .filter(|relation| named.is_empty() || named.contains(&&relation.name))
             .map(|relation| format!("ANALYZE {}", names::quote(&relation.name)))
             .collect();
         let done = self.done(Kind::Nothing, "ANALYZE")?;
@@ -649,20 +687,23 @@ impl Words<'_> {
         Ok(translated(Kind::Write, done.tag, Vec::new(), analyzed))
     }
 
-    /// The relation that a name finds, as it is stored.
-    fn relation(&mut self, context: &TranslateContext<'_>) -> Result<Option<String>, SqlError> {
+    /// The relation that a name finds.
+    fn relation<'c>(&mut self, context: &TranslateContext<'c>) -> Result<&'c Relation, SqlError> {
+        let begin = self.scanner.offset();
         let mut parts = vec![self.name()?];
         while self.scanner.take_symbol(b'.') {
             parts.push(self.name()?);
         }
         let translator = Translator::new(self.text, context);
         let (schema, name) = translator.qualified_parts(parts)?;
-        Ok(translator.find_relation(schema.as_deref(), &name).map(|relation| relation.name.clone()))
-    }
-
-    fn missing_relation(&self, begin: usize) -> SqlError {
-        let name = self.text[begin..self.scanner.offset()].trim();
-        SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
+        let catalog = context.catalog;
+        let found = catalog.find_stored(schema.as_deref(), &name, &translator.path(), |stored| {
+            catalog.relations.contains_key(stored)
+        });
+        found.and_then(|stored| catalog.relations.get(&stored)).ok_or_else(|| {
+            let name = self.text[begin..self.scanner.offset()].trim();
+            SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
+        })
     }
 
     fn skip_parenthesised(&mut self) -> Result<(), SqlError> {
