@@ -100,7 +100,7 @@ impl Translator<'_> {
                 sql =
                     format!("{with}INSERT{or} INTO {text}{list} SELECT * FROM ({rows}) WHERE TRUE");
             }
-            sql.push_str(&self.on_conflict(conflict, &target)?);
+            sql.push_str(&self.on_conflict(conflict, &target, several_rows(insert))?);
         }
         let returned = self.returning(insert.returning.as_deref(), &target)?;
         sql.push_str(&returned.sql);
@@ -289,6 +289,7 @@ impl Translator<'_> {
         &mut self,
         conflict: &OnConflict,
         changed: &Target<'_>,
+        several: bool,
     ) -> Result<String, SqlError> {
         let relation = changed.table;
         let target = match &conflict.conflict_target {
@@ -367,16 +368,35 @@ impl Translator<'_> {
                 let scope = Scope { sources: vec![own, excluded], ..Scope::default() };
                 let outer = std::mem::replace(&mut self.scopes, vec![scope]);
                 let set = self.assignments(&update.assignments, changed);
-                let condition = match &update.selection {
-                    Some(condition) => {
-                        self.condition(condition, "WHERE").map(|sql| format!(" WHERE {sql}"))
-                    }
-                    None => Ok(String::new()),
-                };
+                let condition = update
+                    .selection
+                    .as_ref()
+                    .map(|condition| self.condition(condition, "WHERE"))
+                    .transpose();
                 self.scopes = outer;
-                Ok(format!(" ON CONFLICT{target} DO UPDATE SET {}{}", set?, condition?))
+                // One row meets no other of its statement.
+                let once = several.then(|| {
+                    let table = names::quote_literal(&relation.name);
+                    let row = names::quote(&changed.alias);
+                    format!("towline_untouched({table}, {row}.rowid)")
+                });
+                let condition = match (once, condition?) {
+                    (Some(once), Some(condition)) => format!(" WHERE {once} AND ({condition})"),
+                    (Some(only), None) | (None, Some(only)) => format!(" WHERE {only}"),
+                    (None, None) => String::new(),
+                };
+                Ok(format!(" ON CONFLICT{target} DO UPDATE SET {}{condition}", set?))
             }
         }
+    }
+}
+
+/// Whether more than one row may be put in.
+fn several_rows(insert: &Insert) -> bool {
+    match insert.source.as_deref().map(|query| &*query.body) {
+        None => false,
+        Some(SetExpr::Values(values)) => values.rows.len() > 1,
+        Some(_) => true,
     }
 }
 

@@ -22,6 +22,8 @@ pub(super) struct Traits {
     pub(super) changes: bool,
     /// It reads the system catalogs, or calls a function that does.
     pub(super) catalog: bool,
+    /// It asks which rows it has touched.
+    pub(super) upserts: bool,
     /// It calls a function that may take long whatever it reads.
     pub(super) slow: bool,
 }
@@ -133,6 +135,7 @@ impl Hooks {
                     traits.changes |= name.eq_ignore_ascii_case("changes");
                     traits.catalog |= refusals::needs_catalog(name);
                     traits.slow |= refusals::is_slow(name);
+                    traits.upserts |= name.eq_ignore_ascii_case("towline_untouched");
                 }
                 Action::Read { schema, .. } => {
                     traits.catalog |= matches!(schema, "pg_catalog" | "information_schema");
@@ -165,6 +168,7 @@ impl Hooks {
             }
         }
         let (_, new_key) = change.keys();
+        self.surroundings.touch(table, new_key);
         if new_key == i64::MAX {
             self.rowid_exhausted.store(true, Ordering::Relaxed);
         }

@@ -95,6 +95,7 @@ impl Statement {
             if traits.changes {
                 self.handle.restore_changes()?;
             }
+            self.handle.surroundings().note_rows(traits.upserts);
             self.running = true;
         }
         let frozen = self.handle.surroundings().frozen_clock_us();

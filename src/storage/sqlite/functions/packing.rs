@@ -14,8 +14,8 @@
 
 use rusqlite::Connection;
 
-use super::call::{Answer, Call, LONGEST_RESULT, define, text, too_long};
-use super::{PURE, Surroundings};
+use super::call::{Answer, Call, LONGEST_RESULT, boolean, define, text, too_long};
+use super::{IMPURE, PURE, Surroundings};
 use crate::log::{Value, ValueRef};
 use crate::pg::{SqlError, SqlState};
 
@@ -28,7 +28,8 @@ pub(super) fn register(
         surroundings,
         PURE,
         &[("towline_pack", -1, pack), ("towline_unpack", 2, unpack), ("towline_once", 2, once)],
-    )
+    )?;
+    define(connection, surroundings, IMPURE, &[("towline_untouched", 2, untouched)])
 }
 
 fn pack(call: &Call<'_, '_>) -> Answer {
@@ -81,6 +82,22 @@ fn once(call: &Call<'_, '_>) -> Answer {
         ValueRef::Integer(value) => Ok(Value::Integer(value)),
         _ => Ok(Value::Null),
     }
+}
+
+/// `towline_untouched(table, rowid)`: true; a row that the running statement has put in or
+/// changed is an error, as in PostgreSQL's ON CONFLICT DO UPDATE.
+fn untouched(call: &Call<'_, '_>) -> Answer {
+    if call.surroundings.has_touched(&call.text(0)?, call.integer(1)?) {
+        return Err(SqlError::new(
+            SqlState("21000"),
+            "ON CONFLICT DO UPDATE command cannot affect row a second time",
+        )
+        .with_hint(
+            "Ensure that no rows proposed for insertion within the same command have duplicate \
+             constrained values.",
+        ));
+    }
+    boolean(true)
 }
 
 fn broken() -> SqlError {

@@ -1,6 +1,6 @@
 //! What functions may ask of the connection that runs them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -51,6 +51,10 @@ struct Shared {
     settings_made: Mutex<Vec<SettingMade>>,
     /// What `pg_notify` was asked to send.
     notifications_made: Mutex<Vec<NotificationMade>>,
+    /// The running statement notes which rows it touches.
+    notes_rows: AtomicBool,
+    /// Those that it put in or changed, by their table.
+    touched: Mutex<HashMap<Vec<u8>, HashSet<i64>>>,
 }
 
 /// How what the statements that follow change reaches other nodes.
@@ -147,6 +151,8 @@ impl Surroundings {
             raised: Mutex::default(),
             settings_made: Mutex::default(),
             notifications_made: Mutex::default(),
+            notes_rows: AtomicBool::new(false),
+            touched: Mutex::default(),
         }))
     }
 
@@ -284,6 +290,29 @@ impl Surroundings {
 
     pub(in crate::storage::sqlite) fn keeps_rows(&self) -> bool {
         self.0.shipped.load(Ordering::Relaxed) == Shipped::AsRows as u8
+    }
+
+    /// A statement begins, which notes the rows that it touches or does not.
+    pub(in crate::storage::sqlite) fn note_rows(&self, notes: bool) {
+        if self.0.notes_rows.swap(notes, Ordering::Relaxed) {
+            lock(&self.0.touched).clear();
+        }
+    }
+
+    pub(in crate::storage::sqlite) fn touch(&self, table: &[u8], row: i64) {
+        if !self.0.notes_rows.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut touched = lock(&self.0.touched);
+        match touched.get_mut(table) {
+            Some(rows) => rows.insert(row),
+            None => touched.entry(table.to_vec()).or_default().insert(row),
+        };
+    }
+
+    /// Whether the running statement has put in or changed this row.
+    pub(in crate::storage::sqlite) fn has_touched(&self, table: &str, row: i64) -> bool {
+        lock(&self.0.touched).get(table.as_bytes()).is_some_and(|rows| rows.contains(&row))
     }
 
     /// Whether what other nodes don't have was read since the context was set.
