@@ -247,12 +247,7 @@ impl Translator<'_> {
                     }
                     (Oid::FLOAT4, Oid::FLOAT8) => same(typed),
                     // As many digits as a real is sure of.
-                    (Oid::FLOAT4, Oid::NUMERIC) => {
-                        let digits =
-                            Typed { sql: format!("printf('%.6g', {})", typed.sql), ..typed };
-                        let call = format!("towline_{name}({})", digits.sql);
-                        Ok(Typed::plain(call, to))
-                    }
+                    (Oid::FLOAT4, Oid::NUMERIC) => call("towline_real_numeric"),
                     (_, Oid::NUMERIC) if is_integer(from) => {
                         Ok(Typed::plain(format!("CAST({} AS TEXT)", typed.sql), to))
                     }

@@ -30,6 +30,7 @@ mod insert;
 mod json;
 mod known;
 mod limits;
+mod locks;
 mod merge;
 pub(in crate::sql) mod names;
 mod one_row;

@@ -195,8 +195,22 @@ impl Translator<'_> {
             AlterTableOperation::SetLogged
             | AlterTableOperation::SetUnlogged
             | AlterTableOperation::ReplicaIdentity { .. }
-            | AlterTableOperation::ValidateConstraint { .. }
             | AlterTableOperation::SetOptionsParens { .. } => Ok(()),
+            // Rows were held against it when it was added, NOT VALID or not.
+            AlterTableOperation::ValidateConstraint { name } => {
+                let name = names::fold(name);
+                let relation = &change.draft.relation;
+                if relation.constraints.iter().any(|constraint| constraint.name == name) {
+                    return Ok(());
+                }
+                Err(SqlError::new(
+                    SqlState::UNDEFINED_OBJECT,
+                    format!(
+                        "constraint \"{name}\" of relation \"{}\" does not exist",
+                        relation.name
+                    ),
+                ))
+            }
             other => Err(SqlError::unsupported(format_args!("ALTER TABLE … {other}"))),
         }
     }

@@ -176,6 +176,12 @@ impl Translator<'_> {
             (AlterTypeOperation::RenameValue(rename), UserTypeKind::Enum(labels)) => {
                 let mut labels = labels.clone();
                 let at = position(&labels, &rename.from.value)?;
+                if labels.contains(&rename.to.value) {
+                    return Err(SqlError::new(
+                        SqlState::DUPLICATE_OBJECT,
+                        format!("enum label \"{}\" already exists", rename.to.value),
+                    ));
+                }
                 labels[at].clone_from(&rename.to.value);
                 statements.push(format!(
                     "UPDATE towline_type SET labels = {} WHERE name = {quoted}",

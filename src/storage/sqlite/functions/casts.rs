@@ -243,6 +243,16 @@ fn register_numbers(connection: &Connection, surroundings: &Surroundings) -> rus
             _ => numeric::canonical(&arguments.text(0)?).map(Value::Text),
         })?;
     }
+    // Six digits are sure.
+    strict(connection, surroundings, "towline_real_numeric", 1, |arguments| {
+        match arguments.raw(0) {
+            ValueRef::Real(value) => {
+                let sure = format!("{value:.5e}").parse().unwrap_or(value);
+                numeric::from_float8(sure).map(Value::Text)
+            }
+            _ => numeric::canonical(&arguments.text(0)?).map(Value::Text),
+        }
+    })?;
     strict(connection, surroundings, "towline_jsonb_bool", 1, |arguments| {
         match &*arguments.text(0)? {
             "true" => Ok(Value::Integer(1)),
