@@ -17,7 +17,7 @@ use super::super::{
     Canceller, LocalNode, NodeSession, Out, Refusal, Reply, ReplySink, Request, SessionParams,
 };
 use super::outgoing::Outgoing;
-use super::{WINDOW, from_wire};
+use super::{PAYLOAD_MAX, WINDOW, from_wire};
 use crate::net::{FrameReader, FrameStream, FrameWriter, NetError};
 use crate::routing::link::{
     Down, NodeState, Notification, ReadyHead, RequestHead, SessionNumber, Up,
@@ -346,6 +346,10 @@ async fn work<S: NodeSession>(session: S, desk: Arc<Desk>) {
             session = None;
             Err(broken())
         });
+        // What is no longer small goes as data, in the session's window: a frame has a limit.
+        if result.is_ok() && out.buffer.len() > PAYLOAD_MAX {
+            let _ = out.flush().await;
+        }
         let closed = desk.is_closed();
         if !closed {
             answer(&desk, result, &out.buffer);

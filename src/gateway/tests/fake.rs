@@ -367,6 +367,7 @@ impl FakeSession {
                     ("rows", _) => self.node.cluster.state.lock().expect("whole").rows.join(","),
                     ("setting", name) => self.settings.get(name).cloned().unwrap_or_default(),
                     ("big", _) => "x".repeat(1000),
+                    ("wide", bytes) => "x".repeat(bytes.parse().expect("a number")),
                     _ => rest.to_owned(),
                 };
                 let count = match rest.split_once(' ') {
@@ -385,7 +386,7 @@ impl FakeSession {
                     })
                     .expect("text is text");
                     row.finish();
-                    if out.is_full() && out.flush().await.is_err() {
+                    if count > 1 && out.is_full() && out.flush().await.is_err() {
                         return Ok(false);
                     }
                 }

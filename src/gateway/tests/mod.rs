@@ -740,6 +740,15 @@ async fn temporary_tables_keep_a_session_where_they_are() {
 }
 
 #[tokio::test]
+async fn a_row_that_is_larger_than_a_frame_of_the_link_arrives() {
+    let bench = Bench::new(&["a"]).await;
+    let client = bench.client().await;
+    let other = bench.client().await;
+    assert_eq!(ask(&client, "select wide 20000000").await.len(), 20_000_000);
+    assert_eq!(ask(&other, "select 1").await, "1");
+}
+
+#[tokio::test]
 async fn rows_that_went_out_before_a_node_died_are_not_sent_twice() {
     let bench = Bench::new(&["a"]).await;
     let mut raw = RawClient::connect(&bench).await;
