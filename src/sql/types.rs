@@ -177,7 +177,6 @@ pub(super) fn collation(oid: Oid) -> Option<&'static str> {
         Oid::INET | Oid::CIDR => Some("network"),
         Oid::PG_LSN => Some("lsn"),
         Oid::JSONB => Some("jsonb"),
-        Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ => Some("moment"),
         Oid::TIMETZ => Some("timetz"),
         _ if family(oid) == Family::Range => Some("range"),
         _ => None,
@@ -234,7 +233,6 @@ pub(super) fn sqlite_column_type(oid: Oid) -> &'static str {
         Oid::INET | Oid::CIDR => "TEXT COLLATE network",
         Oid::PG_LSN => "TEXT COLLATE lsn",
         Oid::JSONB => "TEXT COLLATE jsonb",
-        Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ => "TEXT COLLATE moment",
         Oid::TIMETZ => "TEXT COLLATE timetz",
         _ => match family(oid) {
             Family::Reference => "INTEGER",

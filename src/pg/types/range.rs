@@ -348,7 +348,7 @@ pub fn compare_elements(left: &str, right: &str, element: Oid) -> Ordering {
 
 /// Moments print so that their texts are in order, but for infinities and years that are
 /// not of four digits.
-pub fn compare_moments(left: &str, right: &str) -> Ordering {
+fn compare_moments(left: &str, right: &str) -> Ordering {
     let usual = |text: &str| text.as_bytes().get(4) == Some(&b'-') && !text.ends_with('C');
     if usual(left) && usual(right) {
         return left.cmp(right);

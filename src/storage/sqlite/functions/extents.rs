@@ -35,7 +35,6 @@ pub(super) fn register(
 ) -> rusqlite::Result<()> {
     connection.create_collation("network", network::compare)?;
     connection.create_collation("range", compare_ranges)?;
-    connection.create_collation("moment", range::compare_moments)?;
     connection.create_collation("timetz", compare_timetz)?;
     connection.create_collation("lsn", |left, right| {
         let place = |text: &str| parse_lsn(text).map(|lsn| lsn.0).unwrap_or_default();
