@@ -310,6 +310,13 @@ impl Translator<'_> {
         if typed.is_null() {
             return Ok(Typed { ty, ..typed.clone() });
         }
+        if let Form::Parameter(number) = typed.form
+            && typed.is_unknown()
+        {
+            // Whoever binds a value is told that none can be read.
+            self.type_parameter(number, Oid::RECORD);
+            return Ok(Typed { ty, ..typed.clone() });
+        }
         if typed.is_unknown() {
             return Err(SqlError::new(
                 SqlState::FEATURE_NOT_SUPPORTED,
