@@ -128,7 +128,7 @@ const LAG: Drill = Drill { family: "lag", expects: &[GONE, ENDED], ..DRILL };
 const DISK: Drill = Drill { family: "disk", expects: &[GONE, ENDED], ..DRILL };
 const REJOIN: Drill = Drill { family: "rejoin", expects: &[GONE, ENDED], ..DRILL };
 const PLANNED: Drill = Drill { family: "planned", expects: &[GONE], ..DRILL };
-const PROXY: Drill = Drill { family: "proxy", expects: &[GONE], ..DRILL };
+const PROXY: Drill = Drill { family: "proxy", expects: &[GONE, CUT], ..DRILL };
 
 /// Somebody is not there, or does not answer.
 const GONE: &[&str] = &[
@@ -184,7 +184,7 @@ pub(super) const CATALOGUE: &[Drill] = &[
         name: "leader-cannot-start",
         what: "the leader's process dies and can't be started",
         run: |stage| Box::pin(kill::cannot_start(stage)),
-        expects: &[GONE, &["no-such-key", "TOML", "unknown field", "towline:"]],
+        expects: &[GONE, CUT, &["no-such-key", "TOML", "unknown field", "towline:"]],
         ..KILL
     },
     Drill {
