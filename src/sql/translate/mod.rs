@@ -8,6 +8,16 @@
 //!
 //! Untyped literals and parameters (`'x'`, `$1`, NULL) stay of type `unknown` until
 //! something tells what they are (an operand, a column, a cast), as in PostgreSQL.
+//!
+//! | of                 | files                                                                |
+//! |--------------------|----------------------------------------------------------------------|
+//! | the text           | `syntax`, `limits`, `clauses`, `part_syntax`, `features`; `utility`, `copy`, `anonymous` |
+//! | names              | `names`, `schema`, `scope`; `access`: who may                        |
+//! | queries            | `query`, `with`, `set_operation`, `source`, `set_returning`, `grouping*`, `order`, `locks`, `one_row` |
+//! | expressions        | `expression`, `operator`, `comparison`, `pattern`, `cast`, `function`, `known`, `aggregate` |
+//! | values made of others | `row`, `part`, `json`, `extent`, `user_type`                      |
+//! | writes             | `insert`, `update`, `delete`, `merge`; `target`, `returning`, `steps` |
+//! | definitions        | `ddl`; `database`, `role`                                            |
 
 mod access;
 mod aggregate;
@@ -37,6 +47,7 @@ mod one_row;
 mod operator;
 mod order;
 mod part;
+mod part_syntax;
 mod pattern;
 mod query;
 mod returning;
@@ -44,15 +55,16 @@ mod role;
 mod row;
 mod schema;
 mod scope;
+mod set_operation;
 mod set_returning;
 mod source;
 mod steps;
 mod syntax;
 mod target;
-mod targets;
 mod update;
 mod user_type;
 mod utility;
+mod with;
 
 pub(in crate::sql) use self::grouping::has_aggregate as calls_aggregate;
 pub(in crate::sql) use self::set_returning::is_set_returning;

@@ -7,7 +7,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError};
 
-use super::{limits, targets};
+use super::{limits, part_syntax};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::FIRST_DATABASE;
 use crate::sql::scan::Scanner;
@@ -46,7 +46,7 @@ fn tokens(text: &str, dialect: &PostgreSqlDialect) -> Result<Vec<TokenWithSpan>,
             }
         }
     }
-    Ok(targets::place(with_precision(tokens)))
+    Ok(part_syntax::place(with_precision(tokens)))
 }
 
 /// `INTERVAL(2) '…'` as the cast that it is, which `sqlparser` reads as an interval of 2.
