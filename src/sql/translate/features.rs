@@ -35,9 +35,6 @@ pub(super) fn judged(error: SqlError, text: &str) -> SqlError {
     match found {
         Some((_, feature)) => SqlError::unsupported(feature),
         None if has("grouping") && sets > 1 => SqlError::unsupported("nested GROUPING SETS"),
-        None if has("substring") && has("similar") => {
-            SqlError::unsupported("SUBSTRING with SIMILAR")
-        }
         None if begins("create", "schema") && (has("table") || has("view")) => {
             SqlError::unsupported("CREATE SCHEMA with elements")
         }

@@ -206,13 +206,18 @@ impl Translator<'_> {
                 && arguments.iter().any(|argument| argument.oid() == Oid::NUMERIC);
         let bytes = matches!(known.returns, Returns::Part)
             && arguments.first().is_some_and(|first| first.oid() == Oid::BYTEA);
+        // `substring(text from pattern)`, which literals are taken for.
+        let pattern = known.name == "substring"
+            && arguments
+                .iter()
+                .skip(1)
+                .all(|argument| matches!(family(argument.oid()), Family::String | Family::Unknown));
         let mut typed = Vec::with_capacity(count);
         for (at, argument) in arguments.into_iter().enumerate() {
             let wanted = match known.takes {
                 Takes::Any => None,
                 Takes::Text => Some(Oid::TEXT),
-                // `substring(text from pattern)`, which a literal is taken for.
-                Takes::TextInts if known.name == "substring" && count == 2 => Some(Oid::TEXT),
+                Takes::TextInts if pattern => Some(Oid::TEXT),
                 // What lpad and rpad fill with.
                 Takes::TextInts if at == 2 && known.name.ends_with("pad") => Some(Oid::TEXT),
                 Takes::TextInts => Some(if at == 0 { Oid::TEXT } else { Oid::INT4 }),

@@ -46,7 +46,7 @@ fn tokens(text: &str, dialect: &PostgreSqlDialect) -> Result<Vec<TokenWithSpan>,
             }
         }
     }
-    Ok(part_syntax::place(with_precision(tokens)))
+    Ok(part_syntax::place(with_pattern(with_precision(tokens))))
 }
 
 /// `INTERVAL(2) '…'` as the cast that it is, which `sqlparser` reads as an interval of 2.
@@ -80,6 +80,39 @@ fn with_precision(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
                 of(Token::RParen),
             ];
             tokens.splice(*first..=*last, cast);
+        }
+    }
+    tokens
+}
+
+/// `SUBSTRING(text SIMILAR pattern ESCAPE character)` as the call that it is.
+fn with_pattern(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let is = |token: &Token, keyword| matches!(token, Token::Word(word) if word.keyword == keyword);
+    let solid: Vec<usize> =
+        (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_))).collect();
+    // Whether each open parenthesis is of such a call, and its SIMILAR.
+    let mut open: Vec<(bool, Option<usize>)> = Vec::new();
+    for (place, at) in solid.iter().copied().enumerate() {
+        let beside = |place: usize, keyword| {
+            solid.get(place).is_some_and(|at| is(&tokens[*at].token, keyword))
+        };
+        match (&tokens[at].token, open.last_mut()) {
+            (Token::LParen, _) => {
+                open.push((beside(place.wrapping_sub(1), Keyword::SUBSTRING), None))
+            }
+            (Token::RParen, _) => {
+                open.pop();
+            }
+            (token, Some((true, similar))) if is(token, Keyword::SIMILAR) => {
+                *similar = (!beside(place + 1, Keyword::TO)).then_some(at);
+            }
+            (token, Some((true, similar))) if is(token, Keyword::ESCAPE) => {
+                if let Some(similar) = similar.take() {
+                    tokens[similar].token = Token::Comma;
+                    tokens[at].token = Token::Comma;
+                }
+            }
+            _ => {}
         }
     }
     tokens

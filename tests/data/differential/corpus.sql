@@ -659,3 +659,9 @@ select '1 day 01:23:45.6789'::interval(0), interval '12:34.5678' minute to secon
 create table spans (a interval(2), b interval day to second(3), c interval year to month, d interval)
 insert into spans values ('1.23456 s', '1 day 2.34567 s', '14 mons 3 days', '1 day') returning *
 select attname, format_type(atttypid, atttypmod) from pg_attribute where attrelid = 'spans'::regclass and attnum > 0 order by attnum
+select substring('abc123' from '123'), substring('abc123', '12'), substring('abcdefg' similar 'a#"(b_d)#"%' escape '#'), substring('abcdefg', 'a*#"%#"g*', '#')
+select substring('a' || case when 'a' similar to 'a' escape '#' then 'b' end from 1 for 2)
+select regexp_match('xfoobar', 'foo|foobar'), regexp_replace('ab', 'a|ab', 'X'), regexp_match('XY1234Z', 'Y*?([0-9]{1,3})'), regexp_match('XY1234Z', 'Y*([0-9]{1,3})')
+select 'abab' ~ '(ab)\1', regexp_match('foobar', 'o(?=b)'), regexp_replace('foobarfoo', 'foo(?!bar)', 'X'), regexp_match('aBc', '(?i)b')
+select 'a' ~ 'a**'
+select 'a' ~ '(?<!a'

@@ -497,7 +497,8 @@ impl Evaluation<'_> {
                 self.pairs(left, None, value, place, &|left, _| match left {
                     Json::String(string) => {
                         let regex = regex::compile(pattern, letters(*flags));
-                        Ok(Some(regex.map_err(Failure::Hard)?.is_match(string)))
+                        let found = regex.and_then(|regex| regex.is_match(string));
+                        Ok(Some(found.map_err(Failure::Hard)?))
                     }
                     _ => Ok(None),
                 })?

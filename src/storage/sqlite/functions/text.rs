@@ -281,10 +281,8 @@ fn slice(start: i64, length: Option<i64>) -> Result<(usize, usize), SqlError> {
 }
 
 fn substring(call: &Call<'_, '_>) -> Answer {
-    if let ValueRef::Text(pattern) = call.value(1)
-        && pattern.trim().parse::<i64>().is_err()
-    {
-        return super::regex::substring(call, pattern);
+    if let ValueRef::Text(_) = call.value(1) {
+        return super::regex::substring(call);
     }
     let length = if call.len() > 2 { Some(call.integer(2)?) } else { None };
     let (skip, take) = slice(call.integer(1)?, length)?;
