@@ -29,16 +29,7 @@ fn main() {
         println!("{text}");
         report("new: split, translate", || {
             let statements = sql::split(black_box(text)).expect("it splits");
-            let context = TranslateContext {
-                catalog: &catalog,
-                param_types: &[],
-                database: "",
-                search_path: &[],
-                time_zone: "",
-                owner: sql::catalog::BOOTSTRAP_ROLE,
-                sqlite_dialect: false,
-                temporary_schema: "",
-            };
+            let context = TranslateContext::new(&catalog);
             black_box(sql::translate(statements[0], &context).expect("it translates"));
         });
         report("seen: split, shape", || {

@@ -46,6 +46,8 @@ pub(super) struct Reading {
     pub temporary_schema: String,
     /// Empty is UTC.
     pub time_zone: String,
+    /// `check_function_bodies` is off.
+    pub bodies_unchecked: bool,
     pub sqlite_dialect: bool,
 }
 
@@ -73,6 +75,7 @@ impl Plan {
             temporary_schema: &given.reading.temporary_schema,
             owner: given.owner,
             time_zone: &given.reading.time_zone,
+            check_function_bodies: !given.reading.bodies_unchecked,
             sqlite_dialect: given.reading.sqlite_dialect,
         };
         let mut translated = sql::translate(text, &context)?;
@@ -84,7 +87,8 @@ impl Plan {
             catalog.relations.values().any(|relation| {
                 let mut defaults = relation.attributes.iter().filter_map(|a| a.default.as_deref());
                 relation.kind == RelationKind::View || defaults.any(mentions_local)
-            }) || translated.statements.iter().any(|s| asks_for_surroundings(&s.text));
+            }) || catalog.routines.iter().any(|routine| mentions_local(&routine.said.body))
+                || translated.statements.iter().any(|s| asks_for_surroundings(&s.text));
         let quick = OnceLock::new();
         Ok(Self { text: text.into(), given, translated, catalog, needs_environment, quick })
     }

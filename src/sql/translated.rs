@@ -387,6 +387,8 @@ pub struct TranslateContext<'a> {
     pub owner: Oid,
     /// The session's TimeZone, in which literals and conversions are read; empty is UTC.
     pub time_zone: &'a str,
+    /// Whether a function's body is read when it is made.
+    pub check_function_bodies: bool,
     /// SQLite's own dialect: pass the text through, translate nothing.
     pub sqlite_dialect: bool,
 }
@@ -403,6 +405,7 @@ impl<'a> TranslateContext<'a> {
             temporary_schema: "",
             owner: BOOTSTRAP_ROLE,
             time_zone: "",
+            check_function_bodies: true,
             sqlite_dialect: false,
         }
     }

@@ -123,6 +123,7 @@ fn choose(schema: &mut Schema, asked: &[String]) -> anyhow::Result<()> {
     schema.relations.retain(|relation| asked.iter().any(|name| relation.name.is(name)));
     schema.schemas.clear();
     schema.types.clear();
+    schema.routines.clear();
     let kept = |oid: u32| schema.relations.iter().any(|relation| relation.oid == oid);
     schema.sequences.retain(|it| it.owner.as_ref().is_some_and(|owner| kept(owner.table)));
     schema.comments.retain(|comment| comment.relation.is_some_and(kept));
@@ -148,6 +149,7 @@ impl<W: Write> Dump<W> {
         if makes {
             self.types(schema)?;
             self.sequences(schema)?;
+            self.routines(schema, false)?;
         }
         let is_table = |it: &&Relation| it.kind == RelationKind::Table;
         let mut tables = Vec::new();
@@ -159,6 +161,7 @@ impl<W: Write> Dump<W> {
             tables.push((table, filled));
         }
         if makes {
+            self.routines(schema, true)?;
             self.owners(schema)?;
         }
         if fills {
@@ -187,9 +190,12 @@ impl<W: Write> Dump<W> {
         }
         self.script.statement("", "PRAGMA foreign_keys=OFF")?;
         self.script.both("BEGIN")?;
-        for setting in
-            ["client_encoding = 'UTF8'", "standard_conforming_strings = on", "search_path = public"]
-        {
+        for setting in [
+            "client_encoding = 'UTF8'",
+            "standard_conforming_strings = on",
+            "check_function_bodies = off",
+            "search_path = public",
+        ] {
             self.script.statement(&format!("SET {setting}"), "")?;
         }
         Ok(())
@@ -229,6 +235,14 @@ impl<W: Write> Dump<W> {
                 }
             };
             self.script.statement(&make, "")?;
+        }
+        Ok(())
+    }
+
+    /// Functions, which PostgreSQL alone gets. What their bodies read need not be there.
+    fn routines(&mut self, schema: &Schema, needs_tables: bool) -> io::Result<()> {
+        for routine in schema.routines.iter().filter(|it| it.needs_tables == needs_tables) {
+            self.script.statement(&routine.definition, "")?;
         }
         Ok(())
     }

@@ -131,9 +131,18 @@ pub(super) struct Comment {
     pub text: String,
 }
 
+/// A function or procedure.
+pub(super) struct Routine {
+    /// Its CREATE statement.
+    pub definition: String,
+    /// Whether its types are those of tables' rows.
+    pub needs_tables: bool,
+}
+
 pub(super) struct Schema {
     pub schemas: Vec<String>,
     pub types: Vec<Type>,
+    pub routines: Vec<Routine>,
     pub sequences: Vec<Sequence>,
     pub relations: Vec<Relation>,
     pub comments: Vec<Comment>,
@@ -215,6 +224,7 @@ impl Schema {
         Ok(Self {
             schemas,
             types: types(client).await?,
+            routines: routines(client).await?,
             sequences: sequences(client).await?,
             relations: relations(client).await?,
             comments: comments(client).await?,
@@ -269,6 +279,19 @@ async fn types(client: &Client) -> anyhow::Result<Vec<Type>> {
             },
         })
         .collect())
+}
+
+async fn routines(client: &Client) -> anyhow::Result<Vec<Routine>> {
+    let query = format!(
+        "SELECT pg_get_functiondef(p.oid), EXISTS (SELECT FROM pg_depend d
+             WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid
+             AND d.refclassid = 'pg_class'::regclass)
+         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
+         WHERE {OURS} ORDER BY p.oid"
+    );
+    let found = rows(client, &query).await?;
+    let routine = |row: &Row| Routine { definition: text(row, 0), needs_tables: is(row, 1) };
+    Ok(found.iter().map(routine).collect())
 }
 
 async fn sequences(client: &Client) -> anyhow::Result<Vec<Sequence>> {

@@ -215,6 +215,7 @@ impl Settings {
             search_path: self.search_path(),
             temporary_schema: self.temporary_schema().to_owned(),
             time_zone: self.display.time_zone.clone(),
+            bodies_unchecked: self.known("check_function_bodies") == "off",
             sqlite_dialect: self.known("towline.dialect") == "sqlite",
         });
     }

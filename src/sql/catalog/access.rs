@@ -102,6 +102,8 @@ pub enum ObjectKind {
     Schema,
     Database,
     Type,
+    /// Functions and procedures.
+    Routine,
 }
 
 impl ObjectKind {
@@ -112,6 +114,7 @@ impl ObjectKind {
             Self::Schema => 2615,
             Self::Database => 1262,
             Self::Type => 1247,
+            Self::Routine => 1255,
         }
     }
 
@@ -123,6 +126,7 @@ impl ObjectKind {
             Self::Schema => "UC",
             Self::Database => "CTc",
             Self::Type => "U",
+            Self::Routine => "X",
         })
     }
 
@@ -132,6 +136,7 @@ impl ObjectKind {
             Self::Table | Self::Sequence | Self::Schema => "",
             Self::Database => "Tc",
             Self::Type => "U",
+            Self::Routine => "X",
         })
     }
 
@@ -143,6 +148,7 @@ impl ObjectKind {
             Self::Schema => "schema",
             Self::Database => "database",
             Self::Type => "type",
+            Self::Routine => "function",
         }
     }
 }

@@ -135,6 +135,13 @@ CREATE TABLE towline_type (
     labels TEXT NOT NULL DEFAULT '[]',
     checks TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
+CREATE TABLE towline_routine (
+    oid INTEGER PRIMARY KEY,
+    name TEXT NOT NULL,
+    signature TEXT NOT NULL,
+    said TEXT NOT NULL,
+    UNIQUE (name, signature)
+) STRICT;
 CREATE TABLE towline_comment (
     object INTEGER NOT NULL,
     class INTEGER NOT NULL,

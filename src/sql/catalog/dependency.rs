@@ -9,11 +9,13 @@ use super::pg_catalog::{default_oid, numbered, stored_default, supporting_index}
 use super::schema::parts_of_written;
 use super::{Catalog, ConstraintKind, PUBLIC, Relation, UserTypeKind};
 use crate::pg::Oid;
+use crate::sql::translate::calls_routine;
 
 /// System catalogs, by their OIDs.
 const ATTRDEF: i64 = 2604;
 const CLASS: i64 = 1259;
 const CONSTRAINT: i64 = 2606;
+const PROC: i64 = 1255;
 const REWRITE: i64 = 2618;
 const TYPE: i64 = 1247;
 
@@ -43,6 +45,15 @@ pub(super) fn dependencies(catalog: &Catalog) -> Vec<Dependency> {
         of_constraints(catalog, relation, &mut found);
         of_columns(catalog, relation, &mut found);
         of_query(catalog, relation, &mut found);
+    }
+    for routine in &catalog.routines {
+        let own = object(PROC, routine.oid);
+        let types = routine.said.parameters.iter().map(|parameter| parameter.ty);
+        for ty in types.chain([routine.said.result]) {
+            let table = catalog.relation(ty.table).map(|table| object(CLASS, table.oid));
+            let made = catalog.user_type(ty.oid).map(|kind| object(TYPE, kind.oid));
+            found.extend(table.or(made).map(|used| (own, used, "n")));
+        }
     }
     for kind in catalog.types.values() {
         let own = object(TYPE, kind.oid);
@@ -119,6 +130,11 @@ fn of_query(catalog: &Catalog, relation: &Relation, found: &mut Vec<Dependency>)
     let rule = object(REWRITE, relation.oid);
     found.push((rule, object(CLASS, relation.oid), "i"));
     let Ok(parsed) = Parser::parse_sql(&PostgreSqlDialect {}, query) else { return };
+    for routine in &catalog.routines {
+        if calls_routine(&parsed, catalog.bare(&routine.name)) {
+            found.push((rule, object(PROC, routine.oid), "n"));
+        }
+    }
     let _ = visit_relations(&parsed, |name| {
         if let Some(read) = catalog.relation_written(name) {
             found.push((rule, object(CLASS, read.oid), "n"));

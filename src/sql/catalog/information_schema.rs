@@ -1,5 +1,7 @@
 //! Rows of `information_schema`.
 
+mod routines;
+
 use super::definition::{action_rule, view_definition, without_parentheses};
 use super::pg_catalog::{columns_in, namespaces, owner_name, sequence_type};
 use super::role_rows;
@@ -38,6 +40,8 @@ pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
         "element_types" => add_element_types(rows, facts),
         "information_schema_catalog_name" => row!(rows, "catalog_name" => facts.database),
         "key_column_usage" => add_key_columns(rows, facts),
+        "parameters" => routines::add_parameters(rows, facts),
+        "routines" => routines::add_routines(rows, facts),
         "referential_constraints" => add_referential_constraints(rows, facts),
         "schemata" => add_schemata(rows, facts),
         "sequences" => add_sequences(rows, facts),

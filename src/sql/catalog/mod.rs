@@ -13,6 +13,7 @@ mod pg_catalog;
 mod relation;
 mod role;
 mod role_rows;
+mod routine;
 mod rows;
 mod schema;
 mod system;
@@ -41,6 +42,7 @@ pub use role::{
     BOOTSTRAP as BOOTSTRAP_ROLE, DATABASE_OWNER, Membership, PREDEFINED as PREDEFINED_ROLES, Role,
     Roles, StartSetting, StoredVerifier,
 };
+pub use routine::{Mode, Parameter, Routine, RoutineType, Said, Volatility};
 pub use rows::{Facts, NamedRow, system_rows};
 pub use schema::{NAMESPACES, PUBLIC, PUBLIC_OID, TEMPORARY_PREFIX, parts_of_written};
 pub use system::{HIDDEN_COLUMNS, SystemColumn, SystemRelation, system_relation, system_relations};

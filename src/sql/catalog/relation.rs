@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::{Access, Roles};
+use super::{Access, Roles, Routine};
 use crate::pg::Oid;
 
 /// A database's schema at one schema version. Keys are names as stored (folded
@@ -26,6 +26,8 @@ pub struct Catalog {
     pub schemas: BTreeMap<String, Oid>,
     /// Enums and domains, by name as stored.
     pub types: BTreeMap<String, UserType>,
+    /// Functions and procedures that clients made, by name and then OID.
+    pub routines: Vec<Routine>,
     pub comments: Vec<Comment>,
     /// Temporary tables that lose their rows (`d`) or go (`x`) when a transaction ends.
     pub on_commit: BTreeMap<String, char>,

@@ -6,11 +6,13 @@
 
 use sqlparser::ast::{Expr, ObjectType, visit_expressions};
 
-use super::ddl::nothing;
+use super::ddl::{About, nothing, routine_in};
 use super::utility::Words;
 use super::{Translator, role};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::{BOOTSTRAP_ROLE, ObjectKind, Relation, Rights, Sequence, UserType};
+use crate::sql::catalog::{
+    BOOTSTRAP_ROLE, ObjectKind, Relation, Rights, Routine, Sequence, UserType,
+};
 use crate::sql::scan::{self, Scanner, Token};
 use crate::sql::translated::{
     Counts, Demand, Grantee, Kind, Owned, RoleChange, SqliteStatement, Tag, TranslateContext,
@@ -57,6 +59,7 @@ pub(super) fn own(translated: &mut Translated, context: &TranslateContext<'_>) {
             (ObjectKind::Sequence, "sequence"),
             (ObjectKind::Schema, "schema"),
             (ObjectKind::Type, "type"),
+            (ObjectKind::Routine, "routine"),
         ] {
             translated.statements.push(uncounted(format!(
                 "INSERT INTO towline_access (class, object, owner) SELECT {}, oid, {owner} FROM \
@@ -71,7 +74,8 @@ pub(super) fn own(translated: &mut Translated, context: &TranslateContext<'_>) {
             "DELETE FROM towline_access WHERE object BETWEEN 16384 AND {} AND class <> {} AND \
              object NOT IN (SELECT oid FROM towline_relation UNION ALL SELECT oid FROM \
              towline_sequence UNION ALL SELECT oid FROM towline_schema UNION ALL SELECT oid FROM \
-             towline_type UNION ALL SELECT oid FROM towline_database)",
+             towline_type UNION ALL SELECT oid FROM towline_routine UNION ALL SELECT oid FROM \
+             towline_database)",
             HASHED - 1,
             ObjectKind::Database.class()
         )));
@@ -137,6 +141,10 @@ impl Translator<'_> {
 
     pub(super) fn demand_owner_of_type(&self, kind: &UserType) {
         self.demand_owner(ObjectKind::Type, kind.oid, "type", &kind.name);
+    }
+
+    pub(super) fn demand_owner_of_routine(&self, routine: &Routine) {
+        self.demand_owner(ObjectKind::Routine, routine.oid, routine.word(), &routine.name);
     }
 
     pub(super) fn demand_owner_of_schema(&self, schema: &str) {
@@ -283,7 +291,7 @@ pub(super) fn owner_change(
     mut scanner: Scanner<'_>,
     context: &TranslateContext<'_>,
 ) -> Option<Result<Translated, SqlError>> {
-    const KINDS: [(&str, &str); 7] = [
+    const KINDS: [(&str, &str); 10] = [
         ("table", "ALTER TABLE"),
         ("view", "ALTER VIEW"),
         ("materialized", "ALTER MATERIALIZED VIEW"),
@@ -291,6 +299,9 @@ pub(super) fn owner_change(
         ("schema", "ALTER SCHEMA"),
         ("type", "ALTER TYPE"),
         ("domain", "ALTER DOMAIN"),
+        ("function", "ALTER FUNCTION"),
+        ("procedure", "ALTER PROCEDURE"),
+        ("routine", "ALTER ROUTINE"),
     ];
     let (word, tag) = KINDS.into_iter().find(|(word, _)| scanner.take_word(word))?;
     if word == "materialized" {
@@ -299,6 +310,9 @@ pub(super) fn owner_change(
     let if_exists = scanner.take_word("if");
     if if_exists && !scanner.take_word("exists") {
         return None;
+    }
+    if let Some(about) = About::of_word(word) {
+        return routine_owner_change(text, scanner, context, about, tag);
     }
     scanner.take_word("only");
     let mut parts = Vec::new();
@@ -323,6 +337,27 @@ pub(super) fn owner_change(
         words.done(Kind::Role(RoleChange::Own { object, to }), tag)
     };
     Some(read(&mut words))
+}
+
+/// As [`owner_change`], behind `ALTER FUNCTION`.
+fn routine_owner_change(
+    text: &str,
+    scanner: Scanner<'_>,
+    context: &TranslateContext<'_>,
+    about: About,
+    tag: &'static str,
+) -> Option<Result<Translated, SqlError>> {
+    let mut translator = Translator::new(text, context);
+    let (routine, rest) = routine_in(&mut translator, about, scanner.rest()).ok()?;
+    let mut words = Words { text, scanner: Scanner::new(rest) };
+    if !(words.take("owner") && words.take("to")) {
+        return None;
+    }
+    let name = context.catalog.bare(&routine.name).to_owned();
+    let (kind, word) = (ObjectKind::Routine, routine.word());
+    let object = Owned { kind, object: routine.oid, word, name };
+    let to = role::role_name(&mut words);
+    Some(to.and_then(|to| words.done(Kind::Role(RoleChange::Own { object, to }), tag)))
 }
 
 /// GRANT or REVOKE of privileges, behind that word.

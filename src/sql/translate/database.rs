@@ -163,7 +163,7 @@ pub fn drop_database(catalog: &Catalog) -> Translated {
     let number = catalog.database;
     let here = format!("name GLOB {}", names::quote_literal(&database_pattern(number)));
     let relation = format!("relation IN (SELECT oid FROM towline_relation WHERE {here})");
-    let named = ["relation", "sequence", "type", "schema"];
+    let named = ["relation", "sequence", "type", "routine", "schema"];
     let mut objects =
         named.map(|table| format!("SELECT oid FROM towline_{table} WHERE {here}")).to_vec();
     for table in ["constraint", "index"] {

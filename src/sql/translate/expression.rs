@@ -213,7 +213,7 @@ impl Translator<'_> {
                         "subquery must return only one column",
                     ));
                 };
-                let sql = if one_row::gives_one_row(subquery) {
+                let sql = if one_row::gives_one_row(subquery) && !self.calls_rows(expr) {
                     format!("({})", query.sql)
                 } else {
                     format!("({})", self.only_row(&query.sql, 1))
@@ -250,7 +250,7 @@ impl Translator<'_> {
                 self.call("current_schema", Vec::new())
             }
             None if name == "tableoid" => self.table_oid(None).ok_or_else(|| missing_column(&name)),
-            None => self.whole_row(&name).ok_or_else(|| {
+            None => self.whole_row(&name).or_else(|| self.named_argument(&name)).ok_or_else(|| {
                 self.at(
                     SqlError::new(
                         SqlState::UNDEFINED_COLUMN,
@@ -287,6 +287,20 @@ impl Translator<'_> {
             Ok(found) => found,
             Err(error) if name == "tableoid" => {
                 return self.table_oid(Some(table)).ok_or(error);
+            }
+            Err(error)
+                if let [first, last] = folded.as_slice()
+                    && !self.frames.is_empty() =>
+            {
+                if let Some(argument) = self.argument_of(first, last) {
+                    return Ok(argument);
+                }
+                let Some(row) = self.named_argument(first) else {
+                    return Err(self.at(error, &idents[0]));
+                };
+                let field = self.all_fields(&row)?.into_iter();
+                let mut field = field.filter(|field| field.name.as_ref() == Some(last));
+                return field.next().ok_or_else(|| self.missing_field(last, row.oid()));
             }
             Err(error) => return Err(self.at(error, &idents[0])),
         };

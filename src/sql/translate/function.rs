@@ -40,6 +40,9 @@ pub(super) fn timezone(zone: Typed, moment: Typed) -> Result<Typed, SqlError> {
 impl Translator<'_> {
     /// A call as written.
     pub(super) fn function(&mut self, call: &Function) -> Result<Typed, SqlError> {
+        if let Some(typed) = self.routine_call(call)? {
+            return Ok(typed);
+        }
         let name = function_name(&call.name)?;
         if let Some(typed) = self.special(&name, call)? {
             return Ok(typed.named(name));

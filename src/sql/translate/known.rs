@@ -372,6 +372,7 @@ const FUNCTIONS: &[Known] = &[
     known("pg_get_function_arguments", "", of(Oid::TEXT), Takes::Any),
     known("pg_get_function_identity_arguments", "", of(Oid::TEXT), Takes::Any),
     known("pg_get_function_result", "", of(Oid::TEXT), Takes::Any),
+    known("pg_get_function_sqlbody", "", of(Oid::TEXT), Takes::Any),
     known("pg_get_functiondef", "", of(Oid::TEXT), Takes::Any),
     known("pg_get_indexdef", "", of(Oid::TEXT), Takes::Any),
     known("pg_get_keywords", "", of(Oid::RECORD), Takes::Any),

@@ -14,7 +14,7 @@
 //! | the text           | `syntax`, `limits`, `clauses`, `part_syntax`, `features`; `utility`, `copy`, `anonymous` |
 //! | names              | `names`, `schema`, `scope`; `access`: who may                        |
 //! | queries            | `query`, `with`, `set_operation`, `source`, `set_returning`, `grouping*`, `order`, `locks`, `one_row` |
-//! | expressions        | `expression`, `operator`, `comparison`, `pattern`, `cast`, `function`, `known`, `aggregate` |
+//! | expressions        | `expression`, `operator`, `comparison`, `pattern`, `cast`, `function`, `known`, `aggregate`; `routine`: functions of clients' |
 //! | values made of others | `row`, `part`, `json`, `extent`, `user_type`                      |
 //! | writes             | `insert`, `update`, `delete`, `merge`; `target`, `returning`, `steps` |
 //! | definitions        | `ddl`; `database`, `role`                                            |
@@ -52,6 +52,7 @@ mod pattern;
 mod query;
 mod returning;
 mod role;
+mod routine;
 mod row;
 mod schema;
 mod scope;
@@ -67,6 +68,7 @@ mod utility;
 mod with;
 
 pub(in crate::sql) use self::grouping::has_aggregate as calls_aggregate;
+pub(in crate::sql) use self::routine::calls as calls_routine;
 pub(in crate::sql) use self::set_returning::is_set_returning;
 
 pub use self::database::{create_database, drop_database, rename_database};
@@ -166,6 +168,15 @@ struct Translator<'a> {
     demands: RefCell<Vec<Demand>>,
     /// What the rows are that are of no composite type.
     shapes: Vec<row::Shape>,
+    /// Functions whose bodies are being read, innermost last.
+    frames: Vec<routine::Frame<'a>>,
+    /// Names of the common table expressions around those functions' calls, which SQLite
+    /// sees in their bodies.
+    shadows: Vec<String>,
+    /// The functions of clients' that were met, and whether outside of others.
+    called: Vec<(Oid, bool)>,
+    /// SQLite takes no subquery here.
+    expression_only: bool,
 }
 
 /// A common table expression: its name and columns.
@@ -313,6 +324,10 @@ impl<'a> Translator<'a> {
             notices: Vec::new(),
             demands: RefCell::default(),
             shapes: Vec::new(),
+            frames: Vec::new(),
+            shadows: Vec::new(),
+            called: Vec::new(),
+            expression_only: false,
         }
     }
 
@@ -323,6 +338,7 @@ impl<'a> Translator<'a> {
             Statement::Update(update) => self.update(update, ""),
             Statement::Delete(delete) => self.delete(delete, ""),
             Statement::Merge(merge) => self.merge(merge),
+            Statement::Call(call) => self.call_procedure(call),
             other => self.ddl(other),
         }
     }
@@ -370,6 +386,9 @@ impl<'a> Translator<'a> {
 
     /// Parameter `number` (from 1), with its type as far as it is known.
     fn parameter(&mut self, number: usize) -> Result<Typed, SqlError> {
+        if let Some(argument) = self.numbered_argument(number) {
+            return argument;
+        }
         if number == 0 || number > limits::PARAMETERS_MAX {
             return Err(SqlError::new(
                 SqlState::UNDEFINED_PARAMETER,

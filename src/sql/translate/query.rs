@@ -8,7 +8,7 @@ use sqlparser::ast::{
 use super::grouping_sets::{self, GroupingSet};
 use super::part_syntax::ALL_FIELDS;
 use super::scope::{Scope, SourceColumn};
-use super::{Form, OutputColumn, SetReturning, Translator, Typed, names};
+use super::{Form, OutputColumn, SetReturning, Translator, Typed, names, set_returning};
 use crate::pg::types::type_info;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::translated::{Kind, Tag, Translated};
@@ -57,6 +57,9 @@ impl Translator<'_> {
         }
         if let Some(with) = query.with.as_ref().filter(|with| super::steps::is_writable(with)) {
             return self.writable_with(query, with);
+        }
+        if let Some(run) = self.running_call(query)? {
+            return Ok(run);
         }
         // WITH … INSERT, UPDATE, DELETE.
         if let SetExpr::Insert(statement)
@@ -216,6 +219,10 @@ impl Translator<'_> {
         set: Option<&GroupingSet>,
     ) -> Result<Selected, SqlError> {
         let mut from = self.from(&select.from)?;
+        let joined = self.gives_rows(&select.projection);
+        if let Some(scope) = self.scopes.last_mut() {
+            scope.joined = joined;
+        }
         self.grouping_set = set.cloned();
         let items = self.projection(&select.projection, wish);
         self.grouping_set = None;
@@ -282,6 +289,16 @@ impl Translator<'_> {
         }
         let sql = format!("SELECT {distinct}{}{sql}", item_list(&items, wish));
         Ok(Selected { sql, columns: items.into_iter().map(|item| item.column).collect() })
+    }
+
+    /// Whether a select list calls functions that give rows.
+    fn gives_rows(&self, projection: &[SelectItem]) -> bool {
+        projection.iter().any(|item| match item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+                set_returning::returns_set(expr) || self.calls_rows(expr)
+            }
+            _ => false,
+        })
     }
 
     /// Set-returning functions of a select list: they advance together, and those that

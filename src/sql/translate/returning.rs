@@ -320,8 +320,9 @@ impl Translator<'_> {
     ) -> Result<String, SqlError> {
         let expr = super::syntax::parse_expression(text)?;
         let outer = std::mem::take(&mut self.scopes);
+        let before = std::mem::replace(&mut self.expression_only, true);
         let typed = self.expression(&expr);
-        self.scopes = outer;
+        (self.scopes, self.expression_only) = (outer, before);
         Ok(self.assign(typed?, type_of(attribute), &attribute.name)?.sql)
     }
 }

@@ -14,6 +14,9 @@ pub(super) struct Scope {
     /// Being read by a LATERAL subquery that is tried without its neighbours: a name that is
     /// found here is undefined, whatever it would mean further out.
     pub hidden: bool,
+    /// Rows of functions in the select list will stand beside the sources: columns are
+    /// spelled with their tables.
+    pub joined: bool,
     /// Sources on the left of a RIGHT or FULL JOIN while its right side is read.
     pub barred: Range<usize>,
 }
@@ -120,7 +123,7 @@ pub(super) fn find<'a>(scopes: &'a [Scope], name: &str) -> Result<Option<Found<'
                         format!("column reference \"{name}\" is ambiguous"),
                     ));
                 }
-                let only = scope.sources.len() == 1;
+                let only = scope.sources.len() == 1 && !scope.joined;
                 found = Some(Found::Column { source, column, level, only });
             }
         }

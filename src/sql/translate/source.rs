@@ -411,7 +411,9 @@ impl Translator<'_> {
                 self.demand_table(relation, Rights::SELECT);
                 let schema = catalog.split_name(&relation.name).0.to_owned();
                 let columns = relation_columns(catalog, relation);
-                (names::quote(&relation.name), columns, Some(schema))
+                let hidden = self.shadows.iter().any(|cte| cte.eq_ignore_ascii_case(&table));
+                let main = if hidden { "main." } else { "" };
+                (format!("{main}{}", names::quote(&relation.name)), columns, Some(schema))
             } else if let Some(sequence) = self.find_sequence(schema, &table) {
                 let schema = catalog.split_name(&sequence).0.to_owned();
                 self.demand_sequence(&sequence, Rights::SELECT);
@@ -451,6 +453,9 @@ impl Translator<'_> {
         with_ordinality: bool,
         alias: Option<&TableAlias>,
     ) -> Result<String, SqlError> {
+        if let Some(text) = self.routine_source(name, arguments, with_ordinality, alias)? {
+            return Ok(text);
+        }
         let function = function::function_name(name)?;
         if json::gives_records(&function) {
             return self.json_records(&function, arguments, alias);
@@ -698,7 +703,7 @@ fn every_item_aggregates(select: &Select) -> bool {
 }
 
 /// `AS t(a, b)`: names for the first columns.
-fn renamed_columns(
+pub(super) fn renamed_columns(
     mut columns: Vec<SourceColumn>,
     alias: Option<&TableAlias>,
     visible: &str,

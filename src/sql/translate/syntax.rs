@@ -176,7 +176,7 @@ pub(super) fn syntax_error(near: &str, position: Option<usize>) -> SqlError {
     }
 }
 
-fn into_error(error: &ParserError, text: &str) -> SqlError {
+pub(super) fn into_error(error: &ParserError, text: &str) -> SqlError {
     let message = match error {
         ParserError::RecursionLimitExceeded => return limits::too_deep(),
         ParserError::TokenizerError(message) | ParserError::ParserError(message) => message,

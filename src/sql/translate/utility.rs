@@ -102,6 +102,12 @@ pub(super) fn translate(
         "alter" if words.take("database") => database::alter(&mut words)?,
         "create" if let Some(word) = role::take_word(&mut words) => role::create(word, &mut words)?,
         "alter" if let Some(word) = role::take_word(&mut words) => role::alter(word, &mut words)?,
+        "create" if words.makes_routine() => {
+            return super::ddl::create_routine(text, context).map(Some);
+        }
+        "drop" if words.names_routine() => {
+            return super::ddl::drop_routines(text, context).map(Some);
+        }
         "drop" if words.take("owned") => return Err(SqlError::unsupported("DROP OWNED")),
         "drop" if role::take_word(&mut words).is_some() => role::drop(&mut words)?,
         "grant" if role::is_membership(words.scanner) => role::grant(&mut words)?,
@@ -110,6 +116,9 @@ pub(super) fn translate(
             return super::ddl::create_sequence(text, words.scanner, context).map(Some);
         }
         "alter" if let Some(change) = access::owner_change(text, words.scanner, context) => change?,
+        "alter" if words.names_routine() => {
+            return super::ddl::alter_routine(text, context).map(Some);
+        }
         "alter" if words.take("default") => {
             words.expect("privileges")?;
             return Err(SqlError::unsupported("default privileges"));
@@ -134,7 +143,6 @@ pub(super) fn translate(
         }
         "refresh" => return super::ddl::refresh(text, words.scanner, context).map(Some),
         "do" => return super::anonymous::translate(text, words.scanner, context).map(Some),
-        "call" => return Err(SqlError::unsupported("CALL")),
         "import" => return Err(SqlError::unsupported("IMPORT FOREIGN SCHEMA")),
         "attach" | "detach" => return Err(SqlError::unsupported("ATTACH")),
         _ => return Ok(None),
@@ -218,6 +226,20 @@ pub(super) struct Words<'a> {
 }
 
 impl Words<'_> {
+    /// Whether `[OR REPLACE] FUNCTION` or `PROCEDURE` comes next.
+    fn makes_routine(&self) -> bool {
+        let mut ahead = self.scanner;
+        if ahead.take_word("or") {
+            ahead.take_word("replace");
+        }
+        ahead.take_word("function") || ahead.take_word("procedure")
+    }
+
+    fn names_routine(&self) -> bool {
+        let mut ahead = self.scanner;
+        ["function", "procedure", "routine"].iter().any(|word| ahead.take_word(word))
+    }
+
     pub(super) fn take(&mut self, word: &str) -> bool {
         self.scanner.take_word(word)
     }

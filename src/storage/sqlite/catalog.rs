@@ -15,7 +15,7 @@ use crate::pg::Oid;
 use crate::sql::catalog::{
     Access, Attribute, Catalog, CheckOption, Comment, Constraint, ConstraintKind, Field, Identity,
     Index, Membership, NAMESPACES, PUBLIC_OID, RESERVED_PREFIX, Relation, RelationKind, Role,
-    Roles, Sequence, StartSetting, StoredVerifier, UserType, UserTypeKind, parse_grants,
+    Roles, Routine, Sequence, StartSetting, StoredVerifier, UserType, UserTypeKind, parse_grants,
     split_database, type_of_declaration,
 };
 
@@ -29,10 +29,12 @@ pub(super) fn load(sqlite: &mut Sqlite, database: u32) -> Result<Catalog, Sqlite
         access: access(sqlite, database)?,
         schemas: schemas(sqlite, database)?,
         types: user_types(sqlite)?,
+        routines: routines(sqlite)?,
         on_commit: on_commit(sqlite)?,
         ..Catalog::empty(database)
     };
     catalog.types.retain(|name, _| lies_here(name));
+    catalog.routines.retain(|routine| lies_here(&routine.name));
     catalog.on_commit.retain(|name, _| lies_here(name));
     let mut names = BTreeMap::new();
     for relation in relations(sqlite)?.into_iter().filter(|relation| lies_here(&relation.name)) {
@@ -89,9 +91,10 @@ fn oids(catalog: &Catalog) -> BTreeSet<Oid> {
     });
     let sequences = catalog.sequences.values().map(|sequence| sequence.oid);
     let types = catalog.types.values().map(|kind| kind.oid);
+    let routines = catalog.routines.iter().map(|routine| routine.oid);
     let schemas = NAMESPACES.iter().map(|(oid, _)| Oid(u32::try_from(*oid).unwrap_or(0)));
     let schemas = schemas.chain(catalog.schemas.values().copied());
-    relations.chain(sequences).chain(types).chain(schemas).collect()
+    relations.chain(sequences).chain(types).chain(routines).chain(schemas).collect()
 }
 
 fn databases(sqlite: &mut Sqlite) -> Result<BTreeMap<String, u32>, SqliteError> {
@@ -207,6 +210,18 @@ fn user_types(sqlite: &mut Sqlite) -> Result<BTreeMap<String, UserType>, SqliteE
         },
     )?;
     Ok(found.into_iter().map(|kind| (kind.name.clone(), kind)).collect())
+}
+
+fn routines(sqlite: &mut Sqlite) -> Result<Vec<Routine>, SqliteError> {
+    let found = rows(
+        sqlite,
+        "SELECT oid, name, said FROM main.towline_routine ORDER BY name, oid",
+        |row| {
+            let said = serde_json::from_str(&text(row, 2)).ok()?;
+            Some(Routine { oid: oid(row, 0), name: text(row, 1), said })
+        },
+    )?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// A composite's fields: names, OIDs and modifiers.

@@ -4,6 +4,7 @@ mod classes;
 mod cluster;
 mod constraints;
 mod indexes;
+mod routines;
 mod types;
 
 use self::classes::{add_attributes, add_classes, add_defaults, set_access, tables};
@@ -59,7 +60,10 @@ pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
         "pg_language" => add_languages(rows),
         "pg_namespace" => add_namespaces(rows, facts),
         "pg_opclass" => add_operator_classes(rows),
-        "pg_proc" => add_functions(rows),
+        "pg_proc" => {
+            add_functions(rows);
+            routines::add_routines(rows, catalog);
+        }
         "pg_range" => add_ranges(rows),
         "pg_sequence" => add_sequences(rows, catalog),
         "pg_sequences" => add_sequence_views(rows, facts),

@@ -2,6 +2,7 @@
 
 use super::nothing;
 use super::rows;
+use super::{About, routine_in};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::PUBLIC;
 use crate::sql::scan::{self, Scanner, Token};
@@ -13,6 +14,7 @@ const PG_CLASS: u32 = 1259;
 const PG_TYPE: u32 = 1247;
 const PG_CONSTRAINT: u32 = 2606;
 const PG_NAMESPACE: u32 = 2615;
+const PG_PROC: u32 = 1255;
 
 /// What stands behind COMMENT.
 pub(in crate::sql::translate) fn comment_on(
@@ -20,7 +22,7 @@ pub(in crate::sql::translate) fn comment_on(
     mut scanner: Scanner<'_>,
     context: &TranslateContext<'_>,
 ) -> Result<Translated, SqlError> {
-    let translator = Translator::new(text, context);
+    let mut translator = Translator::new(text, context);
     let wrong = |scanner: &Scanner<'_>| {
         let near = scanner.rest().split_whitespace().next().unwrap_or_default();
         syntax::syntax_error(near, Some(text.chars().count() - scanner.rest().chars().count() + 1))
@@ -116,7 +118,14 @@ pub(in crate::sql::translate) fn comment_on(
             translator.demand_owner_of_type(found);
             (found.oid, PG_TYPE, 0)
         }
-        // Databases, roles, functions: there is nothing that would show it.
+        "function" | "procedure" | "routine" => {
+            let about = About::of_word(&kind).unwrap_or(About::Routine);
+            let (found, rest) = routine_in(&mut translator, about, scanner.rest())?;
+            translator.demand_owner_of_routine(found);
+            scanner = Scanner::new(rest);
+            (found.oid, PG_PROC, 0)
+        }
+        // Databases, roles: there is nothing that would show it.
         _ => return Ok(nothing("COMMENT")),
     };
     if !scanner.take_word("is") {

@@ -611,8 +611,9 @@ impl Translator<'_> {
             &mut self.scopes,
             vec![Scope { sources: vec![source], ..Scope::default() }],
         );
+        let before = std::mem::replace(&mut self.expression_only, true);
         let typed = self.while_defining(|this| this.expression(&expr));
-        self.scopes = outer;
+        (self.scopes, self.expression_only) = (outer, before);
         typed
     }
 

@@ -14,6 +14,7 @@ mod comment;
 mod create_table;
 mod drop;
 mod index;
+mod routine;
 mod rows;
 mod schema;
 mod sequence;
@@ -21,6 +22,7 @@ mod user_type;
 mod view;
 
 pub(super) use self::comment::comment_on;
+pub(super) use self::routine::{About, alter_routine, create_routine, drop_routines, routine_in};
 pub(super) use self::rows::touch;
 pub(super) use self::sequence::{alter_sequence, create_sequence};
 pub(super) use self::view::refresh;
@@ -30,7 +32,7 @@ use sqlparser::ast::{DropBehavior, ObjectName, Statement, Truncate};
 use super::{Translator, names, translated};
 use crate::pg::{Severity, SqlError, SqlState};
 use crate::sql::catalog::{
-    ConstraintKind, PUBLIC, RESERVED_PREFIX, Relation, RelationKind, Rights,
+    ConstraintKind, PUBLIC, RESERVED_PREFIX, Relation, RelationKind, Rights, Routine,
 };
 use crate::sql::translated::{Kind, Tag, Translated};
 
@@ -71,8 +73,6 @@ impl Translator<'_> {
             Statement::DropExtension(_) => Ok(nothing("DROP EXTENSION")),
             Statement::Grant(_) => Ok(nothing("GRANT")),
             Statement::Revoke(_) => Ok(nothing("REVOKE")),
-            Statement::CreateFunction(_) => Err(SqlError::unsupported("CREATE FUNCTION")),
-            Statement::CreateProcedure { .. } => Err(SqlError::unsupported("CREATE PROCEDURE")),
             Statement::CreateTrigger(_) => Err(SqlError::unsupported("CREATE TRIGGER")),
             Statement::CreateType { name, representation } => {
                 self.create_type(name, representation.as_ref())
@@ -163,16 +163,32 @@ impl Translator<'_> {
         let reads = |view: &Relation, names: &[&str]| {
             let Some(definition) = &view.definition else { return false };
             let Ok(parsed) = super::syntax::parse(definition) else { return false };
-            sqlparser::ast::visit_relations(&parsed, |relation| {
-                let (schema, read) = self.qualified(relation).unwrap_or_default();
-                let schema = schema.unwrap_or_else(|| PUBLIC.to_owned());
-                let stored = self.context.catalog.stored_name(&schema, &read);
-                match names.contains(&stored.as_str()) {
-                    true => std::ops::ControlFlow::Break(()),
-                    false => std::ops::ControlFlow::Continue(()),
+            let mut parts = vec![parsed];
+            let mut called: Vec<&Routine> = Vec::new();
+            while let Some(part) = parts.pop() {
+                let found = sqlparser::ast::visit_relations(&part, |relation| {
+                    let (schema, read) = self.qualified(relation).unwrap_or_default();
+                    let schema = schema.unwrap_or_else(|| PUBLIC.to_owned());
+                    let stored = self.context.catalog.stored_name(&schema, &read);
+                    match names.contains(&stored.as_str()) {
+                        true => std::ops::ControlFlow::Break(()),
+                        false => std::ops::ControlFlow::Continue(()),
+                    }
+                });
+                if found.is_break() {
+                    return true;
                 }
-            })
-            .is_break()
+                // It holds the bodies of the functions that it calls.
+                for routine in &self.context.catalog.routines {
+                    let is_new = !called.iter().any(|known| known.oid == routine.oid);
+                    let bare = self.context.catalog.bare(&routine.name);
+                    if is_new && super::routine::calls(&part, bare) {
+                        called.push(routine);
+                        parts.extend(super::routine::statements(&routine.said).unwrap_or_default());
+                    }
+                }
+            }
+            false
         };
         let views: Vec<&Relation> = self
             .context

@@ -135,6 +135,12 @@ impl Translator<'_> {
                     names::quote_literal(&sequence)
                 ));
             }
+            for routine in of("function") {
+                statements.push(format!(
+                    "DELETE FROM towline_routine WHERE name = {}",
+                    names::quote_literal(&routine)
+                ));
+            }
             for kind in of("type") {
                 statements.push(format!(
                     "DELETE FROM towline_type WHERE name = {}",
@@ -163,6 +169,8 @@ impl Translator<'_> {
         }
         let sequences = catalog.sequences.keys().filter(|name| lies_in(name));
         found.extend(sequences.map(|name| ("sequence", name.clone())));
+        let routines = catalog.routines.iter().filter(|routine| lies_in(&routine.name));
+        found.extend(routines.map(|routine| ("function", routine.name.clone())));
         let types = catalog.types.keys().filter(|name| lies_in(name));
         found.extend(types.map(|name| ("type", name.clone())));
         found

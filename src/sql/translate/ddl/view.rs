@@ -3,7 +3,8 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    CreateTableOptions, CreateView, Ident, Query, SqlOption, visit_relations_mut,
+    CreateTableOptions, CreateView, Expr, Ident, Query, SqlOption, visit_expressions_mut,
+    visit_relations_mut,
 };
 
 use super::rows::{self, Oids};
@@ -126,6 +127,19 @@ impl Translator<'_> {
                 if schema != PUBLIC {
                     let ident = |name: &str| Ident::with_quote('"', name);
                     *relation = vec![ident(schema), ident(name)].into();
+                }
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        let _ = visit_expressions_mut(&mut query, |expr| {
+            if let Expr::Function(call) = expr
+                && let [bare] = names::parts(&call.name).as_slice()
+                && let Some(found) = self.routines_named(None, bare).first()
+            {
+                let (schema, name) = self.context.catalog.split_name(&found.name);
+                if schema != PUBLIC {
+                    let ident = |name: &str| Ident::with_quote('"', name);
+                    call.name = vec![ident(schema), ident(name)].into();
                 }
             }
             ControlFlow::<()>::Continue(())

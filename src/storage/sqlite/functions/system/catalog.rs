@@ -11,7 +11,7 @@ use super::session::{array_item, environment, lookup_path};
 use crate::log::{Value, ValueRef};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
-    Catalog, builtin_function, check_definition, constraint_definition, index_definition,
+    Catalog, Routine, builtin_function, check_definition, constraint_definition, index_definition,
     index_key_definition, quote_qualified, system_relation, system_relations, view_definition,
 };
 
@@ -48,18 +48,43 @@ pub(super) fn register(
                 })
             }),
             ("pg_function_is_visible", 1, |call| {
-                let found = builtin_function(oid(call, 0)?);
-                found.map_or(Ok(Value::Null), |_| boolean(true))
+                let oid = oid(call, 0)?;
+                match call.surroundings.catalog().routine(oid) {
+                    Some(routine) => boolean(routine_is_visible(call, routine)),
+                    None => builtin_function(oid).map_or(Ok(Value::Null), |_| boolean(true)),
+                }
             }),
             ("pg_get_constraintdef", 1, constraintdef),
             ("pg_get_constraintdef", 2, constraintdef),
             ("pg_get_expr", 2, |call| text(call.text(0)?)),
             ("pg_get_expr", 3, |call| text(call.text(0)?)),
             ("pg_get_function_arguments", 1, function_arguments),
-            ("pg_get_function_identity_arguments", 1, function_arguments),
+            ("pg_get_function_identity_arguments", 1, |call| {
+                let catalog = call.surroundings.catalog();
+                match catalog.routine(oid(call, 0)?) {
+                    Some(routine) => text(routine.identity_arguments(&catalog)),
+                    None => function_arguments(call),
+                }
+            }),
             ("pg_get_function_result", 1, |call| {
-                let found = builtin_function(oid(call, 0)?);
-                found.map_or(Ok(Value::Null), |function| text(function.printed_result()))
+                let catalog = call.surroundings.catalog();
+                let oid = oid(call, 0)?;
+                let printed = match catalog.routine(oid) {
+                    Some(routine) => routine.printed_result(&catalog),
+                    None => builtin_function(oid).map(|function| function.printed_result()),
+                };
+                printed.map_or(Ok(Value::Null), text)
+            }),
+            ("pg_get_function_sqlbody", 1, |call| {
+                let catalog = call.surroundings.catalog();
+                let routine = catalog.routine(oid(call, 0)?);
+                let body = routine.filter(|routine| routine.said.is_standard_body);
+                body.map_or(Ok(Value::Null), |routine| text(routine.said.body.clone()))
+            }),
+            ("pg_get_functiondef", 1, |call| {
+                let catalog = call.surroundings.catalog();
+                let routine = catalog.routine(oid(call, 0)?);
+                routine.map_or(Ok(Value::Null), |routine| text(routine.definition(&catalog)))
             }),
             ("pg_get_indexdef", 1, indexdef),
             ("pg_get_indexdef", 3, indexdef),
@@ -150,7 +175,24 @@ fn viewdef(call: &Call<'_, '_>) -> Answer {
     relation.and_then(view_definition).map_or(Ok(Value::Null), text)
 }
 
+/// Whether a call by the bare name, with such arguments, finds the function.
+fn routine_is_visible(call: &Call<'_, '_>, routine: &Routine) -> bool {
+    let catalog = call.surroundings.catalog();
+    let signature = routine.said.signature();
+    let bare = catalog.bare(&routine.name);
+    let first = lookup_path(call).into_iter().find_map(|schema| {
+        let stored = catalog.stored_name(&schema, bare);
+        let is_there = catalog.overloads(&stored).any(|o| o.said.signature() == signature);
+        is_there.then_some(stored)
+    });
+    first.as_ref() == Some(&routine.name)
+}
+
 fn function_arguments(call: &Call<'_, '_>) -> Answer {
+    let catalog = call.surroundings.catalog();
+    if let Some(routine) = catalog.routine(oid(call, 0)?) {
+        return text(routine.printed_arguments(&catalog));
+    }
     let found = builtin_function(oid(call, 0)?);
     found.map_or(Ok(Value::Null), |function| text(function.printed_arguments()))
 }

@@ -27,7 +27,7 @@ pub(super) fn register(
                 found.map_or(Ok(Value::Null), number)
             }),
             ("to_regnamespace", 1, |call| find_namespace(call, &call.text(0)?)),
-            ("to_regproc", 1, |call| find_function(&call.text(0)?)),
+            ("to_regproc", 1, |call| find_function(call, &call.text(0)?)),
             ("to_regrole", 1, |call| find_role(call, &call.text(0)?)),
             ("to_regtype", 1, |call| {
                 find_type(call, &call.text(0)?).map_or(Ok(Value::Null), number)
@@ -48,9 +48,9 @@ pub(super) fn register(
                     )
                 })
             }),
-            // A function is known by its name: overloads share it.
-            ("towline_regproc", 1, |call| text(function_name(&call.text(0)?))),
-            ("towline_regprocedure", 1, |call| text(function_name(&call.text(0)?))),
+            // One of PostgreSQL's is known by its name: overloads share it.
+            ("towline_regproc", 1, routine_or_name),
+            ("towline_regprocedure", 1, routine_or_name),
             ("towline_regrole", 1, |call| {
                 named(call, |call, name| {
                     required(find_role(call, name)?, SqlState::UNDEFINED_OBJECT, "role", name)
@@ -78,8 +78,24 @@ pub(super) fn register(
                 })
             }),
             ("towline_text_regproc", 1, |call| {
-                printed(call, |_, oid| {
-                    builtin_function(oid).map(|function| function.name.to_owned())
+                printed(call, |call, oid| {
+                    let catalog = call.surroundings.catalog();
+                    match catalog.routine(oid) {
+                        Some(routine) => Some(quote_stored(&catalog, &routine.name)),
+                        None => builtin_function(oid).map(|function| function.name.to_owned()),
+                    }
+                })
+            }),
+            ("towline_text_regprocedure", 1, |call| {
+                printed(call, |call, oid| {
+                    let catalog = call.surroundings.catalog();
+                    match catalog.routine(oid) {
+                        Some(routine) => {
+                            let name = quote_stored(&catalog, &routine.name);
+                            Some(routine.with_types(&catalog, &name))
+                        }
+                        None => builtin_function(oid).map(|function| function.name.to_owned()),
+                    }
                 })
             }),
             ("towline_text_regrole", 1, |call| {
@@ -235,7 +251,60 @@ fn function_name(written: &str) -> String {
     fold_name(written.split('(').next().unwrap_or(written))
 }
 
-fn find_function(written: &str) -> Answer {
+/// The OID of a client's function that a text names, with the types of its arguments or
+/// without; else the function's name.
+fn routine_or_name(call: &Call<'_, '_>) -> Answer {
+    if let ValueRef::Integer(oid) = call.value(0) {
+        return integer(oid);
+    }
+    let written = call.text(0)?;
+    match find_routine(call, &written)? {
+        Some(oid) => number(oid),
+        None => text(function_name(&written)),
+    }
+}
+
+fn find_routine(call: &Call<'_, '_>, written: &str) -> Result<Option<Oid>, SqlError> {
+    let catalog = call.surroundings.catalog();
+    if catalog.routines.is_empty() {
+        return Ok(None);
+    }
+    let (name, types) = match written.split_once('(') {
+        Some((name, rest)) => (name, Some(rest.trim_end().trim_end_matches(')'))),
+        None => (written, None),
+    };
+    let parts = parts_of_written(name);
+    let bare = parts.last().cloned().unwrap_or_default();
+    let stored: Vec<String> = match parts.as_slice() {
+        [schema, name] => vec![catalog.stored_name(schema, name)],
+        _ => lookup_path(call).iter().map(|s| catalog.stored_name(s, &bare)).collect(),
+    };
+    let signature = types.map(|types| {
+        let types = types.split(',').map(str::trim).filter(|name| !name.is_empty());
+        let oids = types.map(|name| find_type(call, name).map_or(0, |oid| oid.0).to_string());
+        oids.collect::<Vec<_>>().join(",")
+    });
+    let found: Vec<Oid> = stored
+        .iter()
+        .flat_map(|stored| catalog.overloads(stored))
+        .filter(|routine| {
+            signature.as_ref().is_none_or(|wanted| routine.said.signature() == *wanted)
+        })
+        .map(|routine| routine.oid)
+        .collect();
+    match (found.as_slice(), &signature) {
+        ([_, _, ..], None) => Err(SqlError::new(
+            SqlState("42725"),
+            format!("more than one function named \"{bare}\""),
+        )),
+        (found, _) => Ok(found.first().copied()),
+    }
+}
+
+fn find_function(call: &Call<'_, '_>, written: &str) -> Answer {
+    if let Some(oid) = find_routine(call, written)? {
+        return number(oid);
+    }
     let name = function_name(written);
     let known = builtin_functions().iter().any(|function| function.name == name);
     if known { text(name) } else { Ok(Value::Null) }
