@@ -3,6 +3,8 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.*;
 import java.sql.*;
 import java.util.*;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.TimeUnit;
 import org.postgresql.PGConnection;
 import org.postgresql.copy.CopyManager;
 import org.postgresql.util.PGobject;
@@ -195,10 +197,13 @@ class JdbcProgram {
         });
         CHECKS.put("cancel", connection -> {
             try (Statement statement = connection.createStatement()) {
+                CountDownLatch over = new CountDownLatch(1);
+                // One that comes before the statement is for nothing.
                 Thread cancel = new Thread(() -> {
                     try {
-                        Thread.sleep(500);
-                        statement.cancel();
+                        while (!over.await(100, TimeUnit.MILLISECONDS)) {
+                            statement.cancel();
+                        }
                     } catch (Exception error) {
                         error.printStackTrace();
                     }
@@ -209,8 +214,10 @@ class JdbcProgram {
                     throw new AssertionError("it slept");
                 } catch (SQLException error) {
                     expect(error.getSQLState(), "57014", "its SQLSTATE");
+                } finally {
+                    over.countDown();
+                    cancel.join();
                 }
-                cancel.join();
             }
             expect(rows(connection, "SELECT 1"), List.of("1"), "afterwards");
         });

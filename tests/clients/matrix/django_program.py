@@ -1,13 +1,12 @@
 import datetime
 import decimal
 import io
-import threading
 import uuid
 
 import django
 from django.conf import settings
 
-from matrix import ENVIRONMENT, ERRORS, NotThere, check, expect, main, new_leader
+from matrix import ENVIRONMENT, ERRORS, NotThere, cancelling, check, expect, main, new_leader
 
 settings.configure(
     USE_TZ=True,
@@ -211,9 +210,8 @@ def copy():
 @check
 def cancel():
     connection.ensure_connection()
-    threading.Timer(0.5, connection.connection.cancel_safe).start()
     try:
-        with connection.cursor() as cursor:
+        with cancelling(connection.connection.cancel_safe), connection.cursor() as cursor:
             cursor.execute("SELECT pg_sleep(60)")
     except OperationalError as error:
         expect(error.__cause__.sqlstate, "57014", "its SQLSTATE")

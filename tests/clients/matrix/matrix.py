@@ -1,8 +1,10 @@
 """What the matrix' Python programs share: see README.md beside this file."""
 
+import contextlib
 import os
 import subprocess
 import sys
+import threading
 import traceback
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -68,6 +70,24 @@ def new_leader():
         if change.poll() is not None:
             after += 1
     expect(change.returncode, 0, "the change of leader")
+
+
+@contextlib.contextmanager
+def cancelling(cancel):
+    """Calls `cancel` until what is within is over: one that comes before is for nothing."""
+    over = threading.Event()
+
+    def again():
+        while not over.wait(0.1):
+            cancel()
+
+    thread = threading.Thread(target=again)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def main():

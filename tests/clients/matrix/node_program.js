@@ -115,9 +115,13 @@ const checks = {
   },
   async cancel(client) {
     const other = await connect();
-    const sleeps = fails(client.query('select pg_sleep(60)'), '57014');
-    await new Promise((resolve) => setTimeout(resolve, 500));
-    await other.query('select pg_cancel_backend($1)', [client.processID]);
+    let over = false;
+    const sleeps = fails(client.query('select pg_sleep(60)'), '57014').finally(() => { over = true; });
+    // One that comes before the statement is for nothing.
+    while (!over) {
+      await other.query('select pg_cancel_backend($1)', [client.processID]);
+      await Promise.race([sleeps, new Promise((resolve) => setTimeout(resolve, 100))]);
+    }
     await sleeps;
     await other.end();
     assert.equal((await client.query('select 1 as one')).rows[0].one, 1);

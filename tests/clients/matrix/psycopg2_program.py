@@ -1,11 +1,10 @@
 import io
-import threading
 
 import psycopg2
 import psycopg2.extras
 from psycopg2 import errors, extensions
 
-from matrix import ERRORS, NotThere, check, expect, main, new_leader, quoted, statements, types
+from matrix import ERRORS, NotThere, cancelling, check, expect, main, new_leader, quoted, statements, types
 
 
 def connect():
@@ -125,8 +124,8 @@ def copy():
 @check
 def cancel():
     connection = connect()
-    threading.Timer(0.5, connection.cancel).start()
-    fails(connection, "SELECT pg_sleep(60)", "57014")
+    with cancelling(connection.cancel):
+        fails(connection, "SELECT pg_sleep(60)", "57014")
     expect(run(connection, "SELECT 1"), [(1,)], "afterwards")
 
 

@@ -1,11 +1,9 @@
-import threading
-
 import psycopg
 from psycopg import errors
 from psycopg.types.enum import EnumInfo, register_enum
 from psycopg.types.json import Json, Jsonb
 
-from matrix import ERRORS, check, expect, main, new_leader, quoted, statements, types
+from matrix import ERRORS, cancelling, check, expect, main, new_leader, quoted, statements, types
 
 
 def connect(**options):
@@ -134,8 +132,8 @@ def copy():
 @check
 def cancel():
     connection = connect()
-    threading.Timer(0.5, connection.cancel_safe).start()
-    fails(connection, "SELECT pg_sleep(60)", "57014")
+    with cancelling(connection.cancel_safe):
+        fails(connection, "SELECT pg_sleep(60)", "57014")
     expect(run(connection, "SELECT 1"), [(1,)], "afterwards")
 
 
