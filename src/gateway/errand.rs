@@ -63,15 +63,16 @@ impl<N: LocalNode> Nodes<N> {
         let mut changes = self.changes();
         loop {
             self.ask_local();
-            let others = (0..self.count()).filter(|number| self.leader() != Some(*number));
-            for number in self.leader().into_iter().chain(others) {
+            let (leader, numbers) = (self.leader(), self.numbers());
+            let others = numbers.iter().copied().filter(|number| leader != Some(*number));
+            for number in leader.into_iter().chain(others) {
                 let Some(seat) = self.open(number, &SessionParams::default()) else { continue };
                 let answer = ask(seat, self.request(messages.clone()));
                 if let Ok(Some(answer)) = tokio::time::timeout(ANSWER_MAX, answer).await {
                     return Some(answer);
                 }
             }
-            if Instant::now() >= until || self.count() == 0 {
+            if Instant::now() >= until || numbers.is_empty() {
                 return None;
             }
             let _ = tokio::time::timeout(TRY_AGAIN, changes.changed()).await;

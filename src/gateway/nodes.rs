@@ -1,8 +1,8 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use arc_swap::ArcSwapOption;
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{broadcast, watch};
 
 use super::cancel::CancelRegistry;
@@ -18,19 +18,16 @@ use crate::routing::route::Candidate;
 
 /// Time to reach a node.
 const DIAL_TIMEOUT: Duration = Duration::from_secs(2);
-/// Nodes that a router knows at most in its life, dropped ones included.
-const NODES_MAX: usize = 1024;
 /// Of [`Standing::leader`]: nobody.
 const NOBODY: usize = usize::MAX;
 
 /// The nodes of the cluster, and how this router reaches them.
 ///
-/// A node's number is its for good: the views name nodes that have joined, which get the
-/// next numbers, and no longer those that were dropped, which keep theirs.
+/// A node's number is its alone: the views name nodes that have joined, which get the next
+/// numbers, and no longer those that were dropped, which are forgotten once their links are
+/// gone.
 pub(super) struct Nodes<N> {
     standing: Arc<Standing>,
-    /// By number; none to the local node, and to one that was dropped.
-    links: Vec<ArcSwapOption<Link>>,
     tls: PeerTls,
     hello: Hello,
     local: Option<(usize, N)>,
@@ -40,15 +37,14 @@ pub(super) struct Nodes<N> {
 
 /// What is known of the nodes, kept so that routing takes no lock.
 struct Standing {
-    /// How many numbers are given.
-    count: AtomicUsize,
-    /// By number.
-    names: Vec<OnceLock<NodeId>>,
+    /// By number, ascending. Whoever changes it holds the knowledge.
+    nodes: ArcSwap<Vec<Arc<Node>>>,
+    /// How many numbers were given.
+    numbers: AtomicUsize,
     /// Who is local, or [`NOBODY`].
     local: usize,
     /// Who leads and is open, by number, or [`NOBODY`].
     leader: AtomicUsize,
-    nodes: Vec<Standard>,
     knowledge: Mutex<Knowledge>,
     /// The latest position that any client here was told of.
     told: Mutex<Position>,
@@ -59,8 +55,12 @@ struct Standing {
     listeners: Listeners,
 }
 
-/// One node's standing.
-struct Standard {
+/// One node, and its standing.
+struct Node {
+    number: usize,
+    name: NodeId,
+    /// None to the local node, and to one that was dropped.
+    link: ArcSwapOption<Link>,
     /// It was not dropped, as far as is known.
     listed: AtomicBool,
     up: AtomicBool,
@@ -71,11 +71,13 @@ struct Standard {
 }
 
 /// Counts a part as unanswered while it lives.
-pub(super) struct Outstanding(Arc<Standing>, usize);
+pub(super) struct Outstanding(Option<Arc<Node>>);
 
 impl Drop for Outstanding {
     fn drop(&mut self) {
-        self.0.nodes[self.1].outstanding.fetch_sub(1, Ordering::Relaxed);
+        if let Some(node) = &self.0 {
+            node.outstanding.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -90,7 +92,6 @@ impl<N: LocalNode> Nodes<N> {
         sessions: Arc<CancelRegistry>,
     ) -> Self {
         let mut names: Vec<NodeId> = members.iter().map(|(name, _)| name.clone()).collect();
-        names.truncate(NODES_MAX - 1);
         let local = local.map(|(name, node)| {
             let number = names.iter().position(|known| *known == name).unwrap_or_else(|| {
                 names.push(name);
@@ -99,19 +100,20 @@ impl<N: LocalNode> Nodes<N> {
             (number, node)
         });
         let local_number = local.as_ref().map_or(NOBODY, |(number, _)| *number);
-        let count = names.len();
-        let unused = (count..NODES_MAX).map(|_| OnceLock::new());
+        let numbered = names.into_iter().enumerate();
+        let nodes: Vec<Arc<Node>> = numbered
+            .map(|(number, name)| Arc::new(Node::new(number, name, number == local_number)))
+            .collect();
         let standing = Arc::new(Standing {
-            count: AtomicUsize::new(count),
+            numbers: AtomicUsize::new(nodes.len()),
+            nodes: ArcSwap::from_pointee(nodes),
             local: local_number,
             leader: AtomicUsize::new(NOBODY),
-            nodes: (0..NODES_MAX).map(|number| Standard::new(number == local_number)).collect(),
             knowledge: Mutex::default(),
             told: Mutex::default(),
             told_lsn: AtomicU64::new(0),
             changed: watch::Sender::new(0),
             listeners: Listeners::new(sessions),
-            names: names.into_iter().map(OnceLock::from).chain(unused).collect(),
         });
         let hello = Hello {
             version: 1,
@@ -120,56 +122,57 @@ impl<N: LocalNode> Nodes<N> {
             purpose: Purpose::Link,
             instance: 0,
         };
-        let links = (0..NODES_MAX).map(|_| ArcSwapOption::empty()).collect();
         let bulletin = local.as_ref().map(|(_, node)| Mutex::new(node.notifications()));
-        let nodes = Self { standing, links, tls: tls.clone(), hello, local, bulletin };
-        for (number, (_, address)) in members.iter().take(count).enumerate() {
-            nodes.reach(number, address);
+        let nodes = Self { standing, tls: tls.clone(), hello, local, bulletin };
+        for (node, (_, address)) in nodes.standing.nodes.load().iter().zip(members) {
+            nodes.reach(node, address);
         }
         nodes
     }
 
     /// Keeps a link to a node from now on.
-    fn reach(&self, number: usize, address: &str) {
-        if number != self.standing.local {
-            let link = self.standing.link(number, address, &self.tls, &self.hello);
-            self.links[number].store(Some(Arc::new(link)));
+    fn reach(&self, node: &Arc<Node>, address: &str) {
+        node.listed.store(true, Ordering::Relaxed);
+        if node.number != self.standing.local {
+            let link = self.standing.link(node, address, &self.tls, &self.hello);
+            node.link.store(Some(Arc::new(link)));
         }
     }
 
-    /// Takes note of who has joined and who was dropped.
-    fn see_members(&self, view: &View) {
+    /// Takes note of who has joined and who was dropped; whether anybody has.
+    fn see_members(&self, view: &View) -> bool {
         let standing = &self.standing;
+        let before = standing.nodes.load_full();
+        let mut nodes = Vec::clone(&before);
         for seen in &view.nodes {
-            let number = match standing.number(&seen.name) {
-                Some(number) => number,
-                None => match standing.give_number(&seen.name) {
-                    Some(number) => number,
-                    None => {
-                        tracing::warn!(node = %seen.name, "too many nodes; restart to reach it");
-                        continue;
-                    }
-                },
-            };
+            let known = nodes.iter().find(|node| node.name == seen.name).cloned();
             // What the file says of a node's address is this router's own.
-            let known = standing.nodes[number].listed.swap(true, Ordering::Relaxed);
-            if !known {
-                tracing::info!(node = %seen.name, peer = seen.peer, rule = "P22", "joins");
-                self.reach(number, &seen.peer);
-            }
-        }
-        for number in 0..self.count() {
-            let node = &standing.nodes[number];
-            let listed = view.nodes.iter().any(|seen| standing.name(number) == Some(&seen.name));
-            if listed || number == standing.local {
+            if known.as_ref().is_some_and(|node| node.listed.load(Ordering::Relaxed)) {
                 continue;
             }
-            node.listed.store(false, Ordering::Relaxed);
-            // What runs there comes to its end, and the node closes the link.
-            if !node.up.load(Ordering::SeqCst) {
-                self.links[number].store(None);
-            }
+            let node = known.unwrap_or_else(|| {
+                let number = standing.numbers.fetch_add(1, Ordering::Relaxed);
+                nodes.push(Arc::new(Node::new(number, seen.name.clone(), false)));
+                Arc::clone(nodes.last().expect("it was pushed"))
+            });
+            tracing::info!(node = %seen.name, peer = seen.peer, rule = "P22", "joins");
+            self.reach(&node, &seen.peer);
         }
+        let is_listed = |node: &Node| {
+            node.number == standing.local || view.nodes.iter().any(|seen| seen.name == node.name)
+        };
+        for node in nodes.iter().filter(|node| !is_listed(node)) {
+            node.listed.store(false, Ordering::Relaxed);
+        }
+        // What runs at one that was dropped comes to its end, and the node closes the link.
+        for node in nodes.extract_if(.., |node| !is_listed(node) && !node.is_up()) {
+            node.link.store(None);
+        }
+        let changed = numbers(&nodes) != numbers(&before);
+        if changed {
+            standing.nodes.store(Arc::new(nodes));
+        }
+        changed
     }
 
     /// Who listens here, told of all that the own node has told.
@@ -195,8 +198,10 @@ impl<N: LocalNode> Nodes<N> {
 
     /// Takes the own node's word, which is newer than any view.
     pub(super) fn ask_local(&self) {
-        if let Some((number, node)) = &self.local {
-            self.standing.take_state(*number, &node.state());
+        if let Some((number, local)) = &self.local
+            && let Some(node) = self.standing.node(*number)
+        {
+            self.standing.take_state(&node, &local.state());
         }
     }
 
@@ -205,22 +210,28 @@ impl<N: LocalNode> Nodes<N> {
         self.local.as_ref().map(|(number, _)| *number)
     }
 
-    pub(super) fn count(&self) -> usize {
-        self.standing.count.load(Ordering::Acquire)
+    pub(super) fn numbers(&self) -> Vec<usize> {
+        numbers(&self.standing.nodes.load())
     }
 
     /// Opens a session on a node; `None` if it can't be reached.
     pub(super) fn open(&self, number: usize, params: &SessionParams) -> Option<Seat<N>> {
         match &self.local {
             Some((local, node)) if *local == number => Some(Seat::Local(node.open(params.clone()))),
-            _ => Some(Seat::Remote(self.links[number].load_full()?.session(params)?)),
+            _ => {
+                let link = self.standing.node(number)?.link.load_full()?;
+                Some(Seat::Remote(link.session(params)?))
+            }
         }
     }
 
     /// Counts a part that is sent to a node.
     pub(super) fn begin(&self, number: usize) -> Outstanding {
-        self.standing.nodes[number].outstanding.fetch_add(1, Ordering::Relaxed);
-        Outstanding(Arc::clone(&self.standing), number)
+        let node = self.standing.node(number);
+        if let Some(node) = &node {
+            node.outstanding.fetch_add(1, Ordering::Relaxed);
+        }
+        Outstanding(node)
     }
 
     /// Describes all nodes for a route; `refused` holds the numbers of those that have
@@ -229,16 +240,16 @@ impl<N: LocalNode> Nodes<N> {
         self.ask_local();
         let leader = self.standing.leader.load(Ordering::Acquire);
         into.clear();
-        let nodes = self.standing.nodes.iter().take(self.count());
-        into.extend(nodes.enumerate().map(|(number, node)| Candidate {
+        into.extend(self.standing.nodes.load().iter().map(|node| Candidate {
+            number: node.number,
             connected: node.up.load(Ordering::Relaxed) && node.listed.load(Ordering::Relaxed),
             healthy: node.healthy.load(Ordering::Relaxed),
-            local: number == self.standing.local,
-            leads: number == leader,
+            local: node.number == self.standing.local,
+            leads: node.number == leader,
             applied: Lsn(node.applied.load(Ordering::Relaxed)),
             lag_bytes: node.lag_bytes.load(Ordering::Relaxed),
             outstanding: node.outstanding.load(Ordering::Relaxed),
-            refused: refused.contains(&number),
+            refused: refused.contains(&node.number),
         }));
     }
 
@@ -251,7 +262,9 @@ impl<N: LocalNode> Nodes<N> {
     /// A node's reply tells a client of this position.
     pub(super) fn told(&self, number: usize, position: Position) {
         let standing = &self.standing;
-        standing.nodes[number].applied.fetch_max(position.lsn.0, Ordering::Relaxed);
+        if let Some(node) = standing.node(number) {
+            node.applied.fetch_max(position.lsn.0, Ordering::Relaxed);
+        }
         if position.lsn.0 > standing.told_lsn.load(Ordering::Relaxed) {
             let mut told = standing.told.lock().expect("nobody panics while holding it");
             *told = position.max(*told);
@@ -272,17 +285,16 @@ impl<N: LocalNode> Nodes<N> {
         // A monitor that has lost its state knows older members at first.
         let version = |view: &View| view.configuration.as_ref().map(|it| it.version);
         let mut knowledge = self.standing.lock();
-        if version(&view).is_some() && version(&view) >= version(&knowledge.view) {
-            self.see_members(&view);
-        }
+        let is_newest = version(&view).is_some() && version(&view) >= version(&knowledge.view);
+        let others = is_newest && self.see_members(&view);
+        let nodes = self.standing.nodes.load();
         for seen in &view.nodes {
-            let Some(number) = self.standing.number(&seen.name) else { continue };
-            let node = &self.standing.nodes[number];
+            let Some(node) = nodes.iter().find(|node| node.name == seen.name) else { continue };
             node.applied.fetch_max(seen.applied.0, Ordering::Relaxed);
             node.lag_bytes.store(seen.lag_bytes, Ordering::Relaxed);
             node.healthy.store(seen.healthy, Ordering::Relaxed);
         }
-        if knowledge.see(view) {
+        if knowledge.see(view) || others {
             self.standing.publish(&knowledge);
         }
     }
@@ -304,16 +316,21 @@ impl<N: LocalNode> Nodes<N> {
 
     /// Nodes that can be reached, of all.
     pub(super) fn reachable(&self) -> (usize, usize) {
-        let listed = |node: &&Standard| node.listed.load(Ordering::Relaxed);
-        let nodes = || self.standing.nodes.iter().take(self.count()).filter(listed);
-        let up = nodes().filter(|node| node.up.load(Ordering::Relaxed)).count();
-        (up, nodes().count())
+        let nodes = self.standing.nodes.load();
+        let listed = || nodes.iter().filter(|node| node.listed.load(Ordering::Relaxed));
+        (listed().filter(|node| node.is_up()).count(), listed().count())
     }
 }
 
 impl Standing {
-    fn link(self: &Arc<Self>, number: usize, address: &str, tls: &PeerTls, hello: &Hello) -> Link {
-        let name = self.name(number).expect("it has a number").clone();
+    fn link(
+        self: &Arc<Self>,
+        node: &Arc<Node>,
+        address: &str,
+        tls: &PeerTls,
+        hello: &Hello,
+    ) -> Link {
+        let name = node.name.clone();
         let (address, tls, hello) = (address.to_owned(), tls.clone(), hello.clone());
         let expected = name.clone();
         let open: super::link::Opener = Arc::new(move || {
@@ -323,28 +340,28 @@ impl Standing {
                 dial(&address, &tls, Some(expected.as_str()), &hello, DIAL_TIMEOUT).await
             })
         });
-        let standing = Arc::clone(self);
+        let (standing, node) = (Arc::clone(self), Arc::clone(node));
         Link::start(name, open, move |event| match event {
             LinkEvent::Up { term, leader } => {
-                standing.nodes[number].up.store(true, Ordering::SeqCst);
+                node.up.store(true, Ordering::SeqCst);
                 standing.hear(term, leader.as_ref(), false);
                 standing.bump();
             }
             LinkEvent::Down => {
-                standing.nodes[number].up.store(false, Ordering::SeqCst);
+                node.up.store(false, Ordering::SeqCst);
                 standing.bump();
             }
-            LinkEvent::State(state) => standing.take_state(number, &state),
+            LinkEvent::State(state) => standing.take_state(&node, &state),
             LinkEvent::Notified(told) => standing.listeners.hear(Arc::new(told)),
         })
     }
 
-    fn take_state(&self, number: usize, state: &crate::routing::link::NodeState) {
-        self.nodes[number].applied.fetch_max(state.applied.lsn.0, Ordering::Relaxed);
-        if state.leads && self.leader.load(Ordering::Acquire) == number {
+    fn take_state(&self, node: &Node, state: &crate::routing::link::NodeState) {
+        node.applied.fetch_max(state.applied.lsn.0, Ordering::Relaxed);
+        if state.leads && self.leader.load(Ordering::Acquire) == node.number {
             return;
         }
-        let leader = if state.leads { self.name(number) } else { state.leader.as_ref() };
+        let leader = if state.leads { Some(&node.name) } else { state.leader.as_ref() };
         if leader.is_some() {
             self.hear(state.applied.term, leader, state.leads);
         }
@@ -359,8 +376,9 @@ impl Standing {
 
     fn publish(&self, knowledge: &Knowledge) {
         let leader = knowledge.leader.as_ref().filter(|_| knowledge.open);
-        let number = leader.and_then(|leader| self.number(leader)).unwrap_or(NOBODY);
-        self.leader.store(number, Ordering::Release);
+        let nodes = self.nodes.load();
+        let node = leader.and_then(|leader| nodes.iter().find(|node| node.name == *leader));
+        self.leader.store(node.map_or(NOBODY, |node| node.number), Ordering::Release);
         self.bump();
     }
 
@@ -368,21 +386,9 @@ impl Standing {
         self.changed.send_modify(|count| *count += 1);
     }
 
-    fn number(&self, name: &NodeId) -> Option<usize> {
-        self.names.iter().position(|known| known.get() == Some(name))
-    }
-
-    fn name(&self, number: usize) -> Option<&NodeId> {
-        self.names[number].get()
-    }
-
-    /// The next number, if one is left. Called by one task.
-    fn give_number(&self, name: &NodeId) -> Option<usize> {
-        let number = self.count.load(Ordering::Acquire);
-        self.names.get(number)?.set(name.clone()).ok()?;
-        self.nodes[number].listed.store(false, Ordering::Relaxed);
-        self.count.store(number + 1, Ordering::Release);
-        Some(number)
+    /// A node by its number; `None` once it is forgotten.
+    fn node(&self, number: usize) -> Option<Arc<Node>> {
+        self.nodes.load().iter().find(|node| node.number == number).cloned()
     }
 
     fn lock(&self) -> MutexGuard<'_, Knowledge> {
@@ -390,16 +396,27 @@ impl Standing {
     }
 }
 
-impl Standard {
-    fn new(local: bool) -> Self {
+fn numbers(nodes: &[Arc<Node>]) -> Vec<usize> {
+    nodes.iter().map(|node| node.number).collect()
+}
+
+impl Node {
+    fn new(number: usize, name: NodeId, local: bool) -> Self {
         Self {
-            listed: AtomicBool::new(true),
+            number,
+            name,
+            link: ArcSwapOption::empty(),
+            listed: AtomicBool::new(local),
             up: AtomicBool::new(local),
             healthy: AtomicBool::new(true),
             applied: AtomicU64::new(0),
             lag_bytes: AtomicU64::new(0),
             outstanding: AtomicUsize::new(0),
         }
+    }
+
+    fn is_up(&self) -> bool {
+        self.up.load(Ordering::SeqCst)
     }
 }
 

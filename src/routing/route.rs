@@ -13,6 +13,8 @@ use crate::pg::{SqlError, SqlState};
 /// A node as a router sees it at this moment.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
 pub struct Candidate {
+    /// What the router calls it.
+    pub number: usize,
     /// There is a way to it now.
     pub connected: bool,
     /// Nobody says that it can't serve.
@@ -62,21 +64,22 @@ const KEEP_WITHIN: usize = 4;
 
 /// Chooses among `nodes`, by their numbers.
 pub fn route(ask: &Ask, nodes: &[Candidate]) -> Route {
-    let leader = nodes.iter().position(|node| node.leads && node.connected && !node.refused);
+    let leader = nodes.iter().find(|node| node.leads && node.connected && !node.refused);
     let level = if ask.need == Need::Leader { Level::Strong } else { ask.level };
     let see = match level {
         Level::Strong | Level::Session => ask.position,
         Level::Bounded | Level::Eventual => Position::default(),
     };
+    let to = |node: &Candidate| Route::Node { node: node.number, see };
     if level == Level::Strong && ask.need != Need::Any {
-        return leader.map_or(Route::WaitForLeader, |node| Route::Node { node, see });
+        return leader.map_or(Route::WaitForLeader, to);
     }
     // A node answers its own clients' reads, even if it must catch up first.
-    let local = nodes.iter().position(|node| node.local && node.healthy && !node.refused);
-    if let Some(node) = local {
-        return Route::Node { node, see };
+    let local = nodes.iter().find(|node| node.local && node.healthy && !node.refused);
+    if let Some(local) = local {
+        return to(local);
     }
-    let fit = |node: &Candidate| {
+    let is_fit = |node: &Candidate| {
         node.connected
             && node.healthy
             && !node.refused
@@ -86,21 +89,18 @@ pub fn route(ask: &Ask, nodes: &[Candidate]) -> Route {
                 Level::Eventual => true,
             }
     };
-    let least_loaded = (0..nodes.len())
-        .filter(|node| fit(&nodes[*node]))
-        .min_by_key(|node| (nodes[*node].outstanding, *node));
-    if let Some(least) = least_loaded {
-        let bound = nodes[least].outstanding + KEEP_WITHIN;
-        let kept = ask.last.filter(|last| {
-            nodes.get(*last).is_some_and(|node| fit(node) && node.outstanding <= bound)
-        });
-        return Route::Node { node: kept.unwrap_or(least), see };
+    let fit = || nodes.iter().filter(|node| is_fit(node));
+    if let Some(least) = fit().min_by_key(|node| (node.outstanding, node.number)) {
+        let bound = least.outstanding + KEEP_WITHIN;
+        let kept = fit().find(|node| ask.last == Some(node.number) && node.outstanding <= bound);
+        return to(kept.unwrap_or(least));
     }
     // Nobody is known to be fit: whoever is there may catch up in time.
-    let anybody = (0..nodes.len())
-        .filter(|node| nodes[*node].connected && !nodes[*node].refused)
-        .min_by_key(|node| (!nodes[*node].healthy, nodes[*node].lag_bytes, *node));
-    anybody.map_or(Route::WaitForNode, |node| Route::Node { node, see })
+    let anybody = nodes
+        .iter()
+        .filter(|node| node.connected && !node.refused)
+        .min_by_key(|node| (!node.healthy, node.lag_bytes, node.number));
+    anybody.map_or(Route::WaitForNode, to)
 }
 
 /// How a node sent a part back; [`crate::routing`]'s names for the gateway's refusals.

@@ -172,7 +172,9 @@ impl Runner {
         self.nodes.clear();
         for word in words {
             let (name, traits) = word.split_once(':').unwrap_or((word, ""));
-            let mut node = Candidate { connected: true, healthy: true, ..Candidate::default() };
+            let number = self.nodes.len();
+            let mut node =
+                Candidate { number, connected: true, healthy: true, ..Candidate::default() };
             for word in traits.split(',').filter(|word| !word.is_empty()) {
                 match word.split_once('=').unwrap_or((word, "")) {
                     ("leads", _) => node.leads = true,

@@ -10,6 +10,7 @@ mod place;
 mod socket;
 mod work;
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,7 +83,8 @@ struct Client<N: LocalNode> {
     shared: Arc<Shared<N>>,
     session: Session,
     params: SessionParams,
-    seats: Vec<Option<Placed<N>>>,
+    /// By the nodes' numbers.
+    seats: BTreeMap<usize, Placed<N>>,
     /// The node that served the session last.
     last: Option<usize>,
     /// The unit of which a part was carried out and more is to come.
@@ -126,7 +128,7 @@ impl<N: LocalNode> Client<N> {
         let backend_pid = cancel.session.pid;
         let params = SessionParams { user, database, settings, backend_pid, standing };
         Self {
-            seats: Vec::new(),
+            seats: BTreeMap::new(),
             changes: shared.nodes.changes(),
             shared,
             session,
@@ -384,7 +386,7 @@ impl<N: LocalNode> Client<N> {
                     return self.accept(node, part, complete, summary, &work, reply, effects);
                 }
                 Err(refusal) => {
-                    if let Some(placed) = &mut self.seats[node] {
+                    if let Some(placed) = self.seats.get_mut(&node) {
                         self.session.sent_back(summary, &mut placed.presence);
                     }
                     if !self.refused(node, refusal, &mut work).await? {

@@ -48,7 +48,7 @@ impl<N: LocalNode> Client<N> {
         self.last = Some(node);
         self.session.saw(reply.position);
         self.shared.nodes.told(node, reply.position);
-        if let Some(placed) = &mut self.seats[node] {
+        if let Some(placed) = self.seats.get_mut(&node) {
             self.session.applied(summary, effects, &mut placed.presence)?;
             if let Some(settings) = reply.settings {
                 self.session.set_settings(Arc::clone(&settings), &mut placed.presence);

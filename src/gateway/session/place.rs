@@ -87,23 +87,21 @@ impl<N: LocalNode> Client<N> {
 
     /// Whether the session is present on a node.
     pub(super) fn is_seated(&self, node: usize) -> bool {
-        let placed = self.seats.get(node).and_then(Option::as_ref);
-        placed.is_some_and(|placed| !placed.seat.is_dead())
+        self.seats.get(&node).is_some_and(|placed| !placed.seat.is_dead())
     }
 
     /// Makes sure that the session is present on a node, and that a cancel goes there.
     fn sit(&mut self, node: usize) -> bool {
-        if self.seats.len() <= node {
-            self.seats.resize_with(node + 1, || None);
-        }
         if !self.is_seated(node) {
             let Some(seat) = self.shared.nodes.open(node, &self.params) else { return false };
             let presence = Presence::new(&self.session);
-            self.seats[node] = Some(Placed { seat, presence });
+            // Nodes that are gone for good leave none behind.
+            self.seats.retain(|_, placed| !placed.seat.is_dead());
+            self.seats.insert(node, Placed { seat, presence });
             self.cancel_goes_to = None;
         }
         if self.cancel_goes_to != Some(node)
-            && let Some(placed) = &self.seats[node]
+            && let Some(placed) = self.seats.get(&node)
         {
             self.cancel.session.set_node(placed.seat.canceller());
             self.cancel_goes_to = Some(node);
@@ -125,14 +123,14 @@ impl<N: LocalNode> Client<N> {
             Refusal::Unknown => Refusal::Unavailable("the node can't be reached".to_owned()),
             refusal => refusal,
         };
-        let placed = self.seats[node].as_ref().expect("the session sits there");
+        let placed = self.seats.get(&node).expect("the session sits there");
         if let Some(messages) = self.session.remake(&placed.presence, &summary.uses) {
             let request = Request { messages, see, token: None, mode: Mode::Silent };
             if let Err(refusal) = self.run_at(node, request, minding).await? {
                 return Ok(Err(undone(refusal)));
             }
         }
-        let placed = self.seats[node].as_mut().expect("the session sits there");
+        let placed = self.seats.get_mut(&node).expect("the session sits there");
         self.session.remade(&mut placed.presence, &summary.uses);
         let moved = self.unit.as_ref().filter(|unit| unit.node != node);
         if let Some(unit) = moved {
@@ -147,7 +145,7 @@ impl<N: LocalNode> Client<N> {
             }
             let left =
                 std::mem::replace(&mut self.unit.as_mut().expect("it was there before").node, node);
-            self.seats[left] = None;
+            self.seats.remove(&left);
         }
         Ok(Ok(()))
     }
@@ -160,7 +158,7 @@ impl<N: LocalNode> Client<N> {
         minding: Minding,
     ) -> Result<Result<Reply, Refusal>, Ended> {
         let Self { seats, out, reader, inbound, shared, changes, .. } = self;
-        let placed = seats[node].as_mut().expect("the session sits there");
+        let placed = seats.get_mut(&node).expect("the session sits there");
         let outstanding = shared.nodes.begin(node);
         let result = match &mut placed.seat {
             Seat::Local(session) => tokio::select! {
@@ -195,9 +193,7 @@ impl<N: LocalNode> Client<N> {
     }
 
     pub(super) fn leave(&mut self, node: usize) {
-        if let Some(seat) = self.seats.get_mut(node) {
-            *seat = None;
-        }
+        self.seats.remove(&node);
         self.cancel_goes_to = None;
     }
 }

@@ -13,6 +13,7 @@ use tokio_postgres::{NoTls, SimpleQueryMessage};
 use tokio_util::sync::CancellationToken;
 
 use self::fake::{FakeCluster, FakeNode};
+use super::nodes::Nodes;
 use super::{Gateway, GatewayConfig, GatewayWatch, NoNode, link};
 use crate::cluster::{Configuration, NodeId, NodeView, Position, Role, View};
 use crate::config::SqlConfig;
@@ -293,6 +294,35 @@ async fn who_joins_is_reached_and_who_was_dropped_gets_no_work() {
         assert_eq!(ask(&fresh, "select node").await, "b");
     }
     assert_eq!(bench.rows(), ["one", "two", "three"]);
+}
+
+#[tokio::test]
+async fn nodes_come_and_go_by_the_thousand() {
+    let bench = Bench::new(&["a", "b"]).await;
+    let tls = certificate(&bench.directory, &bench.authority, "router");
+    let [(a, at_a), (b, at_b)] = &bench.addresses[..] else { panic!("two nodes") };
+    let members = [(a.clone(), at_a.clone())];
+    let nodes = Nodes::<NoNode>::new("c", "router", &members, &tls, None, Arc::default());
+    let see = |version: u64, joined: NodeView| {
+        let leader = Some(joined.name.clone());
+        let shown = vec![shown(a, at_a), joined];
+        let configuration = Some(Configuration { version, members: Vec::new() });
+        let view =
+            View { term: Term(version), leader, open: true, nodes: shown, ..View::default() };
+        nodes.see(View { configuration, ..view });
+    };
+    let mut candidates = Vec::new();
+    for version in 1..=3000 {
+        see(version, shown(&format!("joined{version}").parse().expect("a name"), "127.0.0.1:1"));
+        nodes.candidates(&[], &mut candidates);
+        assert_eq!(candidates.len(), 2);
+        assert!(candidates[1].leads && !candidates[0].leads);
+    }
+    see(3001, shown(b, at_b));
+    until(|| nodes.reachable() == (2, 2)).await;
+    nodes.candidates(&[], &mut candidates);
+    assert!(candidates.iter().all(|node| node.connected));
+    assert_eq!(candidates[0].number, 0);
 }
 
 #[tokio::test]
