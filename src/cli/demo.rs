@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -89,8 +89,11 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 async fn supervise(arguments: &Arguments) -> anyhow::Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("watching for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("watching for SIGINT")?;
-    let layout = prepare(arguments)?;
-    let _lock = lock(&layout)?;
+    let dir = &arguments.dir;
+    fs::create_dir_all(dir).with_context(|| format!("{}", dir.display()))?;
+    let dir = fs::canonicalize(dir).with_context(|| format!("{}", dir.display()))?;
+    let _lock = lock(&dir)?;
+    let layout = prepare(arguments, &dir)?;
     check_ports(&layout).await?;
     let mut cluster = Cluster::start(&layout, arguments.restart)?;
     let mut announced = false;
@@ -123,13 +126,10 @@ async fn supervise(arguments: &Arguments) -> anyhow::Result<()> {
     result
 }
 
-/// Makes the directory, certificates, configurations and `cluster.json`.
-fn prepare(arguments: &Arguments) -> anyhow::Result<Layout> {
-    fs::create_dir_all(&arguments.dir).with_context(|| format!("{}", arguments.dir.display()))?;
-    let dir =
-        fs::canonicalize(&arguments.dir).with_context(|| format!("{}", arguments.dir.display()))?;
+/// Makes certificates, configurations and `cluster.json`.
+fn prepare(arguments: &Arguments, dir: &Path) -> anyhow::Result<Layout> {
     let nodes: Vec<String> = (1..=arguments.nodes).map(|i| format!("node{i}")).collect();
-    if let Some(before) = ClusterFile::read(&dir)? {
+    if let Some(before) = ClusterFile::read(dir)? {
         let count = before.processes.iter().filter(|p| p.role == Role::Node).count();
         ensure!(
             count == nodes.len(),
@@ -147,7 +147,7 @@ fn prepare(arguments: &Arguments) -> anyhow::Result<Layout> {
             Place { sql: at(10 + i), peer: at(20 + i), http: None }
         }
     };
-    let layout = Layout::new(&dir, DEMO, &nodes, &["proxy".to_owned()], &place);
+    let layout = Layout::new(dir, DEMO, &nodes, &["proxy".to_owned()], &place);
     layout.write_certificates(&[])?;
     let default = if arguments.nodes == 1 { "async" } else { "any 1" };
     let policy = arguments.policy.as_ref().map_or_else(|| default.to_owned(), |p| p.to_string());
@@ -165,13 +165,13 @@ fn prepare(arguments: &Arguments) -> anyhow::Result<Layout> {
 }
 
 /// Keeps a second demo out of the directory.
-fn lock(layout: &Layout) -> anyhow::Result<nix::fcntl::Flock<File>> {
-    let path = layout.dir.join("lock");
+fn lock(dir: &Path) -> anyhow::Result<nix::fcntl::Flock<File>> {
+    let path = dir.join("lock");
     let file = File::create(&path).with_context(|| format!("{}", path.display()))?;
     nix::fcntl::Flock::lock(file, nix::fcntl::FlockArg::LockExclusiveNonblock).map_err(
         |(_, errno)| match errno {
             nix::errno::Errno::EWOULDBLOCK => {
-                anyhow::anyhow!("another demo runs in {}", layout.dir.display())
+                anyhow::anyhow!("another demo runs in {}", dir.display())
             }
             errno => anyhow::anyhow!("{}: {errno}", path.display()),
         },
@@ -394,5 +394,29 @@ impl NotifySocket {
 impl Drop for NotifySocket {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_second_demo_leaves_the_first_ones_files_as_they_are() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let _first = lock(dir.path()).expect("locked");
+        let arguments = Arguments {
+            dir: dir.path().to_owned(),
+            nodes: 3,
+            port: 1,
+            restart: Restart::Never,
+            policy: None,
+            set: Vec::new(),
+        };
+        let refused = supervise(&arguments).await.expect_err("another one runs");
+        assert!(refused.to_string().starts_with("another demo runs in"), "{refused}");
+        let names = fs::read_dir(dir.path()).expect("listed");
+        let names: Vec<_> = names.map(|entry| entry.expect("an entry").file_name()).collect();
+        assert_eq!(names, ["lock"]);
     }
 }
