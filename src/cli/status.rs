@@ -15,6 +15,9 @@ use crate::net::{self, Hello, PeerTls, Purpose};
 /// How long an answer may take. A switchover is answered when it is over.
 const ANSWER_WITHIN: Duration = Duration::from_secs(35);
 
+/// How long it may take to be reached at all: one that is stopped still has its socket.
+const REACHED_WITHIN: Duration = Duration::from_secs(10);
+
 /// Which cluster is meant, and with which certificate it is asked.
 #[derive(clap::Args)]
 pub(super) struct Target {
@@ -241,7 +244,7 @@ impl Monitor {
     /// A stream of views, one a frame, the newest first.
     pub(super) async fn views(&self) -> anyhow::Result<net::FrameStream> {
         let (stream, _) =
-            net::dial(&self.address, &self.tls, None, &self.hello(Purpose::View), ANSWER_WITHIN)
+            net::dial(&self.address, &self.tls, None, &self.hello(Purpose::View), REACHED_WITHIN)
                 .await?;
         Ok(stream)
     }
@@ -280,7 +283,7 @@ impl Monitor {
         let hello = self.hello(purpose);
         let exchange = async {
             let (mut stream, _) =
-                net::dial(&self.address, &self.tls, None, &hello, ANSWER_WITHIN).await?;
+                net::dial(&self.address, &self.tls, None, &hello, REACHED_WITHIN).await?;
             if let Some(request) = request {
                 stream.send(request.to_string().as_bytes()).await?;
             }
