@@ -127,7 +127,7 @@ const PARTITION: Drill = Drill {
 const LAG: Drill = Drill { family: "lag", expects: &[GONE, ENDED], ..DRILL };
 const DISK: Drill = Drill { family: "disk", expects: &[GONE, ENDED], ..DRILL };
 const REJOIN: Drill = Drill { family: "rejoin", expects: &[GONE, ENDED], ..DRILL };
-const PLANNED: Drill = Drill { family: "planned", expects: &[GONE], ..DRILL };
+const PLANNED: Drill = Drill { family: "planned", expects: &[GONE, SUPERSEDED], ..DRILL };
 const PROXY: Drill = Drill { family: "proxy", expects: &[GONE, CUT], ..DRILL };
 
 /// Somebody is not there, or does not answer.
@@ -148,9 +148,15 @@ const LOST: &[&str] = &["a peer's connection was refused error="];
 /// What a dead leader had not shipped is saved and cut when it comes back.
 const CUT: &[&str] = &["saved in diverged/"];
 
+/// Who was appointed and too slow to say so had at most begun its term.
+const SUPERSEDED: &[&str] = &["(0 transactions), then cut"];
+
 /// A leader was replaced while it lived; what it had not shipped was cut.
 const ENDED: &[&str] =
     &["this leader ends its term", "saved in diverged/", "the leadership can't go on"];
+
+/// A leadership that was to be handed over was not, within its time.
+const LATE: &[&str] = &["could not be handed over", "hand-over was not finished in time"];
 
 /// A node got a copy of another's databases.
 const SEEDED: &[&str] = &["seeded", "snapshot"];
@@ -361,7 +367,7 @@ pub(super) const CATALOGUE: &[Drill] = &[
         name: "random-faults",
         what: "random halves, kills and switchovers, for --soak seconds",
         run: |stage| Box::pin(partition::random(stage)),
-        expects: &[GONE, ENDED, LOST, SEEDED, &["could not be handed over"]],
+        expects: &[GONE, ENDED, LOST, SEEDED, LATE],
         ..PARTITION
     },
     Drill {
@@ -406,7 +412,7 @@ pub(super) const CATALOGUE: &[Drill] = &[
         needs: &[Need::Sqlite3],
         clean: true,
         run: |stage| Box::pin(lag::apply_stopped(stage)),
-        expects: &[&["cannot apply the log error=SQLite: database is locked"]],
+        expects: &[GONE, &["cannot apply the log error=SQLite: database is locked"]],
         ..LAG
     },
     Drill {
@@ -514,6 +520,7 @@ pub(super) const CATALOGUE: &[Drill] = &[
         name: "switchover-with-transaction",
         what: "the leadership is handed over while a transaction is open",
         run: |stage| Box::pin(planned::with_transaction(stage)),
+        expects: &[GONE, SUPERSEDED, LATE],
         ..PLANNED
     },
     Drill {
@@ -548,7 +555,7 @@ pub(super) const CATALOGUE: &[Drill] = &[
         what: "a node joins, one replaces a follower, the leader leaves",
         shape: Shape { spares: 2, ..PLAIN },
         clean: true,
-        expects: &[GONE, SEEDED, DROPPED],
+        expects: &[GONE, SUPERSEDED, SEEDED, DROPPED],
         run: |stage| Box::pin(planned::members(stage)),
         ..PLANNED
     },
@@ -573,7 +580,7 @@ pub(super) const CATALOGUE: &[Drill] = &[
         what: "certificates are renewed and read again; a foreign authority's is refused",
         clean: true,
         run: |stage| Box::pin(planned::certificates(stage)),
-        expects: &[GONE, &["a peer's connection was refused"]],
+        expects: &[GONE, SUPERSEDED, &["a peer's connection was refused"]],
         ..PLANNED
     },
     Drill {
@@ -581,7 +588,7 @@ pub(super) const CATALOGUE: &[Drill] = &[
         name: "priorities",
         what: "a monitor that may appoint nobody does not start; then one node may lead",
         run: |stage| Box::pin(planned::priorities(stage)),
-        expects: &[GONE, &["priority 0", "towline:"]],
+        expects: &[GONE, CUT, &["priority 0", "towline:"]],
         ..PLANNED
     },
     Drill {
