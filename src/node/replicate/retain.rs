@@ -23,19 +23,18 @@ impl Replication {
             if let Err(error) = tokio::task::block_in_place(|| self.record_commit()) {
                 tracing::warn!(%error, "the commit LSN could not be recorded");
             }
-            if let Err(error) = tokio::task::block_in_place(|| self.release()) {
+            if let Err(error) = tokio::task::block_in_place(|| self.release(self.releasable())) {
                 tracing::warn!(%error, "old segments could not be released");
             }
         }
     }
 
-    /// Releases the log that is needed no longer: what the databases have made of it is
-    /// durable first, which SQLite leaves to its next checkpoint.
-    fn release(&self) -> Result<(), StreamError> {
-        let before = self.releasable();
+    /// Releases the log's segments before `before`, which is applied: what the databases have
+    /// made of it is durable first, which SQLite leaves to its next checkpoint.
+    pub(super) fn release(&self, before: Lsn) -> Result<(), StreamError> {
         if before > self.reader.first() {
             let path = self.database_path(lock(&self.control).get().generation);
-            sync_wal(&path).map_err(|source| StreamError::File { path, source })?;
+            sync_wal(&*self.fs, &path).map_err(|source| StreamError::File { path, source })?;
             lock(&self.log).release_before(before)?;
         }
         Ok(())

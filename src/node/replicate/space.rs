@@ -41,7 +41,7 @@ impl Replication {
         };
         let low = space > Space::Enough;
         if low {
-            self.make_room();
+            tokio::task::block_in_place(|| self.make_room());
         }
         if space == before {
             return;
@@ -64,14 +64,14 @@ impl Replication {
     }
 
     /// Releases of the log what nobody connected needs.
-    fn make_room(&self) {
+    pub(super) fn make_room(&self) {
         if let Err(error) = self.record_commit() {
             tracing::warn!(%error, "the commit LSN could not be recorded");
         }
         let applied = *self.hub.applied.borrow();
         let needed = lock(&self.hub.followers).values().map(|(_, progress)| progress.durable).min();
         let upto = needed.map_or(applied, |needed| needed.min(applied));
-        if let Err(error) = lock(&self.log).release_before(upto) {
+        if let Err(error) = self.release(upto) {
             tracing::warn!(%error, "old segments could not be released");
         }
     }

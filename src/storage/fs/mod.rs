@@ -2,7 +2,8 @@
 //! file system, and for tests one that forgets what was not synced, tears writes,
 //! and fails any operation by its label.
 //!
-//! SQLite does its own IO; this is for the log and the control file.
+//! SQLite does its own IO, but for the sync of its WAL before the log lets go of what is
+//! in it; this is for the log and the control file.
 
 mod real;
 #[cfg(test)]
@@ -26,6 +27,8 @@ pub enum Op {
     CreateSegment,
     /// A segment is cut at a divergence or a torn end.
     CutSegment,
+    /// What SQLite has committed is made durable.
+    SyncWal,
     /// A segment that is no longer needed, or was cut whole, goes.
     RemoveSegment,
     /// Frames are read back.
@@ -57,6 +60,7 @@ impl fmt::Display for Op {
             Self::SyncLog => "sync the log",
             Self::CreateSegment => "create a segment",
             Self::CutSegment => "cut a segment",
+            Self::SyncWal => "sync the WAL",
             Self::RemoveSegment => "remove a segment",
             Self::ReadLog => "read the log",
             Self::ListLog => "list the log",

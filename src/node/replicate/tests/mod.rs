@@ -5,6 +5,7 @@ mod fetch;
 mod hooked;
 mod rejoin;
 mod relay;
+mod retain;
 mod seed;
 mod stream;
 
