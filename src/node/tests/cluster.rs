@@ -11,8 +11,7 @@ use crate::storage::sqlite::{ConnectionKind, Sqlite};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_is_there_after_a_restart() {
-    let mut node = TestNode::new();
-    node.lead(1).await;
+    let mut node = TestNode::leading().await;
     let mut client = node.client();
     client.query("create table t (id int primary key, v text)").await;
     for id in 0..20 {
@@ -28,8 +27,7 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn vacuum_gives_pages_back_and_leaves_the_content() {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     let mut client = node.client();
     client.query("create table t (id int primary key, v text)").await;
     client.query("insert into t select g, repeat('x', 1000) from generate_series(1, 4000) g").await;
@@ -50,8 +48,7 @@ async fn vacuum_gives_pages_back_and_leaves_the_content() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_can_be_made_again_from_the_log() {
-    let mut node = TestNode::new();
-    node.lead(1).await;
+    let mut node = TestNode::leading().await;
     let mut client = node.client();
     for statement in [
         "create table t (id serial primary key, v text default 'd', at timestamptz default now())",
@@ -84,8 +81,7 @@ async fn a_database_can_be_made_again_from_the_log() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_that_the_log_does_not_reach_back_to_is_asked_for() {
-    let mut node = TestNode::new();
-    node.lead(1).await;
+    let mut node = TestNode::leading().await;
     let mut client = node.client();
     client.query("create table t (id int primary key, v text)").await;
     // Segments of one megabyte.
@@ -112,8 +108,7 @@ async fn a_database_that_the_log_does_not_reach_back_to_is_asked_for() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_follower_that_runs_the_log_has_the_same_content() {
-    let leader = TestNode::new();
-    leader.lead(1).await;
+    let leader = TestNode::leading().await;
     let mut client = leader.client();
     client
         .query("create table t (id serial primary key, v text, at timestamptz default now())")
@@ -166,8 +161,7 @@ async fn a_follower_that_runs_the_log_has_the_same_content() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn statistics_are_the_same_in_whichever_order_a_node_knows_its_tables() {
-    let leader = TestNode::new();
-    leader.lead(1).await;
+    let leader = TestNode::leading().await;
     let mut client = leader.client();
     for table in 0..40 {
         let made = format!("create table t{table} (i int); insert into t{table} values (1)");
@@ -189,8 +183,7 @@ async fn statistics_are_the_same_in_whichever_order_a_node_knows_its_tables() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_by_what_only_the_session_knows_reaches_a_follower_as_rows() {
-    let leader = TestNode::new();
-    leader.lead(1).await;
+    let leader = TestNode::leading().await;
     let mut client = leader.client();
     for statement in [
         "create table t (id serial primary key, who text default current_user, v text)",
@@ -263,8 +256,7 @@ async fn until_run(node: &TestNode) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_follower_runs_the_parts_of_a_large_transaction_as_they_come() {
-    let leader = TestNode::new();
-    leader.lead(1).await;
+    let leader = TestNode::leading().await;
     leader.client().query("create table t (id serial primary key, v text)").await;
     let mut follower = TestNode::new();
     follower.receive(&leader);
@@ -294,8 +286,7 @@ async fn a_follower_runs_the_parts_of_a_large_transaction_as_they_come() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn parts_that_were_run_are_undone_where_their_end_never_comes() {
-    let leader = TestNode::new();
-    leader.lead(1).await;
+    let leader = TestNode::leading().await;
     leader.client().query("create table t (id serial primary key, v text)").await;
     let follower = TestNode::new();
     // By the client; by the end of the leadership.
@@ -323,8 +314,7 @@ async fn parts_that_were_run_are_undone_where_their_end_never_comes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_transaction_with_another_effect_leaves_nothing() {
-    let leader = TestNode::new();
-    leader.lead(1).await;
+    let leader = TestNode::leading().await;
     leader.client().query("create table t (id serial primary key, v text)").await;
     leader.client().query("insert into t (id, v) values (1000000, 'x')").await;
     let mut follower = TestNode::new();
@@ -352,8 +342,7 @@ async fn a_large_transaction_with_another_effect_leaves_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_follower_knows_how_far_each_sequence_was_drawn() {
-    let leader = TestNode::new();
-    leader.lead(1).await;
+    let leader = TestNode::leading().await;
     let mut client = leader.client();
     for statement in [
         "create sequence moved",
@@ -406,8 +395,7 @@ async fn a_follower_knows_how_far_each_sequence_was_drawn() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn another_effect_than_the_leaders_quarantines_the_node() {
-    let leader = TestNode::new();
-    leader.lead(1).await;
+    let leader = TestNode::leading().await;
     let mut client = leader.client();
     client.query("create table t (id int primary key, v int)").await;
     client.query("insert into t values (1, 1), (2, 2)").await;
@@ -442,8 +430,7 @@ async fn another_effect_than_the_leaders_quarantines_the_node() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_sent_again_is_answered_and_not_repeated() {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     let mut client = node.client();
     client.query("create table t (id serial primary key, v int)").await;
     client.token = Some(ClientToken { session: 7, sequence: 1 });
@@ -471,8 +458,7 @@ async fn a_write_sent_again_is_answered_and_not_repeated() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_seen_or_told_before_it_is_committed() {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     node.client().query("create table t (id int primary key)").await;
     node.commit(false);
     let mut writing = node.client();
@@ -496,8 +482,7 @@ async fn nothing_is_seen_or_told_before_it_is_committed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_ends_while_a_write_waits_for_followers() {
-    let mut node = TestNode::new();
-    node.lead(1).await;
+    let mut node = TestNode::leading().await;
     node.client().query("create table t (id int primary key)").await;
     node.commit(false);
     let mut writing = node.client();
@@ -517,8 +502,7 @@ async fn a_node_ends_while_a_write_waits_for_followers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn remote_write_is_answered_for_what_a_follower_wrote_and_did_not_sync() {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     node.client().query("create table t (id int primary key)").await;
     node.commit(false);
     // An autocommit write, and a transaction that has the writer to itself.
@@ -550,8 +534,7 @@ async fn remote_write_is_answered_for_what_a_follower_wrote_and_did_not_sync() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_reply_leaves_without_a_lease() {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     node.client().query("create table t (id int primary key)").await;
     node.hub().set_lease_until(i64::MIN);
     let mut writing = node.client();
@@ -567,8 +550,7 @@ async fn no_reply_leaves_without_a_lease() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_idle_holder_gives_way_when_others_wait() {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     let mut holder = node.client();
     holder.query("create table t (id int primary key)").await;
     holder.query("begin; lock table t; insert into t values (1)").await;
@@ -589,8 +571,7 @@ async fn an_idle_holder_gives_way_when_others_wait() {
 async fn statements_stop_when_told_and_when_their_time_is_up() {
     const FOREVER: &str = "select count(*) from generate_series(1, 1000000) a, \
                            generate_series(1, 1000000) b";
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     let mut client = node.client();
     client.query("create table t (id int primary key)").await;
     client.query("set statement_timeout = 50").await;
@@ -628,8 +609,7 @@ async fn statements_stop_when_told_and_when_their_time_is_up() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_that_go_on_for_long_are_ended_running_or_not() {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     let mut writing = node.client();
     writing.query("create table t (id int primary key, v text)").await;
     writing.query("insert into t select g, repeat('x', 500) from generate_series(1, 3000) g").await;
@@ -681,8 +661,7 @@ async fn reads_that_go_on_for_long_are_ended_running_or_not() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_read_waits_for_what_it_must_see() {
-    let leader = TestNode::new();
-    leader.lead(1).await;
+    let leader = TestNode::leading().await;
     let mut client = leader.client();
     client.query("create table t (id int primary key)").await;
     client.query("insert into t values (1)").await;

@@ -42,8 +42,7 @@ const SAME: &[&str] = &[
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn databases_keep_to_themselves_and_followers_hold_the_same() {
-    let leader = TestNode::new();
-    leader.lead(1).await;
+    let leader = TestNode::leading().await;
     let mut first = leader.client();
     run(&mut first, SAME).await;
     run(&mut first, &["insert into t (u) values ('first')"]).await;
@@ -166,8 +165,7 @@ async fn databases_keep_to_themselves_and_followers_hold_the_same() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_no_database_or_in_use_is_said_as_postgresql_does() {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     let mut client = node.client();
     run(&mut client, &["create database shop"]).await;
     let mut shop = node.client_in("shop");
@@ -226,8 +224,7 @@ async fn what_is_no_database_or_in_use_is_said_as_postgresql_does() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn locks_channels_and_large_objects_are_a_databases_own() {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     let mut first = node.client();
     run(&mut first, &["create database shop"]).await;
     let mut shop = node.client_in("shop");

@@ -76,6 +76,13 @@ impl TestNode {
     fn database(&self) -> std::path::PathBuf {
         self.dir.path().join("db")
     }
+    /// It leads in term 1.
+    async fn leading() -> Self {
+        let node = Self::new();
+        node.lead(1).await;
+        node
+    }
+
 
     fn start(&mut self) {
         self.start_from(Lsn(0));

@@ -7,8 +7,7 @@ const DENIED: &str = "42501";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn rows_and_tables_are_locked_by_who_may_change_them() {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     let mut root = node.client();
     let given =
         ["create table t (id int primary key)", "create user bob", "grant select on t to bob"];
@@ -31,8 +30,7 @@ async fn rows_and_tables_are_locked_by_who_may_change_them() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_table_is_used_as_far_as_was_granted() {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     let mut root = node.client();
     run(
         &mut root,
@@ -120,8 +118,7 @@ async fn a_table_is_used_as_far_as_was_granted() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_role_makes_is_its_own_on_every_node() {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     let mut root = node.client();
     run(&mut root, &["create user bob", "create user eve", "grant create on schema public to bob"])
         .await;
@@ -191,8 +188,7 @@ async fn what_a_role_makes_is_its_own_on_every_node() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn schemas_and_databases_let_in_whom_they_may() {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     let mut root = node.client();
     run(
         &mut root,
@@ -228,8 +224,7 @@ async fn schemas_and_databases_let_in_whom_they_may() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_view_changes_what_its_owner_may_change() {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     let mut root = node.client();
     run(
         &mut root,

@@ -37,8 +37,7 @@ pub(super) async fn refused(client: &mut Client, statement: &str, state: &str, m
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn roles_are_made_changed_and_dropped_alike_on_all_nodes() {
-    let leader = TestNode::new();
-    leader.lead(1).await;
+    let leader = TestNode::leading().await;
     let mut root = leader.client();
     run(
         &mut root,
@@ -84,8 +83,7 @@ async fn roles_are_made_changed_and_dropped_alike_on_all_nodes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_password_is_in_the_log() {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     let mut root = node.client();
     run(&mut root, &["create user bob password 'zebra-crossing'"]).await;
     let reader = crate::node::writer::lock(&node.running().log).reader();
@@ -102,8 +100,7 @@ async fn no_password_is_in_the_log() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_becomes_whom_it_may() {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     let mut root = node.client();
     run(
         &mut root,
@@ -149,8 +146,7 @@ async fn a_session_becomes_whom_it_may() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sessions_begin_with_the_settings_of_role_and_database() {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     let mut root = node.client();
     run(
         &mut root,

@@ -30,8 +30,7 @@ const COLUMNS: &[(&str, &[&str])] = &[
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_value_is_stored_and_found_as_if_it_stood_in_the_text() {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     let mut client = node.client();
     for (number, (column, literals)) in COLUMNS.iter().enumerate() {
         let table = format!("t{number}");
@@ -76,8 +75,7 @@ async fn a_value_is_stored_and_found_as_if_it_stood_in_the_text() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_wrong_with_a_value_is_told_as_ever() {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     let mut client = node.client();
     client.query("create table t (a int, b text)").await;
     for statement in [

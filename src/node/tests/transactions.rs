@@ -7,8 +7,7 @@ const OK_COMMIT: &str = "done COMMIT\nready, idle\n";
 
 /// A node with one table, and two clients of it.
 async fn two_clients() -> (TestNode, Client, Client) {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     let mut first = node.client();
     first.query("create table t (id int primary key, v int not null)").await;
     first.query("insert into t select g, 0 from generate_series(1, 10) g").await;

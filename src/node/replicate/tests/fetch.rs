@@ -27,11 +27,7 @@ impl Node {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_tail_is_fetched_and_counts_for_nothing_yet() {
-    let mut cluster = Cluster::new(&["a", "b", "c"]).await;
-    let (a, b, c) = (cluster.start("a"), cluster.start("b"), cluster.start("c"));
-    a.lead(1);
-    b.follow(1, "a");
-    c.follow(1, "a");
+    let (_cluster, [a, b, c]) = Cluster::led(["a", "b", "c"]).await;
     let known = a.write(1, 1).await;
     b.until_bound(known).await;
     c.until_bound(known).await;
@@ -61,11 +57,7 @@ async fn a_tail_is_fetched_and_counts_for_nothing_yet() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_parts_from_the_fetched_log_is_saved_and_cut() {
-    let mut cluster = Cluster::new(&["a", "b", "c"]).await;
-    let (a, b, c) = (cluster.start("a"), cluster.start("b"), cluster.start("c"));
-    a.lead(1);
-    b.follow(1, "a");
-    c.follow(1, "a");
+    let (_cluster, [a, b, c]) = Cluster::led(["a", "b", "c"]).await;
     let known = a.write(1, 1).await;
     b.until_bound(known).await;
     // c has led a term that nobody heard of, and wrote; a leads a later one.
@@ -130,11 +122,7 @@ const STEPS: [Op; 7] = [
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_kill_at_any_step_of_a_fetch_loses_nothing_and_it_is_fetched_again() {
-    let mut cluster = Cluster::new(&["a", "b", "c"]).await;
-    let (a, b, c) = (cluster.start("a"), cluster.start("b"), cluster.start("c"));
-    a.lead(1);
-    b.follow(1, "a");
-    c.follow(1, "a");
+    let (mut cluster, [a, b, c]) = Cluster::led(["a", "b", "c"]).await;
     let known = a.write(1, 1).await;
     b.until_bound(known).await;
     c.until_bound(known).await;

@@ -70,6 +70,15 @@ impl Cluster {
         Self { directory, members, listeners, segment_bytes: 8192 }
     }
 
+    /// The first of these nodes leads in term 1, the others follow it.
+    async fn led<const N: usize>(names: [&str; N]) -> (Self, [Node; N]) {
+        let mut cluster = Self::new(&names).await;
+        let nodes = names.map(|name| cluster.start(name));
+        nodes[0].lead(1);
+        nodes[1..].iter().for_each(|node| node.follow(1, names[0]));
+        (cluster, nodes)
+    }
+
     fn config(&self, name: &NodeId) -> NodeConfig {
         let path = |suffix: &str| self.directory.path().join(format!("{name}.{suffix}"));
         let written = SqlConfig {

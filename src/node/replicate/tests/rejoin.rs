@@ -4,11 +4,7 @@ use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_deposed_leader_saves_and_cuts_what_diverged() {
-    let mut cluster = Cluster::new(&["a", "b", "c"]).await;
-    let (a, b, c) = (cluster.start("a"), cluster.start("b"), cluster.start("c"));
-    a.lead(1);
-    b.follow(1, "a");
-    c.follow(1, "a");
+    let (_cluster, [a, b, c]) = Cluster::led(["a", "b", "c"]).await;
     let common = a.write(1, 1).await;
     b.until_bound(common).await;
     c.until_bound(common).await;
@@ -35,10 +31,7 @@ async fn a_deposed_leader_saves_and_cuts_what_diverged() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_applied_and_diverged_is_replaced() {
-    let mut cluster = Cluster::new(&["a", "b"]).await;
-    let (a, b) = (cluster.start("a"), cluster.start("b"));
-    a.lead(1);
-    b.follow(1, "a");
+    let (_cluster, [a, b]) = Cluster::led(["a", "b"]).await;
     let common = a.write(1, 1).await;
     b.until_bound(common).await;
     b.set_leadership(2, Role::Follower, None);

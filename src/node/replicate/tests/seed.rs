@@ -96,10 +96,7 @@ async fn where_most_followers_disagree_nobody_is_re_seeded_and_all_go_on() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_empty_log_beside_full_databases_is_re_seeded() {
-    let mut cluster = Cluster::new(&["a", "b"]).await;
-    let (a, b) = (cluster.start("a"), cluster.start("b"));
-    a.lead(1);
-    b.follow(1, "a");
+    let (mut cluster, [a, b]) = Cluster::led(["a", "b"]).await;
     let end = a.write(1, 1).await;
     a.apply(1, end);
     b.until_bound(end).await;

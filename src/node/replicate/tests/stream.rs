@@ -88,10 +88,7 @@ async fn much_of_the_log_is_taken_while_what_came_before_is_synced() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frame_larger_than_a_message_arrives_whole() {
-    let mut cluster = Cluster::new(&["a", "b"]).await;
-    let (a, b) = (cluster.start("a"), cluster.start("b"));
-    a.lead(1);
-    b.follow(1, "a");
+    let (_cluster, [a, b]) = Cluster::led(["a", "b"]).await;
     let large = a.append(1, &[Entry::Configuration(vec![5; 3 << 20]), insert(1)]);
     a.sync();
     a.until(&a.hub.commit, |commit| *commit >= large).await;
@@ -103,10 +100,7 @@ async fn a_frame_larger_than_a_message_arrives_whole() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_inherited_log_is_committed_with_the_term_start() {
-    let mut cluster = Cluster::new(&["a", "b"]).await;
-    let (a, b) = (cluster.start("a"), cluster.start("b"));
-    a.lead(1);
-    b.follow(1, "a");
+    let (_cluster, [a, b]) = Cluster::led(["a", "b"]).await;
     let known = a.write(1, 1).await;
     b.until_bound(known).await;
     // b inherits a frame that it doesn't know to be committed.
@@ -128,10 +122,7 @@ async fn the_inherited_log_is_committed_with_the_term_start() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_promise_stops_the_old_stream() {
-    let mut cluster = Cluster::new(&["a", "b"]).await;
-    let (a, b) = (cluster.start("a"), cluster.start("b"));
-    a.lead(1);
-    b.follow(1, "a");
+    let (_cluster, [a, b]) = Cluster::led(["a", "b"]).await;
     let end = a.write(1, 1).await;
     b.until_bound(end).await;
     // The fence alone, before anybody is told.
