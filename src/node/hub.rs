@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, broadcast, watch};
@@ -123,6 +123,9 @@ pub struct Hub {
     /// While true the leader's writer begins nothing new: what clients ask waits. Written
     /// by `control`, for a planned hand-over.
     pub frozen: watch::Sender<bool>,
+    /// Where this leader's last transaction, or group of them, that is whole in the log
+    /// begins. Written by the writer, before it appends it.
+    logged: AtomicU64,
     /// True while the writer is frozen and nothing that it began is unfinished. Written
     /// by the writer.
     pub resting: watch::Sender<bool>,
@@ -192,6 +195,7 @@ impl Hub {
             caught_up: watch::Sender::new(Term(0)),
             term_start: watch::Sender::new((Term(0), Lsn(0))),
             frozen: watch::Sender::new(false),
+            logged: AtomicU64::new(0),
             resting: watch::Sender::new(false),
             failed: watch::Sender::new(None),
             quarantine: watch::Sender::new(None),
@@ -264,6 +268,20 @@ impl Hub {
         let (commit, durable, verified) =
             (*self.commit.borrow(), *self.durable.borrow(), *self.verified.borrow());
         commit.min(durable).min(verified)
+    }
+
+    /// Notes that what the log holds from `start` on will be whole.
+    pub(super) fn logs(&self, start: Lsn) {
+        self.logged.store(start.0, Ordering::SeqCst);
+    }
+
+    /// What this leader must have applied to be behind no other node: who is told that
+    /// something is committed may show it before SQLite here has committed it.
+    pub(super) fn shown(&self) -> Lsn {
+        // In this order: the beginning of what is committed was noted before.
+        let commit = *self.commit.borrow();
+        let logged = self.logged.load(Ordering::SeqCst);
+        if commit.0 > logged { Lsn(logged + 1) } else { Lsn(0) }
     }
 
     /// Says, while it lives, that somebody waits for `applied` to move.

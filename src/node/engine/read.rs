@@ -26,13 +26,19 @@ impl EngineSession {
             let ran = self.run_written(plan, params.to_vec(), format).await?;
             return Ok(Source::Complete(CompleteRows::new(ran.rows)?));
         }
-        if self.settings.strong_reads() {
-            self.check_lease()?;
+        let strong = self.settings.strong_reads();
+        if strong {
+            let (term, lsn) = (self.leading_term()?, self.inner.hub.shown());
+            self.await_position(Position { term, lsn }).await?;
         }
         let limits = self.limits();
         let now_us = self.now_us();
         if self.keeps_snapshot() {
             let environment = plan.needs_environment.then(|| self.environment());
+            self.snapshot().await?;
+            if strong {
+                self.check_lease()?;
+            }
             let snapshot = self.snapshot().await?;
             if let Some(environment) = environment {
                 snapshot.reader.set_environment(environment);
@@ -54,6 +60,11 @@ impl EngineSession {
             lsn: *self.inner.hub.applied.borrow(),
         };
         let mut reader = self.reader().await?;
+        if strong {
+            let snapshot = reader.execute_batch("BEGIN").and_then(|()| reader.applied());
+            snapshot.map_err(|error| errors::translate_bare(&error))?;
+            self.check_lease()?;
+        }
         self.surround(&mut reader, plan);
         let prepare = || prepare(&mut reader, plan, params, &limits, now_us);
         let statement = read_through(&plan.text, prepare)?;
@@ -98,7 +109,8 @@ impl EngineSession {
         Ok(())
     }
 
-    /// A strong read is the leader's, inside its lease.
+    /// A strong read is the leader's, inside its lease: looked at once it has its snapshot,
+    /// so that nobody else led before.
     fn check_lease(&self) -> Result<(), Refusal> {
         let term = self.leading_term()?;
         if self.inner.hub.check_lease(term) {

@@ -1,8 +1,8 @@
 //! What a node does over time: crashes, replays, ends of leadership.
 
-use super::TestNode;
 use super::client::Client;
-use crate::cluster::Position;
+use super::{READERS, TestNode};
+use crate::cluster::{Position, Role};
 use crate::gateway::Mode;
 use crate::log::{ClientToken, Lsn, Term};
 use crate::node::replicate::FollowerNews;
@@ -469,6 +469,7 @@ async fn nothing_is_seen_or_told_before_it_is_committed() {
     let before = *node.hub().commit.borrow();
     durable.wait_for(|durable| *durable > before).await.expect("the hub lives");
     assert_eq!(node.client().value("select count(*) from t").await, "0");
+    assert_eq!(strong(&node).await.value("select count(*) from t").await, "0");
     assert!(!write.is_finished());
     // The leadership ends: nobody knows what will become of it.
     node.follow(2);
@@ -678,10 +679,64 @@ async fn a_read_waits_for_what_it_must_see() {
     assert!(read.await.expect("no panic").contains("row 1"));
 }
 
+/// A client whose reads are strong.
+async fn strong(node: &TestNode) -> Client {
+    let mut client = node.client();
+    client.query("set towline.read_level = strong").await;
+    client
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strong_read_misses_nothing_that_a_new_leader_has_yet_to_apply() {
+    let before = TestNode::leading().await;
+    let mut client = before.client();
+    client.query("create table t (id int primary key)").await;
+    let node = TestNode::new();
+    node.follow(1);
+    node.receive(&before);
+    node.applied(client.last.position.lsn).await;
+    // It takes its time when it is applied, too.
+    client.query("insert into t select count(*) from generate_series(1, 1000000)").await;
+    node.receive_log(&before);
+    node.begin_leading(2);
+    let mut commit = node.hub().commit.subscribe();
+    let started =
+        || (node.hub().term_start.borrow().0 == Term(2)).then(|| node.hub().term_start.borrow().1);
+    let committed = commit.wait_for(|commit| started().is_some_and(|end| *commit >= end));
+    tokio::time::timeout(super::PATIENCE, committed).await.expect("in time").expect("committed");
+    node.is(2, Role::Leader);
+    let mut reading = strong(&node).await;
+    let said = reading.query("select count(*) from t").await;
+    let behind = "refused: this node has not caught up with the session\n";
+    assert!(said == behind || said.contains("row 1"), "{said}");
+    node.applied(*node.hub().commit.borrow()).await;
+    assert_eq!(reading.value("select count(*) from t").await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_strong_read_is_inside_the_lease_once_it_has_its_snapshot() {
+    let node = TestNode::leading().await;
+    node.client().query("create table t (id int primary key)").await;
+    let mut reading = strong(&node).await;
+    assert_eq!(reading.value("select count(*) from t").await, "0");
+    // All connections are in use, until the lease has run out.
+    let mut taken = Vec::new();
+    for _ in 0..READERS {
+        taken.push(node.running().readers.take().await.expect("a connection"));
+    }
+    let read = tokio::spawn(async move { reading.query("select count(*) from t").await });
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    node.hub().set_lease_until(i64::MIN);
+    drop(taken);
+    let said = read.await.expect("no panic");
+    assert_eq!(said, "refused: this node can't serve now: the lease of term 1 has run out\n");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_is_told_once_that_what_it_saw_is_lost() {
-    let node = TestNode::new();
-    node.lead(1).await;
+    let node = TestNode::leading().await;
     let mut client = node.client();
     client.query("create table t (id int primary key)").await;
     node.follow(2);

@@ -29,6 +29,9 @@ use crate::gateway::{LocalNode, SessionParams};
 use crate::log::{Lsn, Term};
 use crate::storage::log_store::{LogOptions, LogStore};
 
+/// Connections of a node's pool.
+const READERS: usize = 16;
+
 /// How long a test waits for anything.
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -73,9 +76,6 @@ impl TestNode {
         node
     }
 
-    fn database(&self) -> std::path::PathBuf {
-        self.dir.path().join("db")
-    }
     /// It leads in term 1.
     async fn leading() -> Self {
         let node = Self::new();
@@ -83,6 +83,9 @@ impl TestNode {
         node
     }
 
+    fn database(&self) -> std::path::PathBuf {
+        self.dir.path().join("db")
+    }
 
     fn start(&mut self) {
         self.start_from(Lsn(0));
@@ -98,7 +101,7 @@ impl TestNode {
         let roll = Roll::new(Configuration::initial([member("n1"), member("n2")]));
         let hub = Arc::new(Hub::new(me, roll, Policy::Any(1), log.end(), Lsn(0)));
         let log = Arc::new(Mutex::new(log));
-        let readers = Readers::new(self.database(), 16);
+        let readers = Readers::new(self.database(), READERS);
         let stop = CancellationToken::new();
         let options = WriterOptions {
             path: self.database(),
@@ -146,16 +149,30 @@ impl TestNode {
 
     /// Takes office in `term`, alone: what is durable is committed.
     async fn lead(&self, term: u64) {
+        self.begin_leading(term);
+        let hub = self.hub();
+        let (mut start, mut applied) = (hub.term_start.subscribe(), hub.applied.subscribe());
+        let opened = async {
+            let start = start.wait_for(|start| start.0 == Term(term)).await;
+            let end = start.expect("the hub lives").1;
+            applied.wait_for(|applied| *applied >= end).await.expect("the hub lives");
+        };
+        tokio::time::timeout(PATIENCE, opened).await.expect("the leader opens");
+        self.is(term, Role::Leader);
+    }
+
+    /// Has the role in `term`, and no other leader.
+    fn is(&self, term: u64, role: Role) {
+        let leader = (role != Role::Follower).then(|| self.hub().me.clone());
+        self.hub().leadership.send_replace(Leadership { term: Term(term), role, leader });
+    }
+
+    /// Is appointed in `term`: what is durable from now on is committed.
+    fn begin_leading(&self, term: u64) {
+        self.hub().set_lease_until(i64::MAX);
+        self.is(term, Role::Opening);
         let term = Term(term);
-        let hub = Arc::clone(self.hub());
-        hub.set_lease_until(i64::MAX);
-        let mut start = hub.term_start.subscribe();
-        hub.leadership.send_replace(Leadership {
-            term,
-            role: Role::Opening,
-            leader: Some(hub.me.clone()),
-        });
-        let commits = Arc::clone(&hub);
+        let commits = Arc::clone(self.hub());
         let mut committing = self.running().committing.subscribe();
         let stop = self.running().stop.clone();
         tokio::spawn(async move {
@@ -185,26 +202,11 @@ impl TestNode {
                 }
             }
         });
-        let mut applied = hub.applied.subscribe();
-        let opened = async {
-            let end = start.wait_for(|start| start.0 == term).await.expect("the hub lives").1;
-            applied.wait_for(|applied| *applied >= end).await.expect("the hub lives");
-        };
-        tokio::time::timeout(PATIENCE, opened).await.expect("the leader opens");
-        hub.leadership.send_replace(Leadership {
-            term,
-            role: Role::Leader,
-            leader: Some(hub.me.clone()),
-        });
     }
 
     /// Follows nobody in `term`.
     fn follow(&self, term: u64) {
-        self.hub().leadership.send_replace(Leadership {
-            term: Term(term),
-            role: Role::Follower,
-            leader: None,
-        });
+        self.is(term, Role::Follower);
     }
 
     /// Whether what is durable is committed.
@@ -214,6 +216,12 @@ impl TestNode {
 
     /// Takes over what `leader` has logged and committed, as a follower does.
     fn receive(&self, leader: &Self) {
+        self.receive_log(leader);
+        self.hub().commit.send_replace(*leader.hub().commit.borrow());
+    }
+
+    /// Takes over what `leader` has logged, and hears of no commit.
+    fn receive_log(&self, leader: &Self) {
         let from = self.hub().end.borrow().lsn;
         let reader = writer::lock(&leader.running().log).reader();
         let mut log = writer::lock(&self.running().log);
@@ -231,7 +239,6 @@ impl TestNode {
         hub.end.send_replace(log.end());
         hub.durable.send_replace(durable);
         hub.verified.send_replace(durable);
-        hub.commit.send_replace(*leader.hub().commit.borrow());
     }
 
     fn client(&self) -> Client {
@@ -245,10 +252,10 @@ impl TestNode {
     async fn applied(&self, lsn: Lsn) {
         let mut applied = self.hub().applied.subscribe();
         let reached = applied.wait_for(|applied| *applied >= lsn);
-        tokio::time::timeout(PATIENCE, reached)
-            .await
-            .expect("the log is applied")
-            .expect("the hub lives");
+        let in_time = tokio::time::timeout(PATIENCE, reached).await;
+        let (quarantine, failed) = (&self.hub().quarantine, &self.hub().failed);
+        let why = || format!("{:?}, {:?}", *quarantine.borrow(), *failed.borrow());
+        in_time.unwrap_or_else(|_| panic!("not applied: {}", why())).expect("the hub lives");
     }
 }
 

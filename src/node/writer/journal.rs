@@ -64,6 +64,9 @@ impl Journal {
             return Err(Ended::Before);
         }
         let mut log = lock(&self.log);
+        if !matches!(entries.last(), Some(Entry::TransactionPart { .. })) {
+            self.hub.logs(log.end().lsn);
+        }
         match log.append(term, entries) {
             Ok(spans) => {
                 // Published under the lock: another appender can't come between.
