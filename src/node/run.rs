@@ -103,6 +103,8 @@ struct Opened {
     applied: Lsn,
     /// Another program wrote into the database while the node was down.
     edited: bool,
+    /// Of its log something is gone that may have been acknowledged, and what that is.
+    lost: Option<String>,
 }
 
 /// Runs a node until `shutdown`, and tells `supervisor` once it serves.
@@ -128,6 +130,9 @@ pub async fn run(
         opened.applied,
     );
     let hub = Arc::new(hub);
+    if let Some(lost) = &opened.lost {
+        hub.notice(Rule::Unproven, None, lost.clone());
+    }
     if opened.edited {
         quarantine_edited(&hub, opened.applied);
     }
@@ -300,6 +305,7 @@ fn open(config: &NodeConfig) -> Result<Opened, NodeError> {
     }
     replicate::settle(data, control.get())?;
 
+    let mut lost = None;
     let mut edited = take_seal(config, &mut control)?;
     let (mut database, mut applied) = open_database(config, control.get().generation)?;
     let log_dir = data.join("log");
@@ -309,7 +315,7 @@ fn open(config: &NodeConfig) -> Result<Opened, NodeError> {
         Err(error @ LogError::TooShort { .. }) => {
             // What is missing was acknowledged: others have it, and this node is
             // seeded anew. Until then it counts for nothing.
-            tracing::error!(%error, "the log is damaged; this node will be seeded anew");
+            lost = Some(format!("the log is damaged, and is fetched anew: {error}"));
             let generation = control.get().generation;
             replicate::set_aside(data, generation).map_err(io(data))?;
             control.update(|control| {
@@ -325,7 +331,7 @@ fn open(config: &NodeConfig) -> Result<Opened, NodeError> {
         Err(error) => return Err(error.into()),
     };
     if log.opened().doubtful {
-        tracing::warn!("the end of the log may have been durable and is lost");
+        lost = Some("the end of the log may have been durable and is lost".to_owned());
         control.update(|control| control.unproven = true)?;
     }
     let commit = control.get().commit;
@@ -337,6 +343,7 @@ fn open(config: &NodeConfig) -> Result<Opened, NodeError> {
         commit,
         applied,
         edited,
+        lost,
     })
 }
 

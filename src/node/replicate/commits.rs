@@ -1,5 +1,6 @@
 use super::{Replication, lock, publish};
 use crate::cluster::{NodeId, Policy, Role};
+use crate::failover::Rule;
 use crate::log::{Lsn, Term};
 use crate::node::Hub;
 use crate::replication::message::Ack;
@@ -83,8 +84,11 @@ impl Hub {
             }
             Some(FollowerNews::Rejoined(said_in, follower, lsn)) if said_in == term => {
                 if let Some(lost) = tracker.follower_rejoined(follower, lsn) {
-                    tracing::warn!(%term, %follower, %lost, now = %lsn, rule = "16a",
-                        "a follower came back with less than it had acknowledged");
+                    let reason = format!(
+                        "a follower came back with less than it had acknowledged: {follower} \
+                         holds the log up to {lsn}, and had it up to {lost}"
+                    );
+                    self.notice(Rule::Unproven, Some(lsn), reason);
                 }
             }
             Some(FollowerNews::Left(said_in, follower)) if said_in == term => {

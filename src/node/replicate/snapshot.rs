@@ -34,6 +34,7 @@ use tokio::time::Instant;
 use super::follow::lower;
 use super::incoming::{Incoming, Places};
 use super::{Installed, Replication, StreamError, lock, publish};
+use crate::failover::Rule;
 use crate::log::chain::Chain;
 use crate::log::frame::FrameError;
 use crate::log::{LogEnd, Lsn, Term};
@@ -99,8 +100,8 @@ impl Replication {
     ) -> Result<(), StreamError> {
         let term = snapshot.term;
         let position = snapshot.position;
-        tracing::warn!(%term, at = %position, reason = snapshot.reason, rule = "16a",
-            "re-seeds from a snapshot");
+        let reason = format!("is seeded anew, with a snapshot: {}", snapshot.reason);
+        self.hub.notice(Rule::Unproven, Some(position.lsn), reason);
         let segment = check_files(&snapshot)?;
         self.mark_unproven().await?;
         let old = lock(&self.control).get().generation;

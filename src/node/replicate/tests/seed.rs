@@ -31,6 +31,9 @@ async fn a_follower_far_behind_gets_a_snapshot() {
     let control = lock(&c.control).get().clone();
     assert_eq!((control.generation, control.unproven, control.commit), (1, true, end));
     c.until(&c.hub.caught_up, |term| *term == Term(1)).await;
+    let told = c.hub.take_notices().into_iter().map(|notice| notice.reason);
+    let told = told.filter(|reason| reason.starts_with("is seeded anew, with a snapshot"));
+    assert_eq!(told.count(), 1);
     assert!(!c.data.join("gen-0").exists() && !c.data.join("gen-1/log").exists());
     // It starts again from there.
     c.stop().await;
