@@ -752,3 +752,17 @@ async fn a_session_is_told_once_that_what_it_saw_is_lost() {
     client.see = client.last.position;
     assert_eq!(client.value("select count(*) from t").await, "1");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_file_that_was_removed_is_served_no_longer() {
+    let node = TestNode::leading().await;
+    node.client().query("create table t (id int primary key)").await;
+    std::fs::remove_file(node.database()).expect("removed");
+    let mut quarantine = node.hub().quarantine.subscribe();
+    let noticed = quarantine.wait_for(Option::is_some);
+    let noticed =
+        *tokio::time::timeout(super::PATIENCE, noticed).await.expect("in time").expect("told");
+    assert!(matches!(noticed, Some(crate::node::Quarantine::Edited(_))), "{noticed:?}");
+    let said = node.client().query("select count(*) from t").await;
+    assert!(said.starts_with("refused: this node can't serve now"), "{said}");
+}

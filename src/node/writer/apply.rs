@@ -38,6 +38,9 @@ use crate::node::verify::Look;
 use crate::storage::log_store::LogError;
 use crate::storage::sqlite::{Shipped, Sqlite, SqliteError, SqliteErrorKind, UndoMark};
 
+/// What is said of a file that is not what this node has made of the log.
+const EDITED: &str = "another program changed the database file";
+
 /// Frames of one SQLite transaction at most.
 const FRAMES_MAX: usize = 512;
 /// Log bytes of one SQLite transaction at most, about.
@@ -339,7 +342,7 @@ impl Writer {
             return Ok(());
         }
         sqlite.execute_batch("ROLLBACK")?;
-        self.edited();
+        self.edited(EDITED);
         Err(ApplyError::Quarantined)
     }
 
@@ -356,17 +359,20 @@ impl Writer {
             self.damaged();
             return Err(ApplyError::Quarantined);
         }
-        if !self.sqlite().changed_from_outside()? {
-            return Ok(());
-        }
-        self.edited();
+        let sqlite = self.sqlite();
+        let edited = match (sqlite.changed_from_outside()?, sqlite.was_removed()?) {
+            (_, true) => "another program removed the database file",
+            (true, false) => EDITED,
+            (false, false) => return Ok(()),
+        };
+        self.edited(edited);
         Err(ApplyError::Quarantined)
     }
 
-    /// Another program has written into the databases.
-    fn edited(&mut self) {
+    /// Another program has written into the databases, or removed them.
+    fn edited(&mut self, how: &str) {
         let at = *self.hub.applied.borrow();
-        self.distrust("another program changed the database file", Quarantine::Edited(at));
+        self.distrust(how, Quarantine::Edited(at));
     }
 
     /// Whether SQLite came upon damage in the databases, and there is somebody to have them

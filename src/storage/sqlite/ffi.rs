@@ -231,6 +231,23 @@ impl Database {
         Ok(u64::try_from(current).unwrap_or(0))
     }
 
+    /// Whether what lies at the file's path is not the file that is open.
+    pub(super) fn has_moved(&self) -> Result<bool, SqliteError> {
+        let mut moved: c_int = 0;
+        // SAFETY: the handle is open, the name is terminated, and this operation takes an
+        // integer to write to.
+        let code = unsafe {
+            ffi::sqlite3_file_control(
+                self.db.as_ptr(),
+                c"main".as_ptr(),
+                ffi::SQLITE_FCNTL_HAS_MOVED,
+                (&raw mut moved).cast(),
+            )
+        };
+        self.check(code)?;
+        Ok(moved != 0)
+    }
+
     /// A passive checkpoint; returns the pages that the WAL still needs.
     pub(super) fn checkpoint(&self) -> Result<u64, SqliteError> {
         self.checkpoint_as(ffi::SQLITE_CHECKPOINT_PASSIVE)

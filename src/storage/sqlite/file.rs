@@ -46,6 +46,11 @@ impl Sqlite {
         Ok(before != 0 && before != version)
     }
 
+    /// Whether the file was removed, or another put in its place.
+    pub fn was_removed(&self) -> Result<bool, SqliteError> {
+        self.handle.database.has_moved()
+    }
+
     /// Whether this connection came upon a damaged part of the file.
     pub fn found_damage(&self) -> bool {
         self.handle.hooks().found_damage()
