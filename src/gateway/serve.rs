@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -277,13 +278,13 @@ async fn client<N: LocalNode>(
             session::serve(Arc::clone(&shared), *introduced, shutdown).await;
             Ok(())
         }
-        Ok(Ok(Arrival::Cancel { pid, secret })) => {
+        Ok(Ok(Arrival::Cancel { mut stream, pid, secret })) => {
             if !shared.cancels.cancel(pid, secret) {
                 // It is another gateway's session, or nobody's.
                 let errand = Errand::Cancel { pid, secret };
                 shared.nodes.run_errand(&errand, shared.leader_wait).await;
             }
-            Ok(())
+            stream.shutdown().await
         }
         Ok(Ok(Arrival::Nothing)) => Ok(()),
         Ok(Err(error)) => Err(error),

@@ -66,6 +66,8 @@ pub(super) struct Identity {
 pub(super) enum Arrival {
     Session(Box<Introduced>),
     Cancel {
+        /// To be closed once it is obeyed: some clients wait for that.
+        stream: ClientStream,
         pid: i32,
         secret: i32,
     },
@@ -188,7 +190,9 @@ pub(super) async fn arrive<N: LocalNode>(
         Encrypted::Left => return Ok(Arrival::Nothing),
     };
     let startup = match packet {
-        Packet::CancelRequest { pid, secret } => return Ok(Arrival::Cancel { pid, secret }),
+        Packet::CancelRequest { pid, secret } => {
+            return Ok(Arrival::Cancel { stream, pid, secret });
+        }
         Packet::Startup(startup) => startup,
         Packet::SslRequest | Packet::GssEncRequest => return Ok(Arrival::Nothing),
     };

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_postgres::error::SqlState;
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect as _};
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 use tokio_util::sync::CancellationToken;
 
@@ -736,6 +737,15 @@ async fn clients_may_ask_for_encryption() {
     assert_eq!(ask(&client, "select 7").await, "7");
     let rows = client.simple_query("select big 3000").await.expect("rows");
     assert_eq!(rows.iter().filter(|row| matches!(row, SimpleQueryMessage::Row(_))).count(), 3000);
+    // A cancel's connection is closed in order, or libpq takes it for a failure.
+    let mut tcp = TcpStream::connect(bench.address).await.expect("connected");
+    tcp.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).await.expect("asked for TLS");
+    assert_eq!(tcp.read_u8().await.expect("an answer"), b'S');
+    let connector = MakeTlsConnect::<TcpStream>::make_tls_connect(&mut tls.clone(), "localhost");
+    let mut encrypted = connector.expect("a name").connect(tcp).await.expect("TLS");
+    let cancel = [[0, 0, 0, 16], [4, 210, 22, 46], [0, 0, 0, 1], [0, 0, 0, 2]].concat();
+    encrypted.write_all(&cancel).await.expect("asked");
+    assert_eq!(encrypted.read(&mut [0]).await.expect("a goodbye"), 0);
     // Under a name that the certificate does not have.
     let other = "host=other user=ann password=secret dbname=app sslmode=require";
     let mut other: tokio_postgres::Config = other.parse().expect("a connection");
