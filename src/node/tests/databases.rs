@@ -60,6 +60,8 @@ async fn databases_keep_to_themselves_and_followers_hold_the_same() {
             "create temp table mine (a int)",
             "insert into mine values (1)",
             "create table pairs (p pair)",
+            "create function first_of(t) returns text language sql as 'select $1.u'",
+            "create view firsts as select first_of(t) from t",
             "insert into pairs values (row(1, 'ok')::pair)",
             "insert into t (u, p) values ('shop', 7), ('two', 8)",
             "insert into s.t (r) select id from t",
@@ -100,6 +102,7 @@ async fn databases_keep_to_themselves_and_followers_hold_the_same() {
     assert_eq!(shop.value("select string_agg(u, ',' order by id) from t").await, "shop,two,three");
     assert_eq!(first.value("select string_agg(u, ',') from t").await, "first");
     assert_eq!(shop.value("select max(c) from told").await, "3");
+    assert_eq!(shop.value("select string_agg(first_of, ',') from firsts").await, "shop,two,three");
     assert_eq!(shop.value("select a from told where b = 'part'").await, "t");
     assert_eq!(first.value("select nextval('q')").await, "1");
     assert_eq!(first.value("select count(*) from pg_class where relname = 'told'").await, "0");
@@ -144,6 +147,7 @@ async fn databases_keep_to_themselves_and_followers_hold_the_same() {
         "SELECT name FROM towline_relation WHERE name GLOB '@*'",
         "SELECT name FROM towline_sequence WHERE name GLOB '@*'",
         "SELECT name FROM towline_type WHERE name GLOB '@*'",
+        "SELECT name FROM towline_routine WHERE name GLOB '@*'",
         "SELECT name FROM towline_schema WHERE name GLOB '@*'",
         "SELECT name FROM towline_database",
         "SELECT relation FROM towline_attribute WHERE relation NOT IN (SELECT oid FROM \

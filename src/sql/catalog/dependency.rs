@@ -9,7 +9,7 @@ use super::pg_catalog::{default_oid, numbered, stored_default, supporting_index}
 use super::schema::parts_of_written;
 use super::{Catalog, ConstraintKind, PUBLIC, Relation, UserTypeKind};
 use crate::pg::Oid;
-use crate::sql::translate::calls_routine;
+use crate::sql::translate::{calls_routine, statements_of_body};
 
 /// System catalogs, by their OIDs.
 const ATTRDEF: i64 = 2604;
@@ -54,6 +54,16 @@ pub(super) fn dependencies(catalog: &Catalog) -> Vec<Dependency> {
             let made = catalog.user_type(ty.oid).map(|kind| object(TYPE, kind.oid));
             found.extend(table.or(made).map(|used| (own, used, "n")));
         }
+        // A string is read when it is called, a body in SQL's own syntax when it is made.
+        let body = match routine.said.is_standard_body {
+            true => statements_of_body(&routine.said).unwrap_or_default(),
+            false => Vec::new(),
+        };
+        let _ = visit_relations(&body, |name| {
+            let read = catalog.relation_written(name);
+            found.extend(read.map(|read| (own, object(CLASS, read.oid), "n")));
+            std::ops::ControlFlow::<()>::Continue(())
+        });
     }
     for kind in catalog.types.values() {
         let own = object(TYPE, kind.oid);

@@ -68,7 +68,7 @@ mod utility;
 mod with;
 
 pub(in crate::sql) use self::grouping::has_aggregate as calls_aggregate;
-pub(in crate::sql) use self::routine::calls as calls_routine;
+pub(in crate::sql) use self::routine::{calls as calls_routine, statements as statements_of_body};
 pub(in crate::sql) use self::set_returning::is_set_returning;
 
 pub use self::database::{create_database, drop_database, rename_database};

@@ -469,7 +469,7 @@ pub(super) fn one_row(query: &str, test: &str) -> String {
 }
 
 /// The statements of a body.
-pub(in crate::sql::translate) fn statements(said: &Said) -> Result<Vec<Statement>, SqlError> {
+pub(in crate::sql) fn statements(said: &Said) -> Result<Vec<Statement>, SqlError> {
     let mut scanner = Scanner::new(&said.body);
     let text = if !said.is_standard_body {
         said.body.clone()

@@ -14,8 +14,7 @@ mod run;
 
 use sqlparser::ast::{Function, FunctionArg, FunctionArguments, ObjectName, TableAlias};
 
-pub(in crate::sql) use self::body::calls;
-pub(super) use self::body::statements;
+pub(in crate::sql) use self::body::{calls, statements};
 use self::body::{only_query, runs};
 use self::choice::Chosen;
 use super::cast::How;
