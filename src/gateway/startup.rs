@@ -325,10 +325,11 @@ async fn introduce<N: LocalNode>(
     let mut settings = login.settings;
     for (name, value) in startup.settings()? {
         let name = name.to_ascii_lowercase();
-        if name != "client_encoding" {
-            check(&name, &value)
-                .map_err(|error| SqlError { severity: Severity::Fatal, ..error })?;
-        }
+        let value = match name.as_str() {
+            "client_encoding" => value,
+            _ => check(&name, &value)
+                .map_err(|error| SqlError { severity: Severity::Fatal, ..error })?,
+        };
         settings.insert(name, value);
     }
     if let Some(encoding) = settings.get("client_encoding") {

@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use lru::LruCache;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
+use crate::pg::types::date_style::Order;
 use crate::pg::{Oid, SqlError};
 use crate::sql::catalog::{Catalog, Index, RelationKind};
 use crate::sql::{self, Kind, Shape, Tag, TranslateContext, Translated, mentions_local};
@@ -46,6 +47,8 @@ pub(super) struct Reading {
     pub temporary_schema: String,
     /// Empty is UTC.
     pub time_zone: String,
+    /// Of DateStyle.
+    pub date_order: Order,
     /// `check_function_bodies` is off.
     pub bodies_unchecked: bool,
     pub sqlite_dialect: bool,
@@ -75,6 +78,7 @@ impl Plan {
             temporary_schema: &given.reading.temporary_schema,
             owner: given.owner,
             time_zone: &given.reading.time_zone,
+            date_order: given.reading.date_order,
             check_function_bodies: !given.reading.bodies_unchecked,
             sqlite_dialect: given.reading.sqlite_dialect,
         };

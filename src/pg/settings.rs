@@ -1,6 +1,7 @@
 //! PostgreSQL's settings: their names, what their values may be, and their defaults. What
 //! a session has set is the session's; this is what it may set.
 
+use super::types::DateStyle;
 use super::types::zone::Zone;
 use super::{SERVER_VERSION, SERVER_VERSION_NUM, SqlError, SqlState};
 
@@ -280,17 +281,7 @@ fn text(name: &str, value: &str, invalid: impl Fn() -> SqlError) -> Result<Strin
                 _ => Err(SqlError::unsupported(format!("client encoding \"{value}\""))),
             }
         }
-        "datestyle" => {
-            let plain = value.to_ascii_lowercase();
-            let parts = plain.split(',').map(str::trim);
-            let known =
-                |part: &str| matches!(part, "iso" | "mdy" | "us" | "noneuropean" | "default");
-            if parts.into_iter().all(known) {
-                Ok("ISO, MDY".to_owned())
-            } else {
-                Err(SqlError::unsupported(format!("DateStyle \"{value}\"")))
-            }
-        }
+        "datestyle" => DateStyle::default().changed(value).map(DateStyle::name),
         "timezone" => {
             let plain = value.trim().trim_matches('\'');
             match plain.to_ascii_lowercase().as_str() {

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 
 use super::Isolation;
 use super::catalog::{BOOTSTRAP_ROLE, Catalog, ObjectKind, Rights};
+use crate::pg::types::date_style::Order;
 use crate::pg::types::made::Made;
 use crate::pg::{Oid, SqlError};
 
@@ -401,6 +402,8 @@ impl<'a> TranslateContext<'a> {
             catalog,
             param_types: &[],
             database: "",
+    /// In which order the numbers of dates stand in literals.
+    pub date_order: Order,
             search_path: &*SEARCH_PATH,
             temporary_schema: "",
             owner: BOOTSTRAP_ROLE,
@@ -410,3 +413,4 @@ impl<'a> TranslateContext<'a> {
         }
     }
 }
+            date_order: Order::default(),

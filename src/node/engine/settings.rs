@@ -9,7 +9,7 @@ use crate::node::plan::Reading;
 use crate::node::writer::Durability;
 use crate::pg::SqlError;
 use crate::pg::settings::{KNOWN, Known, check, find, milliseconds, unrecognized};
-use crate::pg::types::{Display, IntervalStyle};
+use crate::pg::types::{DateStyle, Display, IntervalStyle};
 use crate::sql::Isolation;
 use crate::sql::catalog::TEMPORARY_PREFIX;
 
@@ -81,6 +81,10 @@ impl Settings {
         let value = match value {
             None => self.initial.get(&name).cloned(),
             Some(value) => Some(check(&name, value)?),
+            // What it leaves open stays as it is.
+            Some(value) if name == "datestyle" => {
+                Some(self.display.date_style.changed(value)?.name())
+            }
         };
         if value.is_none() && find(&name).is_none() && !name.contains('.') {
             return Err(unrecognized(&name));
@@ -211,11 +215,13 @@ impl Settings {
             short_floats: self.known("extra_float_digits").parse().unwrap_or(1) < 1,
             interval_style: IntervalStyle::by_name(self.known("intervalstyle")),
         };
+            date_style: DateStyle::default().changed(self.known("datestyle")).unwrap_or_default(),
         self.reading = Arc::new(Reading {
             search_path: self.search_path(),
             temporary_schema: self.temporary_schema().to_owned(),
             time_zone: self.display.time_zone.clone(),
             bodies_unchecked: self.known("check_function_bodies") == "off",
+            date_order: self.display.date_style.order,
             sqlite_dialect: self.known("towline.dialect") == "sqlite",
         });
     }

@@ -8,9 +8,9 @@
 //! | timestamp   | µs since 2000-01-01 00:00 (i64; ends: infinity)          | `2024-01-31 12:34:56.789`   |
 //! | timestamptz | µs since 2000-01-01 00:00 UTC                            | `2024-01-31 12:34:56.789+00`|
 //!
-//! Output is PostgreSQL's DateStyle `ISO, MDY`; years before 1 end in ` BC`.
+//! Output is PostgreSQL's DateStyle `ISO`; years before 1 end in ` BC`.
 //! Input takes what PostgreSQL's parser takes in common use: ISO 8601, `1/8/1999`
-//! (month first), `Jan 8, 1999`, `8-Jan-1999`, `19990108`, `1999.008`, `J2451187`,
+//! (in the order that DateStyle says), `Jan 8, 1999`, `8-Jan-1999`, `19990108`, `1999.008`, `J2451187`,
 //! times with AM and PM, zones by offset, abbreviation and name, `infinity`,
 //! `epoch`; and, where the caller says what time it is, `now`, `today`, `tomorrow`
 //! and `yesterday`.
@@ -20,6 +20,7 @@ use super::calendar::{
     Civil, JULIAN_EPOCH, MICROS_PER_DAY, MICROS_PER_HOUR, MICROS_PER_MINUTE, MICROS_PER_SECOND,
     civil_from_days, days_from_civil, month_length, split_days,
 };
+use super::date_style::Order;
 use super::invalid_datetime;
 use super::zone::{OFFSET_MAX, Zone, abbreviation};
 use crate::pg::{SqlError, SqlState};
@@ -56,7 +57,17 @@ pub fn date_in_range(days: i64) -> bool {
 
 /// Reads a date. `now` is the present moment, if words such as `today` are allowed.
 pub fn parse_date(text: &str, zone: &Zone, now: Option<i64>) -> Result<i32, SqlError> {
-    let fields = Fields::parse(text, "date", zone, now)?;
+    parse_date_ordered(text, zone, now, Order::default())
+}
+
+/// As [`parse_date`], of numbers in an order.
+pub fn parse_date_ordered(
+    text: &str,
+    zone: &Zone,
+    now: Option<i64>,
+    order: Order,
+) -> Result<i32, SqlError> {
+    let fields = Fields::parse(text, "date", zone, now, order)?;
     let days = match fields.date.ok_or_else(|| invalid_datetime("date", text))? {
         Day::Infinity => return Ok(DATE_INFINITY),
         Day::NegativeInfinity => return Ok(DATE_NEGATIVE_INFINITY),
@@ -75,7 +86,7 @@ pub fn parse_date(text: &str, zone: &Zone, now: Option<i64>) -> Result<i32, SqlE
 
 /// Reads a time of day; a date or zone beside it is ignored.
 pub fn parse_time(text: &str, zone: &Zone, now: Option<i64>) -> Result<i64, SqlError> {
-    let fields = Fields::parse(text, "time", zone, now)?;
+    let fields = Fields::parse(text, "time", zone, now, Order::default())?;
     if let Some(Day::Moment(moment)) = fields.date
         && fields.time.is_none()
     {
@@ -87,7 +98,7 @@ pub fn parse_time(text: &str, zone: &Zone, now: Option<i64>) -> Result<i64, SqlE
 /// Reads a time of day and its offset, which the zone gives where the text does
 /// not (at its date, if it has one, else at `now`, else in 2000).
 pub fn parse_timetz(text: &str, zone: &Zone, now: Option<i64>) -> Result<(i64, i32), SqlError> {
-    let fields = Fields::parse(text, "time with time zone", zone, now)?;
+    let fields = Fields::parse(text, "time with time zone", zone, now, Order::default())?;
     if let Some(Day::Moment(moment)) = fields.date
         && fields.time.is_none()
     {
@@ -105,10 +116,20 @@ pub fn parse_timetz(text: &str, zone: &Zone, now: Option<i64>) -> Result<(i64, i
 
 /// Reads a timestamp without a zone; a zone in the text is ignored.
 pub fn parse_timestamp(text: &str, zone: &Zone, now: Option<i64>) -> Result<i64, SqlError> {
+    parse_timestamp_ordered(text, zone, now, Order::default())
+}
+
+/// As [`parse_timestamp`], of numbers in an order.
+pub fn parse_timestamp_ordered(
+    text: &str,
+    zone: &Zone,
+    now: Option<i64>,
+    order: Order,
+) -> Result<i64, SqlError> {
     if let Some((micros, "")) = parse_plain(text) {
         return Ok(micros);
     }
-    let fields = Fields::parse(text, "timestamp", zone, now)?;
+    let fields = Fields::parse(text, "timestamp", zone, now, order)?;
     let time = fields.time;
     match fields.date.ok_or_else(|| invalid_datetime("timestamp", text))? {
         Day::Infinity => Ok(INFINITY),
@@ -125,13 +146,23 @@ fn moment_to_local(moment: i64, zone: &Zone) -> i64 {
 
 /// Reads a moment; local where the text names no zone.
 pub fn parse_timestamptz(text: &str, zone: &Zone, now: Option<i64>) -> Result<i64, SqlError> {
+    parse_timestamptz_ordered(text, zone, now, Order::default())
+}
+
+/// As [`parse_timestamptz`], of numbers in an order.
+pub fn parse_timestamptz_ordered(
+    text: &str,
+    zone: &Zone,
+    now: Option<i64>,
+    order: Order,
+) -> Result<i64, SqlError> {
     match parse_plain(text) {
         Some((micros, "+00" | "Z")) => return Ok(micros),
         Some((micros, "")) if *zone == Zone::UTC => return Ok(micros),
         _ => {}
     }
     let name = "timestamp with time zone";
-    let fields = Fields::parse(text, name, zone, now)?;
+    let fields = Fields::parse(text, name, zone, now, order)?;
     match fields.date.ok_or_else(|| invalid_datetime(name, text))? {
         Day::Infinity => Ok(INFINITY),
         Day::NegativeInfinity => Ok(NEGATIVE_INFINITY),
@@ -243,7 +274,7 @@ fn print_civil(civil: Civil, out: &mut impl Write) {
     put2(out, civil.day);
 }
 
-fn print_era(civil: Civil, out: &mut impl Write) {
+pub(super) fn print_era(civil: Civil, out: &mut impl Write) {
     if civil.year <= 0 {
         put(out, " BC");
     }
@@ -360,10 +391,16 @@ enum Problem {
 }
 
 impl Fields {
-    fn parse(text: &str, name: &str, zone: &Zone, now: Option<i64>) -> Result<Self, SqlError> {
-        Parser { text, time_only: name.starts_with("time ") || name == "time", ..Parser::default() }
-            .run(zone, now)
-            .map_err(|problem| match problem {
+    fn parse(
+        text: &str,
+        name: &str,
+        zone: &Zone,
+        now: Option<i64>,
+        order: Order,
+    ) -> Result<Self, SqlError> {
+        let time_only = name.starts_with("time ") || name == "time";
+        Parser { text, time_only, order, ..Parser::default() }.run(zone, now).map_err(|problem| {
+            match problem {
                 Problem::Syntax => invalid_datetime(name, text),
                 Problem::Range | Problem::Order => {
                     let error = SqlError::new(
@@ -390,7 +427,8 @@ impl Fields {
                     format!("\"{word}\" as a {name} value is not supported here"),
                 )
                 .with_hint("Use now() or CURRENT_DATE in the statement instead."),
-            })
+            }
+        })
     }
 }
 
@@ -400,6 +438,7 @@ struct Parser<'a> {
     text: &'a str,
     /// A time of day is wanted, so that digits alone are one.
     time_only: bool,
+    order: Order,
     at: usize,
     /// Fields found so far.
     count: usize,
@@ -586,7 +625,10 @@ impl<'a> Parser<'a> {
             ([year, month, day], [true, true, true]) if year.len() > 2 => {
                 date(year, parse_number(month)?, day)?
             }
-            ([month, day, year], [true, true, true]) => date(year, parse_number(month)?, day)?,
+            ([first, second, third], [true, true, true]) => {
+                let (year, month, day) = self.order.placed(first, second, third);
+                date(year, parse_number(month)?, day)?
+            }
             ([year, month, day], [true, false, true]) if year.len() > 2 => {
                 date(year, month_of(month)?, day)?
             }
@@ -834,7 +876,8 @@ impl<'a> Parser<'a> {
             (None, [first, second, third]) if first.1 > 2 => {
                 Ymd { year: first.0, year_digits: first.1, month: second.0, day: third.0 }
             }
-            (None, [month, day, year]) => {
+            (None, [first, second, third]) => {
+                let (year, month, day) = self.order.placed(first, second, third);
                 Ymd { year: year.0, year_digits: year.1, month: month.0, day: day.0 }
             }
             _ => return Err(Problem::Syntax),

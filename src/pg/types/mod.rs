@@ -36,6 +36,7 @@ pub mod bits;
 mod bytea;
 pub mod calendar;
 mod catalog;
+pub mod date_style;
 pub mod datetime;
 pub mod geometry;
 pub mod interval;
@@ -63,6 +64,7 @@ use super::wire::utf8;
 use super::{SqlError, SqlState};
 use crate::log::{Lsn, Value, ValueRef};
 
+pub use self::date_style::DateStyle;
 pub use self::interval_style::IntervalStyle;
 pub use bytea::{parse_bytea, parse_uuid, print_escape, print_hex, print_uuid};
 pub use catalog::{
@@ -195,6 +197,7 @@ pub struct Display {
     /// Of `extra_float_digits` below 1: round to 15 digits.
     pub short_floats: bool,
     pub interval_style: IntervalStyle,
+    pub date_style: DateStyle,
 }
 
 /// Whether the type is one of the reg* types, whose values are OIDs that print
@@ -249,23 +252,39 @@ pub fn encode_text(
             print_escape(bytes, out);
         }
         (Oid::BYTEA, ValueRef::Blob(bytes)) => print_hex(bytes, out),
+        (Oid::DATE, ValueRef::Text(text)) if depends_on_display(oid, display) => {
+            let days = datetime::parse_date(text, &Zone::UTC, None)?;
+            display.date_style.print_date(days, out);
+        }
+        (Oid::TIMESTAMP, ValueRef::Text(text)) if depends_on_display(oid, display) => {
+            let micros = datetime::parse_timestamp(text, &Zone::UTC, None)?;
+            display.date_style.print_timestamp(micros, out);
+        }
         (Oid::TIMESTAMPTZ, ValueRef::Text(text)) => with_zone(display, |zone| {
-            if *zone == Zone::UTC && text.ends_with("+00") {
+            let is_iso = display.date_style.form == date_style::Form::Iso;
+            if is_iso && *zone == Zone::UTC && text.ends_with("+00") {
                 out.put_slice(text.as_bytes());
                 return Ok(());
             }
             let micros = datetime::parse_timestamptz(text, &Zone::UTC, None)?;
-            datetime::print_timestamptz(micros, zone, out);
+            display.date_style.print_timestamptz(micros, zone, out);
             Ok(())
         })?,
         (Oid::INTERVAL, ValueRef::Text(text)) if depends_on_display(oid, display) => {
             display.interval_style.print(Interval::parse(text)?, out);
         }
-        (Oid::TSTZRANGE, ValueRef::Text(text)) if !display.time_zone.is_empty() => {
+        (Oid::TSTZRANGE | Oid::TSRANGE | Oid::DATERANGE, ValueRef::Text(text))
+            if depends_on_display(oid, display) =>
+        {
+            let of = match oid {
+                Oid::TSTZRANGE => Oid::TIMESTAMPTZ,
+                Oid::TSRANGE => Oid::TIMESTAMP,
+                _ => Oid::DATE,
+            };
             let range = Range::parse(text, |bound| Ok(bound.to_owned()))?;
             let shown = range.map(|bound| {
                 let mut out = BytesMut::new();
-                encode_text(ValueRef::Text(bound), Oid::TIMESTAMPTZ, -1, display, &mut out)?;
+                encode_text(ValueRef::Text(bound), of, -1, display, &mut out)?;
                 Ok(utf8(&out)?.to_owned())
             })?;
             out.put_slice(shown.print().as_bytes());
@@ -295,7 +314,12 @@ pub fn encode_text(
 /// Whether the session's settings change how the type prints.
 fn depends_on_display(oid: Oid, display: &Display) -> bool {
     match oid {
-        Oid::TIMESTAMPTZ | Oid::TSTZRANGE => !display.time_zone.is_empty(),
+        Oid::TIMESTAMPTZ | Oid::TSTZRANGE => {
+            !display.time_zone.is_empty() || display.date_style.form != date_style::Form::Iso
+        }
+        Oid::DATE | Oid::TIMESTAMP | Oid::DATERANGE | Oid::TSRANGE => {
+            display.date_style.form != date_style::Form::Iso
+        }
         Oid::BYTEA => display.bytea_escape,
         Oid::FLOAT4 | Oid::FLOAT8 => display.short_floats,
         Oid::INTERVAL => display.interval_style != IntervalStyle::Postgres,
@@ -527,7 +551,9 @@ fn decode_text(text: &str, oid: Oid, display: &Display) -> Result<Value, SqlErro
         },
         Oid::DATE => with_zone(display, |zone| {
             printed(|out| {
-                datetime::print_date(datetime::parse_date(text, zone, None)?, out);
+                let order = display.date_style.order;
+                let days = datetime::parse_date_ordered(text, zone, None, order)?;
+                datetime::print_date(days, out);
                 Ok(())
             })
         })?,
@@ -545,10 +571,16 @@ fn decode_text(text: &str, oid: Oid, display: &Display) -> Result<Value, SqlErro
             })
         })?,
         Oid::TIMESTAMP => {
-            with_zone(display, |zone| timestamp(datetime::parse_timestamp(text, zone, None)?))?
+            let order = display.date_style.order;
+            with_zone(display, |zone| {
+                timestamp(datetime::parse_timestamp_ordered(text, zone, None, order)?)
+            })?
         }
         Oid::TIMESTAMPTZ => {
-            with_zone(display, |zone| timestamptz(datetime::parse_timestamptz(text, zone, None)?))?
+            let order = display.date_style.order;
+            with_zone(display, |zone| {
+                timestamptz(datetime::parse_timestamptz_ordered(text, zone, None, order)?)
+            })?
         }
         Oid::INTERVAL => Value::Text(Interval::parse(text)?.to_string()),
         Oid::UUID => uuid(&parse_uuid(text)?),

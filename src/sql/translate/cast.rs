@@ -6,6 +6,7 @@
 use super::row::has_shape;
 use super::{Form, Translator, Typed, names};
 use crate::log::Value;
+use crate::pg::types::date_style::DateStyle;
 use crate::pg::types::{Display, Format, decode};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::types::{self, Family, Type, family, is_integer};
@@ -94,7 +95,12 @@ impl Translator<'_> {
 
     /// How literals are read: in the session's time zone.
     pub(super) fn display(&self) -> Display {
-        Display { time_zone: self.context.time_zone.to_owned(), ..Display::default() }
+        let order = self.context.date_order;
+        Display {
+            time_zone: self.context.time_zone.to_owned(),
+            date_style: DateStyle { order, ..DateStyle::default() },
+            ..Display::default()
+        }
     }
 
     /// `, 'zone'`: the session's time zone as a last argument.
