@@ -62,6 +62,7 @@ impl Settings {
             }
         }
         settings.initial = Arc::clone(&settings.current);
+        settings.derive();
         settings
     }
 
@@ -80,11 +81,11 @@ impl Settings {
         let name = name.to_ascii_lowercase();
         let value = match value {
             None => self.initial.get(&name).cloned(),
-            Some(value) => Some(check(&name, value)?),
             // What it leaves open stays as it is.
             Some(value) if name == "datestyle" => {
                 Some(self.display.date_style.changed(value)?.name())
             }
+            Some(value) => Some(check(&name, value)?),
         };
         if value.is_none() && find(&name).is_none() && !name.contains('.') {
             return Err(unrecognized(&name));
@@ -214,14 +215,14 @@ impl Settings {
             bytea_escape: self.known("bytea_output") == "escape",
             short_floats: self.known("extra_float_digits").parse().unwrap_or(1) < 1,
             interval_style: IntervalStyle::by_name(self.known("intervalstyle")),
-        };
             date_style: DateStyle::default().changed(self.known("datestyle")).unwrap_or_default(),
+        };
         self.reading = Arc::new(Reading {
             search_path: self.search_path(),
             temporary_schema: self.temporary_schema().to_owned(),
             time_zone: self.display.time_zone.clone(),
-            bodies_unchecked: self.known("check_function_bodies") == "off",
             date_order: self.display.date_style.order,
+            bodies_unchecked: self.known("check_function_bodies") == "off",
             sqlite_dialect: self.known("towline.dialect") == "sqlite",
         });
     }
@@ -272,13 +273,22 @@ impl Settings {
         self.current.get("towline.read_level").is_some_and(|level| level == "strong")
     }
 
-    /// `search_path`, split into schema names; `$user` has none.
+    /// `search_path`, split into schema names; `$user` is the one called as the user is.
     fn search_path(&self) -> Vec<String> {
+        let own = |name: &str| if name == "$user" { self.current_user() } else { name }.to_owned();
         self.known("search_path")
             .split(',')
-            .map(|name| name.trim().trim_matches('"').to_owned())
-            .filter(|name| !name.is_empty() && name != "$user")
+            .map(|name| own(name.trim().trim_matches('"')))
+            .filter(|name| !name.is_empty())
             .collect()
+    }
+
+    fn current_user(&self) -> &str {
+        match (self.known("role"), self.known("session_authorization")) {
+            ("none" | "", "") => &self.user,
+            ("none" | "", session) => session,
+            (role, _) => role,
+        }
     }
 
     pub(super) fn search_path_text(&self) -> &str {

@@ -27,8 +27,12 @@ impl<'a> Translator<'a> {
         temporary
             .map(str::to_owned)
             .into_iter()
-            .chain(self.context.search_path.iter().cloned())
+            .chain(self.context.search_path.iter().filter(|schema| self.is_schema(schema)).cloned())
             .collect()
+    }
+
+    fn is_schema(&self, name: &str) -> bool {
+        self.context.catalog.has_schema(name)
     }
 
     /// A name's schema, if it names one, and its last part.

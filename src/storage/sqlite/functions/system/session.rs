@@ -152,7 +152,8 @@ fn search_path(call: &Call<'_, '_>) -> Vec<String> {
     let written =
         if environment.search_path.is_empty() { PUBLIC } else { environment.search_path.as_str() };
     let catalog = call.surroundings.catalog();
-    let names = written.split(',').filter_map(|name| parts_of_written(name).pop());
+    let own = |name: String| if name == "$user" { environment.user.clone() } else { name };
+    let names = written.split(',').filter_map(|name| parts_of_written(name).pop()).map(own);
     names.filter(|name| catalog.has_schema(name)).collect()
 }
 
@@ -169,9 +170,10 @@ pub(super) fn current_schema(call: &Call<'_, '_>) -> Answer {
 }
 
 pub(super) fn current_schemas(call: &Call<'_, '_>) -> Answer {
-    let mut names = search_path(call);
+    let mut names = if call.boolean(0) { lookup_path(call) } else { search_path(call) };
     if call.boolean(0) && !names.iter().any(|name| name == "pg_catalog") {
-        names.insert(0, "pg_catalog".to_owned());
+        let behind_own = names.len() - search_path(call).len();
+        names.insert(behind_own, "pg_catalog".to_owned());
     }
     let quoted: Vec<String> = names.iter().map(|name| array_item(name)).collect();
     text(format!("{{{}}}", quoted.join(",")))
