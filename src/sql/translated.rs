@@ -83,6 +83,15 @@ pub enum Counts {
     Nothing,
 }
 
+/// An argument of a call that the node carries out.
+#[derive(Clone, Debug)]
+pub enum Argument {
+    /// `$n`, from 1.
+    Parameter(usize),
+    /// As SQL text that reads no parameter.
+    Expression(String),
+}
+
 /// What to do with a statement.
 #[derive(Clone, Debug)]
 pub enum Kind {
@@ -138,6 +147,11 @@ pub enum Kind {
     Execute {
         name: String,
         arguments: Vec<String>,
+    },
+    /// `SELECT lo_…(…)`, with the types of the arguments.
+    LargeObject {
+        function: &'static str,
+        arguments: Vec<(Oid, Argument)>,
     },
     /// DEALLOCATE; `None` is ALL.
     Deallocate(Option<String>),
@@ -388,6 +402,8 @@ pub struct TranslateContext<'a> {
     pub owner: Oid,
     /// The session's TimeZone, in which literals and conversions are read; empty is UTC.
     pub time_zone: &'a str,
+    /// In which order the numbers of dates stand in literals.
+    pub date_order: Order,
     /// Whether a function's body is read when it is made.
     pub check_function_bodies: bool,
     /// SQLite's own dialect: pass the text through, translate nothing.
@@ -402,15 +418,13 @@ impl<'a> TranslateContext<'a> {
             catalog,
             param_types: &[],
             database: "",
-    /// In which order the numbers of dates stand in literals.
-    pub date_order: Order,
             search_path: &*SEARCH_PATH,
             temporary_schema: "",
             owner: BOOTSTRAP_ROLE,
             time_zone: "",
+            date_order: Order::default(),
             check_function_bodies: true,
             sqlite_dialect: false,
         }
     }
 }
-            date_order: Order::default(),

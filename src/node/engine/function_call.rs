@@ -6,7 +6,7 @@ use bytes::{Buf, BytesMut};
 use super::large_object;
 use super::session::{EngineSession, Stop};
 use crate::gateway::Out;
-use crate::log::{Value, ValueRef};
+use crate::log::Value;
 use crate::node::rows::RowFormat;
 use crate::pg::backend::Writer;
 use crate::pg::frontend::{FunctionCall, Message, RawMessage};
@@ -80,21 +80,7 @@ impl EngineSession {
                 return Ok(None);
             }
             let answer = self.large_object(function.name, &arguments).await?;
-            let mut bytes = BytesMut::new();
-            let (value, oid) = match &answer {
-                large_object::Answer::Int4(value) => {
-                    (ValueRef::Integer((*value).into()), Oid::INT4)
-                }
-                large_object::Answer::Int8(value) => (ValueRef::Integer(*value), Oid::INT8),
-                large_object::Answer::Bytes(data) => (ValueRef::Blob(data), Oid::BYTEA),
-            };
-            match call.result_format {
-                Format::Binary => types::encode_binary(value, oid, &mut bytes)?,
-                Format::Text => {
-                    types::encode_text(value, oid, -1, &self.settings.display, &mut bytes)?;
-                }
-            }
-            return Ok(Some(bytes.to_vec()));
+            return Ok(Some(answer.encoded(call.result_format, &self.settings.display)?));
         }
         self.call_in_query(function.name, types, arguments, call.result_format).await
     }

@@ -1,5 +1,6 @@
 //! Large objects: PostgreSQL's files inside the database, which clients read and write
-//! by function calls (libpq's `lo_open` and its kin).
+//! by function calls (libpq's `lo_open` and its kin), or by queries that only call such a
+//! function.
 //!
 //! An object is a row of `towline_large_object` with its size, and of
 //! `towline_large_object_page` a row for each page that was ever written; what was not
@@ -9,13 +10,20 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::BytesMut;
+
+use super::run::Run;
 use super::session::{EngineSession, Stop};
-use crate::log::Value;
+use crate::gateway::Out;
+use crate::log::{Value, ValueRef};
 use crate::node::errors;
 use crate::node::execute::Work;
 use crate::node::plan::{Given, Plan, Reading};
 use crate::node::rows::RowFormat;
+use crate::pg::backend::Writer;
+use crate::pg::types::{self, Display, Format};
 use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::{Argument, Kind};
 
 /// Bytes of a page.
 const PAGE: i64 = 8192;
@@ -61,6 +69,25 @@ pub(super) enum Answer {
     Int4(i32),
     Int8(i64),
     Bytes(Vec<u8>),
+    Void,
+}
+
+impl Answer {
+    /// As a client gets it.
+    pub(super) fn encoded(&self, format: Format, display: &Display) -> Result<Vec<u8>, SqlError> {
+        let (value, oid) = match self {
+            Self::Int4(value) => (ValueRef::Integer((*value).into()), Oid::INT4),
+            Self::Int8(value) => (ValueRef::Integer(*value), Oid::INT8),
+            Self::Bytes(data) => (ValueRef::Blob(data), Oid::BYTEA),
+            Self::Void => return Ok(Vec::new()),
+        };
+        let mut bytes = BytesMut::new();
+        match format {
+            Format::Binary => types::encode_binary(value, oid, &mut bytes)?,
+            Format::Text => types::encode_text(value, oid, -1, display, &mut bytes)?,
+        }
+        Ok(bytes.to_vec())
+    }
 }
 
 /// The functions, by the names that `pg_proc` has.
@@ -70,9 +97,12 @@ pub(super) fn is_one(name: &str) -> bool {
         "lo_close"
             | "lo_creat"
             | "lo_create"
+            | "lo_from_bytea"
+            | "lo_get"
             | "lo_lseek"
             | "lo_lseek64"
             | "lo_open"
+            | "lo_put"
             | "lo_tell"
             | "lo_tell64"
             | "lo_truncate"
@@ -109,6 +139,26 @@ impl EngineSession {
         Ok(match name {
             "lo_creat" => Answer::Int4(self.create_object(0)? as i32),
             "lo_create" => Answer::Int4(self.create_object(number(0))? as i32),
+            "lo_from_bytea" => {
+                let object = self.create_object(number(0))?;
+                self.put_object(object, 0, bytes(arguments.get(1)))?;
+                Answer::Int4(object as i32)
+            }
+            "lo_get" => {
+                let (from, wanted) = match arguments.len() {
+                    1 => (0, self.existing_size(number(0))?),
+                    _ => (number(1), number(2)),
+                };
+                let open = self.open_object(number(0), FOR_READING)?;
+                self.seek_object(open, from, 0)?;
+                let data = self.read_object(open, wanted);
+                self.objects.0.remove(&open);
+                Answer::Bytes(data?)
+            }
+            "lo_put" => {
+                self.put_object(number(0), number(1), bytes(arguments.get(2)))?;
+                Answer::Void
+            }
             "lo_open" => Answer::Int4(self.open_object(number(0), number(1) as i32)?),
             "lo_close" => {
                 self.objects.get(descriptor)?;
@@ -116,13 +166,7 @@ impl EngineSession {
                 Answer::Int4(0)
             }
             "loread" => Answer::Bytes(self.read_object(descriptor, number(1))?),
-            "lowrite" => {
-                let data = match arguments.get(1) {
-                    Some(Value::Blob(data)) => data.as_slice(),
-                    _ => &[],
-                };
-                Answer::Int4(self.write_object(descriptor, data)?)
-            }
+            "lowrite" => Answer::Int4(self.write_object(descriptor, bytes(arguments.get(1)))?),
             "lo_lseek" => int4(self.seek_object(descriptor, number(1), number(2))?, name)?,
             "lo_lseek64" => Answer::Int8(self.seek_object(descriptor, number(1), number(2))?),
             "lo_tell" => int4(self.objects.get(descriptor)?.offset, name)?,
@@ -137,6 +181,61 @@ impl EngineSession {
             }
             _ => return Err(SqlError::unsupported(name).into()),
         })
+    }
+
+    /// `SELECT lo_…(…)` as a statement: one row.
+    pub(super) async fn select_large_object(
+        &mut self,
+        plan: &Plan,
+        params: &[Value],
+        format: &RowFormat,
+        run: Run,
+        out: &mut Out,
+    ) -> Result<(), Stop> {
+        let Kind::LargeObject { function, arguments } = &plan.translated.kind else {
+            return Ok(());
+        };
+        let mut values = Vec::with_capacity(arguments.len());
+        for (oid, argument) in arguments {
+            values.push(match argument {
+                Argument::Parameter(number) => params.get(number - 1).cloned(),
+                Argument::Expression(text) => Some(self.evaluate(text, *oid).await?),
+            });
+        }
+        let values: Vec<Value> =
+            values.into_iter().map(|value| value.unwrap_or(Value::Null)).collect();
+        let answer = match values.contains(&Value::Null) {
+            true => None,
+            false => Some(self.large_object(function, &values).await?),
+        };
+        if !run.extended {
+            let fields = format.fields(&plan.translated.columns);
+            Writer(&mut out.buffer).row_description(&fields);
+        }
+        let wanted = format.formats.first().copied().unwrap_or(Format::Text);
+        let value = answer.map(|answer| answer.encoded(wanted, &format.display)).transpose()?;
+        let mut writer = Writer(&mut out.buffer);
+        let mut row = writer.data_row(1);
+        match value {
+            Some(value) => row.field(|out| {
+                out.extend_from_slice(&value);
+                Ok(())
+            })?,
+            None => row.null(),
+        }
+        row.finish();
+        Ok(())
+    }
+
+    /// Writes into an object that is not open.
+    fn put_object(&mut self, object: i64, offset: i64, data: &[u8]) -> Result<(), Stop> {
+        let open = self.open_object(object, FOR_WRITING)?;
+        let written = match self.seek_object(open, offset, 0) {
+            Ok(_) => self.write_object(open, data),
+            Err(error) => Err(error),
+        };
+        self.objects.0.remove(&open);
+        written.map(|_| ())
     }
 
     /// Makes an empty object under `wanted`, or under a free OID where that is 0.
@@ -367,6 +466,13 @@ impl EngineSession {
         };
         loan.run(&work)?;
         Ok(())
+    }
+}
+
+fn bytes(argument: Option<&Value>) -> &[u8] {
+    match argument {
+        Some(Value::Blob(data)) => data,
+        _ => &[],
     }
 }
 

@@ -124,7 +124,7 @@ impl EngineSession {
     }
 
     /// The value of an argument of EXECUTE.
-    async fn evaluate(&mut self, argument: &str, oid: Oid) -> Result<Value, Stop> {
+    pub(super) async fn evaluate(&mut self, argument: &str, oid: Oid) -> Result<Value, Stop> {
         let of = self.catalog().await?.format_type(oid, None);
         let text = format!("SELECT ({argument})::{of}");
         let plan = self.plan(&text, &[]).await?;

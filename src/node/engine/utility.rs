@@ -139,6 +139,10 @@ impl EngineSession {
                 self.loan().await?;
                 "LOCK TABLE".into()
             }
+            Kind::LargeObject { .. } => {
+                self.select_large_object(plan, params, format, run, out).await?;
+                "SELECT 1".into()
+            }
             Kind::Vacuum { analyze } => self.vacuum(plan, *analyze, run).await?,
             Kind::Database(change) => {
                 let verb = fixed(&plan.translated.tag);

@@ -7,6 +7,7 @@ use sqlparser::ast::{
 
 use super::known::{self, Known, Returns, Takes};
 use super::row::has_shape;
+use super::large_object::is_of_large_objects;
 use super::{Form, Translator, Typed, cast, json, names, set_returning};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{PUBLIC, parts_of_written};
@@ -228,6 +229,11 @@ impl Translator<'_> {
                 Takes::Float if digits && at == 1 => Some(Oid::INT4),
                 Takes::Float => Some(if exact { Oid::NUMERIC } else { Oid::FLOAT8 }),
                 Takes::Int => Some(Oid::INT4),
+            if is_of_large_objects(name) {
+                return Err(SqlError::unsupported(format_args!(
+                    "{name} beside anything else in a statement"
+                )));
+            }
                 Takes::TextArrays => Some(Oid::TEXT_ARRAY),
                 Takes::JsonTexts if at > 0 => Some(Oid::TEXT),
                 Takes::JsonTexts => Some(json::type_of(known.name).oid),

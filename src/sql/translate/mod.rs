@@ -14,7 +14,7 @@
 //! | the text           | `syntax`, `limits`, `clauses`, `part_syntax`, `features`; `utility`, `copy`, `anonymous` |
 //! | names              | `names`, `schema`, `scope`; `access`: who may                        |
 //! | queries            | `query`, `with`, `set_operation`, `source`, `set_returning`, `grouping*`, `order`, `locks`, `one_row` |
-//! | expressions        | `expression`, `operator`, `comparison`, `pattern`, `cast`, `function`, `known`, `aggregate`; `routine`: functions of clients' |
+//! | expressions        | `expression`, `operator`, `comparison`, `pattern`, `cast`, `function`, `known`, `aggregate`; `routine`: functions of clients'; `large_object` |
 //! | values made of others | `row`, `part`, `json`, `extent`, `user_type`                      |
 //! | writes             | `insert`, `update`, `delete`, `merge`; `target`, `returning`, `steps` |
 //! | definitions        | `ddl`; `database`, `role`                                            |
@@ -39,6 +39,7 @@ mod grouping_windows;
 mod insert;
 mod json;
 mod known;
+mod large_object;
 mod limits;
 mod locks;
 mod merge;

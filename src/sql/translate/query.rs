@@ -58,6 +58,9 @@ impl Translator<'_> {
         if let Some(with) = query.with.as_ref().filter(|with| super::steps::is_writable(with)) {
             return self.writable_with(query, with);
         }
+        if let Some(call) = self.large_object_call(query)? {
+            return Ok(call);
+        }
         if let Some(run) = self.running_call(query)? {
             return Ok(run);
         }

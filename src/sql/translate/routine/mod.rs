@@ -17,6 +17,7 @@ use sqlparser::ast::{Function, FunctionArg, FunctionArguments, ObjectName, Table
 pub(in crate::sql) use self::body::{calls, statements};
 use self::body::{only_query, runs};
 use self::choice::Chosen;
+pub(super) use self::run::only_call;
 use super::cast::How;
 use super::scope::{Source, SourceColumn};
 use super::{OutputColumn, SetReturning, Translator, Typed, names, source};

@@ -260,7 +260,7 @@ impl<'a> Translator<'a> {
 
 /// The call that a query is: `SELECT f(…) [AS name]` (with the name) or `SELECT * FROM f(…)`.
 #[expect(clippy::type_complexity, reason = "it is taken apart at once")]
-fn only_call(
+pub(in crate::sql::translate) fn only_call(
     query: &Query,
 ) -> Option<(&sqlparser::ast::ObjectName, &[sqlparser::ast::FunctionArg], Option<Option<String>>)> {
     let SetExpr::Select(select) = &*query.body else { return None };
