@@ -7,7 +7,7 @@ use super::target::Target;
 use super::{Translator, Typed, cast, limits, names, syntax};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::Attribute;
-use crate::sql::types::Type;
+use crate::sql::types::{Family, Type, family, is_integer};
 
 /// Longest text of a value whose part is assigned, in bytes.
 const BASE_MAX: usize = 1 << 20;
@@ -112,6 +112,7 @@ impl Translator<'_> {
                 .field_types(ty)
                 .and_then(|fields| fields.into_iter().find(|(name, _)| name == field))
                 .map(|(_, ty)| ty),
+            Step::Subscripts(_) if ty.oid == Oid::JSONB => Some(ty),
             Step::Subscripts(all) if all.iter().any(|s| matches!(s, Subscript::Slice { .. })) => {
                 Some(ty)
             }
@@ -177,7 +178,7 @@ impl Translator<'_> {
         column: &str,
     ) -> Result<Typed, SqlError> {
         if base.oid() == Oid::JSONB {
-            return Err(SqlError::unsupported("assignment to a subscript of jsonb"));
+            return self.assign_member(base, subscripts, rest, value, column);
         }
         let element = self.element_of(base.ty).ok_or_else(|| {
             SqlError::new(
@@ -214,6 +215,55 @@ impl Translator<'_> {
             false => ("towline_array_set", cast::array_element(&value)),
         };
         Ok(Typed::of(format!("{function}({}, {value}, {bounds})", base.sql), base.ty))
+    }
+
+    /// Subscripts of jsonb are a path.
+    fn assign_member(
+        &mut self,
+        base: Typed,
+        subscripts: &[Subscript],
+        rest: &[Step],
+        value: Typed,
+        column: &str,
+    ) -> Result<Typed, SqlError> {
+        if !rest.is_empty() {
+            return Err(SqlError::new(
+                SqlState::DATATYPE_MISMATCH,
+                format!("cannot assign to a field of column \"{column}\" of type jsonb"),
+            ));
+        }
+        let mut arguments = vec![base.sql];
+        let value = self.assign_as(value, base.ty, |this, wanted, given| {
+            format!(
+                "subscripted assignment to \"{column}\" requires type {} but expression is of type {}",
+                this.type_name(wanted),
+                this.type_name(given)
+            )
+        })?;
+        arguments.push(value.sql);
+        for subscript in subscripts {
+            let Subscript::Index { index } = subscript else {
+                return Err(SqlError::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    "jsonb subscript does not support slices",
+                ));
+            };
+            let typed = self.settled(index)?;
+            match family(typed.oid()) {
+                Family::String => arguments.push(typed.sql),
+                _ if is_integer(typed.oid()) => arguments.push(typed.sql),
+                _ => {
+                    let ty = self.type_name(typed.oid());
+                    return Err(SqlError::new(
+                        SqlState::DATATYPE_MISMATCH,
+                        format!("subscript type {ty} is not supported"),
+                    )
+                    .with_hint("jsonb subscript must be coercible to either integer or text."));
+                }
+            }
+        }
+        let sql = format!("towline_jsonb_assign({})", arguments.join(", "));
+        Ok(Typed::of(sql, base.ty))
     }
 
     /// Subscripts as arguments; beside a slice all are pairs of bounds, one alone from 1.

@@ -83,6 +83,7 @@ pub(super) fn register(
             ("json_build_object", -1, |call| text(build_object(call, " : ", ", ")?)),
             ("towline_json_object", -1, |call| text(build_object(call, ":", ",")?)),
             ("towline_json_object_lines", -1, |call| text(build_object(call, ":", ",\n ")?)),
+            ("towline_jsonb_assign", -1, assign),
             ("towline_jsonb_set_lax", -1, set_lax),
             ("jsonb_build_array", -1, |call| text(normalized(&build_array(call)?)?)),
             ("jsonb_build_object", -1, |call| {
@@ -432,6 +433,95 @@ fn set(call: &Call<'_, '_>) -> Answer {
     text(change(json, &path_to_change(call, 1)?, 1, &change_here)?.normalized().to_string())
 }
 
+/// `SET doc['a'][1] = value`: the document, the value, and the subscripts.
+fn assign(call: &Call<'_, '_>) -> Answer {
+    let mut path = Vec::new();
+    for at in 2..call.len() {
+        let step = call.optional_text(at)?.ok_or_else(|| {
+            SqlError::new(SqlState("22004"), "jsonb subscript in assignment must not be null")
+        })?;
+        path.push(step.into_owned());
+    }
+    let value = match call.optional_text(1)? {
+        Some(text) => Json::parse(&text)?,
+        None => Json::Null,
+    };
+    let document = match call.optional_text(0)? {
+        Some(text) => Json::parse(&text)?,
+        None if matches!(call.value(2), ValueRef::Integer(_)) => Json::Array(Vec::new()),
+        None => Json::Object(Vec::new()),
+    };
+    text(assigned(document, &path, 1, value)?.normalized().to_string())
+}
+
+/// Elements that an assignment may make.
+const ELEMENTS_MAX: usize = 1 << 20;
+
+fn assigned(json: Json, path: &[String], depth: usize, value: Json) -> Result<Json, SqlError> {
+    let Some((step, rest)) = path.split_first() else { return Ok(value) };
+    match json {
+        Json::Object(mut members) => {
+            match members.iter().position(|(key, _)| key == step) {
+                Some(at) => {
+                    let old = std::mem::replace(&mut members[at].1, Json::Null);
+                    members[at].1 = assigned(old, rest, depth + 1, value)?;
+                }
+                None => members.push((step.clone(), around(rest, value)?)),
+            }
+            Ok(Json::Object(members))
+        }
+        Json::Array(mut elements) => {
+            let Ok(number) = step.trim().parse::<i64>() else {
+                return Err(SqlError::new(
+                    SqlState::INVALID_TEXT_REPRESENTATION,
+                    format!("path element at position {depth} is not an integer: \"{step}\""),
+                ));
+            };
+            match element_position(elements.len(), number) {
+                Some(at) => {
+                    let old = std::mem::replace(&mut elements[at], Json::Null);
+                    elements[at] = assigned(old, rest, depth + 1, value)?;
+                }
+                None if number < 0 => {
+                    return Err(bad_argument(format!(
+                        "path element at position {depth} is out of range: {number}"
+                    )));
+                }
+                None => put_at(&mut elements, number, around(rest, value)?)?,
+            }
+            Ok(Json::Array(elements))
+        }
+        _ => Err(bad_argument("cannot replace existing key")
+            .with_detail("The path assumes key is a composite object, but it is a scalar value.")),
+    }
+}
+
+/// A value inside what a path to it needs: arrays for numbers, objects for names.
+fn around(path: &[String], value: Json) -> Result<Json, SqlError> {
+    path.iter().rev().try_fold(value, |value, step| match step.parse::<i64>() {
+        Ok(number) if number >= 0 => {
+            let mut elements = Vec::new();
+            put_at(&mut elements, number, value)?;
+            Ok(Json::Array(elements))
+        }
+        _ => Ok(Json::Object(vec![(step.clone(), value)])),
+    })
+}
+
+/// Puts an element behind the last, at its number: the gap is filled with null.
+fn put_at(elements: &mut Vec<Json>, number: i64, value: Json) -> Result<(), SqlError> {
+    let at = usize::try_from(number).unwrap_or(usize::MAX);
+    if at > ELEMENTS_MAX {
+        return Err(SqlError::new(
+            SqlState::PROGRAM_LIMIT_EXCEEDED,
+            "total size of jsonb array elements exceeds the maximum of 268435455 bytes",
+        ));
+    }
+    elements.resize(at, Json::Null);
+    elements.push(value);
+    Ok(())
+}
+
 /// `jsonb_set_lax`: what a NULL as the new value means, its fifth argument says.
 fn set_lax(call: &Call<'_, '_>) -> Answer {
     if call.is_null(0) || call.is_null(1) || (call.len() > 3 && call.is_null(3)) {
@@ -626,6 +716,15 @@ mod tests {
             ("jsonb_array_length('{}')", "22023"),
             ("towline_json_text('\"a\\nb\"')", "a\nb"),
             ("towline_json_path('{\"a\":1}', '{a,NULL}')", "NULL"),
+            ("towline_jsonb_assign('{}', '1', 'a', 'b')", "{\"a\": {\"b\": 1}}"),
+            ("towline_jsonb_assign('{\"a\": 1}', '2', 'a')", "{\"a\": 2}"),
+            ("towline_jsonb_assign('{\"a\": 1}', '2', 'a', 'b')", "22023"),
+            ("towline_jsonb_assign('[0]', '7', 3)", "[0, null, null, 7]"),
+            ("towline_jsonb_assign('[0]', '7', -2)", "22023"),
+            ("towline_jsonb_assign('[0]', '7', 'x')", "22P02"),
+            ("towline_jsonb_assign(NULL, '7', 1)", "[null, 7]"),
+            ("towline_jsonb_assign(NULL, NULL, 'a', 1)", "{\"a\": [null, null]}"),
+            ("towline_jsonb_assign('{}', '1', NULL)", "22004"),
             ("towline_jsonb_set_lax('{\"a\": 1}', '{a}', NULL)", "{\"a\": null}"),
             ("towline_jsonb_set_lax('{\"a\": 1}', '{a}', NULL, 1, 'delete_key')", "{}"),
             ("towline_jsonb_set_lax('{\"a\": 1}', '{a}', NULL, 1, 'raise_exception')", "22004"),
