@@ -1,8 +1,8 @@
 //! Function calls, but for aggregates and those that give rows.
 
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList, FunctionArguments, Ident,
-    ObjectName,
+    BinaryOperator, Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentList,
+    FunctionArguments, Ident, ObjectName,
 };
 
 use super::known::{self, Known, Returns, Takes};
@@ -10,7 +10,7 @@ use super::row::has_shape;
 use super::large_object::is_of_large_objects;
 use super::{Form, Translator, Typed, cast, json, names, set_returning};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::{PUBLIC, parts_of_written};
+use crate::sql::catalog::{BuiltinFunction, PUBLIC, builtin_functions, parts_of_written};
 use crate::sql::types::{self, Family, Type, family, is_integer};
 
 /// `timezone(zone, moment)`: AT TIME ZONE.
@@ -101,6 +101,77 @@ impl Translator<'_> {
             return None;
         }
         let (oid, typmod) = crate::sql::catalog::parse_type(name)?;
+    /// `f(…, VARIADIC array)`: an array that is written out is its elements.
+    fn call_of_array(
+        &mut self,
+        name: &str,
+        given: &[FunctionArg],
+        array: &Expr,
+    ) -> Result<Typed, SqlError> {
+        let mut arguments = Vec::with_capacity(given.len());
+        for argument in given {
+            arguments.push(self.argument(argument)?);
+        }
+        let array = self.expression(array)?;
+        let array = match array.is_unknown() {
+            true => self.coerce(array, Type::plain(Oid::TEXT_ARRAY))?,
+            false => array,
+        };
+        let takes_any = builtin_functions().iter().any(|known| {
+            known.name == name && known.variadic != Oid(0) && known.arguments.len() > given.len()
+        });
+        let Some(element) = self.element_of(array.ty) else {
+            return Err(SqlError::new(
+                SqlState::DATATYPE_MISMATCH,
+                "VARIADIC argument must be an array",
+            ));
+        };
+        if !takes_any {
+            arguments.push(array);
+            return Err(self.undefined(name, &arguments));
+        }
+        if let Form::Array(elements) = &array.form
+            && !elements.iter().any(|part| self.element_of(part.ty).is_some())
+        {
+            for part in elements.clone() {
+                arguments.push(self.coerce(part, element)?);
+            }
+            return self.call(name, arguments);
+        }
+        match (name, arguments.as_slice()) {
+            ("concat", []) => {
+                let nothing = Typed::plain("''", Oid::TEXT);
+                self.call("array_to_string", vec![array, nothing])
+            }
+            ("concat_ws", [separator]) => {
+                self.call("array_to_string", vec![array, separator.clone()])
+            }
+            ("format", [template]) => {
+                let template = self.coerce(template.clone(), Type::TEXT)?;
+                let texts = self.convert(array, Type::plain(Oid::TEXT_ARRAY), How::Explicit)?;
+                let sql = format!("towline_format_array({}, {})", template.sql, texts.sql);
+                Ok(Typed::plain(sql, Oid::TEXT))
+            }
+            (_, [value]) if name.contains("_extract_path") => {
+                let value = self.coerce(value.clone(), json::type_of(name))?;
+                let as_text = name.ends_with("_text");
+                let operator =
+                    if as_text { BinaryOperator::HashLongArrow } else { BinaryOperator::HashArrow };
+                self.operate(value, &operator, array)
+            }
+            ("num_nulls" | "num_nonnulls", []) => {
+                let alias = self.fresh_name("variadic");
+                let rows = cast::array_rows(&array, element.oid, &alias);
+                let test = if name == "num_nulls" { "IS NULL" } else { "IS NOT NULL" };
+                let count = format!("(SELECT count(*) FROM {rows} WHERE {alias}.value {test})");
+                Ok(Typed::plain(count, Oid::INT4))
+            }
+            _ => Err(SqlError::unsupported(format_args!(
+                "{name} of a VARIADIC array that is not written out"
+            ))),
+        }
+    }
+
         Some(Type { oid, typmod })
     }
 
@@ -275,7 +346,7 @@ impl Translator<'_> {
                 }
                 _ => self.settle(argument)?,
             };
-            if !takes_family(known, &argument) {
+            if !takes_family(known, &argument) || takes_only_text(known, at, &argument) {
                 return Err(self.undefined(known.name, &[argument]));
             }
             typed.push(self.argument_form(known, at, argument)?);
@@ -659,6 +730,29 @@ impl Translator<'_> {
         if let Form::Text(text) = &argument.form {
             return Typed::plain(names::quote_literal(&self.sequence_meant(text)), Oid::TEXT);
         }
+/// Whether PostgreSQL would not make text of an argument by itself.
+fn takes_only_text(known: &Known, at: usize, argument: &Typed) -> bool {
+    let kind = family(argument.oid());
+    let judged = matches!(known.takes, Takes::Text)
+        && !known.aggregate
+        && matches!(kind, Family::Number | Family::Boolean | Family::DateTime | Family::Interval);
+    if !judged {
+        return false;
+    }
+    let mut overloads = builtin_functions().iter().filter(|f| f.name == known.name).peekable();
+    let takes = |function: &BuiltinFunction| {
+        let many = function.arguments.last().filter(|_| function.variadic != Oid(0));
+        let parameter = function.arguments.get(at).or(many);
+        parameter.is_some_and(|oid| {
+            // "any", anyelement and their kin.
+            let polymorphic =
+                matches!(oid.0, 2276 | 2277 | 2283 | 2776 | 3500 | 3831 | 5077..=5080);
+            polymorphic || *oid == argument.oid() || family(*oid) == kind
+        })
+    };
+    overloads.peek().is_some() && !overloads.any(takes)
+}
+
         if argument.oid() == Oid::REGCLASS {
             // `'s'::regclass` of a literal needs no look-up.
             let literal = argument

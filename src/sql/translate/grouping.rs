@@ -30,6 +30,10 @@ impl Translator<'_> {
             _ => None,
         });
         let projected: Vec<&Expr> = projected.collect();
+        let having = select.having.iter();
+        if group_by.is_empty() && projected.iter().copied().chain(having).any(calls_grouping) {
+            return Err(not_grouping());
+        }
         let grouped = !group_by.is_empty()
             || select.having.is_some()
             || projected.iter().any(|expr| has_aggregate(expr));
@@ -202,6 +206,21 @@ fn is_aggregate(expr: &Expr) -> bool {
         && function::function_name(&call.name).is_ok_and(|name| {
             known::is_aggregate(&name) || name == "grouping"
         }))
+}
+
+/// The error of what GROUPING is asked about that the query is not grouped by.
+pub(super) fn not_grouping() -> SqlError {
+    SqlError::new(
+        SqlState("42803"),
+        "arguments to GROUPING must be grouping expressions of the associated query level",
+    )
+}
+
+fn calls_grouping(expr: &Expr) -> bool {
+    super::limits::with_stack(|| {
+        matches!(expr, Expr::Function(call) if names::last(&call.name).as_deref() == Some("grouping"))
+            || children(expr).into_iter().any(calls_grouping)
+    })
 }
 
 /// Whether an aggregate is called, subqueries apart.

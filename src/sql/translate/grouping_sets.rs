@@ -8,7 +8,7 @@ use sqlparser::ast::{
     FunctionArguments, GroupByExpr, Ident, OrderBy, OrderByKind, Select, SelectItem, Value,
 };
 
-use super::grouping::{children, same};
+use super::grouping::{children, not_grouping, same};
 use super::order::position_of;
 use super::query::{Item, Selected, Tail, Wish, plain_query, printed_reference};
 use super::scope::Scope;
@@ -212,10 +212,7 @@ impl Translator<'_> {
                 |key: &Expr| same(key, expr) || column.is_some() && self.own_column(key) == column;
             let nulled = set.is_some_and(|set| set.nulled.iter().any(is));
             if !nulled && set.is_some_and(|set| !set.kept.iter().any(is)) {
-                return Err(SqlError::new(
-                    SqlState("42803"),
-                    "arguments to GROUPING must be grouping expressions of the associated query level",
-                ));
+                return Err(not_grouping());
             }
             bits = bits << 1 | i64::from(nulled);
         }

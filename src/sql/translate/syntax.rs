@@ -18,11 +18,11 @@ use crate::sql::{Class, classify};
 pub(super) fn parse(text: &str) -> Result<Statement, SqlError> {
     limits::with_stack(|| {
         let dialect = PostgreSqlDialect {};
+        let tokens = tokens(text, &dialect).map_err(|error| into_error(&error.into(), text))?;
+        check_numbers(&tokens, text)?;
         let mut parser = Parser::new(&dialect)
             .with_recursion_limit(limits::PARSER_DEPTH)
-            .with_tokens_with_locations(
-                tokens(text, &dialect).map_err(|error| into_error(&error.into(), text))?,
-            );
+            .with_tokens_with_locations(tokens);
         let statement = parser.parse_statement().map_err(|error| into_error(&error, text))?;
         let next = parser.peek_token();
         if next.token != Token::EOF {
@@ -31,6 +31,24 @@ pub(super) fn parse(text: &str) -> Result<Statement, SqlError> {
             return Err(syntax_error(&near, at));
         }
         Ok(statement)
+    })
+}
+
+/// Refuses `123abc`, in which the parser would see a number and a name.
+fn check_numbers(tokens: &[TokenWithSpan], text: &str) -> Result<(), SqlError> {
+    let junk = tokens.windows(2).find_map(|pair| match (&pair[0].token, &pair[1].token) {
+        (Token::Number(number, _), Token::Word(word)) if word.quote_style.is_none() => {
+            Some((&pair[0], format!("{number}{}", word.value.chars().next()?)))
+        }
+        _ => None,
+    });
+    let Some((number, near)) = junk else { return Ok(()) };
+    let message = format!("trailing junk after numeric literal at or near \"{near}\"");
+    let error = SqlError::new(SqlState::SYNTAX_ERROR, message);
+    let start = number.span.start;
+    Err(match position(text, start.line, start.column) {
+        Some(position) => error.with_position(position),
+        None => error,
     })
 }
 
