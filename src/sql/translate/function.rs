@@ -5,9 +5,10 @@ use sqlparser::ast::{
     FunctionArguments, Ident, ObjectName,
 };
 
+use super::cast::How;
 use super::known::{self, Known, Returns, Takes};
-use super::row::has_shape;
 use super::large_object::is_of_large_objects;
+use super::row::has_shape;
 use super::{Form, Translator, Typed, cast, json, names, set_returning};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{BuiltinFunction, PUBLIC, builtin_functions, parts_of_written};
@@ -45,6 +46,12 @@ impl Translator<'_> {
             return Ok(typed);
         }
         let name = function_name(&call.name)?;
+        if let FunctionArguments::List(list) = &call.args
+            && let [given @ .., last] = list.args.as_slice()
+            && let Some(array) = variadic_argument(last)
+        {
+            return Ok(self.call_of_array(&name, given, array)?.named(name));
+        }
         if let Some(typed) = self.special(&name, call)? {
             return Ok(typed.named(name));
         }
@@ -94,13 +101,6 @@ impl Translator<'_> {
         Ok(typed.named(name))
     }
 
-    /// The type that a function call of its name casts to: `int4('5')`, `regclass('t')`.
-    fn type_as_function(&self, name: &str) -> Option<Type> {
-        // These are SQLite's functions, and its own spellings of types.
-        if known::is_sqlites(name) || matches!(name, "int" | "integer" | "real") {
-            return None;
-        }
-        let (oid, typmod) = crate::sql::catalog::parse_type(name)?;
     /// `f(…, VARIADIC array)`: an array that is written out is its elements.
     fn call_of_array(
         &mut self,
@@ -172,6 +172,13 @@ impl Translator<'_> {
         }
     }
 
+    /// The type that a function call of its name casts to: `int4('5')`, `regclass('t')`.
+    fn type_as_function(&self, name: &str) -> Option<Type> {
+        // These are SQLite's functions, and its own spellings of types.
+        if known::is_sqlites(name) || matches!(name, "int" | "integer" | "real") {
+            return None;
+        }
+        let (oid, typmod) = crate::sql::catalog::parse_type(name)?;
         Some(Type { oid, typmod })
     }
 
@@ -221,6 +228,11 @@ impl Translator<'_> {
         let Some(known) = known::lookup(name) else {
             if let ([argument], Some(ty)) = (arguments.as_slice(), self.type_as_function(name)) {
                 return Ok(self.cast(argument.clone(), ty)?.named(name));
+            }
+            if is_of_large_objects(name) {
+                return Err(SqlError::unsupported(format_args!(
+                    "{name} beside anything else in a statement"
+                )));
             }
             if !known::is_sqlites(name) {
                 return Err(self.undefined(name, &arguments));
@@ -300,11 +312,6 @@ impl Translator<'_> {
                 Takes::Float if digits && at == 1 => Some(Oid::INT4),
                 Takes::Float => Some(if exact { Oid::NUMERIC } else { Oid::FLOAT8 }),
                 Takes::Int => Some(Oid::INT4),
-            if is_of_large_objects(name) {
-                return Err(SqlError::unsupported(format_args!(
-                    "{name} beside anything else in a statement"
-                )));
-            }
                 Takes::TextArrays => Some(Oid::TEXT_ARRAY),
                 Takes::JsonTexts if at > 0 => Some(Oid::TEXT),
                 Takes::JsonTexts => Some(json::type_of(known.name).oid),
@@ -426,7 +433,7 @@ impl Translator<'_> {
                 Oid::TEXT,
             )),
             "concat" | "concat_ws" | "format" | "quote_literal" | "quote_nullable" => {
-                self.convert(argument, Type::TEXT, cast::How::Assignment)
+                self.convert(argument, Type::TEXT, How::Assignment)
             }
             "nextval" | "currval" | "setval" if at == 0 => Ok(self.sequence_name(argument)),
             // PostgreSQL's time functions work on the session's clock.
@@ -687,6 +694,19 @@ impl Translator<'_> {
     }
 }
 
+/// The array of `VARIADIC array`.
+pub(super) fn variadic_argument(argument: &FunctionArg) -> Option<&Expr> {
+    match argument {
+        FunctionArg::Named { name, arg: FunctionArgExpr::Expr(array), .. }
+        | FunctionArg::ExprNamed {
+            name: Expr::Identifier(name),
+            arg: FunctionArgExpr::Expr(array),
+            ..
+        } if name.value == super::syntax::VARIADIC => Some(array),
+        _ => None,
+    }
+}
+
 fn missing_table(table: &str) -> SqlError {
     SqlError::new(
         SqlState::UNDEFINED_TABLE,
@@ -710,26 +730,6 @@ fn takes_family(known: &Known, argument: &Typed) -> bool {
     }
 }
 
-impl Translator<'_> {
-    /// No function of this name takes these arguments.
-    pub(super) fn undefined(&self, name: &str, arguments: &[Typed]) -> SqlError {
-        let types: Vec<String> =
-            arguments.iter().map(|argument| self.type_name(argument.oid())).collect();
-        SqlError::new(
-            SqlState::UNDEFINED_FUNCTION,
-            format!("function {name}({}) does not exist", types.join(", ")),
-        )
-        .with_hint(
-            "No function matches the given name and argument types. You might need to add \
-             explicit type casts.",
-        )
-    }
-
-    /// The sequence functions go by the stored name; PostgreSQL's take a regclass.
-    fn sequence_name(&self, argument: Typed) -> Typed {
-        if let Form::Text(text) = &argument.form {
-            return Typed::plain(names::quote_literal(&self.sequence_meant(text)), Oid::TEXT);
-        }
 /// Whether PostgreSQL would not make text of an argument by itself.
 fn takes_only_text(known: &Known, at: usize, argument: &Typed) -> bool {
     let kind = family(argument.oid());
@@ -753,6 +753,26 @@ fn takes_only_text(known: &Known, at: usize, argument: &Typed) -> bool {
     overloads.peek().is_some() && !overloads.any(takes)
 }
 
+impl Translator<'_> {
+    /// No function of this name takes these arguments.
+    pub(super) fn undefined(&self, name: &str, arguments: &[Typed]) -> SqlError {
+        let types: Vec<String> =
+            arguments.iter().map(|argument| self.type_name(argument.oid())).collect();
+        SqlError::new(
+            SqlState::UNDEFINED_FUNCTION,
+            format!("function {name}({}) does not exist", types.join(", ")),
+        )
+        .with_hint(
+            "No function matches the given name and argument types. You might need to add \
+             explicit type casts.",
+        )
+    }
+
+    /// The sequence functions go by the stored name; PostgreSQL's take a regclass.
+    fn sequence_name(&self, argument: Typed) -> Typed {
+        if let Form::Text(text) = &argument.form {
+            return Typed::plain(names::quote_literal(&self.sequence_meant(text)), Oid::TEXT);
+        }
         if argument.oid() == Oid::REGCLASS {
             // `'s'::regclass` of a literal needs no look-up.
             let literal = argument

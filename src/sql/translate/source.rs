@@ -9,6 +9,7 @@ use sqlparser::ast::{
 
 use super::query::Wish;
 use super::scope::{Scope, Source, SourceColumn};
+use super::syntax::MERGED_AS;
 use super::{Form, Translator, Typed, function, grouping, json, known, names, row, set_returning};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Attribute, Catalog, RESERVED_PREFIX, Relation, Rights, system_relation};
@@ -213,6 +214,10 @@ impl Translator<'_> {
         middle: usize,
         word: &str,
     ) -> Result<String, SqlError> {
+        let (columns, alias) = match columns.split_last() {
+            Some((last, columns)) if last.starts_with(MERGED_AS) => (columns, last.get(1..)),
+            _ => (columns, None),
+        };
         let Some(scope) = self.scopes.last_mut() else { return Ok(String::new()) };
         let (left, right) = scope.sources.split_at_mut(middle);
         let left = &mut left[first..];
@@ -283,8 +288,13 @@ impl Translator<'_> {
             let name = columns[merged.len()].clone();
             merged.push(SourceColumn { sql: Some(sql), ..SourceColumn::new(name, ty) });
         }
+        let named: Vec<SourceColumn> =
+            merged.iter().map(|column| SourceColumn { merged: true, ..column.clone() }).collect();
         if let Some(scope) = self.scopes.last_mut() {
             scope.sources.insert(first, Source::new("", merged));
+        }
+        if let Some(alias) = alias {
+            self.add_source(Source::new(alias, named))?;
         }
         Ok(if own_names {
             format!(" USING ({})", names::quote_all(columns))

@@ -64,13 +64,105 @@ fn tokens(text: &str, dialect: &PostgreSqlDialect) -> Result<Vec<TokenWithSpan>,
             }
         }
     }
-    Ok(part_syntax::place(with_pattern(with_precision(tokens))))
+    let tokens = variadic(with_pattern(with_precision(tokens)));
+    Ok(part_syntax::place(default_rows(using_aliases(tokens))))
+}
+
+/// Before the name of what USING merges, where it stands among the columns.
+pub(super) const MERGED_AS: char = '\u{1}';
+
+/// Where the tokens stand that are no white space.
+fn solid(tokens: &[TokenWithSpan]) -> Vec<usize> {
+    (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_))).collect()
+}
+
+fn keyword(token: &TokenWithSpan, keyword: Keyword) -> bool {
+    matches!(&token.token, Token::Word(word) if word.keyword == keyword)
+}
+
+/// `USING (a, b) AS name`, which `sqlparser` does not know: the name becomes a last column.
+fn using_aliases(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let solid = solid(&tokens);
+    // From behind, so that places stay what they are.
+    for (at, open) in solid.windows(2).enumerate().rev() {
+        if !keyword(&tokens[open[0]], Keyword::USING) || tokens[open[1]].token != Token::LParen {
+            continue;
+        }
+        let rest = &solid[at + 2..];
+        let listed = |place: &&usize| {
+            matches!(&tokens[**place].token, Token::Comma | Token::Word(_))
+                && !keyword(&tokens[**place], Keyword::SELECT)
+        };
+        let length = rest.iter().take_while(listed).count();
+        let [close, word, name, ..] = rest[length..] else { continue };
+        let Token::Word(alias) = &tokens[name].token else { continue };
+        if length == 0
+            || tokens[close].token != Token::RParen
+            || !keyword(&tokens[word], Keyword::AS)
+        {
+            continue;
+        }
+        let folded = match alias.quote_style {
+            Some(_) => alias.value.clone(),
+            None => crate::sql::scan::fold(&alias.value),
+        };
+        let span = tokens[name].span;
+        let column = Token::make_word(&format!("{MERGED_AS}{folded}"), Some('"'));
+        tokens.drain(word..=name);
+        tokens.insert(close, TokenWithSpan { token: column, span });
+        tokens.insert(close, TokenWithSpan { token: Token::Comma, span });
+    }
+    tokens
+}
+
+/// MERGE … `INSERT DEFAULT VALUES`, which is `INSERT VALUES (DEFAULT)`.
+fn default_rows(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    if !tokens.iter().any(|token| keyword(token, Keyword::MERGE)) {
+        return tokens;
+    }
+    for places in solid(&tokens).windows(4).rev() {
+        let [then, insert, default, values] = places else { continue };
+        if keyword(&tokens[*then], Keyword::THEN)
+            && keyword(&tokens[*insert], Keyword::INSERT)
+            && keyword(&tokens[*default], Keyword::DEFAULT)
+            && keyword(&tokens[*values], Keyword::VALUES)
+        {
+            let (word, list) = (tokens[*default].clone(), tokens[*values].clone());
+            let of = |token| TokenWithSpan { token, span: word.span };
+            let row = [list, of(Token::LParen), word.clone(), of(Token::RParen)];
+            tokens.splice(*default..=*values, row);
+        }
+    }
+    tokens
+}
+
+/// How an argument is named that was written `VARIADIC array`, which `sqlparser` does not know.
+pub(super) const VARIADIC: &str = "towline_variadic";
+
+/// `f(VARIADIC array)` as the call with a named argument that `sqlparser` knows.
+fn variadic(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let mut placed = Vec::with_capacity(tokens.len());
+    let mut begins = false;
+    for token in tokens {
+        let is_word = matches!(&token.token, Token::Word(word)
+            if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("variadic"));
+        if is_word && begins {
+            let span = token.span;
+            placed.push(TokenWithSpan { token: Token::make_word(VARIADIC, None), span });
+            placed.push(TokenWithSpan { token: Token::RArrow, span });
+            continue;
+        }
+        if !matches!(token.token, Token::Whitespace(_)) {
+            begins = matches!(token.token, Token::LParen | Token::Comma);
+        }
+        placed.push(token);
+    }
+    placed
 }
 
 /// `INTERVAL(2) '…'` as the cast that it is, which `sqlparser` reads as an interval of 2.
 fn with_precision(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let solid: Vec<usize> =
-        (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_))).collect();
+    let solid = solid(&tokens);
     let literal = |token: &Token| {
         matches!(token, Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_))
     };

@@ -9,6 +9,7 @@ use super::body::parameter_in;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Routine, RoutineType, Said, Volatility, builtin_functions};
 use crate::sql::translate::cast::How;
+use crate::sql::translate::function::variadic_argument;
 use crate::sql::translate::{
     Form, Translator, Typed, grouping, known, names, set_returning, syntax,
 };
@@ -17,6 +18,8 @@ use crate::sql::types::Type;
 /// An argument as a call gives it.
 pub(super) struct Given {
     name: Option<String>,
+    /// `VARIADIC array`: all of the last input.
+    is_whole: bool,
     argument: Argument,
 }
 
@@ -102,7 +105,9 @@ impl<'a> Translator<'a> {
     }
 
     pub(super) fn given(&mut self, argument: &FunctionArg) -> Result<Given, SqlError> {
+        let is_whole = variadic_argument(argument).is_some();
         let (name, expr) = match argument {
+            _ if let Some(array) = variadic_argument(argument) => (None, array),
             FunctionArg::Named { name, arg: FunctionArgExpr::Expr(expr), .. }
             | FunctionArg::ExprNamed {
                 name: Expr::Identifier(name),
@@ -113,12 +118,13 @@ impl<'a> Translator<'a> {
             other => {
                 let value = self.argument(other)?;
                 let argument = Argument { is_portable: false, ..Argument::settled(value) };
-                return Ok(Given { name: None, argument });
+                return Ok(Given { name: None, is_whole, argument });
             }
         };
         let value = self.expression(expr)?;
         Ok(Given {
             name,
+            is_whole,
             argument: Argument {
                 is_repeatable: self.is_repeatable(expr),
                 is_portable: self.is_portable(expr),
@@ -365,11 +371,12 @@ pub(super) fn slots(said: &Said, given: &[Given]) -> Option<Vec<Slot>> {
     let rest = said.is_variadic().then(|| inputs.len() - 1);
     for (at, argument) in given.iter().enumerate() {
         let place = match &argument.name {
-            None if rest.is_some_and(|rest| at >= rest) => {
+            None if !argument.is_whole && rest.is_some_and(|rest| at >= rest) => {
                 let slot = &mut slots[inputs.len() - 1];
                 slot.get_or_insert(Slot::Rest(at));
                 continue;
             }
+            None if argument.is_whole && rest != Some(at) => return None,
             None => at,
             Some(name) => inputs.iter().position(|input| input.name == *name)?,
         };

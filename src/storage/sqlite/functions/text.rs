@@ -17,7 +17,9 @@ use super::call::{
 };
 use super::{PURE, Surroundings};
 use crate::log::{Value, ValueRef};
-use crate::pg::{SqlError, SqlState};
+use crate::pg::types::array::Array;
+use crate::pg::types::number::parse_integer;
+use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog;
 
 pub(super) fn register(
@@ -95,6 +97,7 @@ pub(super) fn register(
                 None => text("NULL"),
             }),
             ("towline_format", -1, format),
+            ("towline_format_array", 2, format_array),
         ],
     )
 }
@@ -483,6 +486,25 @@ fn decode_escape(value: &str) -> Result<Vec<u8>, SqlError> {
 /// `format(template, …)`: `%[position$][-][width]type`, the type one of `s`, `I`, `L`.
 fn format(call: &Call<'_, '_>) -> Answer {
     let Some(template) = call.optional_text(0)? else { return Ok(Value::Null) };
+    format_values(&template, call.len() - 1, &|at| Ok(call.optional_text(at)?.map(Cow::into_owned)))
+}
+
+/// `format(template, VARIADIC array)`.
+fn format_array(call: &Call<'_, '_>) -> Answer {
+    let Some(template) = call.optional_text(0)? else { return Ok(Value::Null) };
+    let elements = match call.optional_text(1)? {
+        Some(array) => Array::parse(&array)?.elements,
+        None => Vec::new(),
+    };
+    format_values(&template, elements.len(), &|at| Ok(elements.get(at - 1).cloned().flatten()))
+}
+
+/// Fills a template with `count` values, which are numbered from 1.
+fn format_values(
+    template: &str,
+    count: usize,
+    value: &dyn Fn(usize) -> Result<Option<String>, SqlError>,
+) -> Answer {
     let mut result = String::with_capacity(template.len());
     let mut chars = template.chars().peekable();
     let mut next_argument = 1;
@@ -525,7 +547,13 @@ fn format(call: &Call<'_, '_>) -> Answer {
         }
         if chars.peek() == Some(&'*') {
             chars.next();
-            let given = call.integer(next_argument)?;
+            if next_argument > count {
+                return Err(bad_argument("too few arguments for format()"));
+            }
+            let given = match value(next_argument)? {
+                Some(text) => parse_integer(&text, Oid::INT4)?,
+                None => 0,
+            };
             next_argument += 1;
             at_left |= given < 0;
             width = usize::try_from(given.unsigned_abs()).ok();
@@ -540,12 +568,11 @@ fn format(call: &Call<'_, '_>) -> Answer {
         }
         let at = position.unwrap_or(next_argument);
         next_argument = at + 1;
-        if at >= call.len() {
+        if at > count {
             return Err(bad_argument("too few arguments for format()"));
         }
-        let value = call.optional_text(at)?;
-        let printed = match (kind, value) {
-            ('s', value) => value.unwrap_or_default().into_owned(),
+        let printed = match (kind, value(at)?) {
+            ('s', value) => value.unwrap_or_default(),
             ('L', Some(value)) => catalog::quote_literal(&value),
             ('L', None) => "NULL".to_owned(),
             (_, Some(value)) => catalog::quote_ident(&value),
@@ -638,6 +665,9 @@ mod tests {
             ("towline_format('|%10s|%-10s|', 'foo', 'bar')", "|       foo|bar       |"),
             ("towline_format('%s %s', 'x')", "22023"),
             ("towline_format('%L', NULL)", "NULL"),
+            ("towline_format('|%*s|', 4, 'a')", "|   a|"),
+            ("towline_format_array('%s %s', '{a,b}')", "a b"),
+            ("towline_format_array('%s', '{}')", "22023"),
             ("num_nulls(1, NULL, 2)", "1"),
             ("num_nonnulls(1, NULL, 2)", "2"),
             ("lpad(NULL, 2)", "NULL"),
