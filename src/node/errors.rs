@@ -1,11 +1,14 @@
 //! SQLite's errors as PostgreSQL tells them: SQLSTATE, wording, and the names of the
 //! table, column and constraint, which clients read.
 
+use bytes::BytesMut;
+
 use super::plan::Plan;
 use crate::log::Value;
+use crate::pg::types::{self, Display};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Catalog, ConstraintKind, PUBLIC, Relation};
-use crate::storage::sqlite::{SqliteError, SqliteErrorKind};
+use crate::storage::sqlite::{BrokenKey, FailingRow, KeyRole, SqliteError, SqliteErrorKind};
 
 /// What the client is told of `error`, raised by running `plan`.
 pub(super) fn translate(error: &SqliteError, plan: &Plan, params: &[Value]) -> SqlError {
@@ -23,6 +26,118 @@ pub(super) fn translate(error: &SqliteError, plan: &Plan, params: &[Value]) -> S
         told.table = Some(table.to_owned());
     }
     told
+}
+
+/// What the client is told of a key that breaks a constraint at the end of a statement or
+/// transaction.
+pub(super) fn broken_key(broken: &BrokenKey, catalog: &Catalog, display: &Display) -> SqlError {
+    let key = &broken.key;
+    let (schema, table) = catalog.split_name(&key.table);
+    let (referred, referred_columns) = match &key.target {
+        Some((table, columns)) => (catalog.bare(table), columns.join(", ")),
+        None => ("", String::new()),
+    };
+    let values: Vec<String> = key
+        .columns
+        .iter()
+        .zip(&broken.values)
+        .map(|(column, value)| shown(value, (column.oid, column.typmod), catalog, display))
+        .collect();
+    let (name, values) = (&key.name, values.join(", "));
+    let columns: Vec<&str> = key.columns.iter().map(|column| column.name.as_str()).collect();
+    let columns = columns.join(", ");
+    let error = match broken.role {
+        KeyRole::Unique => {
+            let text = format!("duplicate key value violates unique constraint \"{name}\"");
+            SqlError::new(SqlState::UNIQUE_VIOLATION, text)
+                .with_detail(format!("Key ({columns})=({values}) already exists."))
+        }
+        KeyRole::Referring => referring(table, name).with_detail(format!(
+            "Key ({columns})=({values}) is not present in table \"{referred}\"."
+        )),
+        KeyRole::Referred => referred_by(referred, name, table).with_detail(format!(
+            "Key ({referred_columns})=({values}) is still referenced from table \"{table}\"."
+        )),
+    };
+    SqlError {
+        schema: Some(schema.to_owned()),
+        table: Some(table.to_owned()),
+        constraint: Some(name.clone()),
+        ..error
+    }
+}
+
+/// The tables, with their columns, of which a row may have failed so. None where PostgreSQL
+/// tells no row.
+pub(super) fn tables_at_fault<'c>(
+    told: &SqlError,
+    catalog: &'c Catalog,
+) -> Vec<(&'c str, Vec<&'c str>)> {
+    let (Some(schema), Some(table)) = (&told.schema, &told.table) else { return Vec::new() };
+    let stored = catalog.stored_name(schema, table);
+    // A check's name may be that of others too.
+    let named = |relation: &&Relation| match &told.constraint {
+        Some(name) if told.state == SqlState::CHECK_VIOLATION => {
+            relation.constraints.iter().any(|constraint| constraint.name == *name)
+        }
+        _ => relation.name == stored,
+    };
+    let columns = |relation: &'c Relation| {
+        let names = relation.attributes.iter().map(|attribute| attribute.name.as_str());
+        (relation.name.as_str(), names.collect())
+    };
+    catalog.relations.values().filter(named).map(columns).collect()
+}
+
+/// Adds the row that a statement failed at, of which SQLite has said `message`.
+pub(super) fn add_row(
+    told: &mut SqlError,
+    message: &str,
+    (stored, values): &FailingRow,
+    catalog: &Catalog,
+    display: &Display,
+) {
+    let Some(relation) = catalog.relations.get(stored) else { return };
+    let shown: Vec<String> = relation
+        .attributes
+        .iter()
+        .zip(values)
+        .map(|(attribute, value)| shown(value, (attribute.oid, attribute.typmod), catalog, display))
+        .collect();
+    if told.state == SqlState::UNIQUE_VIOLATION {
+        let Some((_, columns)) = failed_columns(message) else { return };
+        let of = |column: &&str| {
+            let at = relation.attributes.iter().position(|attribute| attribute.name == **column);
+            at.and_then(|at| shown.get(at)).map_or("", String::as_str)
+        };
+        let values: Vec<&str> = columns.iter().map(of).collect();
+        let (columns, values) = (columns.join(", "), values.join(", "));
+        told.detail = Some(format!("Key ({columns})=({values}) already exists."));
+        return;
+    }
+    let cut: Vec<String> = shown.into_iter().map(cut_off).collect();
+    told.detail = Some(format!("Failing row contains ({}).", cut.join(", ")));
+    let (schema, table) = catalog.split_name(stored);
+    if let (SqlState::CHECK_VIOLATION, Some(name)) = (told.state, &told.constraint) {
+        told.message = check_message(table, name);
+    }
+    (told.schema, told.table) = (Some(schema.to_owned()), Some(table.to_owned()));
+}
+
+/// A stored value of a type, with its modifier, as a client reads it.
+fn shown(value: &Value, ty: (Oid, i32), catalog: &Catalog, display: &Display) -> String {
+    if *value == Value::Null {
+        return "null".to_owned();
+    }
+    let mut out = BytesMut::new();
+    let written = match catalog.made_of(ty.0) {
+        Some(made) => types::made::encode_made_text(value.as_ref(), &made, display, &mut out),
+        None => types::encode_text(value.as_ref(), ty.0, ty.1, display, &mut out),
+    };
+    match written {
+        Ok(()) => String::from_utf8_lossy(&out).into_owned(),
+        Err(_) => "?".to_owned(),
+    }
 }
 
 fn translate_kind(error: &SqliteError, plan: &Plan, params: &[Value]) -> SqlError {
@@ -253,13 +368,18 @@ fn row_of(relation: &Relation, plan: &Plan, params: &[Value]) -> Option<Vec<Stri
                 Oid::BYTEA | Oid::FLOAT4 | Oid::FLOAT8 | Oid::BPCHAR | Oid::TIMESTAMPTZ => {
                     return None;
                 }
-                _ => match value.char_indices().nth(SHOWN_MAX) {
-                    Some((end, _)) => format!("{}...", &value[..end]),
-                    None => value,
-                },
+                _ => cut_off(value),
             })
         })
         .collect()
+}
+
+/// A value as a Detail shows it.
+fn cut_off(value: String) -> String {
+    match value.char_indices().nth(SHOWN_MAX) {
+        Some((end, _)) => format!("{}...", &value[..end]),
+        None => value,
+    }
 }
 
 fn not_null(message: &str) -> SqlError {
@@ -299,10 +419,7 @@ fn check(message: &str, catalog: &Catalog) -> SqlError {
         .values()
         .find(|relation| relation.constraints.iter().any(|constraint| constraint.name == name));
     let text = match owner {
-        Some(relation) => format!(
-            "new row for relation \"{}\" violates check constraint \"{name}\"",
-            relation.name
-        ),
+        Some(relation) => check_message(&relation.name, name),
         None => format!("new row violates check constraint \"{name}\""),
     };
     SqlError {
@@ -310,6 +427,10 @@ fn check(message: &str, catalog: &Catalog) -> SqlError {
         constraint: Some(name.to_owned()),
         ..SqlError::new(SqlState::CHECK_VIOLATION, text)
     }
+}
+
+fn check_message(table: &str, name: &str) -> String {
+    format!("new row for relation \"{table}\" violates check constraint \"{name}\"")
 }
 
 /// SQLite doesn't say which foreign key failed. It is told where only one can have.
@@ -358,8 +479,8 @@ fn foreign_key(catalog: &Catalog, plan: &Plan, params: &[Value]) -> SqlError {
             SqlError { detail, ..referring(&table, name) }
         }
         ([(name, _)], []) if !deletes => referring(&table, name),
-        ([], [(name, other)]) => referred(&table, name, other),
-        (_, [(name, other)]) if deletes => referred(&table, name, other),
+        ([], [(name, other)]) => referred_by(&table, name, other),
+        (_, [(name, other)]) if deletes => referred_by(&table, name, other),
         _ => SqlError { table: Some(table), ..bare() },
     }
 }
@@ -374,7 +495,7 @@ fn referring(table: &str, name: &str) -> SqlError {
     }
 }
 
-fn referred(table: &str, name: &str, other: &str) -> SqlError {
+fn referred_by(table: &str, name: &str, other: &str) -> SqlError {
     let text = format!(
         "update or delete on table \"{table}\" violates foreign key constraint \"{name}\" on table \"{other}\""
     );

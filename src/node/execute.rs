@@ -19,8 +19,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use super::plan::Plan;
 use super::rows::{RowBuffer, RowFormat};
 use crate::log::{self, Context, Value, ValueRef};
+use crate::pg::types::Display;
 use crate::pg::{SqlError, SqlState};
-use crate::sql::{Counts, Kind};
+use crate::sql::{Counts, Kind, Tag};
 use crate::storage::sqlite::{
     Environment, NEEDS_ROWS, NotificationMade, SettingMade, Shipped, Sqlite, SqliteError,
     SqliteErrorKind,
@@ -130,9 +131,19 @@ pub(super) fn wall_clock_us() -> i64 {
     i64::try_from(since.as_micros()).unwrap_or(i64::MAX)
 }
 
-/// Runs a plan's statements in order.
+/// Runs a plan's statements in order, and holds what they changed against its keys.
 pub(super) fn run(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> {
     sqlite.set_database(work.plan.database());
+    if work.plan.is_ddl() {
+        check_not_pending(sqlite, work)?;
+    }
+    sqlite.watch_keys().map_err(|error| failure(sqlite, work, error))?;
+    let ran = run_whole(sqlite, work)?;
+    check_keys(sqlite, work)?;
+    Ok(ran)
+}
+
+fn run_whole(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> {
     let rebuild = matches!(work.plan.translated.kind, Kind::Ddl { rebuild: true });
     if !rebuild {
         return run_statements(sqlite, work);
@@ -241,6 +252,7 @@ pub(super) fn run_rows(
     sqlite.set_database(work.plan.database());
     let context = fresh_context(work.now_us, work.registers);
     sqlite.set_context(&context);
+    sqlite.watch_keys().map_err(|error| (0, failure(sqlite, work, error)))?;
     let (mark, effect) = (sqlite.effect_mark(), sqlite.effect());
     let mut ran = ship(sqlite, Shipped::AsText, |sqlite| {
         let count = step_rows(sqlite, work, &step.text, rows)?;
@@ -265,11 +277,13 @@ pub(super) fn run_rows(
             },
         );
     }
-    ran.map_err(|RowError(row, error)| {
+    let ran = ran.map_err(|RowError(row, error)| {
         let width = work.params.len() / rows.max(1);
         let params = work.params.get(row * width..(row + 1) * width).unwrap_or_default();
-        (row, failure(sqlite, &Work { params, ..*work }, error))
-    })
+        (row, explained(sqlite, &Work { params, ..*work }, &step.text, error))
+    })?;
+    check_keys(sqlite, work).map_err(|failure| (rows.saturating_sub(1), failure))?;
+    Ok(ran)
 }
 
 /// The row at fault, from 0.
@@ -376,9 +390,48 @@ fn run_shipped(
         });
     }
     ran.map_err(|error| match error {
-        StepError::Sqlite(error) => failure(sqlite, work, error),
+        StepError::Sqlite(error) => explained(sqlite, work, text, error),
         StepError::Encode(error) => Failure::Statement(error),
     })
+}
+
+/// The failure of a statement, which is run once more where only that tells the row or key
+/// at fault.
+fn explained(sqlite: &mut Sqlite, work: &Work<'_>, text: &str, error: SqliteError) -> Failure {
+    let (kind, message) = (error.kind, error.message.clone());
+    let mut told = match failure(sqlite, work, error) {
+        Failure::Statement(told) if told.detail.is_none() && !work.plan.is_ddl() => told,
+        failure => return failure,
+    };
+    let (catalog, display) = (&work.plan.catalog, &work.format.display);
+    let context = sqlite.drawn_context();
+    let again = |sqlite: &mut Sqlite| {
+        sqlite.set_context(&context);
+        let mut statement = sqlite.prepare(text)?;
+        statement.bind_all(work.params)?;
+        while statement.step()? {}
+        Ok(())
+    };
+    let seen = match kind {
+        SqliteErrorKind::ForeignKey => sqlite.failing_key(again).map(|key| {
+            if let Some(key) = key {
+                told = super::errors::broken_key(&key, catalog, display);
+            }
+        }),
+        SqliteErrorKind::NotNull | SqliteErrorKind::Check | SqliteErrorKind::Unique => {
+            let tables = super::errors::tables_at_fault(&told, catalog);
+            sqlite.failing_row(&tables, again).map(|row| {
+                if let Some(row) = row {
+                    super::errors::add_row(&mut told, &message, &row, catalog, display);
+                }
+            })
+        }
+        _ => Ok(()),
+    };
+    if let Err(error) = seen {
+        tracing::debug!(%error, "a statement that failed could not be looked at again");
+    }
+    if sqlite.in_transaction() { Failure::Statement(told) } else { Failure::Undone(told) }
 }
 
 /// Does something of which what it changes is shipped in a way.
@@ -504,15 +557,52 @@ fn check_foreign_keys(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<(), Failur
     }
 }
 
-/// Fails with 23503 where deferred foreign keys are violated at the end of a transaction.
-pub(super) fn check_deferred(sqlite: &Sqlite) -> Result<(), SqlError> {
-    match sqlite.deferred_foreign_key_violations() {
-        Ok(0) => Ok(()),
-        Ok(_) => Err(SqlError::new(
+/// Fails where a statement that has ended broke a constraint that is not deferred.
+fn check_keys(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<(), Failure> {
+    match sqlite.broken_key() {
+        Ok(None) => Ok(()),
+        Ok(Some(broken)) => Err(Failure::Statement(super::errors::broken_key(
+            &broken,
+            &work.plan.catalog,
+            &work.format.display,
+        ))),
+        Err(error) => Err(failure(sqlite, work, error)),
+    }
+}
+
+/// Fails with 55006 where a definition would change while rows break a constraint that is
+/// deferred: what is pending is known by its names.
+fn check_not_pending(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<(), Failure> {
+    let Tag::Fixed(verb) = work.plan.translated.tag else { return Ok(()) };
+    if verb.starts_with("CREATE") {
+        return Ok(());
+    }
+    match sqlite.pending_key() {
+        Ok(None) => Ok(()),
+        Ok(Some(broken)) => {
+            let table = work.plan.catalog.bare(&broken.key.table);
+            let text =
+                format!("cannot {verb} \"{table}\" because it has pending trigger events");
+            Err(Failure::Statement(SqlError::new(SqlState::OBJECT_IN_USE, text)))
+        }
+        Err(error) => Err(failure(sqlite, work, error)),
+    }
+}
+
+/// Fails with 23505 or 23503 where deferred constraints are violated at the end of a
+/// transaction.
+pub(super) fn check_deferred(sqlite: &mut Sqlite) -> Result<(), SqlError> {
+    let internal = |error: SqliteError| SqlError::new(SqlState::INTERNAL_ERROR, error.message);
+    if let Some(broken) = sqlite.pending_key().map_err(internal)? {
+        let catalog = sqlite.catalog().map_err(internal)?;
+        return Err(super::errors::broken_key(&broken, &catalog, &Display::default()));
+    }
+    match sqlite.deferred_foreign_key_violations().map_err(internal)? {
+        0 => Ok(()),
+        _ => Err(SqlError::new(
             SqlState::FOREIGN_KEY_VIOLATION,
             "the transaction violates a deferred foreign key constraint",
         )),
-        Err(error) => Err(SqlError::new(SqlState::INTERNAL_ERROR, error.message)),
     }
 }
 

@@ -132,6 +132,11 @@ pub enum Kind {
         read_only: Option<bool>,
         session: bool,
     },
+    /// SET CONSTRAINTS: those that are deferrable, all or these.
+    SetConstraints {
+        constraints: Option<Vec<Oid>>,
+        deferred: bool,
+    },
     /// SHOW name; `ALL` for all.
     Show(String),
     /// RESET name; `ALL` for all.

@@ -11,10 +11,14 @@ use crate::pg::SqlError;
 use crate::pg::settings::{KNOWN, Known, check, find, milliseconds, unrecognized};
 use crate::pg::types::{DateStyle, Display, IntervalStyle};
 use crate::sql::Isolation;
-use crate::sql::catalog::TEMPORARY_PREFIX;
+use crate::sql::catalog::{Deferral, TEMPORARY_PREFIX};
 
 /// The setting that names the schema of the session's temporary objects.
 const TEMPORARY_SCHEMA: &str = "towline.temporary_schema";
+
+/// What SET CONSTRAINTS said in the transaction: a setting local to it, so that it goes with
+/// it from node to node.
+const DEFERRAL: &str = "towline.constraints";
 
 /// Settings as they stand, and as they will stand after the transaction.
 #[derive(Clone, Debug)]
@@ -147,6 +151,27 @@ impl Settings {
         self.set(CHANNELS, (!channels.is_empty()).then_some(&written), false)
     }
 
+    /// What SET CONSTRAINTS said in this transaction.
+    pub(super) fn deferral(&self) -> Deferral {
+        let written = self.current.get(DEFERRAL);
+        written.and_then(|json| serde_json::from_str(json).ok()).unwrap_or_default()
+    }
+
+    /// A transaction begins. What a node was told of the one before it, which came to it from
+    /// another node, ends here.
+    pub(super) fn forget_deferral(&mut self) {
+        if self.current.contains_key(DEFERRAL) {
+            Arc::make_mut(&mut self.current).remove(DEFERRAL);
+            Arc::make_mut(&mut self.lasting).remove(DEFERRAL);
+            self.derive();
+        }
+    }
+
+    pub(super) fn set_deferral(&mut self, deferral: &Deferral) -> Result<(), SqlError> {
+        let written = serde_json::to_string(deferral).expect("numbers are plain JSON");
+        self.set(DEFERRAL, Some(&written), true)
+    }
+
     /// The value of a setting.
     pub(super) fn get(&self, name: &str) -> Result<&str, SqlError> {
         if let Some(value) = self.current.get(name) {
@@ -168,6 +193,7 @@ impl Settings {
             all.insert("session_authorization".to_owned(), self.user.to_string());
             all.extend(self.current.iter().map(|(name, value)| (name.clone(), value.clone())));
             all.remove(CHANNELS);
+            all.remove(DEFERRAL);
             let standby = if in_recovery { "on" } else { "off" };
             all.insert("in_hot_standby".to_owned(), standby.to_owned());
             Arc::new(all)
@@ -329,6 +355,23 @@ mod tests {
         settings.commit();
         assert_eq!(settings.statement_timeout(), None);
         assert_eq!(settings.get("application_name"), Ok("x"));
+    }
+
+    #[test]
+    fn what_set_constraints_said_ends_with_the_transaction() {
+        let mut settings = Settings::default();
+        let mut deferral = Deferral::default();
+        deferral.set(None, true);
+        settings.set_deferral(&deferral).expect("valid");
+        assert_eq!(settings.deferral(), deferral);
+        settings.commit();
+        assert_eq!(settings.deferral(), Deferral::default());
+        // As a router would tell another node.
+        let written = serde_json::to_string(&deferral).expect("plain");
+        settings.set(DEFERRAL, Some(&written), false).expect("valid");
+        settings.forget_deferral();
+        settings.commit();
+        assert_eq!(settings.deferral(), Deferral::default());
     }
 
     #[test]

@@ -39,7 +39,8 @@ use crate::node::plan::Plan;
 use crate::node::readers::Reader;
 use crate::node::rows::RowFormat;
 use crate::node::writer::{Borrow, Claim, Loan, Script, Statement, Trial, Tried, UnitError};
-use crate::pg::{SqlError, SqlState};
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::catalog::Deferral;
 use crate::sql::{Isolation, Kind};
 
 /// How many transactions take the writer at once after one that held nothing failed.
@@ -93,6 +94,9 @@ impl EngineSession {
                 open.isolation = isolation.unwrap_or(open.isolation);
                 open.read_only = read_only.unwrap_or(open.read_only);
             }
+        }
+        if self.open.is_none() {
+            self.settings.forget_deferral();
         }
         let settings = &self.settings;
         self.open.get_or_insert_with(|| Open {
@@ -212,6 +216,7 @@ impl EngineSession {
             && !(begins && (open.loan.is_some() || self.cautious > 0 || self.settings.locks()))
             && !open.script.as_ref().is_some_and(Script::is_full)
             && open.savepoints.is_empty()
+            && self.settings.deferral() == Deferral::default()
             && open.snapshot.is_none()
             && matches!(open.isolation, Isolation::ReadCommitted | Isolation::ReadUncommitted)
             && matches!(plan.translated.kind, Kind::Write | Kind::Read { for_update: false })
@@ -336,6 +341,7 @@ impl EngineSession {
             for savepoint in &open.savepoints {
                 loan.savepoint(&savepoint.name)?;
             }
+            loan.set_deferral(self.settings.deferral())?;
             open.loan = Some(loan);
         }
         let open = self.open.as_mut().expect("a loan belongs to a transaction");
@@ -524,7 +530,29 @@ impl EngineSession {
         }
         open.savepoints.truncate(at + 1);
         open.failed = false;
-        self.settings = open.savepoints[at].settings.clone();
+        let settings = open.savepoints[at].settings.clone();
+        if let Some(loan) = &mut open.loan {
+            loan.set_deferral(settings.deferral())?;
+        }
+        self.settings = settings;
+        Ok(())
+    }
+
+    /// SET CONSTRAINTS, of all or of these. What is not deferred any more must hold now.
+    pub(super) async fn set_constraints(
+        &mut self,
+        constraints: Option<&[Oid]>,
+        deferred: bool,
+    ) -> Result<(), Stop> {
+        if self.has_written() {
+            self.loan().await?;
+        }
+        let mut deferral = self.settings.deferral();
+        deferral.set(constraints, deferred);
+        self.settings.set_deferral(&deferral)?;
+        if let Some(loan) = self.open.as_mut().and_then(|open| open.loan.as_mut()) {
+            loan.set_deferral(deferral)?;
+        }
         Ok(())
     }
 

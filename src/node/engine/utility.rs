@@ -154,6 +154,16 @@ impl EngineSession {
                 self.change_roles(change, verb, run.alone, out).await?;
                 verb.into()
             }
+            Kind::SetConstraints { constraints, deferred } => {
+                self.check_not_failed()?;
+                if self.open.as_ref().is_some_and(|open| open.explicit) {
+                    self.set_constraints(constraints.as_deref(), *deferred).await?;
+                } else {
+                    let text = "SET CONSTRAINTS can only be used in transaction blocks";
+                    warn(out, SqlState::NO_ACTIVE_SQL_TRANSACTION, text);
+                }
+                fixed(&plan.translated.tag).into()
+            }
             Kind::Nothing => fixed(&plan.translated.tag).into(),
             Kind::Empty | Kind::Read { .. } | Kind::Write | Kind::Ddl { .. } | Kind::Advisory => {
                 unreachable!("carried out by run_described")

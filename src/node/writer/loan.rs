@@ -32,8 +32,11 @@ use super::sequence::{self, Reservation};
 use super::trial::Script;
 use crate::gateway::Refusal;
 use crate::log::{self, ClientToken, Entry, Lsn, Outcome, Term};
+use crate::node::errors;
 use crate::node::execute::{self, Failure, Limits, Ran, Work};
+use crate::pg::types::Display;
 use crate::pg::{SqlError, SqlState};
+use crate::sql::catalog::Deferral;
 use crate::storage::sqlite::{Sqlite, SqliteError, UndoMark};
 
 /// Statements held in memory before they are shipped as a part, bytes.
@@ -293,6 +296,21 @@ impl Loan {
             }
             self.run(work)
         })
+    }
+
+    /// Says which constraints are deferred from here on. Fails where those that are not any
+    /// more are broken.
+    pub(crate) fn set_deferral(&mut self, deferral: Deferral) -> Result<(), SqlError> {
+        let mut taken = self.take().map_err(Revoked::error)?;
+        taken.set_database(self.database);
+        let failed = |error: SqliteError| SqlError::new(SqlState::INTERNAL_ERROR, error.message);
+        match taken.set_deferral(deferral).map_err(failed)? {
+            None => Ok(()),
+            Some(broken) => {
+                let catalog = taken.catalog().map_err(failed)?;
+                Err(errors::broken_key(&broken, &catalog, &Display::default()))
+            }
+        }
     }
 
     /// Takes the connection for one statement.

@@ -5,6 +5,7 @@
 mod access;
 mod bootstrap;
 mod database;
+mod deferral;
 mod definition;
 mod dependency;
 mod functions;
@@ -28,6 +29,7 @@ pub use database::{
     EMPTY_TEMPLATES, FIRST_DATABASE, MAINTENANCE_DATABASE, database_pattern, database_prefix,
     split_database,
 };
+pub use deferral::Deferral;
 pub use definition::{
     check_definition, constraint_definition, index_definition, index_key_definition, quote_ident,
     quote_literal, quote_qualified, quote_stored, split_order, view_definition,

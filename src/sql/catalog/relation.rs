@@ -190,6 +190,7 @@ pub struct Constraint {
     pub kind: ConstraintKind,
     /// Its columns, by name.
     pub columns: Vec<String>,
+    /// Whether a transaction may put it off to its end, and does so at first.
     pub deferrable: bool,
     pub deferred: bool,
 }
@@ -206,6 +207,13 @@ pub enum ConstraintKind {
         on_update: char,
         on_delete: char,
     },
+}
+
+impl ConstraintKind {
+    /// Whether it is a key of its own table.
+    pub fn is_key(&self) -> bool {
+        matches!(self, Self::PrimaryKey | Self::Unique)
+    }
 }
 
 #[derive(Clone, Debug)]

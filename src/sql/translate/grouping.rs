@@ -180,6 +180,7 @@ impl Translator<'_> {
             relation
                 .constraints
                 .iter()
+                .filter(|constraint| !constraint.deferrable)
                 .find(|constraint| matches!(constraint.kind, ConstraintKind::PrimaryKey))
         });
         primary.is_some_and(|primary| {

@@ -12,7 +12,7 @@ use super::scope::Scope;
 use super::target::{Change, Target};
 use super::{Form, Translator, Typed, names};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::{Attribute, ConstraintKind, Identity, Relation, Rights};
+use crate::sql::catalog::{Attribute, Catalog, Constraint, ConstraintKind, Identity, Relation, Rights};
 use crate::sql::translated::{Kind, Tag, Translated};
 use crate::sql::types::{self, Type};
 
@@ -292,8 +292,19 @@ impl Translator<'_> {
         several: bool,
     ) -> Result<String, SqlError> {
         let relation = changed.table;
+        let catalog = self.context.catalog;
+        let deferrable = |is_arbiter: &dyn Fn(&Constraint) -> bool| {
+            let mut keys = relation.constraints.iter().filter(|key| key.kind.is_key());
+            match keys.find(|key| key.deferrable && is_arbiter(key)) {
+                None => Ok(()),
+                Some(key) => Err(deferrable_arbiter(catalog, relation, key)),
+            }
+        };
         let target = match &conflict.conflict_target {
-            None => String::new(),
+            None => {
+                deferrable(&|_| true)?;
+                String::new()
+            }
             Some(ConflictTarget::Columns(columns)) => {
                 let column = |ident| {
                     let name = names::fold(ident);
@@ -328,6 +339,7 @@ impl Translator<'_> {
                          specification",
                     ));
                 }
+                deferrable(&|key| unique(&key.columns))?;
                 format!(" ({})", names::quote_all(&columns))
             }
             Some(ConflictTarget::OnConstraint(name)) => {
@@ -345,6 +357,7 @@ impl Translator<'_> {
                             ),
                         )
                     })?;
+                deferrable(&|key| key.name == name)?;
                 format!(" ({})", names::quote_all(&constraint.columns))
             }
         };
@@ -388,6 +401,21 @@ impl Translator<'_> {
                 Ok(format!(" ON CONFLICT{target} DO UPDATE SET {}{condition}", set?))
             }
         }
+    }
+}
+
+/// Conflicts with a constraint that may be put off can't be known of at once.
+fn deferrable_arbiter(catalog: &Catalog, relation: &Relation, key: &Constraint) -> SqlError {
+    let (schema, table) = catalog.split_name(&relation.name);
+    SqlError {
+        schema: Some(schema.to_owned()),
+        table: Some(table.to_owned()),
+        constraint: Some(key.name.clone()),
+        ..SqlError::new(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as \
+             arbiters",
+        )
     }
 }
 

@@ -380,6 +380,7 @@ pub(super) fn is_rowid(relation: &Relation, column: &str) -> bool {
     use crate::sql::catalog::ConstraintKind;
     relation.constraints.iter().any(|constraint| {
         matches!(constraint.kind, ConstraintKind::PrimaryKey)
+            && !constraint.deferrable
             && matches!(constraint.columns.as_slice(), [only] if only == column)
     }) && relation
         .attributes

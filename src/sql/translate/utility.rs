@@ -46,6 +46,7 @@ pub(super) fn translate(
             let name = words.name()?;
             words.done(Kind::Release(name), "RELEASE")?
         }
+        "set" if words.take("constraints") => words.set_constraints(context)?,
         "set" => words.set()?,
         "show" => words.show()?,
         "reset" => words.reset()?,
@@ -328,9 +329,6 @@ impl Words<'_> {
     }
 
     fn set(&mut self) -> Result<Translated, SqlError> {
-        if self.take("constraints") {
-            return Ok(plain(Kind::Nothing, "SET CONSTRAINTS"));
-        }
         if self.take("transaction") {
             if self.take("snapshot") {
                 return Err(SqlError::unsupported("SET TRANSACTION SNAPSHOT"));
@@ -712,10 +710,7 @@ impl Words<'_> {
     /// The relation that a name finds.
     fn relation<'c>(&mut self, context: &TranslateContext<'c>) -> Result<&'c Relation, SqlError> {
         let begin = self.scanner.offset();
-        let mut parts = vec![self.name()?];
-        while self.scanner.take_symbol(b'.') {
-            parts.push(self.name()?);
-        }
+        let parts = self.dotted_name()?;
         let translator = Translator::new(self.text, context);
         let (schema, name) = translator.qualified_parts(parts)?;
         let catalog = context.catalog;
@@ -726,6 +721,71 @@ impl Words<'_> {
             let name = self.text[begin..self.scanner.offset()].trim();
             SqlError::new(SqlState::UNDEFINED_TABLE, format!("relation \"{name}\" does not exist"))
         })
+    }
+
+    /// `ALL | name, … DEFERRED | IMMEDIATE`. A name means all constraints that have it in the
+    /// first schema where there is one.
+    fn set_constraints(&mut self, context: &TranslateContext<'_>) -> Result<Translated, SqlError> {
+        let mut named = None;
+        if !self.take("all") {
+            let found: &mut Vec<Oid> = named.get_or_insert_default();
+            loop {
+                found.extend(self.constraints(context)?);
+                if !self.scanner.take_symbol(b',') {
+                    break;
+                }
+            }
+        }
+        let deferred = self.take("deferred");
+        if !deferred {
+            self.expect("immediate")?;
+        }
+        self.done(Kind::SetConstraints { constraints: named, deferred }, "SET CONSTRAINTS")
+    }
+
+    /// The constraints that a name in SET CONSTRAINTS finds.
+    fn constraints(&mut self, context: &TranslateContext<'_>) -> Result<Vec<Oid>, SqlError> {
+        let parts = self.dotted_name()?;
+        let translator = Translator::new(self.text, context);
+        let (schema, name) = translator.qualified_parts(parts)?;
+        let catalog = context.catalog;
+        if let Some(schema) = &schema
+            && !catalog.has_schema(schema)
+        {
+            return Err(SqlError::new(
+                SqlState::INVALID_SCHEMA_NAME,
+                format!("schema \"{schema}\" does not exist"),
+            ));
+        }
+        let path = schema.map_or_else(|| translator.path(), |schema| vec![schema]);
+        let of_schema = |schema: &String| {
+            let lies_there =
+                |relation: &&Relation| catalog.split_name(&relation.name).0 == schema.as_str();
+            let relations = catalog.relations.values().filter(lies_there);
+            relations
+                .flat_map(|relation| &relation.constraints)
+                .filter(|constraint| constraint.name == name)
+                .collect::<Vec<_>>()
+        };
+        let found = path.iter().map(of_schema).find(|found| !found.is_empty());
+        let found = found.ok_or_else(|| {
+            let text = format!("constraint \"{name}\" does not exist");
+            SqlError::new(SqlState::UNDEFINED_OBJECT, text)
+        })?;
+        if found.iter().any(|constraint| !constraint.deferrable) {
+            let text = format!("constraint \"{name}\" is not deferrable");
+            return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, text));
+        }
+        Ok(found.iter().map(|constraint| constraint.oid).collect())
+    }
+
+    /// `[schema.]name`, as its parts.
+    fn dotted_name(&mut self) -> Result<Vec<String>, SqlError> {
+        let mut parts = vec![self.name()?];
+        while self.scanner.take_symbol(b'.') {
+            parts.push(self.name()?);
+        }
+        Ok(parts)
     }
 
     fn skip_parenthesised(&mut self) -> Result<(), SqlError> {

@@ -454,8 +454,10 @@ impl Sqlite {
         self.handle.hooks().effect().set(mark.0);
     }
 
+    /// A transaction begins, or one was undone: without effect so far, or broken keys.
     pub fn effect_reset(&mut self) {
         self.handle.hooks().effect().set(0);
+        self.handle.hooks().keys().reset();
     }
 
     /// Adds the schema, and the rows of `tables`, to the effect hash: for a
@@ -697,6 +699,11 @@ impl Handle {
         let detail = "The read kept the write-ahead log of this node's database from starting \
                       over for too long.";
         Err(SqliteError::refused(error.with_detail(detail)))
+    }
+
+    /// Moves with every change of tables and indexes.
+    pub(super) fn schema_generation(&self) -> u64 {
+        self.generations.schema.load(Ordering::Acquire)
     }
 
     pub(super) fn surroundings(&self) -> &Surroundings {

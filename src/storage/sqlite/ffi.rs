@@ -710,6 +710,7 @@ unsafe extern "C" fn on_authorize(
         ffi::SQLITE_ATTACH => Action::Attach,
         ffi::SQLITE_DETACH => Action::Detach,
         ffi::SQLITE_SAVEPOINT => Action::Savepoint { rollback: first == Some(c"ROLLBACK") },
+        ffi::SQLITE_CREATE_TEMP_TRIGGER | ffi::SQLITE_DROP_TEMP_TRIGGER => Action::TempTrigger,
         ffi::SQLITE_CREATE_INDEX..=ffi::SQLITE_CREATE_VIEW
         | ffi::SQLITE_DROP_INDEX..=ffi::SQLITE_DROP_VIEW
         | ffi::SQLITE_ALTER_TABLE

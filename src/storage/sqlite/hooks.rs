@@ -7,6 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::effect::{EffectHash, RawValue, RowChange};
 use super::functions::Surroundings;
+use super::keys::Keys;
 use super::refusals::{self, Action};
 use super::rows::KeptRows;
 use crate::pg::{SqlError, SqlState};
@@ -33,6 +34,7 @@ pub(super) struct Hooks {
     surroundings: Surroundings,
     effect: Mutex<EffectHash>,
     kept_rows: Mutex<KeptRows>,
+    keys: Mutex<Keys>,
     traits: Mutex<Traits>,
     /// Set while the connection runs statements of its own, which may be what a
     /// client's may not.
@@ -75,6 +77,7 @@ impl Hooks {
             surroundings,
             effect: Mutex::default(),
             kept_rows: Mutex::default(),
+            keys: Mutex::default(),
             traits: Mutex::default(),
             trusted: AtomicBool::new(true),
             catalog_touched: AtomicBool::new(false),
@@ -94,6 +97,11 @@ impl Hooks {
     /// The row changes of a statement that is shipped as these.
     pub(super) fn kept_rows(&self) -> MutexGuard<'_, KeptRows> {
         self.kept_rows.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The keys that a transaction is held against.
+    pub(super) fn keys(&self) -> MutexGuard<'_, Keys> {
+        self.keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn traits(&self) -> MutexGuard<'_, Traits> {
@@ -130,6 +138,8 @@ impl Hooks {
             let mut traits = self.traits();
             match action {
                 Action::Schema => traits.schema = true,
+                // Those that look at rows come and go unseen.
+                Action::TempTrigger => traits.schema |= !self.trusted.load(Ordering::Relaxed),
                 Action::Savepoint { rollback: true } => traits.rollback = true,
                 Action::Function(name) => {
                     traits.changes |= name.eq_ignore_ascii_case("changes");
@@ -172,6 +182,7 @@ impl Hooks {
         if new_key == i64::MAX {
             self.rowid_exhausted.store(true, Ordering::Relaxed);
         }
+        self.keys().note(change);
         if self.surroundings.keeps_rows() {
             self.kept_rows().add(change);
         }

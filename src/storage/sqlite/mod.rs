@@ -16,11 +16,13 @@ mod connection;
 mod digest;
 mod effect;
 mod error;
+mod failing;
 mod ffi;
 mod file;
 mod functions;
 mod hooks;
 mod import;
+mod keys;
 mod plain;
 mod point;
 mod refusals;
@@ -35,11 +37,13 @@ mod wal;
 pub use connection::{ConnectionKind, Ender, Environment, SequenceRanges, Sqlite, UndoMark, query};
 pub use digest::{RowDigest, content_digest, row_digests};
 pub use error::{SqliteError, SqliteErrorKind};
+pub use failing::FailingRow;
 pub use functions::{
     AdvisoryCall, AdvisoryKey, AdvisoryLocks, CANCEL, CANCEL_REQUEST, NEEDS_LOCK, NEEDS_ROWS,
     NotificationMade, Orders, SettingMade, Shipped, TERMINATE, bare_channel, scoped_channel,
 };
 pub use import::{ImportError, Imported, import};
+pub use keys::{BrokenKey, KeyColumn, KeyRole, WatchedKey};
 pub use plain::PlainSqlite;
 pub use statement::Statement;
 pub use vtab::LiveRelations;

@@ -18,6 +18,8 @@ pub(super) enum Action<'a> {
     },
     /// CREATE, ALTER, DROP.
     Schema,
+    /// Makes or drops a trigger of the connection's own.
+    TempTrigger,
     Savepoint {
         rollback: bool,
     },
@@ -78,7 +80,7 @@ pub(super) fn judge(action: Action<'_>) -> Result<(), SqlError> {
         Action::Detach => Err(SqlError::unsupported("DETACH")),
         Action::Pragma { name, argument } => judge_pragma(name, argument),
         Action::Function(name) => judge_function(name),
-        Action::Read { .. } | Action::Schema | Action::Savepoint { .. } | Action::Other => Ok(()),
+        Action::Read { .. } | Action::Schema | Action::TempTrigger | Action::Savepoint { .. } | Action::Other => Ok(()),
     }
 }
 

@@ -443,6 +443,9 @@ impl Translator<'_> {
     ) -> Result<(), SqlError> {
         let relation = change.draft.relation.clone();
         match (constraint, relation.constraints.last()) {
+            (TableConstraint::Unique(_), Some(added)) if !change.rebuild && added.deferrable => {
+                change.native.extend(self.key_index(&relation, added, true));
+            }
             (TableConstraint::Unique(_), Some(added)) if !change.rebuild => {
                 let catalog = self.context.catalog;
                 let schema = catalog.split_name(&relation.name).0;
@@ -638,6 +641,7 @@ impl Translator<'_> {
         ));
         statements.push(format!("DROP TABLE {}", names::quote(&old.name)));
         statements.push(format!("ALTER TABLE {UNDER_WAY} RENAME TO {}", names::quote(&new.name)));
+        statements.extend(self.key_indexes(new, true));
         for index in &new.indexes {
             if !new.constraints.iter().any(|constraint| constraint.name == index.name) {
                 statements.push(self.index_sql(new, index)?);

@@ -13,7 +13,7 @@ use super::rows::{self, Oids};
 use super::{chosen_name, nothing};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
-    Attribute, Constraint, ConstraintKind, Identity, Relation, RelationKind, Rights, Sequence,
+    Attribute, Constraint, ConstraintKind, Identity, Index, Relation, RelationKind, Rights, Sequence,
     quote_stored,
 };
 use crate::sql::translate::query::Wish;
@@ -116,6 +116,7 @@ impl Translator<'_> {
         }
         let mut statements = self.schema_for(&draft.relation.name);
         statements.push(self.table_sql(&draft.relation, &draft.sequences, &draft.relation.name)?);
+        statements.extend(self.key_indexes(&draft.relation, false));
         statements.extend(described(&draft));
         statements.extend(on_commit.map(|letter| rows::on_commit(&draft.relation.name, letter)));
         Ok(translated(
@@ -168,11 +169,13 @@ impl Translator<'_> {
                 ColumnOption::Default(expr) => {
                     draft.relation.attributes[at].default = default_text(expr);
                 }
-                ColumnOption::PrimaryKey(_) => {
-                    self.draft_key(draft, given, vec![name.clone()], true)?;
+                ColumnOption::PrimaryKey(key) => {
+                    let deferral = deferral(key.characteristics.as_ref())?;
+                    self.draft_key(draft, given, vec![name.clone()], true, deferral)?;
                 }
-                ColumnOption::Unique(_) => {
-                    self.draft_key(draft, given, vec![name.clone()], false)?
+                ColumnOption::Unique(key) => {
+                    let deferral = deferral(key.characteristics.as_ref())?;
+                    self.draft_key(draft, given, vec![name.clone()], false, deferral)?;
                 }
                 ColumnOption::Check(check) => {
                     self.draft_check(draft, check.name.as_ref().or(given), check, Some(&name))?;
@@ -264,14 +267,16 @@ impl Translator<'_> {
         match constraint {
             TableConstraint::PrimaryKey(key) => {
                 let columns = key_columns(&key.columns)?;
-                self.draft_key(draft, key.name.as_ref(), columns, true)
+                let deferral = deferral(key.characteristics.as_ref())?;
+                self.draft_key(draft, key.name.as_ref(), columns, true, deferral)
             }
             TableConstraint::Unique(key) => {
                 if matches!(key.nulls_distinct, sqlparser::ast::NullsDistinctOption::NotDistinct) {
                     return Err(SqlError::unsupported("NULLS NOT DISTINCT"));
                 }
                 let columns = key_columns(&key.columns)?;
-                self.draft_key(draft, key.name.as_ref(), columns, false)
+                let deferral = deferral(key.characteristics.as_ref())?;
+                self.draft_key(draft, key.name.as_ref(), columns, false, deferral)
             }
             TableConstraint::Check(check) => {
                 self.draft_check(draft, check.name.as_ref(), check, None)
@@ -291,6 +296,7 @@ impl Translator<'_> {
         name: Option<&Ident>,
         columns: Vec<String>,
         primary: bool,
+        (deferrable, deferred): (bool, bool),
     ) -> Result<(), SqlError> {
         let is_primary =
             |constraint: &Constraint| matches!(constraint.kind, ConstraintKind::PrimaryKey);
@@ -337,8 +343,8 @@ impl Translator<'_> {
             name,
             kind,
             columns,
-            deferrable: false,
-            deferred: false,
+            deferrable,
+            deferred,
         });
         Ok(())
     }
@@ -406,7 +412,8 @@ impl Translator<'_> {
         }
         let mut target_columns: Vec<String> =
             key.referred_columns.iter().map(names::fold).collect();
-        if target_columns.is_empty() {
+        let key_columns_left_out = target_columns.is_empty();
+        if key_columns_left_out {
             target_columns = referenced
                 .constraints
                 .iter()
@@ -432,13 +439,26 @@ impl Translator<'_> {
             columns.sort();
             columns == wanted
         };
-        let unique = referenced.constraints.iter().any(|constraint| {
-            matches!(constraint.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique)
-                && is_key(&constraint.columns)
-        }) || referenced
+        let keys = || referenced.constraints.iter().filter(|key| is_key(&key.columns));
+        let deferrable = keys().find(|key| key.deferrable && key.kind.is_key());
+        let is_deferrable =
+            |index: &&Index| keys().any(|key| key.name == index.name && key.deferrable);
+        let unique = referenced
             .indexes
             .iter()
-            .any(|index| index.unique && index.predicate.is_none() && is_key(&index.columns));
+            .filter(|index| !is_deferrable(index))
+            .any(|index| index.unique && index.predicate.is_none() && is_key(&index.columns))
+            || keys().any(|key| key.kind.is_key() && !key.deferrable);
+        if let (false, Some(key)) = (unique, deferrable) {
+            let word = match key.kind {
+                ConstraintKind::PrimaryKey if key_columns_left_out => "primary key",
+                _ => "unique constraint",
+            };
+            return Err(SqlError::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("cannot use a deferrable {word} for referenced table \"{target}\""),
+            ));
+        }
         if !unique {
             return Err(SqlError::new(
                 SqlState("42830"),
@@ -457,7 +477,7 @@ impl Translator<'_> {
             }
         };
         check_new_constraint(draft, &name)?;
-        let (deferrable, deferred) = deferral(key.characteristics.as_ref());
+        let (deferrable, deferred) = deferral(key.characteristics.as_ref())?;
         draft.relation.constraints.push(Constraint {
             oid: Oid(0),
             name,
@@ -523,6 +543,10 @@ impl Translator<'_> {
         for constraint in &relation.constraints {
             let columns = names::quote_all(&constraint.columns);
             let body = match &constraint.kind {
+                // An index of their own, which SQLite does not hold rows against.
+                ConstraintKind::PrimaryKey | ConstraintKind::Unique if constraint.deferrable => {
+                    continue;
+                }
                 ConstraintKind::PrimaryKey => match constraint.columns.as_slice() {
                     [only] if is_rowid(relation, only) => continue,
                     _ => format!("PRIMARY KEY ({columns})"),
@@ -542,7 +566,8 @@ impl Translator<'_> {
                             body.push_str(&format!(" ON {event} {action}"));
                         }
                     }
-                    if constraint.deferred {
+                    // The engine holds those against it that are not deferred now.
+                    if constraint.deferrable {
                         body.push_str(" DEFERRABLE INITIALLY DEFERRED");
                     }
                     body
@@ -554,6 +579,27 @@ impl Translator<'_> {
             return Err(SqlError::unsupported("a table without columns"));
         }
         Ok(format!("CREATE TABLE {} ({})", names::quote(as_name), parts.join(", ")))
+    }
+
+    /// CREATE INDEX for SQLite, for each key that is deferrable. Where rows are there
+    /// already, a new one is `tried` on them first.
+    pub(super) fn key_indexes(&self, relation: &Relation, tried: bool) -> Vec<String> {
+        let deferrable = relation.constraints.iter().filter(|key| key.deferrable);
+        let keys = deferrable.filter(|key| key.kind.is_key());
+        keys.flat_map(|key| self.key_index(relation, key, tried && key.oid.0 == 0)).collect()
+    }
+
+    pub(super) fn key_index(&self, table: &Relation, key: &Constraint, tried: bool) -> Vec<String> {
+        let catalog = self.context.catalog;
+        let schema = catalog.split_name(&table.name).0;
+        let name = names::quote(&catalog.stored_name(schema, &key.name));
+        let columns = names::quote_all(&key.columns);
+        let on = format!("INDEX {name} ON {} ({columns})", names::quote(&table.name));
+        let plain = format!("CREATE {on}");
+        match tried {
+            true => vec![format!("CREATE UNIQUE {on}"), format!("DROP INDEX {name}"), plain],
+            false => vec![plain],
+        }
     }
 
     /// The name of the sequence behind an identity column: it may not exist yet.
@@ -791,10 +837,20 @@ pub(super) fn key_columns(columns: &[IndexColumn]) -> Result<Vec<String>, SqlErr
         .collect()
 }
 
-fn deferral(characteristics: Option<&ConstraintCharacteristics>) -> (bool, bool) {
-    let Some(characteristics) = characteristics else { return (false, false) };
+/// Whether a constraint is deferrable, and deferred at first.
+fn deferral(
+    characteristics: Option<&ConstraintCharacteristics>,
+) -> Result<(bool, bool), SqlError> {
+    let Some(characteristics) = characteristics else { return Ok((false, false)) };
     let deferred = matches!(characteristics.initially, Some(DeferrableInitial::Deferred));
-    (characteristics.deferrable.unwrap_or(deferred), deferred)
+    let deferrable = characteristics.deferrable.unwrap_or(deferred);
+    if deferred && !deferrable {
+        return Err(SqlError::new(
+            SqlState::SYNTAX_ERROR,
+            "constraint declared INITIALLY DEFERRED must be DEFERRABLE",
+        ));
+    }
+    Ok((deferrable, deferred))
 }
 
 fn action_letter(action: Option<ReferentialAction>) -> char {

@@ -29,7 +29,12 @@ pub(super) fn register(
         PURE,
         &[("towline_pack", -1, pack), ("towline_unpack", 2, unpack), ("towline_once", 2, once)],
     )?;
-    define(connection, surroundings, IMPURE, &[("towline_untouched", 2, untouched)])
+    define(
+        connection,
+        surroundings,
+        IMPURE,
+        &[("towline_untouched", 2, untouched), ("towline_failing", -1, failing)],
+    )
 }
 
 fn pack(call: &Call<'_, '_>) -> Answer {
@@ -82,6 +87,14 @@ fn once(call: &Call<'_, '_>) -> Answer {
         ValueRef::Integer(value) => Ok(Value::Integer(value)),
         _ => Ok(Value::Null),
     }
+}
+
+/// `towline_failing(table, part, value, …)`: NULL; notes a part of a row, from part 0 on, that
+/// is about to be written.
+fn failing(call: &Call<'_, '_>) -> Answer {
+    let values = (2..call.len()).map(|at| call.value(at).to_owned()).collect();
+    call.surroundings.note_failing(&call.text(0)?, call.integer(1)? == 0, values);
+    Ok(Value::Null)
 }
 
 /// `towline_untouched(table, rowid)`: true; a row that the running statement has put in or

@@ -6,10 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use super::determinism::Definition;
-use crate::log::Context;
+use crate::log::{Context, Value};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::{Catalog, FIRST_DATABASE, parts_of_written};
-use crate::storage::sqlite::{ConnectionKind, Environment};
+use crate::storage::sqlite::{ConnectionKind, Environment, FailingRow};
 
 /// The state that a connection shares with its functions, virtual tables and hooks.
 /// A cheap handle: clone it into closures.
@@ -49,6 +49,8 @@ struct Shared {
     raised: Mutex<Option<Box<SqlError>>>,
     /// What `set_config` was asked to set, for the session to take over.
     settings_made: Mutex<Vec<SettingMade>>,
+    /// The row that a statement which failed came to last, as far as it was noted.
+    failing: Mutex<Option<FailingRow>>,
     /// What `pg_notify` was asked to send.
     notifications_made: Mutex<Vec<NotificationMade>>,
     /// The running statement notes which rows it touches.
@@ -150,6 +152,7 @@ impl Surroundings {
             read_local: AtomicBool::new(false),
             raised: Mutex::default(),
             settings_made: Mutex::default(),
+            failing: Mutex::default(),
             notifications_made: Mutex::default(),
             notes_rows: AtomicBool::new(false),
             touched: Mutex::default(),
@@ -290,6 +293,20 @@ impl Surroundings {
 
     pub(in crate::storage::sqlite) fn keeps_rows(&self) -> bool {
         self.0.shipped.load(Ordering::Relaxed) == Shipped::AsRows as u8
+    }
+
+    /// Notes a row that is about to be written, from its first value on or a later one.
+    pub(super) fn note_failing(&self, table: &str, first: bool, values: Vec<Value>) {
+        let mut failing = lock(&self.0.failing);
+        match failing.as_mut().filter(|_| !first) {
+            Some((_, row)) => row.extend(values),
+            None => *failing = Some((table.to_owned(), values)),
+        }
+    }
+
+    /// The row that was noted last.
+    pub(in crate::storage::sqlite) fn take_failing(&self) -> Option<FailingRow> {
+        lock(&self.0.failing).take()
     }
 
     /// A statement begins, which notes the rows that it touches or does not.
