@@ -7,7 +7,7 @@ use super::plan::Plan;
 use crate::log::Value;
 use crate::pg::types::{self, Display};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::{Catalog, ConstraintKind, PUBLIC, Relation};
+use crate::sql::catalog::{Catalog, ConstraintKind, Index, PUBLIC, Relation};
 use crate::storage::sqlite::{BrokenKey, FailingRow, KeyRole, SqliteError, SqliteErrorKind};
 
 /// What the client is told of `error`, raised by running `plan`.
@@ -105,7 +105,16 @@ pub(super) fn add_row(
         .map(|(attribute, value)| shown(value, (attribute.oid, attribute.typmod), catalog, display))
         .collect();
     if told.state == SqlState::UNIQUE_VIOLATION {
-        let Some((_, columns)) = failed_columns(message) else { return };
+        let columns: Vec<&str> = match failed_index(message) {
+            Some(name) => index_named(catalog, name)
+                .map(|(_, index)| index.columns.iter().map(String::as_str).collect())
+                .unwrap_or_default(),
+            None => failed_columns(message).map(|(_, columns)| columns).unwrap_or_default(),
+        };
+        // The value of an expression is not known.
+        if columns.is_empty() || columns.iter().any(|name| relation.attribute(name).is_none()) {
+            return;
+        }
         let of = |column: &&str| {
             let at = relation.attributes.iter().position(|attribute| attribute.name == **column);
             at.and_then(|at| shown.get(at)).map_or("", String::as_str)
@@ -209,8 +218,9 @@ fn unique(message: &str, catalog: &Catalog, plan: &Plan, params: &[Value]) -> Sq
         }
     };
     // An index over expressions is named itself.
-    if let Some((_, index)) = message.split_once("failed: index '") {
-        return named(catalog.bare(index.trim_end_matches('\'')));
+    if let Some(index) = failed_index(message) {
+        let table = index_named(catalog, index).map(|(relation, _)| relation.name.clone());
+        return SqlError { table, ..named(catalog.bare(index)) };
     }
     let Some((table, columns)) = failed_columns(message) else {
         return SqlError::new(SqlState::UNIQUE_VIOLATION, "duplicate key value");
@@ -223,6 +233,22 @@ fn unique(message: &str, catalog: &Catalog, plan: &Plan, params: &[Value]) -> Sq
         format!("Key ({})=({}) already exists.", columns.join(", "), values.join(", "))
     });
     SqlError { table: Some(table.to_owned()), detail, ..named(catalog.bare(&constraint)) }
+}
+
+/// The index that `UNIQUE constraint failed: index 'i'` names.
+fn failed_index(message: &str) -> Option<&str> {
+    Some(message.split_once("failed: index '")?.1.trim_end_matches('\''))
+}
+
+/// An index and its table, by the index's name in SQLite. That of a constraint has its name.
+fn index_named<'c>(catalog: &'c Catalog, stored: &str) -> Option<(&'c Relation, &'c Index)> {
+    catalog.relations.values().find_map(|relation| {
+        let schema = catalog.split_name(&relation.name).0;
+        let is_named = |index: &&Index| {
+            index.name == stored || catalog.stored_name(schema, &index.name) == stored
+        };
+        Some((relation, relation.indexes.iter().find(is_named)?))
+    })
 }
 
 fn unique_name(relation: &Relation, columns: &[&str]) -> Option<String> {

@@ -581,8 +581,7 @@ fn check_not_pending(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<(), Failure
         Ok(None) => Ok(()),
         Ok(Some(broken)) => {
             let table = work.plan.catalog.bare(&broken.key.table);
-            let text =
-                format!("cannot {verb} \"{table}\" because it has pending trigger events");
+            let text = format!("cannot {verb} \"{table}\" because it has pending trigger events");
             Err(Failure::Statement(SqlError::new(SqlState::OBJECT_IN_USE, text)))
         }
         Err(error) => Err(failure(sqlite, work, error)),

@@ -55,7 +55,9 @@ CREATE TABLE towline_constraint (
     on_update TEXT,
     on_delete TEXT,
     is_deferrable INTEGER NOT NULL DEFAULT 0,
-    is_deferred INTEGER NOT NULL DEFAULT 0
+    is_deferred INTEGER NOT NULL DEFAULT 0,
+    nulls_equal INTEGER NOT NULL DEFAULT 0,
+    included TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 CREATE INDEX towline_constraint_relation ON towline_constraint (relation);
 CREATE TABLE towline_index (
@@ -65,7 +67,9 @@ CREATE TABLE towline_index (
     is_unique INTEGER NOT NULL DEFAULT 0,
     is_primary INTEGER NOT NULL DEFAULT 0,
     columns TEXT NOT NULL,
-    predicate TEXT
+    predicate TEXT,
+    nulls_equal INTEGER NOT NULL DEFAULT 0,
+    included TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 CREATE INDEX towline_index_relation ON towline_index (relation);
 CREATE TABLE towline_sequence (

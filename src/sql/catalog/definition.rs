@@ -247,6 +247,10 @@ pub fn index_definition(
         "CREATE {unique}INDEX {} ON {table} USING btree ({keys})",
         quote_ident(catalog.bare(&index.name)),
     );
+    text.push_str(&printed_included(&index.included));
+    if index.nulls_equal {
+        text.push_str(" NULLS NOT DISTINCT");
+    }
     if let Some(predicate) = &index.predicate {
         text.push_str(" WHERE ");
         text.push_str(&printed_condition(predicate, pretty));
@@ -254,10 +258,18 @@ pub fn index_definition(
     text
 }
 
-/// `pg_get_indexdef(oid, number, pretty)` for a key's number from 1: the key alone.
+/// `INCLUDE (columns)`, behind a key's columns.
+fn printed_included(columns: &[String]) -> String {
+    if columns.is_empty() { String::new() } else { format!(" INCLUDE ({})", quote_list(columns)) }
+}
+
+/// `pg_get_indexdef(oid, number, pretty)` for a column's number from 1: the column alone.
 pub fn index_key_definition(relation: &Relation, index: &Index, number: usize) -> Option<String> {
-    let written = index.columns.get(number.checked_sub(1)?)?;
-    Some(printed_key(&index_key(relation, written), true))
+    let at = number.checked_sub(1)?;
+    match index.columns.get(at) {
+        Some(written) => Some(printed_key(&index_key(relation, written), true)),
+        None => index.included.get(at - index.columns.len()).map(|name| quote_ident(name)),
+    }
 }
 
 /// A condition, in parentheses unless it is to be pretty or is but a name.
@@ -269,9 +281,13 @@ fn printed_condition(condition: &str, pretty: bool) -> String {
 /// `pg_get_constraintdef(oid, pretty)`.
 pub fn constraint_definition(catalog: &Catalog, constraint: &Constraint, pretty: bool) -> String {
     let columns = quote_list(&constraint.columns);
+    let included = printed_included(&constraint.included);
     let mut text = match &constraint.kind {
-        ConstraintKind::PrimaryKey => format!("PRIMARY KEY ({columns})"),
-        ConstraintKind::Unique => format!("UNIQUE ({columns})"),
+        ConstraintKind::PrimaryKey => format!("PRIMARY KEY ({columns}){included}"),
+        ConstraintKind::Unique if constraint.nulls_equal => {
+            format!("UNIQUE NULLS NOT DISTINCT ({columns}){included}")
+        }
+        ConstraintKind::Unique => format!("UNIQUE ({columns}){included}"),
         ConstraintKind::Check(condition) => check_definition(condition, pretty),
         ConstraintKind::ForeignKey { table, columns: named, on_update, on_delete } => {
             let target = quote_list(catalog.referenced_columns(table, named));
@@ -356,6 +372,8 @@ mod tests {
             primary: false,
             columns: columns.iter().map(|&column| column.to_owned()).collect(),
             predicate: predicate.map(str::to_owned),
+            nulls_equal: false,
+            included: Vec::new(),
         }
     }
 
@@ -400,6 +418,8 @@ mod tests {
             columns: vec!["parent_id".to_owned()],
             deferrable,
             deferred: deferrable,
+            nulls_equal: false,
+            included: Vec::new(),
         };
         let check = constraint(ConstraintKind::Check("(amount > 0)".to_owned()), false);
         assert_eq!(constraint_definition(&catalog, &check, false), "CHECK ((amount > 0))");

@@ -482,7 +482,7 @@ fn add_sequences(rows: &mut Rows, facts: &Facts<'_>) {
 }
 
 fn add_table_constraints(rows: &mut Rows, facts: &Facts<'_>) {
-    let mut add = |table: &str, name: &str, kind: &str, deferrable, deferred| {
+    let mut add = |table: &str, name: &str, kind: &str, deferrable, deferred, distinct| {
         row!(rows,
             "constraint_catalog" => facts.database,
             "constraint_schema" => facts.catalog.split_name(table).0,
@@ -494,7 +494,7 @@ fn add_table_constraints(rows: &mut Rows, facts: &Facts<'_>) {
             "is_deferrable" => yes(deferrable),
             "initially_deferred" => yes(deferred),
             "enforced" => "YES",
-            "nulls_distinct" => (kind == "UNIQUE").then_some("YES"),
+            "nulls_distinct" => (kind == "UNIQUE").then_some(yes(distinct)),
         );
     };
     for relation in facts.catalog.relations.values() {
@@ -506,11 +506,12 @@ fn add_table_constraints(rows: &mut Rows, facts: &Facts<'_>) {
                 ConstraintKind::ForeignKey { .. } => "FOREIGN KEY",
             };
             let (deferrable, deferred) = (constraint.deferrable, constraint.deferred);
-            add(&relation.name, &constraint.name, kind, deferrable, deferred);
+            let distinct = !constraint.nulls_equal;
+            add(&relation.name, &constraint.name, kind, deferrable, deferred, distinct);
         }
         if relation.kind == RelationKind::Table {
             for (name, _) in not_null_constraints(relation) {
-                add(&relation.name, &name, "CHECK", false, false);
+                add(&relation.name, &name, "CHECK", false, false, true);
             }
         }
     }

@@ -193,6 +193,10 @@ pub struct Constraint {
     /// Whether a transaction may put it off to its end, and does so at first.
     pub deferrable: bool,
     pub deferred: bool,
+    /// NULLS NOT DISTINCT, of a unique key.
+    pub nulls_equal: bool,
+    /// Columns that a key's index carries besides.
+    pub included: Vec<String>,
 }
 
 #[derive(Clone, Debug)]
@@ -216,6 +220,14 @@ impl ConstraintKind {
     }
 }
 
+impl Constraint {
+    /// Whether it is a key of which SQLite has an index by itself: one that it would hold
+    /// rows against otherwise if it were declared with the table.
+    pub fn has_own_index(&self) -> bool {
+        self.kind.is_key() && (self.deferrable || self.nulls_equal)
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct Index {
     pub oid: Oid,
@@ -225,6 +237,10 @@ pub struct Index {
     /// Columns by name, or expressions in parentheses.
     pub columns: Vec<String>,
     pub predicate: Option<String>,
+    /// NULLS NOT DISTINCT.
+    pub nulls_equal: bool,
+    /// Columns that it carries beside its keys.
+    pub included: Vec<String>,
 }
 
 #[derive(Clone, Debug)]

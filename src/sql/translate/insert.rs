@@ -12,7 +12,9 @@ use super::scope::Scope;
 use super::target::{Change, Target};
 use super::{Form, Translator, Typed, names};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::{Attribute, Catalog, Constraint, ConstraintKind, Identity, Relation, Rights};
+use crate::sql::catalog::{
+    Attribute, Catalog, Constraint, ConstraintKind, Identity, Index, Relation, Rights,
+};
 use crate::sql::translated::{Kind, Tag, Translated};
 use crate::sql::types::{self, Type};
 
@@ -250,7 +252,7 @@ impl Translator<'_> {
         let mut fields = Vec::with_capacity(listed.len());
         for (at, (column, part)) in selected.columns.iter().zip(listed).enumerate() {
             let untyped = types::is_unknown(column.ty.oid);
-            let ty = if untyped { Type::plain(wanted[at].oid) } else { column.ty };
+            let ty = self.base_of(if untyped { Type::plain(wanted[at].oid) } else { column.ty });
             let typed = Typed::of(format!("c{}", at + 1), ty);
             if self.is_overridden(part.attribute) {
                 fields.push((part.attribute, self.default_value(part.attribute, relation)?));
@@ -300,6 +302,10 @@ impl Translator<'_> {
                 Some(key) => Err(deferrable_arbiter(catalog, relation, key)),
             }
         };
+        let arbiter = |columns: &[String], nulls_equal| match nulls_equal {
+            true => format!(" ({})", self.terms_with_nulls(relation, columns).join(", ")),
+            false => format!(" ({})", names::quote_all(columns)),
+        };
         let target = match &conflict.conflict_target {
             None => {
                 deferrable(&|_| true)?;
@@ -340,7 +346,9 @@ impl Translator<'_> {
                     ));
                 }
                 deferrable(&|key| unique(&key.columns))?;
-                format!(" ({})", names::quote_all(&columns))
+                let nulls_equal = |index: &&Index| index.unique && index.nulls_equal;
+                let mut indexes = relation.indexes.iter().filter(nulls_equal);
+                arbiter(&columns, indexes.any(|index| unique(&index.columns)))
             }
             Some(ConflictTarget::OnConstraint(name)) => {
                 let name = names::last(name).unwrap_or_default();
@@ -358,7 +366,7 @@ impl Translator<'_> {
                         )
                     })?;
                 deferrable(&|key| key.name == name)?;
-                format!(" ({})", names::quote_all(&constraint.columns))
+                arbiter(&constraint.columns, constraint.nulls_equal)
             }
         };
         match &conflict.action {

@@ -298,7 +298,7 @@ fn constraints(sqlite: &mut Sqlite) -> Result<Vec<(Oid, Constraint)>, SqliteErro
     let found = rows(
         sqlite,
         "SELECT relation, oid, name, kind, columns, expression, target, target_columns,
-                on_update, on_delete, is_deferrable, is_deferred
+                on_update, on_delete, is_deferrable, is_deferred, nulls_equal, included
          FROM main.towline_constraint ORDER BY oid",
         |row| {
             let kind = match text(row, 3).as_str() {
@@ -320,6 +320,8 @@ fn constraints(sqlite: &mut Sqlite) -> Result<Vec<(Oid, Constraint)>, SqliteErro
                 columns: list(&text(row, 4)),
                 deferrable: integer(row, 10) != 0,
                 deferred: integer(row, 11) != 0,
+                nulls_equal: integer(row, 12) != 0,
+                included: list(&text(row, 13)),
             };
             Some((oid(row, 0), constraint))
         },
@@ -330,7 +332,8 @@ fn constraints(sqlite: &mut Sqlite) -> Result<Vec<(Oid, Constraint)>, SqliteErro
 fn indexes(sqlite: &mut Sqlite) -> Result<Vec<(Oid, Index)>, SqliteError> {
     rows(
         sqlite,
-        "SELECT relation, oid, name, is_unique, is_primary, columns, predicate
+        "SELECT relation, oid, name, is_unique, is_primary, columns, predicate, nulls_equal,
+                included
          FROM main.towline_index ORDER BY oid",
         |row| {
             let index = Index {
@@ -340,6 +343,8 @@ fn indexes(sqlite: &mut Sqlite) -> Result<Vec<(Oid, Index)>, SqliteError> {
                 primary: integer(row, 4) != 0,
                 columns: list(&text(row, 5)),
                 predicate: optional(row, 6),
+                nulls_equal: integer(row, 7) != 0,
+                included: list(&text(row, 8)),
             };
             (oid(row, 0), index)
         },
@@ -384,6 +389,8 @@ fn add_key_indexes(relation: &mut Relation) {
                 primary,
                 columns: constraint.columns.clone(),
                 predicate: None,
+                nulls_equal: constraint.nulls_equal,
+                included: constraint.included.clone(),
             });
         }
     }
@@ -489,6 +496,8 @@ fn describe_keys(
             columns: primary,
             deferrable: false,
             deferred: false,
+            nulls_equal: false,
+            included: Vec::new(),
         });
     }
     let indexes = bound_rows(
@@ -516,6 +525,8 @@ fn describe_keys(
                 columns,
                 deferrable: false,
                 deferred: false,
+                nulls_equal: false,
+                included: Vec::new(),
             });
         } else {
             relation.indexes.push(Index {
@@ -525,6 +536,8 @@ fn describe_keys(
                 primary: false,
                 columns,
                 predicate: None,
+                nulls_equal: false,
+                included: Vec::new(),
             });
         }
     }
@@ -563,6 +576,8 @@ fn describe_foreign_keys(
             columns,
             deferrable: false,
             deferred: false,
+            nulls_equal: false,
+            included: Vec::new(),
         });
     }
     Ok(())

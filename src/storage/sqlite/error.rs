@@ -85,6 +85,10 @@ impl SqliteError {
             _ => None,
         };
         let mut kind = SqliteErrorKind::from_code(code);
+        // ON DELETE RESTRICT is a trigger to SQLite.
+        if code == ffi::SQLITE_CONSTRAINT_TRIGGER && message == "FOREIGN KEY constraint failed" {
+            kind = SqliteErrorKind::ForeignKey;
+        }
         if let Some(raised) = &raised {
             kind = match raised.state {
                 SqlState::READ_ONLY_SQL_TRANSACTION => SqliteErrorKind::ReadOnly,

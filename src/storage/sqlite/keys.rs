@@ -46,6 +46,8 @@ pub struct WatchedKey {
     oid: Oid,
     deferrable: bool,
     deferred: bool,
+    /// One NULL is like another.
+    nulls_equal: bool,
 }
 
 #[derive(Debug, PartialEq)]
@@ -141,8 +143,10 @@ impl Keys {
                 continue;
             }
             let values = if place.role == KeyRole::Referred { old } else { new };
-            // A key with NULL in it is like no other.
-            if let Some(values) = values.filter(|values| !values.contains(&Value::Null)) {
+            // A key with NULL in it is like no other, mostly.
+            let counts =
+                |values: &Vec<Value>| place.key.nulls_equal || !values.contains(&Value::Null);
+            if let Some(values) = values.filter(counts) {
                 self.noted.add(BrokenKey { key: Arc::clone(&place.key), role: place.role, values });
             }
         }
@@ -224,6 +228,7 @@ fn watched(catalog: &Catalog, relation: &Relation, constraint: &Constraint) -> W
         oid: constraint.oid,
         deferrable: constraint.deferrable,
         deferred: constraint.deferred,
+        nulls_equal: constraint.nulls_equal,
     }
 }
 
@@ -254,8 +259,7 @@ impl Sqlite {
 
     /// As [`Self::watch_keys`], for all foreign keys and nothing else.
     pub(super) fn watch_foreign_keys(&mut self) -> Result<(), SqliteError> {
-        let foreign =
-            |it: &Constraint| matches!(it.kind, ConstraintKind::ForeignKey { .. });
+        let foreign = |it: &Constraint| matches!(it.kind, ConstraintKind::ForeignKey { .. });
         let places = Arc::new(places(&*self.catalog()?, foreign));
         let mut keys = self.handle.hooks().keys();
         keys.noted = Notes::default();
@@ -336,8 +340,11 @@ impl Sqlite {
     pub(super) fn is_broken(&mut self, note: &BrokenKey, gone: bool) -> Result<bool, SqliteError> {
         let BrokenKey { key, values, .. } = note;
         let mut more_than = |table: &str, columns: &[&str], count: i64| {
-            let equal: Vec<String> =
-                (1..).zip(columns).map(|(at, name)| format!("{} = ?{at}", quote(name))).collect();
+            let is = if key.nulls_equal { "IS" } else { "=" };
+            let equal: Vec<String> = (1..)
+                .zip(columns)
+                .map(|(at, name)| format!("{} {is} ?{at}", quote(name)))
+                .collect();
             let text = format!(
                 "SELECT count(*) > {count} FROM (SELECT 1 FROM main.{} WHERE {} LIMIT {})",
                 quote(table),
@@ -362,7 +369,10 @@ impl Sqlite {
         role: KeyRole,
     ) -> Result<Option<BrokenKey>, SqliteError> {
         let names: Vec<String> = key.names().into_iter().map(quote).collect();
-        let filled: Vec<String> = names.iter().map(|name| format!("o.{name} NOTNULL")).collect();
+        let filled: Vec<String> = match key.nulls_equal {
+            true => vec!["TRUE".to_owned()],
+            false => names.iter().map(|name| format!("o.{name} NOTNULL")).collect(),
+        };
         let alone = match &key.target {
             None => format!("GROUP BY {} HAVING count(*) > 1", names.join(", ")),
             Some((target, columns)) => {

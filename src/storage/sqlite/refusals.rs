@@ -80,7 +80,11 @@ pub(super) fn judge(action: Action<'_>) -> Result<(), SqlError> {
         Action::Detach => Err(SqlError::unsupported("DETACH")),
         Action::Pragma { name, argument } => judge_pragma(name, argument),
         Action::Function(name) => judge_function(name),
-        Action::Read { .. } | Action::Schema | Action::TempTrigger | Action::Savepoint { .. } | Action::Other => Ok(()),
+        Action::Read { .. }
+        | Action::Schema
+        | Action::TempTrigger
+        | Action::Savepoint { .. }
+        | Action::Other => Ok(()),
     }
 }
 

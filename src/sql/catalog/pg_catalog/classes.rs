@@ -268,7 +268,7 @@ pub(super) fn add_classes(rows: &mut Rows, facts: &Facts<'_>) {
                     namespace: catalog.namespace_of(&relation.name),
                     method: BTREE,
                     kind: "i",
-                    columns: index.columns.len(),
+                    columns: index.columns.len() + index.included.len(),
                     row_type: Oid(0),
                     checks: 0,
                     has_index: false,

@@ -16,7 +16,7 @@ pub(super) fn add_index_attributes(
     relation: &Relation,
     index: &Index,
 ) {
-    for (number, written) in (1..).zip(&index.columns) {
+    for (number, written) in (1..).zip(index.columns.iter().chain(&index.included)) {
         let key = index_key(relation, written);
         let attribute = relation.attribute(key.text).filter(|_| key.is_column);
         let name = if key.is_column { key.text } else { expression_name(key.text) };
@@ -120,9 +120,10 @@ pub(super) fn add_indexes(rows: &mut Rows, catalog: &Catalog) {
             row!(rows,
                 "indexrelid" => index.oid,
                 "indrelid" => relation.oid,
-                "indnatts" => keys.len(),
+                "indnatts" => keys.len() + index.included.len(),
                 "indnkeyatts" => keys.len(),
                 "indisunique" => index.unique,
+                "indnullsnotdistinct" => index.nulls_equal,
                 "indisprimary" => index.primary,
                 "indimmediate" => !deferrable,
                 "indisvalid" => true,
@@ -130,7 +131,7 @@ pub(super) fn add_indexes(rows: &mut Rows, catalog: &Catalog) {
                 "indislive" => true,
                 "indkey" => vector(keys.iter().map(|key| {
                     if key.is_column { relation.number(key.text).unwrap_or(0) } else { 0 }
-                })),
+                }).chain(index.included.iter().map(|name| relation.number(name).unwrap_or(0)))),
                 "indcollation" => vector(key_types.iter().map(|oid| {
                     builtin_type(*oid).map_or(0, |kind| kind.collation)
                 })),

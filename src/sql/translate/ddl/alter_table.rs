@@ -335,13 +335,14 @@ impl Translator<'_> {
         };
         relation.constraints.retain(|constraint| match &constraint.kind {
             ConstraintKind::Check(text) => !mentions(text),
-            _ => !constraint.columns.iter().any(|name| name == column),
+            _ => !constraint.columns.iter().chain(&constraint.included).any(|name| name == column),
         });
         relation.indexes.retain(|index| {
             !index.columns.iter().any(|name| {
                 let (name, _) = split_order(name);
                 name == column || (name.starts_with('(') && mentions(&name.to_owned()))
             }) && !index.predicate.as_ref().is_some_and(mentions)
+                && !index.included.iter().any(|name| name == column)
         });
         relation.attributes.remove(at);
         change.fills.remove(at);
@@ -381,6 +382,7 @@ impl Translator<'_> {
         };
         for constraint in &mut relation.constraints {
             rename(&mut constraint.columns);
+            rename(&mut constraint.included);
             match &mut constraint.kind {
                 ConstraintKind::Check(text) => renamed(text),
                 ConstraintKind::ForeignKey { table: target, columns, .. } if *target == table => {
@@ -390,6 +392,7 @@ impl Translator<'_> {
             }
         }
         for index in &mut relation.indexes {
+            rename(&mut index.included);
             for column in &mut index.columns {
                 let (name, order) = split_order(column);
                 if name == old {
@@ -443,18 +446,8 @@ impl Translator<'_> {
     ) -> Result<(), SqlError> {
         let relation = change.draft.relation.clone();
         match (constraint, relation.constraints.last()) {
-            (TableConstraint::Unique(_), Some(added)) if !change.rebuild && added.deferrable => {
-                change.native.extend(self.key_index(&relation, added, true));
-            }
             (TableConstraint::Unique(_), Some(added)) if !change.rebuild => {
-                let catalog = self.context.catalog;
-                let schema = catalog.split_name(&relation.name).0;
-                change.native.push(format!(
-                    "CREATE UNIQUE INDEX {} ON {} ({})",
-                    names::quote(&catalog.stored_name(schema, &added.name)),
-                    names::quote(&relation.name),
-                    names::quote_all(&added.columns)
-                ));
+                change.native.extend(self.key_index(&relation, added, true));
             }
             _ => change.rebuild = true,
         }

@@ -5,16 +5,17 @@ use sqlparser::ast::{
     CheckConstraint, ColumnDef, ColumnOption, ConstraintCharacteristics, CreateTable,
     CreateTableLikeKind, CreateTableOptions, DataType, DeferrableInitial, Expr,
     ForeignKeyConstraint, FunctionArg, FunctionArgExpr, FunctionArguments, GeneratedAs,
-    GeneratedExpressionMode, Ident, IndexColumn, OnCommit, Query, ReferentialAction, Select,
-    SelectInto, SetExpr, TableConstraint, Value,
+    GeneratedExpressionMode, Ident, IndexColumn, NullsDistinctOption, OnCommit,
+    PrimaryKeyConstraint, Query, ReferentialAction, Select, SelectInto, SetExpr, TableConstraint,
+    UniqueConstraint, Value,
 };
 
 use super::rows::{self, Oids};
 use super::{chosen_name, nothing};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
-    Attribute, Constraint, ConstraintKind, Identity, Index, Relation, RelationKind, Rights, Sequence,
-    quote_stored,
+    Attribute, Constraint, ConstraintKind, Identity, Index, Relation, RelationKind, Rights,
+    Sequence, quote_stored,
 };
 use crate::sql::translate::query::Wish;
 use crate::sql::translate::returning::{is_rowid, target_source, type_of};
@@ -170,12 +171,12 @@ impl Translator<'_> {
                     draft.relation.attributes[at].default = default_text(expr);
                 }
                 ColumnOption::PrimaryKey(key) => {
-                    let deferral = deferral(key.characteristics.as_ref())?;
-                    self.draft_key(draft, given, vec![name.clone()], true, deferral)?;
+                    let columns = vec![name.clone()];
+                    self.draft_key(draft, given, primary_key(columns, key)?)?;
                 }
                 ColumnOption::Unique(key) => {
-                    let deferral = deferral(key.characteristics.as_ref())?;
-                    self.draft_key(draft, given, vec![name.clone()], false, deferral)?;
+                    let columns = vec![name.clone()];
+                    self.draft_key(draft, given, unique_key(columns, key)?)?;
                 }
                 ColumnOption::Check(check) => {
                     self.draft_check(draft, check.name.as_ref().or(given), check, Some(&name))?;
@@ -267,16 +268,11 @@ impl Translator<'_> {
         match constraint {
             TableConstraint::PrimaryKey(key) => {
                 let columns = key_columns(&key.columns)?;
-                let deferral = deferral(key.characteristics.as_ref())?;
-                self.draft_key(draft, key.name.as_ref(), columns, true, deferral)
+                self.draft_key(draft, key.name.as_ref(), primary_key(columns, key)?)
             }
             TableConstraint::Unique(key) => {
-                if matches!(key.nulls_distinct, sqlparser::ast::NullsDistinctOption::NotDistinct) {
-                    return Err(SqlError::unsupported("NULLS NOT DISTINCT"));
-                }
                 let columns = key_columns(&key.columns)?;
-                let deferral = deferral(key.characteristics.as_ref())?;
-                self.draft_key(draft, key.name.as_ref(), columns, false, deferral)
+                self.draft_key(draft, key.name.as_ref(), unique_key(columns, key)?)
             }
             TableConstraint::Check(check) => {
                 self.draft_check(draft, check.name.as_ref(), check, None)
@@ -294,10 +290,9 @@ impl Translator<'_> {
         &mut self,
         draft: &mut Draft,
         name: Option<&Ident>,
-        columns: Vec<String>,
-        primary: bool,
-        (deferrable, deferred): (bool, bool),
+        mut key: Constraint,
     ) -> Result<(), SqlError> {
+        let primary = matches!(key.kind, ConstraintKind::PrimaryKey);
         let is_primary =
             |constraint: &Constraint| matches!(constraint.kind, ConstraintKind::PrimaryKey);
         if primary && draft.relation.constraints.iter().any(is_primary) {
@@ -309,16 +304,16 @@ impl Translator<'_> {
                 ),
             ));
         }
-        for column in &columns {
+        for column in key.columns.iter().chain(&key.included) {
             let attribute = draft
                 .relation
                 .attributes
                 .iter_mut()
                 .find(|attribute| attribute.name == *column)
                 .ok_or_else(|| missing_key_column(column))?;
-            attribute.not_null |= primary;
+            attribute.not_null |= primary && key.columns.contains(column);
         }
-        let name = match name {
+        key.name = match name {
             Some(name) => names::fold(name),
             None => {
                 let schema = self.context.catalog.split_name(&draft.relation.name).0;
@@ -326,8 +321,10 @@ impl Translator<'_> {
                     self.is_taken(&self.context.catalog.stored_name(schema, name))
                         || Self::is_constraint(draft, name)
                 };
+                let held: Vec<&str> =
+                    key.columns.iter().chain(&key.included).map(String::as_str).collect();
                 let (columns, suffix) =
-                    if primary { (String::new(), "pkey") } else { (columns.join("_"), "key") };
+                    if primary { (String::new(), "pkey") } else { (held.join("_"), "key") };
                 chosen_name(
                     self.context.catalog.bare(&draft.relation.name),
                     &columns,
@@ -336,16 +333,8 @@ impl Translator<'_> {
                 )
             }
         };
-        check_new_constraint(draft, &name)?;
-        let kind = if primary { ConstraintKind::PrimaryKey } else { ConstraintKind::Unique };
-        draft.relation.constraints.push(Constraint {
-            oid: Oid(0),
-            name,
-            kind,
-            columns,
-            deferrable,
-            deferred,
-        });
+        check_new_constraint(draft, &key.name)?;
+        draft.relation.constraints.push(key);
         Ok(())
     }
 
@@ -373,6 +362,8 @@ impl Translator<'_> {
             columns: column.map(str::to_owned).into_iter().collect(),
             deferrable: false,
             deferred: false,
+            nulls_equal: false,
+            included: Vec::new(),
         });
         Ok(())
     }
@@ -490,6 +481,8 @@ impl Translator<'_> {
             columns,
             deferrable,
             deferred,
+            nulls_equal: false,
+            included: Vec::new(),
         });
         Ok(())
     }
@@ -543,10 +536,7 @@ impl Translator<'_> {
         for constraint in &relation.constraints {
             let columns = names::quote_all(&constraint.columns);
             let body = match &constraint.kind {
-                // An index of their own, which SQLite does not hold rows against.
-                ConstraintKind::PrimaryKey | ConstraintKind::Unique if constraint.deferrable => {
-                    continue;
-                }
+                _ if constraint.has_own_index() => continue,
                 ConstraintKind::PrimaryKey => match constraint.columns.as_slice() {
                     [only] if is_rowid(relation, only) => continue,
                     _ => format!("PRIMARY KEY ({columns})"),
@@ -581,11 +571,10 @@ impl Translator<'_> {
         Ok(format!("CREATE TABLE {} ({})", names::quote(as_name), parts.join(", ")))
     }
 
-    /// CREATE INDEX for SQLite, for each key that is deferrable. Where rows are there
-    /// already, a new one is `tried` on them first.
+    /// CREATE INDEX for SQLite, for each key that is not declared with the table. Where rows
+    /// are there already, a new one is `tried` on them first.
     pub(super) fn key_indexes(&self, relation: &Relation, tried: bool) -> Vec<String> {
-        let deferrable = relation.constraints.iter().filter(|key| key.deferrable);
-        let keys = deferrable.filter(|key| key.kind.is_key());
+        let keys = relation.constraints.iter().filter(|key| key.has_own_index());
         keys.flat_map(|key| self.key_index(relation, key, tried && key.oid.0 == 0)).collect()
     }
 
@@ -593,13 +582,43 @@ impl Translator<'_> {
         let catalog = self.context.catalog;
         let schema = catalog.split_name(&table.name).0;
         let name = names::quote(&catalog.stored_name(schema, &key.name));
-        let columns = names::quote_all(&key.columns);
-        let on = format!("INDEX {name} ON {} ({columns})", names::quote(&table.name));
-        let plain = format!("CREATE {on}");
-        match tried {
-            true => vec![format!("CREATE UNIQUE {on}"), format!("DROP INDEX {name}"), plain],
-            false => vec![plain],
+        let on = |terms: &str| format!("INDEX {name} ON {} ({terms})", names::quote(&table.name));
+        let terms = match key.nulls_equal {
+            true => self.terms_with_nulls(table, &key.columns).join(", "),
+            false => names::quote_all(&key.columns),
+        };
+        let unique = format!("CREATE UNIQUE {}", on(&terms));
+        // SQLite holds no row against it: the engine does.
+        let plain = format!("CREATE {}", on(&names::quote_all(&key.columns)));
+        match (key.deferrable, tried) {
+            (false, _) => vec![unique],
+            (true, true) => vec![unique, format!("DROP INDEX {name}"), plain],
+            (true, false) => vec![plain],
         }
+    }
+
+    /// A table's columns as terms of an index to which one NULL is like another.
+    pub(in crate::sql::translate) fn terms_with_nulls(
+        &self,
+        table: &Relation,
+        columns: &[String],
+    ) -> Vec<String> {
+        let terms = |column: &String| {
+            let name = names::quote(column);
+            match table.attribute(column) {
+                Some(attribute) if !attribute.not_null => {
+                    self.null_terms(&name, self.collation(type_of(attribute)).as_deref())
+                }
+                _ => vec![name],
+            }
+        };
+        columns.iter().flat_map(terms).collect()
+    }
+
+    /// One NULL is like another to these, and like no value.
+    pub(super) fn null_terms(&self, sql: &str, collation: Option<&str>) -> Vec<String> {
+        let collate = collation.map_or(String::new(), |name| format!(" COLLATE {name}"));
+        vec![format!("{sql} IS NULL"), format!("ifnull({sql}, 0){collate}")]
     }
 
     /// The name of the sequence behind an identity column: it may not exist yet.
@@ -837,10 +856,37 @@ pub(super) fn key_columns(columns: &[IndexColumn]) -> Result<Vec<String>, SqlErr
         .collect()
 }
 
+/// A key that is still without a name.
+fn primary_key(columns: Vec<String>, key: &PrimaryKeyConstraint) -> Result<Constraint, SqlError> {
+    let (deferrable, deferred) = deferral(key.characteristics.as_ref())?;
+    Ok(Constraint {
+        oid: Oid(0),
+        name: String::new(),
+        kind: ConstraintKind::PrimaryKey,
+        columns,
+        deferrable,
+        deferred,
+        nulls_equal: false,
+        included: key.include.iter().map(names::fold).collect(),
+    })
+}
+
+fn unique_key(columns: Vec<String>, key: &UniqueConstraint) -> Result<Constraint, SqlError> {
+    let (deferrable, deferred) = deferral(key.characteristics.as_ref())?;
+    Ok(Constraint {
+        oid: Oid(0),
+        name: String::new(),
+        kind: ConstraintKind::Unique,
+        columns,
+        deferrable,
+        deferred,
+        nulls_equal: matches!(key.nulls_distinct, NullsDistinctOption::NotDistinct),
+        included: key.include.iter().map(names::fold).collect(),
+    })
+}
+
 /// Whether a constraint is deferrable, and deferred at first.
-fn deferral(
-    characteristics: Option<&ConstraintCharacteristics>,
-) -> Result<(bool, bool), SqlError> {
+fn deferral(characteristics: Option<&ConstraintCharacteristics>) -> Result<(bool, bool), SqlError> {
     let Some(characteristics) = characteristics else { return Ok((false, false)) };
     let deferred = matches!(characteristics.initially, Some(DeferrableInitial::Deferred));
     let deferrable = characteristics.deferrable.unwrap_or(deferred);

@@ -16,9 +16,6 @@ impl Translator<'_> {
         if relation.kind != RelationKind::MaterializedView {
             super::super::returning::check_table(relation, "create index on")?;
         }
-        if create.nulls_distinct == Some(false) {
-            return Err(SqlError::unsupported("NULLS NOT DISTINCT"));
-        }
         let mut columns = Vec::with_capacity(create.columns.len());
         let mut hints = Vec::new();
         for column in &create.columns {
@@ -50,6 +47,12 @@ impl Translator<'_> {
                 }
             }
         }
+        let included: Vec<String> = create.include.iter().map(names::fold).collect();
+        if let Some(name) = included.iter().find(|name| relation.attribute(name).is_none()) {
+            let text = format!("column \"{name}\" does not exist");
+            return Err(SqlError::new(SqlState::UNDEFINED_COLUMN, text));
+        }
+        hints.extend(included.iter().cloned());
         let name = match &create.name {
             // An index lies where its table does.
             Some(name) => {
@@ -73,6 +76,8 @@ impl Translator<'_> {
             primary: false,
             columns,
             predicate: create.predicate.as_ref().map(ToString::to_string),
+            nulls_equal: create.nulls_distinct == Some(false),
+            included,
         };
         let mut oids = Oids::default();
         let mut statements = vec![self.index_sql(relation, &index)?];
@@ -97,11 +102,20 @@ impl Translator<'_> {
             let (column, order) = split_order(column);
             // SQLite has NULL at one end only.
             let order = if order.starts_with(" DESC") { " DESC" } else { "" };
-            if relation.attributes.iter().any(|attribute| attribute.name == column) {
-                terms.push(format!("{}{order}", names::quote(column)));
-            } else {
-                let typed = self.over_row(column, relation)?;
-                terms.push(format!("{}{order}", self.collated(&typed)));
+            if relation.attribute(column).is_some() {
+                match index.unique && index.nulls_equal {
+                    true => terms.extend(self.terms_with_nulls(relation, &[column.to_owned()])),
+                    false => terms.push(format!("{}{order}", names::quote(column))),
+                }
+                continue;
+            }
+            let typed = self.over_row(column, relation)?;
+            match index.unique && index.nulls_equal {
+                true => {
+                    let collation = self.collation(typed.ty);
+                    terms.extend(self.null_terms(&typed.operand(), collation.as_deref()));
+                }
+                false => terms.push(format!("{}{order}", self.collated(&typed))),
             }
         }
         let predicate = match &index.predicate {

@@ -153,13 +153,15 @@ pub(super) fn constraint(relation: &str, constraint: &Constraint, oids: &mut Oid
     };
     format!(
         "INSERT INTO towline_constraint (oid, relation, name, kind, columns, expression, target, \
-         target_columns, on_update, on_delete, is_deferrable, is_deferred) VALUES ({oid}, \
-         {relation}, {}, '{kind}', {}, {}, {target}, {}, {})",
+         target_columns, on_update, on_delete, is_deferrable, is_deferred, nulls_equal, included) \
+         VALUES ({oid}, {relation}, {}, '{kind}', {}, {}, {target}, {}, {}, {}, {})",
         quote_literal(&constraint.name),
         list(&constraint.columns),
         optional(expression),
         u8::from(constraint.deferrable),
         u8::from(constraint.deferred),
+        u8::from(constraint.nulls_equal),
+        list(&constraint.included),
     )
 }
 
@@ -167,13 +169,15 @@ pub(super) fn constraint(relation: &str, constraint: &Constraint, oids: &mut Oid
 pub(super) fn index(relation: &str, index: &Index, oids: &mut Oids) -> String {
     let oid = if index.oid.0 == 0 { oids.allot() } else { index.oid.0.to_string() };
     format!(
-        "INSERT INTO towline_index (oid, relation, name, is_unique, is_primary, columns, predicate) \
-         VALUES ({oid}, {relation}, {}, {}, {}, {}, {})",
+        "INSERT INTO towline_index (oid, relation, name, is_unique, is_primary, columns, predicate, \
+         nulls_equal, included) VALUES ({oid}, {relation}, {}, {}, {}, {}, {}, {}, {})",
         quote_literal(&index.name),
         u8::from(index.unique),
         u8::from(index.primary),
         list(&index.columns),
         optional(index.predicate.as_deref()),
+        u8::from(index.nulls_equal),
+        list(&index.included),
     )
 }
 
