@@ -154,7 +154,7 @@ fn translate_kind(error: &SqliteError, plan: &Plan, params: &[Value]) -> SqlErro
     let catalog = &plan.catalog;
     match error.kind {
         SqliteErrorKind::Unique => unique(message, catalog, plan, params),
-        SqliteErrorKind::NotNull => with_row(not_null(message), plan, params),
+        SqliteErrorKind::NotNull => with_row(not_null(message, catalog), plan, params),
         SqliteErrorKind::Check => with_row(check(message, catalog), plan, params),
         SqliteErrorKind::ForeignKey => foreign_key(catalog, plan, params),
         SqliteErrorKind::Interrupted => {
@@ -408,10 +408,18 @@ fn cut_off(value: String) -> String {
     }
 }
 
-fn not_null(message: &str) -> SqlError {
+fn not_null(message: &str, catalog: &Catalog) -> SqlError {
     match failed_columns(message) {
         Some((table, columns)) => {
             let column = columns[0];
+            let relation = catalog.relations.get(table);
+            let attribute = relation.and_then(|relation| relation.attribute(column));
+            let nullable = attribute.filter(|attribute| !attribute.not_null);
+            if let Some(domain) = nullable.and_then(|it| catalog.user_type(it.oid)) {
+                let domain = catalog.bare(&domain.name);
+                let text = format!("domain {domain} does not allow null values");
+                return SqlError::new(SqlState::NOT_NULL_VIOLATION, text);
+            }
             let text = format!(
                 "null value in column \"{column}\" of relation \"{table}\" violates not-null constraint"
             );

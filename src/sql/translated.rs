@@ -33,8 +33,8 @@ pub struct Translated {
 pub enum Demand {
     /// All these rights on an object; on a table also to look into its schema.
     Rights { kind: ObjectKind, object: Oid, rights: Rights },
-    /// At least one of these rights on a table.
-    OneOf { table: Oid, rights: Rights },
+    /// At least one of these rights on an object.
+    OneOf { kind: ObjectKind, object: Oid, rights: Rights },
     /// To own it. Messages call it by `word` and `name`.
     Owner { kind: ObjectKind, object: Oid, word: &'static str, name: String },
     /// The owner of a view must be allowed these on a table that it changes.

@@ -259,8 +259,8 @@ fn check(asker: &Asker, demand: &Demand) -> Result<(), SqlError> {
             };
             Err(denied(&message))
         }
-        Demand::OneOf { table, rights } => {
-            let (kind, object) = (ObjectKind::Table, *table);
+        Demand::OneOf { kind, object, rights } => {
+            let (kind, object) = (*kind, *object);
             let none = catalog.lacks(*current, kind, object, *rights) == *rights;
             let rights = if none { *rights } else { Rights::NONE };
             check(asker, &Demand::Rights { kind, object, rights })

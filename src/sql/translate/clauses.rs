@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use crate::pg::SqlError;
 use crate::sql::catalog::CheckOption;
-use crate::sql::scan::{Scanner, Token};
+use crate::sql::scan::{self, Scanner, Token};
 
 /// What the clauses said.
 #[derive(Clone, Debug, Default)]
@@ -20,8 +20,58 @@ pub(super) struct Clauses {
     pub no_data: bool,
     /// CREATE VIEW … WITH [LOCAL | CASCADED] CHECK OPTION.
     pub check_option: Option<CheckOption>,
+    /// Each LIKE among the columns of CREATE TABLE, for which a column without a name stands.
+    pub likes: VecDeque<Like>,
+    /// Of each DROP DEFAULT that stands for DROP IDENTITY, whether IF EXISTS was said; `None`
+    /// of the others.
+    pub drops: VecDeque<Option<bool>>,
     /// The options of each GENERATED … AS IDENTITY that is still to be read, as text.
     pub identities: VecDeque<String>,
+}
+
+/// LIKE in CREATE TABLE.
+#[derive(Clone, Debug)]
+pub(super) struct Like {
+    /// The table's name, in its parts.
+    pub table: Vec<String>,
+    /// What is INCLUDING, in lower case.
+    including: Vec<String>,
+}
+
+impl Like {
+    /// Whether this is taken over: `defaults`, `indexes` and so on.
+    pub(super) fn takes(&self, what: &str) -> bool {
+        self.including.iter().any(|word| word == what)
+    }
+
+    /// Reads what stands behind LIKE.
+    fn read(scanner: &mut Scanner<'_>) -> Option<Self> {
+        const ALL: [&str; 6] =
+            ["comments", "constraints", "defaults", "generated", "identity", "indexes"];
+        const IDLE: [&str; 3] = ["compression", "statistics", "storage"];
+        let mut like = Self { table: Vec::new(), including: Vec::new() };
+        loop {
+            like.table.push(scan::identifier(scanner.next().ok()??)?);
+            if !scanner.take_symbol(b'.') {
+                break;
+            }
+        }
+        loop {
+            let including = scanner.take_word("including");
+            if !including && !scanner.take_word("excluding") {
+                return Some(like);
+            }
+            let word = scan::identifier(scanner.next().ok()??)?;
+            let known = ALL.iter().chain(&IDLE).any(|known| *known == word);
+            match (word.as_str(), including) {
+                ("all", true) => like.including = ALL.map(str::to_owned).to_vec(),
+                ("all", false) => like.including.clear(),
+                (_, true) if known => like.including.push(word),
+                (_, false) if known => like.including.retain(|taken| *taken != word),
+                _ => return None,
+            }
+        }
+    }
 }
 
 /// The text without those clauses, if it has any, and what they said.
@@ -209,11 +259,54 @@ fn nullability(text: &str, mut scanner: Scanner<'_>) -> (Option<String>, Clauses
 /// `WITH [NO] DATA` or `WITH … CHECK OPTION` at the very end, and what stands in parentheses behind each
 /// `AS IDENTITY`: its options come in any order, and name the sequence.
 fn table(text: &str, mut scanner: Scanner<'_>) -> (Option<String>, Clauses) {
-    let (mut plain, mut clauses) = (None, Clauses::default());
+    let (mut plain, mut clauses): (Option<String>, _) = (None, Clauses::default());
     let mut behind_as = false;
+    // Parentheses that are open, whether an item begins in them, and a type is read.
+    let (mut depth, mut item, mut in_type) = (0_usize, false, false);
     while let Ok(Some(token)) = scanner.next() {
         let begin = scanner.start;
-        if token.is("with") {
+        let first_of_item = std::mem::take(&mut item);
+        match token {
+            Token::Symbol(b'(') => (depth, item) = (depth + 1, true),
+            Token::Symbol(b')') => depth = depth.saturating_sub(1),
+            Token::Symbol(b',') => item = true,
+            _ => {}
+        }
+        in_type = match token {
+            Token::Symbol(b',') if depth == 0 => false,
+            token if token.is("using") => false,
+            token => in_type || token.is("type"),
+        };
+        if token.is("like") && first_of_item && depth == 1 {
+            let mut ahead = scanner;
+            if let Some(like) = Like::read(&mut ahead) {
+                clauses.likes.push_back(like);
+                let width = ahead.offset() - begin;
+                let text = plain.as_deref().unwrap_or(text);
+                let (before, after) = (&text[..begin], &text[ahead.offset()..]);
+                plain = Some(format!("{before}{:width$}{after}", "\"\" x"));
+                scanner = ahead;
+            }
+        } else if token.is("drop") {
+            let mut ahead = scanner;
+            if ahead.take_word("default") {
+                clauses.drops.push_back(None);
+            } else if ahead.take_word("identity") {
+                let if_exists = ahead.take_word("if") && ahead.take_word("exists");
+                clauses.drops.push_back(Some(if_exists));
+                let width = ahead.offset() - scanner.offset();
+                let text = plain.as_deref().unwrap_or(text);
+                let (before, after) = (&text[..scanner.offset()], &text[ahead.offset()..]);
+                plain = Some(format!("{before}{:width$}{after}", " DEFAULT"));
+                scanner = ahead;
+            }
+        } else if token.is("collate") && in_type && depth == 0 {
+            // There is one collation.
+            let mut ahead = scanner;
+            while take_name(&mut ahead) && ahead.take_symbol(b'.') {}
+            plain = Some(blanked(plain.as_deref().unwrap_or(text), begin, ahead.offset()));
+            scanner = ahead;
+        } else if token.is("with") {
             let mut ahead = scanner;
             let no_data = ahead.take_word("no");
             let local = ahead.take_word("local");
@@ -263,6 +356,18 @@ mod tests {
             (
                 "CREATE VIEW v AS SELECT 1 WITH LOCAL CHECK OPTION",
                 "CREATE VIEW v AS SELECT 1                        ",
+            ),
+            (
+                "CREATE TABLE t (LIKE s.u INCLUDING ALL, x int)",
+                "CREATE TABLE t (\"\" x                  , x int)",
+            ),
+            (
+                "ALTER TABLE t ALTER a DROP IDENTITY IF EXISTS",
+                "ALTER TABLE t ALTER a DROP DEFAULT           ",
+            ),
+            (
+                "ALTER TABLE t ALTER a TYPE text COLLATE \"C\" USING b COLLATE \"C\"",
+                "ALTER TABLE t ALTER a TYPE text             USING b COLLATE \"C\"",
             ),
             ("DROP INDEX CONCURRENTLY IF EXISTS i", "DROP INDEX              IF EXISTS i"),
         ];

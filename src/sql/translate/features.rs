@@ -13,6 +13,7 @@ const FEATURES: &[(&[&str], &str)] = &[
     (&[")", "cycle"], "CYCLE in WITH"),
     (&["nulls", "not", "distinct"], "NULLS NOT DISTINCT"),
     (&["tablespace"], "TABLESPACE"),
+    (&["alter", "constraint"], "ALTER CONSTRAINT"),
 ];
 
 /// The error of a statement that the parser refuses, by what the statement asks for.
@@ -38,6 +39,7 @@ pub(super) fn judged(error: SqlError, text: &str) -> SqlError {
         None if begins("create", "schema") && (has("table") || has("view")) => {
             SqlError::unsupported("CREATE SCHEMA with elements")
         }
+        None if begins("alter", "table") && has("inherit") => SqlError::unsupported("INHERIT"),
         None => error,
     }
 }

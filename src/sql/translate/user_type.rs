@@ -184,12 +184,16 @@ impl<'a> Translator<'a> {
             if let Form::Parameter(number) = typed.form {
                 self.type_parameter(number, kind.array);
             }
-            if let (Form::Text(text), Some(made)) =
-                (&typed.form, self.context.catalog.made_of(ty.oid))
-            {
-                return Some(self.made_literal(text, &made, ty.oid));
-            }
-            return Some(Ok(Typed { ty: Type::plain(kind.array), ..typed.clone() }));
+            let literal = match (&typed.form, self.context.catalog.made_of(ty.oid)) {
+                (Form::Text(text), Some(made)) => self.made_literal(text, &made, ty.oid),
+                _ => Ok(Typed { ty: Type::plain(kind.array), ..typed.clone() }),
+            };
+            return Some(match self.domain(kind.oid) {
+                Some(domain) if typed.oid() != kind.array => {
+                    literal.and_then(|array| self.checked_elements(array, &domain))
+                }
+                _ => literal,
+            });
         }
         None
     }
@@ -204,7 +208,42 @@ impl<'a> Translator<'a> {
             .into_iter()
             .map(|element| self.convert(element, Type::plain(oid), how))
             .collect::<Result<Vec<_>, _>>()?;
-        Ok(self.array_of(elements, Type::plain(oid)))
+        let array = self.array_of(elements, Type::plain(oid));
+        match self.domain(oid).filter(|_| how != How::Explicit) {
+            Some(domain) => self.checked_elements(array, &domain),
+            None => Ok(array),
+        }
+    }
+
+    /// An array of which each element holds what its domain asks.
+    fn checked_elements(&mut self, array: Typed, domain: &Domain<'_>) -> Result<Typed, SqlError> {
+        let name = self.context.catalog.bare(domain.name).to_owned();
+        let mut sql = array.sql.clone();
+        for (check, condition) in domain.checks {
+            let elements = SourceColumn {
+                sql: Some("elements".to_owned()),
+                ..SourceColumn::new("elements", self.array_over(domain.base))
+            };
+            let sources = vec![Source::new("elements", vec![elements])];
+            let scope = Scope { sources, ..Scope::default() };
+            let outer = std::mem::replace(&mut self.scopes, vec![scope]);
+            let all = format!(
+                "NOT EXISTS (SELECT 1 FROM unnest(elements) AS each(value) WHERE NOT ({condition}))"
+            );
+            let condition = syntax::parse_expression(&all)
+                .and_then(|expr| self.while_defining(|this| this.condition(&expr, "CHECK")));
+            self.scopes = outer;
+            sql = format!(
+                "(SELECT towline_domain_value(elements, {}, {}, {}) FROM (SELECT {sql} AS elements))",
+                condition?,
+                names::quote_literal(&name),
+                names::quote_literal(check)
+            );
+        }
+        if domain.checks.is_empty() {
+            return Ok(array);
+        }
+        Ok(Typed { form: Form::Plain, atomic: true, sql, ..array })
     }
 
     /// Text that is read as a value of a type that is made of others.
@@ -362,9 +401,7 @@ impl<'a> Translator<'a> {
         let Some(domain) = self.domain(attribute.oid) else { return Ok(String::new()) };
         let mut text = String::new();
         for (name, condition) in domain.checks {
-            let mut expr = syntax::parse_expression(condition)?;
-            let _ = VisitMut::visit(&mut expr, &mut ValueNamed { column: &attribute.name });
-            let condition = self.row_condition(&expr.to_string(), relation)?;
+            let condition = self.domain_condition(condition, attribute, relation)?;
             let domain = self.context.catalog.bare(domain.name);
             text.push_str(&format!(
                 " CONSTRAINT {} CHECK ({condition})",
@@ -372,6 +409,18 @@ impl<'a> Translator<'a> {
             ));
         }
         Ok(text)
+    }
+
+    /// A condition over VALUE, for a column.
+    pub(super) fn domain_condition(
+        &mut self,
+        condition: &str,
+        attribute: &Attribute,
+        relation: &Relation,
+    ) -> Result<String, SqlError> {
+        let mut expr = syntax::parse_expression(condition)?;
+        let _ = VisitMut::visit(&mut expr, &mut ValueNamed { column: &attribute.name });
+        self.row_condition(&expr.to_string(), relation)
     }
 
     /// What sorts as the labels stand, for a value of an enum; anything else as it is.

@@ -5,7 +5,7 @@
 use super::{Translator, access, copy, database, names, role, translated};
 use crate::pg::types::interval::Interval;
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::{Relation, RelationKind, Rights};
+use crate::sql::catalog::{ObjectKind, Relation, RelationKind, Rights};
 use crate::sql::classify::{TransactionModes, locks_for_reading, transaction_modes};
 use crate::sql::scan::{self, Scanner, Token};
 use crate::sql::translated::{Demand, Kind, Movement, Tag, TranslateContext, Translated};
@@ -124,6 +124,11 @@ pub(super) fn translate(
             words.expect("privileges")?;
             return Err(SqlError::unsupported("default privileges"));
         }
+        "alter" if let Some(changed) = words.storage(context) => changed?,
+        "alter" if words.take("domain") => {
+            return super::ddl::alter_domain(text, words.scanner, context).map(Some);
+        }
+        "create" if words.take("rule") => return Err(SqlError::unsupported("CREATE RULE")),
         "alter" if words.take("sequence") => {
             return super::ddl::alter_sequence(text, words.scanner, context).map(Some);
         }
@@ -676,8 +681,9 @@ impl Words<'_> {
         self.take("nowait");
         let kind = if reads { Kind::Nothing } else { Kind::Lock };
         let mut lock = self.done(kind, "LOCK TABLE")?;
-        lock.demands =
-            tables.into_iter().map(|table| Demand::OneOf { table: table.oid, rights }).collect();
+        let kind = ObjectKind::Table;
+        let one_of = |object: Oid| Demand::OneOf { kind, object, rights };
+        lock.demands = tables.into_iter().map(|table| one_of(table.oid)).collect();
         Ok(lock)
     }
 
@@ -780,7 +786,7 @@ impl Words<'_> {
     }
 
     /// `[schema.]name`, as its parts.
-    fn dotted_name(&mut self) -> Result<Vec<String>, SqlError> {
+    pub(super) fn dotted_name(&mut self) -> Result<Vec<String>, SqlError> {
         let mut parts = vec![self.name()?];
         while self.scanner.take_symbol(b'.') {
             parts.push(self.name()?);
@@ -788,7 +794,43 @@ impl Words<'_> {
         Ok(parts)
     }
 
-    fn skip_parenthesised(&mut self) -> Result<(), SqlError> {
+    /// ALTER TABLE that says how PostgreSQL is to store a table, which makes no difference here.
+    fn storage(&mut self, context: &TranslateContext<'_>) -> Option<Result<Translated, SqlError>> {
+        let mut ahead = Words { text: self.text, scanner: self.scanner };
+        if !ahead.take("table") {
+            return None;
+        }
+        let if_exists = ahead.take("if") && ahead.take("exists");
+        ahead.take("only");
+        let relation = ahead.relation(context);
+        let of_column = ahead.take("alter");
+        if of_column {
+            ahead.take("column");
+            ahead.name().ok()?;
+        }
+        let physical = match of_column {
+            true if ahead.take("set") => {
+                ["statistics", "storage", "compression"].iter().any(|word| ahead.take(word))
+            }
+            true => false,
+            false if ahead.take("set") => ahead.take("without"),
+            false => ahead.take("reset") || ahead.take("cluster"),
+        };
+        let mut rest = ahead.scanner;
+        while let Ok(Some(token)) = rest.next() {
+            // Another action comes behind it.
+            if token != Token::Symbol(b',') || !of_column {
+                continue;
+            }
+            return None;
+        }
+        physical.then(|| match relation {
+            Err(error) if !if_exists => Err(error),
+            _ => Ok(plain(Kind::Nothing, "ALTER TABLE")),
+        })
+    }
+
+    pub(super) fn skip_parenthesised(&mut self) -> Result<(), SqlError> {
         if self.scanner.take_symbol(b'(') {
             while !self.scanner.take_symbol(b')') {
                 self.next()?;

@@ -2,16 +2,17 @@
 //! ALTER TABLE does it, or the table is rebuilt once for all of them.
 
 use sqlparser::ast::{
-    AlterColumnOperation, AlterTable, AlterTableOperation, ColumnDef, DropBehavior, Expr,
-    GeneratedAs, Ident, RenameTableNameKind, TableConstraint, VisitMut, VisitorMut,
+    AlterColumnOperation, AlterTable, AlterTableOperation, ColumnDef, ConstraintUsingIndex,
+    DropBehavior, Expr, GeneratedAs, Ident, RenameTableNameKind, TableConstraint, VisitMut,
+    VisitorMut,
 };
 
-use super::create_table::{Draft, default_text};
+use super::create_table::{Draft, default_text, deferral};
 use super::nothing;
 use super::rows::{self, Oids};
-use crate::pg::{SqlError, SqlState};
+use crate::pg::{Oid, Severity, SqlError, SqlState};
 use crate::sql::catalog::{
-    Attribute, ConstraintKind, Identity, Relation, RelationKind, split_order,
+    Attribute, Constraint, ConstraintKind, Identity, Relation, RelationKind, split_order,
 };
 use crate::sql::translate::returning::type_of;
 use crate::sql::translate::returning::{check_table, undefined_column};
@@ -35,6 +36,8 @@ struct Change {
     rebuild: bool,
     /// Statements of SQLite's own ALTER TABLE.
     native: Vec<String>,
+    /// Queries that fail where rows are in the way.
+    before: Vec<String>,
     /// Columns that are gone, and with them their sequences.
     dropped: Vec<String>,
 }
@@ -75,6 +78,7 @@ impl Translator<'_> {
                 .collect(),
             rebuild: false,
             native: Vec::new(),
+            before: Vec::new(),
             dropped: Vec::new(),
         };
         for operation in &alter.operations {
@@ -85,11 +89,9 @@ impl Translator<'_> {
             return Ok(nothing("ALTER TABLE"));
         }
         let mut oids = Oids::default();
-        let mut statements: Vec<String> = change
-            .dropped
-            .iter()
-            .map(|column| rows::forget_owned(&relation.name, column))
-            .collect();
+        let mut statements = change.before;
+        let dropped = change.dropped.iter();
+        statements.extend(dropped.map(|column| rows::forget_owned(&relation.name, column)));
         if change.rebuild {
             statements.extend(self.rebuild(relation, &change.draft, &change.fills, &[])?);
         } else {
@@ -117,7 +119,7 @@ impl Translator<'_> {
     ) -> Result<(), SqlError> {
         match operation {
             AlterTableOperation::AddColumn { if_not_exists, column_def, .. } => {
-                self.add_column(change, column_def, *if_not_exists)
+                self.add_column(change, column_def, *if_not_exists, old)
             }
             AlterTableOperation::DropColumn { column_names, if_exists, drop_behavior, .. } => {
                 for column in column_names {
@@ -132,9 +134,18 @@ impl Translator<'_> {
                     &names::fold(old_column_name),
                     &names::fold(new_column_name),
                 ),
+            AlterTableOperation::AddConstraint {
+                constraint:
+                    constraint @ (TableConstraint::UniqueUsingIndex(using)
+                    | TableConstraint::PrimaryKeyUsingIndex(using)),
+                ..
+            } => {
+                let primary = matches!(constraint, TableConstraint::PrimaryKeyUsingIndex(_));
+                self.key_of_index(change, using, primary, old)
+            }
             AlterTableOperation::AddConstraint { constraint, .. } => {
                 self.draft_constraint(&mut change.draft, constraint)?;
-                self.check_constraint(change, constraint)
+                self.check_constraint(change, old)
             }
             AlterTableOperation::DropConstraint { if_exists, name, .. } => {
                 let name = names::fold(name);
@@ -220,6 +231,7 @@ impl Translator<'_> {
         change: &mut Change,
         column: &ColumnDef,
         if_not_exists: bool,
+        old: &Relation,
     ) -> Result<(), SqlError> {
         let name = names::fold(&column.name);
         let relation = &change.draft.relation;
@@ -254,6 +266,9 @@ impl Translator<'_> {
             }
             None => self.default_value(attribute, &relation)?,
         };
+        if attribute.not_null && fill == "NULL" && attribute.generated.is_none() {
+            change.before.push(self.refuse_rows(old, &name));
+        }
         let constant = fill == "NULL" || is_constant(&fill);
         let plain = constraints == relation.constraints.len()
             && attribute.generated.is_none()
@@ -439,19 +454,82 @@ impl Translator<'_> {
     }
 
     /// What an added constraint needs: an index, or a rebuild.
-    fn check_constraint(
-        &mut self,
-        change: &mut Change,
-        constraint: &TableConstraint,
-    ) -> Result<(), SqlError> {
+    fn check_constraint(&mut self, change: &mut Change, old: &Relation) -> Result<(), SqlError> {
         let relation = change.draft.relation.clone();
-        match (constraint, relation.constraints.last()) {
-            (TableConstraint::Unique(_), Some(added)) if !change.rebuild => {
+        let Some(added) = relation.constraints.last() else { return Ok(()) };
+        // What another action makes of the columns is not there yet.
+        if !change.rebuild {
+            change.before.extend(self.refused_by(old, added)?);
+        }
+        match added.kind {
+            ConstraintKind::Unique if !change.rebuild => {
                 change.native.extend(self.key_index(&relation, added, true));
             }
             _ => change.rebuild = true,
         }
         Ok(())
+    }
+
+    /// ADD … USING INDEX: the index becomes a key's.
+    fn key_of_index(
+        &mut self,
+        change: &mut Change,
+        using: &ConstraintUsingIndex,
+        primary: bool,
+        old: &Relation,
+    ) -> Result<(), SqlError> {
+        let given = names::fold(&using.index_name);
+        let catalog = self.context.catalog;
+        let stored = catalog.stored_name(catalog.split_name(&old.name).0, &given);
+        let index = old.indexes.iter().find(|index| index.name == stored).ok_or_else(|| {
+            let text = format!("index \"{given}\" does not exist");
+            SqlError::new(SqlState::UNDEFINED_OBJECT, text)
+        })?;
+        let unfit = |what: String| {
+            let detail = "Cannot create a primary key or unique constraint using such an index.";
+            Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, what).with_detail(detail))
+        };
+        let mut columns = index.columns.iter();
+        if old.constraints.iter().any(|constraint| constraint.name == given) {
+            let text = format!("index \"{given}\" is already associated with a constraint");
+            return Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, text));
+        } else if !index.unique {
+            return unfit(format!("\"{given}\" is not a unique index"));
+        } else if columns.any(|column| column.starts_with('(')) {
+            return unfit(format!("index \"{given}\" contains expressions"));
+        } else if index.predicate.is_some() {
+            return unfit(format!("\"{given}\" is a partial index"));
+        } else if let Some(at) = index.columns.iter().position(|it| !split_order(it).1.is_empty()) {
+            let text = format!(
+                "index \"{given}\" column number {} does not have default sorting behavior",
+                at + 1
+            );
+            return unfit(text);
+        }
+        let (deferrable, deferred) = deferral(using.characteristics.as_ref())?;
+        let name = using.name.clone().unwrap_or_else(|| Ident::with_quote('"', &given));
+        if names::fold(&name) != given {
+            let text = format!(
+                "ALTER TABLE / ADD CONSTRAINT USING INDEX will rename index \"{given}\" to \"{}\"",
+                names::fold(&name)
+            );
+            let notice = SqlError::new(SqlState::SUCCESSFUL_COMPLETION, text);
+            self.notices.push(SqlError { severity: Severity::Notice, ..notice });
+        }
+        let key = Constraint {
+            oid: Oid(0),
+            name: String::new(),
+            kind: if primary { ConstraintKind::PrimaryKey } else { ConstraintKind::Unique },
+            columns: index.columns.clone(),
+            deferrable,
+            deferred,
+            nulls_equal: index.nulls_equal,
+            included: index.included.clone(),
+        };
+        change.draft.relation.indexes.retain(|other| other.name != index.name);
+        change.native.push(format!("DROP INDEX {}", names::quote(&index.name)));
+        self.draft_key(&mut change.draft, Some(&name), key)?;
+        self.check_constraint(change, old)
     }
 
     fn alter_column(
@@ -471,6 +549,9 @@ impl Translator<'_> {
         change.rebuild = true;
         match operation {
             AlterColumnOperation::SetNotNull => {
+                if let Fill::Old(column) = &change.fills[at] {
+                    change.before.push(self.refuse_null(old, column, "relation"));
+                }
                 change.draft.relation.attributes[at].not_null = true;
             }
             AlterColumnOperation::DropNotNull => {
@@ -489,9 +570,10 @@ impl Translator<'_> {
             AlterColumnOperation::SetDefault { value } => {
                 change.draft.relation.attributes[at].default = default_text(value);
             }
-            AlterColumnOperation::DropDefault => {
-                change.draft.relation.attributes[at].default = None;
-            }
+            AlterColumnOperation::DropDefault => match self.clauses.drops.pop_front().flatten() {
+                None => change.draft.relation.attributes[at].default = None,
+                Some(if_exists) => return self.drop_identity(change, at, if_exists),
+            },
             AlterColumnOperation::SetDataType { data_type, using, .. } => {
                 if let Some(view) = self.view_reading(&table, &name) {
                     return Err(SqlError::new(
@@ -544,6 +626,27 @@ impl Translator<'_> {
                 change.draft.relation.attributes[at].not_null = true;
             }
         }
+        Ok(())
+    }
+
+    fn drop_identity(
+        &mut self,
+        change: &mut Change,
+        at: usize,
+        if_exists: bool,
+    ) -> Result<(), SqlError> {
+        let table = self.context.catalog.bare(&change.draft.relation.name).to_owned();
+        let attribute = &mut change.draft.relation.attributes[at];
+        let name = attribute.name.clone();
+        if attribute.identity.take().is_some() {
+            change.dropped.push(name);
+            return Ok(());
+        }
+        let text = format!("column \"{name}\" of relation \"{table}\" is not an identity column");
+        if !if_exists {
+            return Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, text));
+        }
+        self.skipped(SqlState::SUCCESSFUL_COMPLETION, format_args!("{text}"));
         Ok(())
     }
 

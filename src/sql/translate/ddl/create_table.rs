@@ -3,11 +3,10 @@
 
 use sqlparser::ast::{
     CheckConstraint, ColumnDef, ColumnOption, ConstraintCharacteristics, CreateTable,
-    CreateTableLikeKind, CreateTableOptions, DataType, DeferrableInitial, Expr,
-    ForeignKeyConstraint, FunctionArg, FunctionArgExpr, FunctionArguments, GeneratedAs,
-    GeneratedExpressionMode, Ident, IndexColumn, NullsDistinctOption, OnCommit,
-    PrimaryKeyConstraint, Query, ReferentialAction, Select, SelectInto, SetExpr, TableConstraint,
-    UniqueConstraint, Value,
+    CreateTableOptions, DataType, DeferrableInitial, Expr, ForeignKeyConstraint, FunctionArg,
+    FunctionArgExpr, FunctionArguments, GeneratedAs, GeneratedExpressionMode, Ident, IndexColumn,
+    NullsDistinctOption, OnCommit, PrimaryKeyConstraint, Query, ReferentialAction, Select,
+    SelectInto, SetExpr, TableConstraint, UniqueConstraint, Value,
 };
 
 use super::rows::{self, Oids};
@@ -34,6 +33,9 @@ impl Translator<'_> {
     pub(super) fn create_table(&mut self, create: &CreateTable) -> Result<Translated, SqlError> {
         if create.inherits.is_some() {
             return Err(SqlError::unsupported("INHERITS"));
+        }
+        if create.like.is_some() {
+            return Err(SqlError::unsupported("CREATE TABLE … LIKE"));
         }
         if create.partition_by.is_some() || create.partition_of.is_some() {
             return Err(SqlError::unsupported("partitioning"));
@@ -93,24 +95,12 @@ impl Translator<'_> {
             },
             sequences: Vec::new(),
         };
-        if let Some(CreateTableLikeKind::Parenthesized(like) | CreateTableLikeKind::Plain(like)) =
-            &create.like
-        {
-            let other = self.target(&like.name)?;
-            self.demand_table(other, Rights::SELECT);
-            draft.relation.attributes = other
-                .attributes
-                .iter()
-                .map(|attribute| Attribute {
-                    default: None,
-                    identity: None,
-                    generated: None,
-                    ..attribute.clone()
-                })
-                .collect();
-        }
+        let mut said = Vec::new();
         for column in &create.columns {
-            self.draft_column(&mut draft, column)?;
+            match self.clauses.likes.pop_front_if(|_| column.name.value.is_empty()) {
+                Some(like) => said.extend(self.draft_like(&mut draft, &like)?),
+                None => self.draft_column(&mut draft, column)?,
+            }
         }
         for constraint in &create.constraints {
             self.draft_constraint(&mut draft, constraint)?;
@@ -119,6 +109,13 @@ impl Translator<'_> {
         statements.push(self.table_sql(&draft.relation, &draft.sequences, &draft.relation.name)?);
         statements.extend(self.key_indexes(&draft.relation, false));
         statements.extend(described(&draft));
+        let mut oids = Oids::default();
+        for index in &draft.relation.indexes {
+            statements.push(self.index_sql(&draft.relation, index)?);
+            statements.push(rows::index(&rows::oid_of(&draft.relation.name), index, &mut oids));
+        }
+        statements.extend(oids.taken());
+        statements.extend(said);
         statements.extend(on_commit.map(|letter| rows::on_commit(&draft.relation.name, letter)));
         Ok(translated(
             Kind::Ddl { rebuild: false },
@@ -286,7 +283,7 @@ impl Translator<'_> {
         }
     }
 
-    fn draft_key(
+    pub(super) fn draft_key(
         &mut self,
         draft: &mut Draft,
         name: Option<&Ident>,
@@ -333,9 +330,7 @@ impl Translator<'_> {
                 )
             }
         };
-        check_new_constraint(draft, &key.name)?;
-        draft.relation.constraints.push(key);
-        Ok(())
+        add_constraint(draft, key)
     }
 
     fn draft_check(
@@ -786,6 +781,12 @@ pub(super) fn described(draft: &Draft) -> Vec<String> {
     statements
 }
 
+pub(super) fn add_constraint(draft: &mut Draft, constraint: Constraint) -> Result<(), SqlError> {
+    check_new_constraint(draft, &constraint.name)?;
+    draft.relation.constraints.push(constraint);
+    Ok(())
+}
+
 fn check_new_constraint(draft: &Draft, name: &str) -> Result<(), SqlError> {
     if draft.relation.constraints.iter().any(|constraint| constraint.name == name) {
         return Err(SqlError::new(
@@ -886,7 +887,9 @@ fn unique_key(columns: Vec<String>, key: &UniqueConstraint) -> Result<Constraint
 }
 
 /// Whether a constraint is deferrable, and deferred at first.
-fn deferral(characteristics: Option<&ConstraintCharacteristics>) -> Result<(bool, bool), SqlError> {
+pub(super) fn deferral(
+    characteristics: Option<&ConstraintCharacteristics>,
+) -> Result<(bool, bool), SqlError> {
     let Some(characteristics) = characteristics else { return Ok((false, false)) };
     let deferred = matches!(characteristics.initially, Some(DeferrableInitial::Deferred));
     let deferrable = characteristics.deferrable.unwrap_or(deferred);

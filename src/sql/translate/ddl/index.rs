@@ -9,6 +9,18 @@ use crate::sql::catalog::{Index, Relation, RelationKind, split_order};
 use crate::sql::translate::{Translator, names, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
 
+/// What a key adds to the name of its index: a column's name, or that of the function that
+/// an expression calls.
+pub(super) fn hint(key: &str) -> &str {
+    let (key, _) = split_order(key);
+    let inside = key.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+    let Some(expression) = inside else { return key };
+    let name = expression.split('(').next().unwrap_or("");
+    let is_name = name.chars().all(|char| char.is_alphanumeric() || char == '_');
+    let calls = is_name && !name.is_empty() && expression.ends_with(')');
+    if calls { name } else { "expr" }
+}
+
 impl Translator<'_> {
     pub(super) fn create_index(&mut self, create: &CreateIndex) -> Result<Translated, SqlError> {
         let relation = self.target(&create.table_name)?;
@@ -40,9 +52,9 @@ impl Translator<'_> {
                     columns.push(format!("{name}{order}"));
                 }
                 expr => {
-                    hints.push("expr".to_owned());
                     let text = expr.to_string();
                     let text = if text.starts_with('(') { text } else { format!("({text})") };
+                    hints.push(hint(&text).to_owned());
                     columns.push(format!("{text}{order}"));
                 }
             }
@@ -80,7 +92,8 @@ impl Translator<'_> {
             included,
         };
         let mut oids = Oids::default();
-        let mut statements = vec![self.index_sql(relation, &index)?];
+        let mut statements = self.refused_by_index(relation, &index)?;
+        statements.push(self.index_sql(relation, &index)?);
         statements.push(rows::index(&rows::oid_of(&relation.name), &index, &mut oids));
         statements.extend(oids.taken());
         Ok(translated(

@@ -12,8 +12,11 @@
 mod alter_table;
 mod comment;
 mod create_table;
+mod domain;
 mod drop;
 mod index;
+mod like;
+mod refuse;
 mod routine;
 mod rows;
 mod schema;
@@ -22,6 +25,7 @@ mod user_type;
 mod view;
 
 pub(super) use self::comment::comment_on;
+pub(super) use self::domain::alter_domain;
 pub(super) use self::routine::{About, alter_routine, create_routine, drop_routines, routine_in};
 pub(super) use self::rows::touch;
 pub(super) use self::sequence::{alter_sequence, create_sequence};

@@ -218,7 +218,7 @@ impl Translator<'_> {
         Ok(stored)
     }
 
-    fn check_free_type(&self, stored: &str) -> Result<(), SqlError> {
+    pub(super) fn check_free_type(&self, stored: &str) -> Result<(), SqlError> {
         if self.context.catalog.types.contains_key(stored) || self.is_taken(stored) {
             return Err(SqlError::new(
                 SqlState::DUPLICATE_OBJECT,

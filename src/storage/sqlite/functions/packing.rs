@@ -33,7 +33,11 @@ pub(super) fn register(
         connection,
         surroundings,
         IMPURE,
-        &[("towline_untouched", 2, untouched), ("towline_failing", -1, failing)],
+        &[
+            ("towline_untouched", 2, untouched),
+            ("towline_failing", -1, failing),
+            ("towline_refuse", 6, refuse),
+        ],
     )
 }
 
@@ -95,6 +99,25 @@ fn failing(call: &Call<'_, '_>) -> Answer {
     let values = (2..call.len()).map(|at| call.value(at).to_owned()).collect();
     call.surroundings.note_failing(&call.text(0)?, call.integer(1)? == 0, values);
     Ok(Value::Null)
+}
+
+/// `towline_refuse(state, message, detail, table, column, constraint)`: fails so.
+fn refuse(call: &Call<'_, '_>) -> Answer {
+    let optional = |at: usize| -> Result<Option<String>, SqlError> {
+        if call.is_null(at) { Ok(None) } else { Ok(Some(call.text(at)?.into_owned())) }
+    };
+    let state = match &*call.text(0)? {
+        "23502" => SqlState::NOT_NULL_VIOLATION,
+        "23505" => SqlState::UNIQUE_VIOLATION,
+        _ => SqlState::CHECK_VIOLATION,
+    };
+    Err(SqlError {
+        detail: optional(2)?,
+        table: optional(3)?,
+        column: optional(4)?,
+        constraint: optional(5)?,
+        ..SqlError::new(state, call.text(1)?)
+    })
 }
 
 /// `towline_untouched(table, rowid)`: true; a row that the running statement has put in or
