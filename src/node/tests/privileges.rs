@@ -112,6 +112,34 @@ async fn a_table_is_used_as_far_as_was_granted() {
     refused(&mut bob, "insert into t values (4, 'e')", DENIED, "table t").await;
     run(&mut root, &["grant all privileges on all tables in schema public to public"]).await;
     run(&mut bob, &["delete from t", "truncate t"]).await;
+    run(
+        &mut root,
+        &[
+            "create table drawing (id serial primary key, v text)",
+            "create table own (id int generated always as identity, v text)",
+            "grant insert, select on drawing, own to bob",
+            "create sequence s",
+        ],
+    )
+    .await;
+    run(&mut bob, &["insert into own (v) values ('x')"]).await;
+    for statement in [
+        "insert into drawing (v) values ('x')",
+        "select nextval('s')",
+        "select nextval('public.s'::regclass)",
+        "select currval('s')",
+        "select setval('s', 3)",
+    ] {
+        refused(&mut bob, statement, DENIED, "permission denied for sequence").await;
+    }
+    run(&mut root, &["grant usage on sequence s, drawing_id_seq to bob"]).await;
+    run(&mut bob, &["insert into drawing (v) values ('x')", "select nextval('s'), currval('s')"])
+        .await;
+    refused(&mut bob, "select setval('s', 3)", DENIED, "permission denied for sequence s").await;
+    run(&mut root, &["revoke usage on sequence s from bob", "grant update on sequence s to bob"])
+        .await;
+    run(&mut bob, &["select nextval('s'), setval('s', 9)"]).await;
+    refused(&mut bob, "select currval('s')", DENIED, "permission denied for sequence s").await;
     refused(&mut root, "grant select (v) on t to bob", "0A000", "privileges on columns").await;
     refused(&mut root, "grant usage on t to bob", "0LP01", "invalid privilege type USAGE").await;
 }

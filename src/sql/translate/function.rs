@@ -11,7 +11,10 @@ use super::large_object::is_of_large_objects;
 use super::row::has_shape;
 use super::{Form, Translator, Typed, cast, json, names, set_returning};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::{BuiltinFunction, PUBLIC, builtin_functions, parts_of_written};
+use crate::sql::catalog::{
+    BuiltinFunction, ObjectKind, PUBLIC, Rights, builtin_functions, parts_of_written,
+};
+use crate::sql::translated::Demand;
 use crate::sql::types::{self, Family, Type, family, is_integer};
 
 /// `timezone(zone, moment)`: AT TIME ZONE.
@@ -435,7 +438,9 @@ impl Translator<'_> {
             "concat" | "concat_ws" | "format" | "quote_literal" | "quote_nullable" => {
                 self.convert(argument, Type::TEXT, How::Assignment)
             }
-            "nextval" | "currval" | "setval" if at == 0 => Ok(self.sequence_name(argument)),
+            "nextval" | "currval" | "setval" if at == 0 => {
+                Ok(self.sequence_name(argument, known.name))
+            }
             // PostgreSQL's time functions work on the session's clock.
             "date_trunc" if at == 1 && oid == Oid::DATE => {
                 self.coerce(argument, Type::plain(Oid::TIMESTAMPTZ))
@@ -769,9 +774,14 @@ impl Translator<'_> {
     }
 
     /// The sequence functions go by the stored name; PostgreSQL's take a regclass.
-    fn sequence_name(&self, argument: Typed) -> Typed {
+    fn sequence_name(&self, argument: Typed, function: &str) -> Typed {
+        let meant = |written: &str| {
+            let stored = self.sequence_meant(written);
+            self.demand_drawing(&stored, function);
+            Typed::plain(names::quote_literal(&stored), Oid::TEXT)
+        };
         if let Form::Text(text) = &argument.form {
-            return Typed::plain(names::quote_literal(&self.sequence_meant(text)), Oid::TEXT);
+            return meant(text);
         }
         if argument.oid() == Oid::REGCLASS {
             // `'s'::regclass` of a literal needs no look-up.
@@ -780,14 +790,23 @@ impl Translator<'_> {
                 .strip_prefix("towline_regclass('")
                 .and_then(|rest| rest.strip_suffix("')"));
             if let Some(literal) = literal.filter(|literal| !literal.contains('\'')) {
-                return Typed::plain(
-                    names::quote_literal(&self.sequence_meant(literal)),
-                    Oid::TEXT,
-                );
+                return meant(literal);
             }
             return Typed::plain(format!("towline_text_regclass({})", argument.sql), Oid::TEXT);
         }
         argument
+    }
+
+    /// What one of the sequence functions asks for on the sequence that it names.
+    fn demand_drawing(&self, stored: &str, function: &str) {
+        let Some(sequence) = self.context.catalog.sequences.get(stored) else { return };
+        let rights = match function {
+            "nextval" => Rights::USAGE.with(Rights::UPDATE),
+            "currval" => Rights::USAGE.with(Rights::SELECT),
+            _ => Rights::UPDATE,
+        };
+        let (kind, object) = (ObjectKind::Sequence, sequence.oid);
+        self.demand(Demand::OneOf { kind, object, rights });
     }
 
     /// The stored name that a written one means: of a sequence that is there, or that
