@@ -116,7 +116,12 @@ impl Translator<'_> {
                 kind: CastKind::Cast | CastKind::DoubleColon, expr, data_type, ..
             } => {
                 let ty = self.resolve_type(data_type)?;
-                let inner = self.expression(expr)?;
+                let inner = match (&**expr, self.element_of(ty)) {
+                    (Expr::Array(array), Some(element)) => {
+                        self.array_as(&array.elem, ty, element)?
+                    }
+                    _ => self.expression(expr)?,
+                };
                 let name = inner.strong_name();
                 let cast = self.cast(inner, ty)?;
                 Ok(match name {
@@ -455,6 +460,24 @@ impl Translator<'_> {
         Ok(self.array_of(elements, ty).named("array"))
     }
 
+    /// An array constructor whose type is told by the cast around it: each element is cast.
+    fn array_as(&mut self, items: &[Expr], ty: Type, element: Type) -> Result<Typed, SqlError> {
+        let mut elements = Vec::with_capacity(items.len());
+        for item in items {
+            elements.push(match item {
+                Expr::Array(inner) => self.array_as(&inner.elem, ty, element)?,
+                item => self.expression(item)?,
+            });
+        }
+        let nested = elements.iter().any(|item| self.element_of(item.ty).is_some());
+        let wanted = if nested { ty } else { element };
+        let elements = elements
+            .into_iter()
+            .map(|item| self.cast(item, wanted))
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(self.array_of(elements, wanted).named("array"))
+    }
+
     /// An array constructor over elements of one type.
     pub(super) fn array_of(&mut self, elements: Vec<Typed>, element: Type) -> Typed {
         let nested = self.element_of(element).is_some();
@@ -474,9 +497,10 @@ impl Translator<'_> {
     }
 
     pub(super) fn access(&mut self, root: &Expr, chain: &[AccessExpr]) -> Result<Typed, SqlError> {
-        let mut typed = self.settled(root)?;
+        let (mut typed, chain) = self.accessed(root, chain)?;
         let mut name = typed.name.clone();
-        for access in chain {
+        let mut behind = chain.iter();
+        while let Some(access) = behind.next() {
             if let AccessExpr::Dot(Expr::Identifier(field)) = access
                 && let Some(fields) = self.row_fields(&typed)
             {
@@ -491,7 +515,7 @@ impl Translator<'_> {
                 && matches!(access, AccessExpr::Subscript(_))
                 && chain.iter().any(is_slice)
             {
-                return self.slice(typed, chain);
+                return self.slice(typed, &chain[chain.len() - behind.len() - 1..]);
             }
             if typed.oid() == Oid::JSONB
                 && let AccessExpr::Subscript(subscript) = access
@@ -509,7 +533,7 @@ impl Translator<'_> {
                         let byte = format!("nullif(substr({}, {place}, 1), '')", typed.sql);
                         Typed::plain(byte, Oid::CHAR)
                     } else {
-                        let index = self.coerce(index, Type::plain(Oid::INT4))?;
+                        let mut index = self.coerce(index, Type::plain(Oid::INT4))?.sql;
                         let Some(element) = element else {
                             return Err(SqlError::new(
                                 SqlState::DATATYPE_MISMATCH,
@@ -524,8 +548,21 @@ impl Translator<'_> {
                         } else {
                             1
                         };
-                        let read =
-                            format!("towline_array_get({}, {}, {base})", typed.sql, index.sql);
+                        let mut further = false;
+                        while let [AccessExpr::Subscript(Subscript::Index { index: next }), ..] =
+                            behind.as_slice()
+                        {
+                            behind.next();
+                            let next = self.expression(next)?;
+                            let next = self.coerce(next, Type::plain(Oid::INT4))?;
+                            index.push_str(", ");
+                            index.push_str(&next.sql);
+                            further = true;
+                        }
+                        let read = match further {
+                            true => format!("towline_array_at({}, {index})", typed.sql),
+                            false => format!("towline_array_get({}, {index}, {base})", typed.sql),
+                        };
                         Typed { ty: element, ..super::cast::from_array_element(read, element.oid) }
                     }
                 }
@@ -543,6 +580,28 @@ impl Translator<'_> {
             };
         }
         Ok(Typed { name, ..typed })
+    }
+
+    /// What a chain of accesses begins at, and what is left of the chain: names alone are a
+    /// column's, qualified.
+    fn accessed<'c>(
+        &mut self,
+        root: &Expr,
+        chain: &'c [AccessExpr],
+    ) -> Result<(Typed, &'c [AccessExpr]), SqlError> {
+        let names = chain.iter().map_while(|access| match access {
+            AccessExpr::Dot(Expr::Identifier(name)) => Some(name.clone()),
+            _ => None,
+        });
+        let names: Vec<Ident> = names.collect();
+        match root {
+            Expr::Identifier(first) if !names.is_empty() => {
+                let behind = &chain[names.len()..];
+                let idents: Vec<Ident> = std::iter::once(first.clone()).chain(names).collect();
+                Ok((self.qualified_column(&idents)?, behind))
+            }
+            _ => Ok((self.settled(root)?, chain)),
+        }
     }
 
     /// `array[a:b][c]…`: where one subscript is a slice all are, one alone from 1.

@@ -68,14 +68,6 @@ impl Bounds {
         self.0.get(dimension).copied().unwrap_or(self.1)
     }
 
-    /// Of a row of the first dimension.
-    pub(super) fn inner(mut self) -> Self {
-        if !self.0.is_empty() {
-            self.0.remove(0);
-        }
-        self
-    }
-
     /// Writes an array literal that begins there.
     pub(super) fn print(&self, elements: &[Element]) -> String {
         let mut text = String::new();

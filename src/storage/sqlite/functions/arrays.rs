@@ -40,6 +40,7 @@ pub(super) fn register(
             ("towline_numeric_array_contains", 2, contains::<true>),
             ("towline_array_get", 2, get),
             ("towline_array_get", 3, get),
+            ("towline_array_at", -1, at),
             ("towline_array_overlaps", 2, overlaps::<false>),
             ("towline_numeric_array_overlaps", 2, overlaps::<true>),
             ("towline_array_slice", -1, slice),
@@ -175,9 +176,24 @@ fn get(call: &Call<'_, '_>) -> Answer {
     let at = call.integer(1)?.checked_sub(base).and_then(|at| usize::try_from(at).ok());
     Ok(match at.and_then(|at| elements.into_iter().nth(at)) {
         Some(Element::Text(text)) => Value::Text(text),
-        Some(Element::Array(inner)) => Value::Text(bounds.inner().print(&inner)),
-        Some(Element::Null) | None => Value::Null,
+        Some(Element::Null | Element::Array(_)) | None => Value::Null,
     })
+}
+
+/// `array[i][j]…`: an element by its subscript in each dimension.
+fn at(call: &Call<'_, '_>) -> Answer {
+    let (mut elements, bounds) = (array(call, 0)?, bounds(call, 0)?);
+    for dimension in 0..call.len() - 1 {
+        let from_start = call.integer(dimension + 1)?.checked_sub(bounds.lower(dimension));
+        let place = from_start.and_then(|place| usize::try_from(place).ok());
+        let last = dimension == call.len() - 2;
+        match place.and_then(|place| elements.into_iter().nth(place)) {
+            Some(Element::Text(text)) if last => return Ok(Value::Text(text)),
+            Some(Element::Array(inner)) if !last => elements = inner,
+            _ => return Ok(Value::Null),
+        }
+    }
+    Ok(Value::Null)
 }
 
 /// `array[at]… = value`.
