@@ -327,6 +327,26 @@ impl Range {
             _ => false,
         }
     }
+
+    /// Whether nothing of it lies behind all of `other`.
+    pub fn ends_within(&self, other: &Self, element: Oid) -> bool {
+        match (self, other) {
+            (Self::Between { upper, .. }, Self::Between { upper: end, .. }) => {
+                compare_upper(upper, end, element).is_le()
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether nothing of it lies before all of `other`.
+    pub fn begins_within(&self, other: &Self, element: Oid) -> bool {
+        match (self, other) {
+            (Self::Between { lower, .. }, Self::Between { lower: start, .. }) => {
+                compare_lower(lower, start, element).is_ge()
+            }
+            _ => false,
+        }
+    }
 }
 
 fn meets(upper: &Bound, lower: &Bound, element: Oid) -> bool {

@@ -54,6 +54,8 @@ impl Translator<'_> {
             "&&" => ("overlaps", Oid::BOOL),
             "-|-" => ("adjacent", Oid::BOOL),
             "<<" => ("before", Oid::BOOL),
+            "&<" => ("ends_within", Oid::BOOL),
+            "&>" => ("begins_within", Oid::BOOL),
             "+" => ("union", range),
             "*" => ("intersection", range),
             "-" => ("difference", range),

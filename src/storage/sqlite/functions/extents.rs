@@ -4,7 +4,7 @@
 //! | names | what they are |
 //! |---|---|
 //! | `towline_range(type, lower, upper, bounds)` | a range of two values; NULL is no bound |
-//! | `towline_range_<operator>(range, range)` | `contains`, `overlaps`, `adjacent`, `before`, `union`, `intersection`, `difference`, `merge` |
+//! | `towline_range_<operator>(range, range)` | `contains`, `overlaps`, `adjacent`, `before`, `ends_within`, `begins_within`, `union`, `intersection`, `difference`, `merge` |
 //! | `towline_range_contains_element(range, value)` | `@>` of a value |
 //! | `towline_range_<part>(range)` | `lower`, `upper`, `isempty`, `lower_inc`, `upper_inc`, `lower_inf`, `upper_inf` |
 //! | `towline_network_contains(network, network, strictly)`, `…_overlaps` | of addresses |
@@ -113,11 +113,13 @@ fn register_ranges(connection: &Connection, surroundings: &Surroundings) -> rusq
         construct(&name, read(1), read(2), read(3)).map_err(|error| raised.raise(error))
     })?;
     type Test = fn(&Range, &Range, Oid) -> bool;
-    let tests: [(&str, Test); 4] = [
+    let tests: [(&str, Test); 6] = [
         ("contains", Range::contains),
         ("overlaps", |left, right, element| left.intersection(right, element) != Range::Empty),
         ("adjacent", Range::is_adjacent),
         ("before", Range::is_before),
+        ("ends_within", Range::ends_within),
+        ("begins_within", Range::begins_within),
     ];
     for (name, test) in tests {
         strict(connection, surroundings, &format!("towline_range_{name}"), 2, move |arguments| {
