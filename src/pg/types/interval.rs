@@ -527,9 +527,7 @@ fn split_fields(text: &str) -> Result<Vec<Field<'_>>, Problem> {
             return Err(Problem::Syntax);
         }
         let byte = bytes[at];
-        if byte.is_ascii_whitespace() || byte == b'@' {
-            at += 1;
-        } else if byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.') {
+        if byte.is_ascii_digit() || matches!(byte, b'+' | b'-' | b'.') {
             let signed = matches!(byte, b'+' | b'-');
             let negative = byte == b'-';
             // A sign may stand apart from its number.
@@ -556,6 +554,8 @@ fn split_fields(text: &str) -> Result<Vec<Field<'_>>, Problem> {
             let end = run(at, |b| b.is_ascii_alphabetic());
             fields.push(Field::Word(&text[at..end]));
             at = end;
+        } else if byte.is_ascii_whitespace() || byte.is_ascii_punctuation() {
+            at += 1;
         } else {
             return Err(Problem::Syntax);
         }
