@@ -153,6 +153,7 @@ pub const KNOWN: &[Known] = &[
     known("max_parallel_maintenance_workers", Kind::Text, "2"),
     known("max_parallel_workers", Kind::Text, "8"),
     known("max_parallel_workers_per_gather", Kind::Integer(0, 1024), "0"),
+    known("max_prepared_transactions", Kind::ReadOnly, "0"),
     known("max_stack_depth", Kind::Text, "2MB"),
     known("min_parallel_index_scan_size", Kind::Text, "512kB"),
     known("min_parallel_table_scan_size", Kind::Text, "8MB"),
@@ -252,8 +253,7 @@ pub fn check(name: &str, value: &str) -> Result<String, SqlError> {
         }
         Kind::Real => value.trim().parse::<f64>().map(|_| value.to_owned()).map_err(|_| invalid()),
         Kind::Duration => {
-            milliseconds(value).filter(|ms| *ms >= 0).ok_or_else(invalid)?;
-            Ok(value.trim().to_owned())
+            milliseconds(value).filter(|ms| *ms >= 0).map(duration).ok_or_else(invalid)
         }
         Kind::Choice(choices) => {
             let wanted = value.to_ascii_lowercase();
@@ -330,9 +330,25 @@ pub fn milliseconds(value: &str) -> Option<i64> {
     (ms.is_finite() && ms.abs() < 2_147_483_648.0).then(|| ms.ceil() as i64)
 }
 
+/// A duration as SHOW prints it: in the largest unit that it is a multiple of.
+fn duration(ms: i64) -> String {
+    let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"), (1, "ms")];
+    let unit = units.iter().find(|(length, _)| ms != 0 && ms % length == 0);
+    unit.map_or_else(|| ms.to_string(), |(length, name)| format!("{}{name}", ms / length))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_duration_is_shown_in_its_largest_unit() {
+        for (given, shown) in
+            [("10500", "10500ms"), ("60s", "1min"), ("1.5 h", "90min"), ("0", "0"), ("36h", "36h")]
+        {
+            assert_eq!(check("statement_timeout", given).ok().as_deref(), Some(shown));
+        }
+    }
 
     #[test]
     fn the_table_is_in_order() {

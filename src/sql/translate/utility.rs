@@ -31,7 +31,7 @@ pub(super) fn translate(
         }
         "commit" | "end" => {
             if words.take("prepared") {
-                return Err(SqlError::unsupported("two-phase commit"));
+                return Err(words.no_prepared_transaction()?);
             }
             let chain = words.and_chain()?;
             words.done(Kind::Commit { chain }, "COMMIT")?
@@ -320,9 +320,16 @@ impl Words<'_> {
         Ok(!no)
     }
 
+    /// There is none: PREPARE TRANSACTION is refused.
+    fn no_prepared_transaction(&mut self) -> Result<SqlError, SqlError> {
+        let message =
+            format!("prepared transaction with identifier \"{}\" does not exist", self.string()?);
+        Ok(SqlError::new(SqlState::UNDEFINED_OBJECT, message))
+    }
+
     fn rollback(&mut self) -> Result<Translated, SqlError> {
         if self.take("prepared") {
-            return Err(SqlError::unsupported("two-phase commit"));
+            return Err(self.no_prepared_transaction()?);
         }
         let chain = self.and_chain()?;
         if self.take("to") {
@@ -491,7 +498,10 @@ impl Words<'_> {
 
     fn prepare(&mut self, context: &TranslateContext<'_>) -> Result<Translated, SqlError> {
         if self.take("transaction") {
-            return Err(SqlError::unsupported("two-phase commit"));
+            self.string()?;
+            let message = "prepared transactions are disabled";
+            return Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, message)
+                .with_hint("Two-phase commit is not supported."));
         }
         let name = self.name()?;
         let mut params = Vec::new();
