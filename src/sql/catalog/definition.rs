@@ -3,6 +3,7 @@
 
 use super::{Attribute, Catalog, Constraint, ConstraintKind, Index, PUBLIC, Relation};
 use crate::pg::Oid;
+use crate::sql::scan::{Scanner, Token};
 
 /// Words that must be quoted to be a name: PostgreSQL 15's reserved words, and those
 /// that name a type or function only. Sorted.
@@ -115,6 +116,33 @@ impl Relation {
     pub fn attribute(&self, column: &str) -> Option<&Attribute> {
         self.attributes.iter().find(|attribute| attribute.name == column)
     }
+}
+
+/// `pg_get_expr` of a column's default or generating expression: a literal that stands alone
+/// says its type, as PostgreSQL's does.
+pub(super) fn default_definition(catalog: &Catalog, attribute: &Attribute) -> Option<String> {
+    if let Some(generated) = &attribute.generated {
+        return Some(generated.clone());
+    }
+    let text = attribute.default.as_ref()?;
+    let oid = catalog.domain_base(attribute.oid).map_or(attribute.oid, |(oid, _)| oid);
+    let printed_bare = matches!(oid, Oid::BOOL | Oid::INT4 | Oid::NUMERIC);
+    if !printed_bare && is_string(text) {
+        return Some(format!("{text}::{}", catalog.format_type(oid, Some(-1))));
+    }
+    let number = text.strip_prefix('-').filter(|digits| digits.parse::<u32>().is_ok());
+    Some(match number {
+        Some(_) => format!("'{text}'::integer"),
+        None => text.clone(),
+    })
+}
+
+/// Whether it is one string literal, without escapes.
+fn is_string(text: &str) -> bool {
+    let mut scanner = Scanner::new(text);
+    let first = scanner.next();
+    matches!(first, Ok(Some(Token::Literal(literal))) if literal.starts_with('\''))
+        && scanner.peek().is_none()
 }
 
 /// A key of an index: a column or an expression, and its order.
@@ -279,7 +307,12 @@ fn printed_condition(condition: &str, pretty: bool) -> String {
 }
 
 /// `pg_get_constraintdef(oid, pretty)`.
-pub fn constraint_definition(catalog: &Catalog, constraint: &Constraint, pretty: bool) -> String {
+pub fn constraint_definition(
+    catalog: &Catalog,
+    constraint: &Constraint,
+    pretty: bool,
+    path: &[String],
+) -> String {
     let columns = quote_list(&constraint.columns);
     let included = printed_included(&constraint.included);
     let mut text = match &constraint.kind {
@@ -293,7 +326,7 @@ pub fn constraint_definition(catalog: &Catalog, constraint: &Constraint, pretty:
             let target = quote_list(catalog.referenced_columns(table, named));
             format!(
                 "FOREIGN KEY ({columns}) REFERENCES {}({target}){}{}",
-                quote_stored(catalog, table),
+                catalog.shown_relation(table, path),
                 printed_action("UPDATE", *on_update),
                 printed_action("DELETE", *on_delete),
             )
@@ -308,8 +341,19 @@ pub fn constraint_definition(catalog: &Catalog, constraint: &Constraint, pretty:
     text
 }
 
-/// `pg_get_constraintdef` of a check.
-pub fn check_definition(condition: &str, pretty: bool) -> String {
+/// `pg_get_constraintdef` of a domain's check.
+pub fn domain_check_definition(condition: &str, pretty: bool) -> String {
+    let mut text = condition.to_owned();
+    let mut scanner = Scanner::new(condition);
+    while let Ok(Some(token)) = scanner.next() {
+        if token.is("value") {
+            text.replace_range(scanner.start..scanner.offset(), "VALUE");
+        }
+    }
+    check_definition(&text, pretty)
+}
+
+fn check_definition(condition: &str, pretty: bool) -> String {
     format!("CHECK ({})", printed_condition(condition, pretty))
 }
 
@@ -410,7 +454,8 @@ mod tests {
 
     #[test]
     fn prints_constraints_as_postgresql_does() {
-        let catalog = Catalog::default();
+        let mut catalog = Catalog::default();
+        catalog.relations.insert("parent".to_owned(), table());
         let constraint = |kind, deferrable| Constraint {
             oid: Oid(1),
             name: "c".to_owned(),
@@ -422,8 +467,10 @@ mod tests {
             included: Vec::new(),
         };
         let check = constraint(ConstraintKind::Check("(amount > 0)".to_owned()), false);
-        assert_eq!(constraint_definition(&catalog, &check, false), "CHECK ((amount > 0))");
-        assert_eq!(constraint_definition(&catalog, &check, true), "CHECK (amount > 0)");
+        let public = [PUBLIC.to_owned()];
+        let printed = |check, pretty| constraint_definition(&catalog, check, pretty, &public);
+        assert_eq!(printed(&check, false), "CHECK ((amount > 0))");
+        assert_eq!(printed(&check, true), "CHECK (amount > 0)");
         let kind = ConstraintKind::ForeignKey {
             table: "parent".to_owned(),
             columns: vec!["id".to_owned()],
@@ -431,7 +478,7 @@ mod tests {
             on_delete: 'c',
         };
         assert_eq!(
-            constraint_definition(&catalog, &constraint(kind, true), true),
+            printed(&constraint(kind, true), true),
             "FOREIGN KEY (parent_id) REFERENCES parent(id) ON DELETE CASCADE \
              DEFERRABLE INITIALLY DEFERRED"
         );

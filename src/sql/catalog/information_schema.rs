@@ -2,7 +2,7 @@
 
 mod routines;
 
-use super::definition::{action_rule, view_definition, without_parentheses};
+use super::definition::{action_rule, default_definition, view_definition, without_parentheses};
 use super::pg_catalog::{columns_in, namespaces, owner_name, sequence_type};
 use super::role_rows;
 use super::rows::{Facts, Rows, row};
@@ -177,6 +177,7 @@ fn add_column(
                 .as_ref()
                 .is_some_and(|(table, column)| *table == relation.name && *column == attribute.name)
     });
+    let default = default_definition(facts.catalog, attribute);
     let at = usize::try_from(number).unwrap_or(0).saturating_sub(1);
     let updatable = facts.catalog.changeable_columns(relation).get(at) == Some(&true);
     row!(rows,
@@ -185,7 +186,7 @@ fn add_column(
         "table_name" => facts.catalog.bare(&relation.name),
         "column_name" => &attribute.name,
         "ordinal_position" => number,
-        "column_default" => attribute.default.as_ref().filter(|_| attribute.generated.is_none()),
+        "column_default" => default.filter(|_| attribute.generated.is_none()),
         "is_nullable" => yes(!attribute.not_null),
         "data_type" => data_type(oid),
         "character_maximum_length" => extent.characters,

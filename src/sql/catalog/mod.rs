@@ -31,8 +31,8 @@ pub use database::{
 };
 pub use deferral::Deferral;
 pub use definition::{
-    check_definition, constraint_definition, index_definition, index_key_definition, quote_ident,
-    quote_literal, quote_qualified, quote_stored, split_order, view_definition,
+    constraint_definition, domain_check_definition, index_definition, index_key_definition,
+    quote_ident, quote_literal, quote_qualified, quote_stored, split_order, view_definition,
 };
 pub use functions::{BuiltinFunction, builtin_function, builtin_functions};
 pub use pg_catalog::default_setting;

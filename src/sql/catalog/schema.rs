@@ -5,7 +5,10 @@
 //! a database other than the first (see [`split_database`]).
 
 use super::database::{FIRST_DATABASE, MAINTENANCE_DATABASE, database_prefix, split_database};
-use super::{Catalog, DomainCheck, UserType, UserTypeKind, format_type, quote_stored};
+use super::{
+    Catalog, DomainCheck, UserType, UserTypeKind, format_type, quote_ident, quote_qualified,
+    quote_stored,
+};
 use crate::log::Value;
 use crate::pg::types::made::{Made, decode_made};
 use crate::pg::types::{Display, Format, decode};
@@ -123,6 +126,34 @@ impl Catalog {
                 .map(|schema| self.stored_name(schema, name))
                 .find(|stored| is_there(stored)),
         }
+    }
+
+    /// Whether a bare name finds what is stored under `stored`, among what is there.
+    pub fn is_visible(
+        &self,
+        stored: &str,
+        path: &[String],
+        is_there: impl Fn(&str) -> bool,
+    ) -> bool {
+        self.find_stored(None, self.bare(stored), path, is_there).as_deref() == Some(stored)
+    }
+
+    /// A stored name, with its schema unless a bare name finds it.
+    fn shown(&self, stored: &str, visible: bool) -> String {
+        if visible { quote_ident(self.bare(stored)) } else { quote_qualified(self, stored) }
+    }
+
+    /// A relation, sequence or index as a session with this search path writes it.
+    pub fn shown_relation(&self, stored: &str, path: &[String]) -> String {
+        self.shown(stored, self.is_visible(stored, path, |name| self.is_stored(name)))
+    }
+
+    /// A type that a client made, as a session with this search path writes it.
+    pub fn shown_type(&self, oid: Oid, typmod: Option<i32>, path: &[String]) -> String {
+        let Some(kind) = self.user_type(oid) else { return format_type(oid, typmod) };
+        let visible = self.is_visible(&kind.name, path, |name| self.types.contains_key(name));
+        let array = if kind.array == oid { "[]" } else { "" };
+        format!("{}{array}", self.shown(&kind.name, visible))
     }
 
     /// The type that a client made with this OID, or whose array has it.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::indexes::add_index_attributes;
 use super::{BTREE, HEAP, INFORMATION_SCHEMA, OWNER, PG_CATALOG, PUBLIC_OID};
 use crate::pg::Oid;
+use crate::sql::catalog::definition::default_definition;
 use crate::sql::catalog::rows::{Facts, Rows, row};
 use crate::sql::catalog::system::system_relations;
 use crate::sql::catalog::types::builtin_type;
@@ -38,7 +39,7 @@ pub(in crate::sql::catalog) fn numbered(
 pub(super) fn add_defaults(rows: &mut Rows, catalog: &Catalog) {
     for relation in tables(catalog) {
         for (number, attribute) in numbered(relation) {
-            if let Some(expression) = stored_default(attribute) {
+            if let Some(expression) = default_definition(catalog, attribute) {
                 row!(rows,
                     "oid" => default_oid(relation, number),
                     "adrelid" => relation.oid,

@@ -40,7 +40,6 @@ pub(super) fn register(
                 "pg_ts_dict_is_visible",
                 "pg_ts_parser_is_visible",
                 "pg_ts_template_is_visible",
-                "pg_type_is_visible",
             ],
         ),
         named(

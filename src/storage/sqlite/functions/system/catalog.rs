@@ -11,7 +11,7 @@ use super::session::{array_item, environment, lookup_path};
 use crate::log::{Value, ValueRef};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
-    Catalog, Routine, builtin_function, check_definition, constraint_definition, index_definition,
+    Catalog, Routine, builtin_function, constraint_definition, domain_check_definition, index_definition,
     index_key_definition, quote_qualified, system_relation, system_relations, view_definition,
 };
 
@@ -99,6 +99,7 @@ pub(super) fn register(
             }),
             ("pg_size_pretty", 1, size_pretty),
             ("pg_table_is_visible", 1, table_is_visible),
+            ("pg_type_is_visible", 1, type_is_visible),
             ("obj_description", 1, |call| {
                 let catalog = call.surroundings.catalog();
                 comment(&catalog, oid(call, 0)?, None, 0)
@@ -124,7 +125,8 @@ pub(super) fn register(
             }
             let typmod = if call.is_null(1) { None } else { Some(call.integer(1)?) };
             let typmod = typmod.map(|typmod| i32::try_from(typmod).unwrap_or(-1));
-            text(call.surroundings.catalog().format_type(oid(call, 0)?, typmod))
+            let catalog = call.surroundings.catalog();
+            text(catalog.shown_type(oid(call, 0)?, typmod, &lookup_path(call)))
         })],
     )
 }
@@ -147,10 +149,11 @@ fn constraintdef(call: &Call<'_, '_>) -> Answer {
     let catalog = call.surroundings.catalog();
     let wanted = oid(call, 0)?;
     if let Some(check) = catalog.domain_checks().find(|check| check.oid == wanted) {
-        return text(check_definition(check.condition, call.boolean(1)));
+        return text(domain_check_definition(check.condition, call.boolean(1)));
     }
     let Some((_, constraint)) = catalog.constraint(wanted) else { return Ok(Value::Null) };
-    text(constraint_definition(&catalog, constraint, call.boolean(1)))
+    let path = lookup_path(call);
+    text(constraint_definition(&catalog, constraint, call.boolean(1), &path))
 }
 
 fn indexdef(call: &Call<'_, '_>) -> Answer {
@@ -282,14 +285,23 @@ fn table_is_visible(call: &Call<'_, '_>) -> Answer {
     let catalog = call.surroundings.catalog();
     match relation_name(&catalog, wanted) {
         Some(name) => {
-            let (_, bare) = catalog.split_name(name);
-            let found = catalog
-                .find_stored(None, bare, &lookup_path(call), |stored| catalog.is_stored(stored));
-            let hidden = system_relation("pg_catalog", bare).is_some();
-            boolean(!hidden && found.as_deref() == Some(name))
+            let hidden = system_relation("pg_catalog", catalog.bare(name)).is_some();
+            let is_there = |stored: &str| catalog.is_stored(stored);
+            boolean(!hidden && catalog.is_visible(name, &lookup_path(call), is_there))
         }
         None => Ok(Value::Null),
     }
+}
+
+/// Whether a bare name finds the type; those that come with PostgreSQL are found.
+fn type_is_visible(call: &Call<'_, '_>) -> Answer {
+    let catalog = call.surroundings.catalog();
+    let is_there = |stored: &str| catalog.types.contains_key(stored);
+    boolean(
+        catalog
+            .user_type(oid(call, 0)?)
+            .is_none_or(|kind| catalog.is_visible(&kind.name, &lookup_path(call), is_there)),
+    )
 }
 
 pub(super) fn relation_name(catalog: &Catalog, oid: Oid) -> Option<&str> {

@@ -7,10 +7,11 @@ use super::super::{IMPURE, Surroundings, fold_name};
 use super::catalog::{oid, relation_name, role_name};
 use super::session::{environment, lookup_path};
 use crate::log::{Value, ValueRef};
+use crate::pg::types::type_by_name;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
     BOOTSTRAP_ROLE, Catalog, NAMESPACES, builtin_function, builtin_functions, parse_type,
-    parts_of_written, quote_ident, quote_stored, system_relation, system_relations,
+    parts_of_written, quote_ident, system_relation, system_relations,
 };
 
 pub(super) fn register(
@@ -103,7 +104,8 @@ pub(super) fn register(
             }),
             ("towline_text_regtype", 1, |call| {
                 printed(call, |call, oid| {
-                    let name = call.surroundings.catalog().format_type(oid, None);
+                    let catalog = call.surroundings.catalog();
+                    let name = catalog.shown_type(oid, None, &lookup_path(call));
                     Some(name).filter(|name| name != "???")
                 })
             }),
@@ -163,7 +165,7 @@ fn print_relation(call: &Call<'_, '_>, oid: Oid) -> Option<String> {
         return Some(schema + relation.name);
     }
     let catalog = call.surroundings.catalog();
-    relation_name(&catalog, oid).map(|stored| quote_stored(&catalog, stored))
+    relation_name(&catalog, oid).map(|stored| catalog.shown_relation(stored, &lookup_path(call)))
 }
 
 pub(super) fn no_relation(name: &str) -> SqlError {
@@ -217,6 +219,11 @@ fn find_type(call: &Call<'_, '_>, written: &str) -> Option<Oid> {
     };
     let parts = parts_of_written(bare);
     let (name, schema) = (parts.last()?, parts.len().checked_sub(2).map(|at| parts[at].as_str()));
+    if matches!(schema, None | Some("pg_catalog"))
+        && let Some(oid) = type_by_name(&format!("{name}{}", if is_array { "[]" } else { "" }))
+    {
+        return Some(oid);
+    }
     let stored = catalog.find_stored(schema, name, &lookup_path(call), |stored| {
         catalog.types.contains_key(stored)
     })?;
