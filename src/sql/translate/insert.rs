@@ -5,6 +5,7 @@ use sqlparser::ast::{
     SqliteOnConflict, TableObject, Values,
 };
 
+use super::inference::{inferred, nothing_inferred};
 use super::part::{Part, assigned_part};
 use super::query::Wish;
 use super::returning::{is_default, is_rowid, type_of};
@@ -311,6 +312,12 @@ impl Translator<'_> {
                 deferrable(&|_| true)?;
                 String::new()
             }
+            Some(ConflictTarget::Columns(columns)) if inferred(columns).is_some() => {
+                if changed.is_view() {
+                    return Err(SqlError::unsupported("this ON CONFLICT on a view"));
+                }
+                self.inference(inferred(columns).unwrap_or_default(), relation)?
+            }
             Some(ConflictTarget::Columns(columns)) => {
                 let column = |ident| {
                     let name = names::fold(ident);
@@ -339,11 +346,7 @@ impl Translator<'_> {
                     .iter()
                     .any(|index| index.unique && unique(&index.columns));
                 if !found {
-                    return Err(SqlError::new(
-                        SqlState("42P10"),
-                        "there is no unique or exclusion constraint matching the ON CONFLICT \
-                         specification",
-                    ));
+                    return Err(nothing_inferred());
                 }
                 deferrable(&|key| unique(&key.columns))?;
                 let nulls_equal = |index: &&Index| index.unique && index.nulls_equal;

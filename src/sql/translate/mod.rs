@@ -36,6 +36,7 @@ mod function;
 mod grouping;
 mod grouping_sets;
 mod grouping_windows;
+mod inference;
 mod insert;
 mod json;
 mod known;

@@ -101,7 +101,7 @@ fn factored(operands: &[&Expr], op: &BinaryOperator) -> Option<Expr> {
 }
 
 /// What an expression demands, one beside the other.
-fn conjuncts(expr: &Expr) -> Vec<&Expr> {
+pub(super) fn conjuncts(expr: &Expr) -> Vec<&Expr> {
     let mut found = Vec::new();
     let mut left = vec![expr];
     while let Some(expr) = left.pop() {

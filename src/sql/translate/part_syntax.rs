@@ -1,8 +1,9 @@
-//! What `sqlparser` doesn't know of parts of rows and arrays, told by names: `(row).*` is
-//! `(row)."*"`, and where a value is assigned, `a[1]` is `a."[1]"`.
+//! What `sqlparser` doesn't know of parts of rows and arrays and of what ON CONFLICT is about,
+//! told by names: `(row).*` is `(row)."*"`, where a value is assigned, `a[1]` is `a."[1]"`, and
+//! `ON CONFLICT (lower(a)) WHERE b` is `ON CONFLICT ("(lower(a)) WHERE b")`.
 
 use sqlparser::keywords::Keyword;
-use sqlparser::tokenizer::{Token, TokenWithSpan};
+use sqlparser::tokenizer::{Token, TokenWithSpan, Whitespace};
 
 /// The name that stands for all fields of a row.
 pub(super) const ALL_FIELDS: &str = "*";
@@ -13,7 +14,48 @@ pub(super) fn place(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         || tokens.iter().any(|token| is_word(&token.token, Keyword::INTO));
     let subscripts = assigns && tokens.iter().any(|token| token.token == Token::LBracket);
     let tokens = if subscripts { with_subscripts(tokens) } else { tokens };
-    with_all_fields(tokens)
+    with_all_fields(with_inference(tokens))
+}
+
+/// What ON CONFLICT infers an index from as one name, up to DO, but for columns alone.
+fn with_inference(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
+    let solid: Vec<usize> =
+        (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_))).collect();
+    let starts = solid.windows(3).filter(|places| {
+        is_word(&tokens[places[0]].token, Keyword::ON)
+            && is_word(&tokens[places[1]].token, Keyword::CONFLICT)
+            && tokens[places[2]].token == Token::LParen
+    });
+    let starts: Vec<usize> = starts.map(|places| places[2]).collect();
+    for start in starts.into_iter().rev() {
+        let Some(length) =
+            tokens[start..].iter().position(|token| is_word(&token.token, Keyword::DO))
+        else {
+            continue;
+        };
+        let inferred = &tokens[start..start + length];
+        let (mut parentheses, mut plain) = (0, true);
+        for token in inferred {
+            match &token.token {
+                Token::LParen | Token::RParen => parentheses += 1,
+                Token::Comma | Token::Whitespace(_) => {}
+                Token::Word(word) => plain &= word.keyword != Keyword::WHERE,
+                _ => plain = false,
+            }
+        }
+        if plain && parentheses == 2 {
+            continue;
+        }
+        let text: String = inferred.iter().map(|token| token.token.to_string()).collect();
+        let span = tokens[start].span;
+        let name = [Token::LParen, Token::make_word(text.trim_end(), Some('"')), Token::RParen];
+        let name = name.into_iter().map(|token| TokenWithSpan { token, span });
+        tokens.splice(
+            start..start + length,
+            name.chain([TokenWithSpan { token: Token::Whitespace(Whitespace::Space), span }]),
+        );
+    }
+    tokens
 }
 
 fn with_all_fields(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
@@ -144,6 +186,14 @@ mod tests {
             (
                 "MERGE INTO t USING (VALUES (1)) s(n) ON a[1] = n WHEN MATCHED THEN UPDATE SET a[1] = n WHEN NOT MATCHED THEN INSERT (b[1]) VALUES (c[1])",
                 "MERGE INTO t USING (VALUES (1)) s(n) ON a[1] = n WHEN MATCHED THEN UPDATE SET a.\"[1]\" = n WHEN NOT MATCHED THEN INSERT (b.\"[1]\") VALUES (c[1])",
+            ),
+            (
+                "INSERT INTO t VALUES (1) ON CONFLICT (lower(a), b) WHERE c DO NOTHING",
+                "INSERT INTO t VALUES (1) ON CONFLICT (\"(lower(a), b) WHERE c\") DO NOTHING",
+            ),
+            (
+                "INSERT INTO t VALUES (1) ON CONFLICT (a, b) DO NOTHING",
+                "INSERT INTO t VALUES (1) ON CONFLICT (a, b) DO NOTHING",
             ),
             (
                 "INSERT INTO t AS u (a[1], b) VALUES (x[1], 2) ON CONFLICT (a) DO UPDATE SET b[1] = a[1]",

@@ -75,6 +75,11 @@ impl<'a> Target<'a> {
         }
     }
 
+    /// Whether it is named through a view.
+    pub(super) fn is_view(&self) -> bool {
+        !self.views.is_empty()
+    }
+
     /// The table, under the name by which the statement's text knows it.
     pub(super) fn text(&self) -> String {
         if self.alias == self.table.name {

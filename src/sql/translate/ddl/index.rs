@@ -6,7 +6,7 @@ use super::nothing;
 use super::rows::{self, Oids};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Index, Relation, RelationKind, split_order};
-use crate::sql::translate::{Translator, names, translated};
+use crate::sql::translate::{Form, Translator, names, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
 
 /// What a key adds to the name of its index: a column's name, or that of the function that
@@ -115,21 +115,17 @@ impl Translator<'_> {
             let (column, order) = split_order(column);
             // SQLite has NULL at one end only.
             let order = if order.starts_with(" DESC") { " DESC" } else { "" };
-            if relation.attribute(column).is_some() {
-                match index.unique && index.nulls_equal {
-                    true => terms.extend(self.terms_with_nulls(relation, &[column.to_owned()])),
-                    false => terms.push(format!("{}{order}", names::quote(column))),
-                }
-                continue;
-            }
-            let typed = self.over_row(column, relation)?;
-            match index.unique && index.nulls_equal {
-                true => {
+            if index.unique && index.nulls_equal {
+                if relation.attribute(column).is_some() {
+                    terms.extend(self.terms_with_nulls(relation, &[column.to_owned()]));
+                } else {
+                    let typed = self.over_row(column, relation)?;
                     let collation = self.collation(typed.ty);
                     terms.extend(self.null_terms(&typed.operand(), collation.as_deref()));
                 }
-                false => terms.push(format!("{}{order}", self.collated(&typed))),
+                continue;
             }
+            terms.push(format!("{}{order}", self.index_key(column, relation)?));
         }
         let predicate = match &index.predicate {
             Some(predicate) => format!(" WHERE {}", self.row_condition(predicate, relation)?),
@@ -142,6 +138,22 @@ impl Translator<'_> {
             names::quote(&relation.name),
             terms.join(", ")
         ))
+    }
+
+    /// What an index is over: a column by its name, or an expression.
+    pub(in crate::sql::translate) fn index_key(
+        &mut self,
+        key: &str,
+        relation: &Relation,
+    ) -> Result<String, SqlError> {
+        if relation.attribute(key).is_some() {
+            return Ok(names::quote(key));
+        }
+        let typed = self.over_row(key, relation)?;
+        Ok(match typed.form {
+            Form::Column { .. } => typed.sql,
+            _ => self.collated(&typed),
+        })
     }
 
     /// An index and its table, by the index's name.

@@ -11,8 +11,9 @@ use super::session::{array_item, environment, lookup_path};
 use crate::log::{Value, ValueRef};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
-    Catalog, Routine, builtin_function, constraint_definition, domain_check_definition, index_definition,
-    index_key_definition, quote_qualified, system_relation, system_relations, view_definition,
+    Catalog, Routine, builtin_function, constraint_definition, domain_check_definition,
+    index_definition, index_key_definition, quote_qualified, system_relation, system_relations,
+    view_definition,
 };
 
 pub(super) fn register(
