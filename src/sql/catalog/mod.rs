@@ -38,7 +38,7 @@ pub use functions::{BuiltinFunction, builtin_function, builtin_functions};
 pub use pg_catalog::default_setting;
 pub use relation::{
     Attribute, Catalog, CheckOption, Comment, Constraint, ConstraintKind, DomainCheck, Field,
-    Identity, Index, Relation, RelationKind, Sequence, UserType, UserTypeKind,
+    HASHED_OIDS, Identity, Index, Relation, RelationKind, Sequence, UserType, UserTypeKind,
 };
 pub use role::{
     BOOTSTRAP as BOOTSTRAP_ROLE, DATABASE_OWNER, Membership, PREDEFINED as PREDEFINED_ROLES, Role,

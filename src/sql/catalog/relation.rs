@@ -136,6 +136,17 @@ pub struct Relation {
     pub check_option: Option<CheckOption>,
 }
 
+/// OIDs of what SQLite's own dialect made follow from its name, from here on; DDL allots
+/// lower ones.
+pub const HASHED_OIDS: u32 = 0x4000_0000;
+
+impl Relation {
+    /// Whether SQLite's own dialect made it: there a key that is left out is a new number.
+    pub fn is_sqlites(&self) -> bool {
+        self.oid.0 >= HASHED_OIDS
+    }
+}
+
 /// WITH CHECK OPTION of a view.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum CheckOption {

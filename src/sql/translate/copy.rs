@@ -127,7 +127,7 @@ fn copy_in(
     // As INSERT: SQLite would number the rows by itself.
     let unlisted = relation.attributes.iter().find(|attribute| {
         is_rowid(relation, &attribute.name)
-            && (attribute.default.is_some() || attribute.identity.is_some())
+            && (attribute.default.is_some() || !relation.is_sqlites())
             && !columns.contains(&attribute.name)
     });
     if let Some(attribute) = unlisted {

@@ -120,7 +120,7 @@ impl Translator<'_> {
     fn unlisted<'r>(&self, relation: &'r Relation, listed: &[Part<'_>]) -> Option<&'r Attribute> {
         relation.attributes.iter().find(|attribute| {
             is_rowid(relation, &attribute.name)
-                && (attribute.default.is_some() || attribute.identity.is_some())
+                && (attribute.default.is_some() || !relation.is_sqlites())
                 && !listed.iter().any(|other| other.attribute.name == attribute.name)
         })
     }

@@ -6,7 +6,7 @@ use super::part::{Part, Step, assigned_part};
 use super::query::{Item, Wish, item_list};
 use super::scope::{Scope, Source};
 use super::target::Target;
-use super::{OutputColumn, Translator, Typed, names, one_row, source};
+use super::{Form, OutputColumn, Translator, Typed, names, one_row, source};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::{Attribute, Catalog, Identity, Relation, RelationKind};
 use crate::sql::types::{self, Type};
@@ -308,6 +308,10 @@ impl Translator<'_> {
                 self.leader = true;
                 return Ok(format!("nextval({})", names::quote_literal(&sequence.name)));
             }
+        }
+        if is_rowid(relation, &attribute.name) && !relation.is_sqlites() {
+            let null = Typed { form: Form::Null, ..Typed::plain("NULL", attribute.oid) };
+            return Ok(self.never_null(null, attribute, relation));
         }
         Ok("NULL".to_owned())
     }

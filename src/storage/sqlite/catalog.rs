@@ -13,10 +13,10 @@ use super::{Sqlite, SqliteError, Statement};
 use crate::log::ValueRef;
 use crate::pg::Oid;
 use crate::sql::catalog::{
-    Access, Attribute, Catalog, CheckOption, Comment, Constraint, ConstraintKind, Field, Identity,
-    Index, Membership, NAMESPACES, PUBLIC_OID, RESERVED_PREFIX, Relation, RelationKind, Role,
-    Roles, Routine, Sequence, StartSetting, StoredVerifier, UserType, UserTypeKind, parse_grants,
-    split_database, type_of_declaration,
+    Access, Attribute, Catalog, CheckOption, Comment, Constraint, ConstraintKind, Field,
+    HASHED_OIDS, Identity, Index, Membership, NAMESPACES, PUBLIC_OID, RESERVED_PREFIX, Relation,
+    RelationKind, Role, Roles, Routine, Sequence, StartSetting, StoredVerifier, UserType,
+    UserTypeKind, parse_grants, split_database, type_of_declaration,
 };
 
 /// Loads the catalog of a database as of the connection's snapshot.
@@ -444,9 +444,9 @@ fn describe_foreign(
 /// An OID that follows from a name, above those that DDL allots.
 fn hashed_oid(name: &str, taken: &mut BTreeSet<Oid>) -> Oid {
     let hash = u32::try_from(xxh3_64(name.as_bytes()) & 0x3fff_ffff).unwrap_or(0);
-    let mut oid = Oid(0x4000_0000 | hash);
+    let mut oid = Oid(HASHED_OIDS | hash);
     while !taken.insert(oid) {
-        oid = Oid(0x4000_0000 | (oid.0.wrapping_add(1) & 0x3fff_ffff));
+        oid = Oid(HASHED_OIDS | (oid.0.wrapping_add(1) & 0x3fff_ffff));
     }
     oid
 }
