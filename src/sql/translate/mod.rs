@@ -60,6 +60,7 @@ mod schema;
 mod scope;
 mod set_operation;
 mod set_returning;
+mod sets;
 mod source;
 mod steps;
 mod syntax;

@@ -7,7 +7,7 @@ use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError};
 
-use super::{limits, part_syntax};
+use super::{limits, part_syntax, sets};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::FIRST_DATABASE;
 use crate::sql::scan::Scanner;
@@ -53,7 +53,7 @@ fn check_numbers(tokens: &[TokenWithSpan], text: &str) -> Result<(), SqlError> {
 }
 
 /// The tokens of a statement. An enum's labels are names to `sqlparser`, which it does not
-/// take from `E'…'`.
+/// take from `E'…'`, and it wants the AS that CREATE DOMAIN may leave out.
 fn tokens(text: &str, dialect: &PostgreSqlDialect) -> Result<Vec<TokenWithSpan>, TokenizerError> {
     let mut tokens = Tokenizer::new(dialect, text).tokenize_with_location()?;
     let mut scanner = Scanner::new(text);
@@ -64,8 +64,32 @@ fn tokens(text: &str, dialect: &PostgreSqlDialect) -> Result<Vec<TokenWithSpan>,
             }
         }
     }
+    let mut scanner = Scanner::new(text);
+    if scanner.take_word("create") && scanner.take_word("domain") {
+        put_as(&mut tokens);
+    }
     let tokens = variadic(with_pattern(with_precision(tokens)));
-    Ok(part_syntax::place(default_rows(using_aliases(tokens))))
+    Ok(sets::place(part_syntax::place(default_rows(using_aliases(tokens)))))
+}
+
+/// AS behind the name of CREATE DOMAIN, where it is not.
+fn put_as(tokens: &mut Vec<TokenWithSpan>) {
+    let solid = (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_)));
+    let mut solid = solid.skip(2);
+    let mut behind_name = false;
+    let type_at = solid.find(|at| match &tokens[*at].token {
+        Token::Period => {
+            behind_name = false;
+            false
+        }
+        _ => std::mem::replace(&mut behind_name, true),
+    });
+    if let Some(at) = type_at
+        && !matches!(&tokens[at].token, Token::Word(word) if word.keyword == Keyword::AS)
+    {
+        let span = tokens[at].span;
+        tokens.insert(at, TokenWithSpan { token: Token::make_keyword("AS"), span });
+    }
 }
 
 /// Before the name of what USING merges, where it stands among the columns.
