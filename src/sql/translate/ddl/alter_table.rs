@@ -12,7 +12,7 @@ use super::nothing;
 use super::rows::{self, Oids};
 use crate::pg::{Oid, Severity, SqlError, SqlState};
 use crate::sql::catalog::{
-    Attribute, Constraint, ConstraintKind, Identity, Relation, RelationKind, split_order,
+    Attribute, Constraint, ConstraintKind, Identity, Relation, RelationKind, Sequence, split_order,
 };
 use crate::sql::translate::returning::type_of;
 use crate::sql::translate::returning::{check_table, undefined_column};
@@ -38,8 +38,19 @@ struct Change {
     native: Vec<String>,
     /// Queries that fail where rows are in the way.
     before: Vec<String>,
-    /// Columns that are gone, and with them their sequences.
+    /// Columns whose sequences are gone, mostly with them.
     dropped: Vec<String>,
+}
+
+impl Change {
+    /// Whether the rows keep what they have in the column that a sequence is for.
+    fn keeps(&self, sequence: &Sequence) -> bool {
+        let column = sequence.owner.as_ref().map(|(_, column)| column);
+        let mut fills = self.draft.relation.attributes.iter().zip(&self.fills);
+        fills.any(|(attribute, fill)| {
+            Some(&attribute.name) == column && matches!(fill, Fill::Old(_))
+        })
+    }
 }
 
 impl Translator<'_> {
@@ -89,18 +100,20 @@ impl Translator<'_> {
             return Ok(nothing("ALTER TABLE"));
         }
         let mut oids = Oids::default();
-        let mut statements = change.before;
+        let mut statements = std::mem::take(&mut change.before);
         let dropped = change.dropped.iter();
         statements.extend(dropped.map(|column| rows::forget_owned(&relation.name, column)));
         if change.rebuild {
             statements.extend(self.rebuild(relation, &change.draft, &change.fills, &[])?);
         } else {
-            statements.extend(change.native);
+            statements.extend(std::mem::take(&mut change.native));
         }
         statements.extend(redescribed(&change.draft.relation, &mut oids));
         for sequence in &change.draft.sequences {
             statements.push(rows::sequence(sequence, &mut oids));
-            statements.push(rows::drawn_for_all(sequence, &change.draft.relation.name));
+            if !change.keeps(sequence) {
+                statements.push(rows::drawn_for_all(sequence, &change.draft.relation.name));
+            }
         }
         statements.extend(oids.taken());
         Ok(translated(
