@@ -50,6 +50,8 @@ struct Standing {
     told: Mutex<Position>,
     /// Its LSN, so that most replies take no lock.
     told_lsn: AtomicU64,
+    /// The latest position at which a client here was told of a changed schema.
+    defined: Mutex<Position>,
     /// Counts changes that may let somebody go on who waits.
     changed: watch::Sender<u64>,
     listeners: Listeners,
@@ -112,6 +114,7 @@ impl<N: LocalNode> Nodes<N> {
             knowledge: Mutex::default(),
             told: Mutex::default(),
             told_lsn: AtomicU64::new(0),
+            defined: Mutex::default(),
             changed: watch::Sender::new(0),
             listeners: Listeners::new(sessions),
         });
@@ -270,6 +273,19 @@ impl<N: LocalNode> Nodes<N> {
             *told = position.max(*told);
             standing.told_lsn.store(told.lsn.0, Ordering::Relaxed);
         }
+    }
+
+    /// A client is told of a schema that was changed up to this position.
+    pub(super) fn defined(&self, position: Position) {
+        let mut defined = self.standing.defined.lock().expect("nobody panics while holding it");
+        *defined = position.max(*defined);
+    }
+
+    /// What every session must see next: tables are made by one of a program's sessions and used
+    /// by the others.
+    pub(super) fn defined_at(&self) -> Position {
+        let defined = *self.standing.defined.lock().expect("nobody panics while holding it");
+        if defined.term == self.term() { defined } else { Position::default() }
     }
 
     /// Where a new session begins: not before what clients of this router were told, so

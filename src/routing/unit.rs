@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::statement::{NodeState, class_of_prepared, explained, leading_words, node_state};
 use crate::pg::{SqlError, SqlState};
-use crate::sql::Class;
+use crate::sql::{Class, is_definition};
 
 /// A part is sent on without waiting for Sync or Flush once it holds this much.
 pub const PART_MAX: usize = 1 << 20;
@@ -137,6 +137,8 @@ pub struct Summary {
     pub cursors: Vec<Cursor>,
     /// It takes advisory locks that outlive its transaction.
     pub locks: bool,
+    /// It changes what there is: tables, types, rights.
+    pub defines: bool,
     /// A Query message, which ends the unnamed statement.
     pub simple: bool,
     /// It has COPY FROM STDIN in it.
@@ -330,6 +332,7 @@ impl Summary {
 
     /// What only the text tells.
     fn take_text(&mut self, text: &str, class: Class) {
+        self.defines |= class == Class::Write && is_definition(text);
         if matches!(class, Class::Write | Class::Session) {
             match node_state(text) {
                 NodeState::Nothing => {}

@@ -101,6 +101,8 @@ struct Client<N: LocalNode> {
     cancel_goes_to: Option<usize>,
     changes: watch::Receiver<u64>,
     candidates: Vec<Candidate>,
+    /// The transaction has changed the schema.
+    defines: bool,
     /// What `in_hot_standby` was last told to be.
     standby: bool,
     /// Where notifications wait, while the session listens.
@@ -144,6 +146,7 @@ impl<N: LocalNode> Client<N> {
             cancel,
             cancel_goes_to: None,
             candidates: Vec::new(),
+            defines: false,
             standby: false,
             mailbox: None,
             is_superuser,

@@ -48,6 +48,10 @@ impl<N: LocalNode> Client<N> {
         self.last = Some(node);
         self.session.saw(reply.position);
         self.shared.nodes.told(node, reply.position);
+        self.defines |= summary.defines;
+        if reply.status == TransactionStatus::Idle && std::mem::take(&mut self.defines) {
+            self.shared.nodes.defined(reply.position);
+        }
         if let Some(placed) = self.seats.get_mut(&node) {
             self.session.applied(summary, effects, &mut placed.presence)?;
             if let Some(settings) = reply.settings {

@@ -70,6 +70,7 @@ impl<N: LocalNode> Client<N> {
     }
 
     fn choose(&mut self, work: &Work) -> Route {
+        self.session.saw(self.shared.nodes.defined_at());
         let position = self.session.position;
         let level = self.session.level();
         if let Some(local) = self.shared.nodes.local()
