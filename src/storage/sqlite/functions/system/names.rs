@@ -11,7 +11,7 @@ use crate::pg::types::type_by_name;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
     BOOTSTRAP_ROLE, Catalog, NAMESPACES, builtin_function, builtin_functions, parse_type,
-    parts_of_written, quote_ident, system_relation, system_relations,
+    parts_of_written, quote_ident, quote_stored, system_relation, system_relations,
 };
 
 pub(super) fn register(
