@@ -23,6 +23,9 @@ impl Translator<'_> {
             }
             SchemaName::UnnamedAuthorization(role) => names::fold(role),
         };
+        if name == PUBLIC && self.objects_of(PUBLIC).is_empty() {
+            return Ok(nothing("CREATE SCHEMA"));
+        }
         if self.context.catalog.has_schema(&name) {
             let state = SqlState("42P06");
             if if_not_exists {
@@ -72,19 +75,17 @@ impl Translator<'_> {
         let mut statements = Vec::new();
         let mut rebuild = false;
         for schema in wanted {
-            if NAMESPACES.iter().any(|(_, known)| known == schema) {
-                return Err(if schema == PUBLIC {
-                    SqlError::unsupported("DROP SCHEMA public")
-                } else {
-                    SqlError::new(
-                        SqlState("2BP01"),
-                        format!(
-                            "cannot drop schema {schema} because it is required by the database system"
-                        ),
-                    )
-                });
+            // That one stays, empty: who drops it makes it again.
+            let stays = schema == PUBLIC;
+            if !stays && NAMESPACES.iter().any(|(_, known)| known == schema) {
+                return Err(SqlError::new(
+                    SqlState("2BP01"),
+                    format!(
+                        "cannot drop schema {schema} because it is required by the database system"
+                    ),
+                ));
             }
-            if !self.context.catalog.schemas.contains_key(schema) {
+            if !stays && !self.context.catalog.schemas.contains_key(schema) {
                 if if_exists {
                     self.skip_missing("schema", schema);
                     continue;
@@ -147,10 +148,12 @@ impl Translator<'_> {
                     names::quote_literal(&kind)
                 ));
             }
-            statements.push(format!(
-                "DELETE FROM towline_schema WHERE name = {}",
-                names::quote_literal(&format!("{}{schema}", self.context.catalog.prefix))
-            ));
+            if !stays {
+                statements.push(format!(
+                    "DELETE FROM towline_schema WHERE name = {}",
+                    names::quote_literal(&format!("{}{schema}", self.context.catalog.prefix))
+                ));
+            }
         }
         if statements.is_empty() {
             return Ok(nothing("DROP SCHEMA"));
