@@ -68,6 +68,10 @@ fn tokens(text: &str, dialect: &PostgreSqlDialect) -> Result<Vec<TokenWithSpan>,
     if scanner.take_word("create") && scanner.take_word("domain") {
         put_as(&mut tokens);
     }
+    let words = ["select", "insert", "update", "delete", "with", "values"];
+    if words.iter().any(|word| Scanner::new(text).take_word(word)) {
+        put_casts(&mut tokens);
+    }
     let tokens = variadic(with_pattern(with_precision(tokens)));
     Ok(sets::place(part_syntax::place(default_rows(using_aliases(tokens)))))
 }
@@ -182,6 +186,37 @@ fn variadic(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
         placed.push(token);
     }
     placed
+}
+
+/// `inet '1.2.3.4'` as the cast that it is: `sqlparser` knows few types in front of a literal.
+fn put_casts(tokens: &mut Vec<TokenWithSpan>) {
+    let solid: Vec<usize> =
+        (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_))).collect();
+    // From behind, so that places stay what they are.
+    for places in solid.windows(3).rev() {
+        let [before, name, literal] = places else { continue };
+        let is_name = matches!(
+            &tokens[*name].token,
+            Token::Word(word) if word.keyword == Keyword::NoKeyword
+        );
+        let is_literal = matches!(
+            tokens[*literal].token,
+            Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_)
+        );
+        if !is_name || !is_literal || tokens[*before].token == Token::Period {
+            continue;
+        }
+        let of = |token| TokenWithSpan { token, span: tokens[*literal].span };
+        let cast = [
+            of(Token::make_keyword("CAST")),
+            of(Token::LParen),
+            tokens[*literal].clone(),
+            of(Token::make_keyword("AS")),
+            tokens[*name].clone(),
+            of(Token::RParen),
+        ];
+        tokens.splice(*name..=*literal, cast);
+    }
 }
 
 /// `INTERVAL(2) '…'` as the cast that it is, which `sqlparser` reads as an interval of 2.
