@@ -197,7 +197,7 @@ fn put_casts(tokens: &mut Vec<TokenWithSpan>) {
         let [before, name, literal] = places else { continue };
         let is_name = matches!(
             &tokens[*name].token,
-            Token::Word(word) if word.keyword == Keyword::NoKeyword
+            Token::Word(word) if matches!(word.keyword, Keyword::NoKeyword | Keyword::NAME)
         );
         let is_literal = matches!(
             tokens[*literal].token,

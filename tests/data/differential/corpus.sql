@@ -764,4 +764,3 @@ update keyed set id = default
 alter table keyed alter id set default 5
 insert into keyed (v) values ('b') returning *
 select inet '1.2.3.4', int4range '[1,3)', macaddr '08:00:2b:01:02:03', name 'x'
-select uescape 'x'
