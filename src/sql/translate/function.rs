@@ -707,7 +707,7 @@ pub(super) fn variadic_argument(argument: &FunctionArg) -> Option<&Expr> {
             name: Expr::Identifier(name),
             arg: FunctionArgExpr::Expr(array),
             ..
-        } if name.value == super::syntax::VARIADIC => Some(array),
+        } if name.value == super::tokens::VARIADIC => Some(array),
         _ => None,
     }
 }

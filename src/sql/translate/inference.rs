@@ -68,7 +68,7 @@ impl Translator<'_> {
 }
 
 /// The text that ON CONFLICT infers an index from, if it is more than columns; see
-/// [`super::part_syntax`].
+/// [`super::tokens`].
 pub(super) fn inferred(columns: &[Ident]) -> Option<&str> {
     match columns {
         [name] if name.quote_style.is_some() && name.value.starts_with('(') => Some(&name.value),

@@ -11,7 +11,7 @@
 //!
 //! | of                 | files                                                                |
 //! |--------------------|----------------------------------------------------------------------|
-//! | the text           | `syntax`, `limits`, `clauses`, `part_syntax`, `features`; `utility`, `copy`, `anonymous` |
+//! | the text           | `syntax`, `tokens`, `limits`, `clauses`, `features`; `utility`, `copy`, `anonymous` |
 //! | names              | `names`, `schema`, `scope`; `access`: who may                        |
 //! | queries            | `query`, `with`, `set_operation`, `source`, `set_returning`, `grouping*`, `order`, `locks`, `one_row` |
 //! | expressions        | `expression`, `operator`, `comparison`, `pattern`, `cast`, `function`, `known`, `aggregate`; `routine`: functions of clients'; `large_object` |
@@ -49,7 +49,6 @@ mod one_row;
 mod operator;
 mod order;
 mod part;
-mod part_syntax;
 mod pattern;
 mod query;
 mod returning;
@@ -60,11 +59,11 @@ mod schema;
 mod scope;
 mod set_operation;
 mod set_returning;
-mod sets;
 mod source;
 mod steps;
 mod syntax;
 mod target;
+mod tokens;
 mod update;
 mod user_type;
 mod utility;

@@ -66,7 +66,7 @@ fn steps(idents: &[&Ident]) -> Result<Vec<Step>, SqlError> {
     Ok(steps)
 }
 
-/// The subscript that stands where the parser knows only a name; see [`super::part_syntax`].
+/// The subscript that stands where the parser knows only a name; see [`super::tokens`].
 fn subscript(ident: &Ident) -> Result<Option<Subscript>, SqlError> {
     if ident.quote_style.is_none() || !ident.value.starts_with('[') {
         return Ok(None);

@@ -6,8 +6,8 @@ use sqlparser::ast::{
 };
 
 use super::grouping_sets::{self, GroupingSet};
-use super::part_syntax::ALL_FIELDS;
 use super::scope::{Scope, SourceColumn};
+use super::tokens::ALL_FIELDS;
 use super::{Form, OutputColumn, SetReturning, Translator, Typed, names, set_returning};
 use crate::pg::types::type_info;
 use crate::pg::{Oid, SqlError, SqlState};

@@ -9,7 +9,7 @@ use sqlparser::ast::{
 
 use super::query::Wish;
 use super::scope::{Scope, Source, SourceColumn};
-use super::syntax::MERGED_AS;
+use super::tokens::MERGED_AS;
 use super::{Form, Translator, Typed, function, grouping, json, known, names, row, set_returning};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Attribute, Catalog, RESERVED_PREFIX, Relation, Rights, system_relation};

@@ -3,11 +3,10 @@
 
 use sqlparser::ast::Statement;
 use sqlparser::dialect::PostgreSqlDialect;
-use sqlparser::keywords::Keyword;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer, TokenizerError};
+use sqlparser::tokenizer::{Token, TokenWithSpan};
 
-use super::{limits, part_syntax, sets};
+use super::{limits, tokens};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::FIRST_DATABASE;
 use crate::sql::scan::Scanner;
@@ -17,12 +16,7 @@ use crate::sql::{Class, classify};
 /// Parses exactly one statement.
 pub(super) fn parse(text: &str) -> Result<Statement, SqlError> {
     limits::with_stack(|| {
-        let dialect = PostgreSqlDialect {};
-        let tokens = tokens(text, &dialect).map_err(|error| into_error(&error.into(), text))?;
-        check_numbers(&tokens, text)?;
-        let mut parser = Parser::new(&dialect)
-            .with_recursion_limit(limits::PARSER_DEPTH)
-            .with_tokens_with_locations(tokens);
+        let mut parser = parser(text)?;
         let statement = parser.parse_statement().map_err(|error| into_error(&error, text))?;
         let next = parser.peek_token();
         if next.token != Token::EOF {
@@ -34,10 +28,21 @@ pub(super) fn parse(text: &str) -> Result<Statement, SqlError> {
     })
 }
 
+/// A parser of what stands in the text, which is no longer than [`limits`] have it.
+pub(super) fn parser(text: &str) -> Result<Parser<'static>, SqlError> {
+    let tokens = tokens::tokens(text).map_err(|error| into_error(&error.into(), text))?;
+    check_numbers(&tokens, text)?;
+    Ok(Parser::new(&PostgreSqlDialect {})
+        .with_recursion_limit(limits::PARSER_DEPTH)
+        .with_tokens_with_locations(tokens))
+}
+
 /// Refuses `123abc`, in which the parser would see a number and a name.
 fn check_numbers(tokens: &[TokenWithSpan], text: &str) -> Result<(), SqlError> {
     let junk = tokens.windows(2).find_map(|pair| match (&pair[0].token, &pair[1].token) {
-        (Token::Number(number, _), Token::Word(word)) if word.quote_style.is_none() => {
+        (Token::Number(number, _), Token::Word(word))
+            if word.quote_style.is_none() && pair[0].span.end == pair[1].span.start =>
+        {
             Some((&pair[0], format!("{number}{}", word.value.chars().next()?)))
         }
         _ => None,
@@ -52,241 +57,6 @@ fn check_numbers(tokens: &[TokenWithSpan], text: &str) -> Result<(), SqlError> {
     })
 }
 
-/// The tokens of a statement. An enum's labels are names to `sqlparser`, which it does not
-/// take from `E'…'`, and it wants the AS that CREATE DOMAIN may leave out.
-fn tokens(text: &str, dialect: &PostgreSqlDialect) -> Result<Vec<TokenWithSpan>, TokenizerError> {
-    let mut tokens = Tokenizer::new(dialect, text).tokenize_with_location()?;
-    let mut scanner = Scanner::new(text);
-    if (scanner.take_word("create") || scanner.take_word("alter")) && scanner.take_word("type") {
-        for token in &mut tokens {
-            if let Token::EscapedStringLiteral(label) = &mut token.token {
-                token.token = Token::SingleQuotedString(std::mem::take(label));
-            }
-        }
-    }
-    let mut scanner = Scanner::new(text);
-    if scanner.take_word("create") && scanner.take_word("domain") {
-        put_as(&mut tokens);
-    }
-    let words = ["select", "insert", "update", "delete", "with", "values"];
-    if words.iter().any(|word| Scanner::new(text).take_word(word)) {
-        put_casts(&mut tokens);
-    }
-    let tokens = variadic(with_pattern(with_precision(tokens)));
-    Ok(sets::place(part_syntax::place(default_rows(using_aliases(tokens)))))
-}
-
-/// AS behind the name of CREATE DOMAIN, where it is not.
-fn put_as(tokens: &mut Vec<TokenWithSpan>) {
-    let solid = (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_)));
-    let mut solid = solid.skip(2);
-    let mut behind_name = false;
-    let type_at = solid.find(|at| match &tokens[*at].token {
-        Token::Period => {
-            behind_name = false;
-            false
-        }
-        _ => std::mem::replace(&mut behind_name, true),
-    });
-    if let Some(at) = type_at
-        && !matches!(&tokens[at].token, Token::Word(word) if word.keyword == Keyword::AS)
-    {
-        let span = tokens[at].span;
-        tokens.insert(at, TokenWithSpan { token: Token::make_keyword("AS"), span });
-    }
-}
-
-/// Before the name of what USING merges, where it stands among the columns.
-pub(super) const MERGED_AS: char = '\u{1}';
-
-/// Where the tokens stand that are no white space.
-fn solid(tokens: &[TokenWithSpan]) -> Vec<usize> {
-    (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_))).collect()
-}
-
-fn keyword(token: &TokenWithSpan, keyword: Keyword) -> bool {
-    matches!(&token.token, Token::Word(word) if word.keyword == keyword)
-}
-
-/// `USING (a, b) AS name`, which `sqlparser` does not know: the name becomes a last column.
-fn using_aliases(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let solid = solid(&tokens);
-    // From behind, so that places stay what they are.
-    for (at, open) in solid.windows(2).enumerate().rev() {
-        if !keyword(&tokens[open[0]], Keyword::USING) || tokens[open[1]].token != Token::LParen {
-            continue;
-        }
-        let rest = &solid[at + 2..];
-        let listed = |place: &&usize| {
-            matches!(&tokens[**place].token, Token::Comma | Token::Word(_))
-                && !keyword(&tokens[**place], Keyword::SELECT)
-        };
-        let length = rest.iter().take_while(listed).count();
-        let [close, word, name, ..] = rest[length..] else { continue };
-        let Token::Word(alias) = &tokens[name].token else { continue };
-        if length == 0
-            || tokens[close].token != Token::RParen
-            || !keyword(&tokens[word], Keyword::AS)
-        {
-            continue;
-        }
-        let folded = match alias.quote_style {
-            Some(_) => alias.value.clone(),
-            None => crate::sql::scan::fold(&alias.value),
-        };
-        let span = tokens[name].span;
-        let column = Token::make_word(&format!("{MERGED_AS}{folded}"), Some('"'));
-        tokens.drain(word..=name);
-        tokens.insert(close, TokenWithSpan { token: column, span });
-        tokens.insert(close, TokenWithSpan { token: Token::Comma, span });
-    }
-    tokens
-}
-
-/// MERGE … `INSERT DEFAULT VALUES`, which is `INSERT VALUES (DEFAULT)`.
-fn default_rows(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    if !tokens.iter().any(|token| keyword(token, Keyword::MERGE)) {
-        return tokens;
-    }
-    for places in solid(&tokens).windows(4).rev() {
-        let [then, insert, default, values] = places else { continue };
-        if keyword(&tokens[*then], Keyword::THEN)
-            && keyword(&tokens[*insert], Keyword::INSERT)
-            && keyword(&tokens[*default], Keyword::DEFAULT)
-            && keyword(&tokens[*values], Keyword::VALUES)
-        {
-            let (word, list) = (tokens[*default].clone(), tokens[*values].clone());
-            let of = |token| TokenWithSpan { token, span: word.span };
-            let row = [list, of(Token::LParen), word.clone(), of(Token::RParen)];
-            tokens.splice(*default..=*values, row);
-        }
-    }
-    tokens
-}
-
-/// How an argument is named that was written `VARIADIC array`, which `sqlparser` does not know.
-pub(super) const VARIADIC: &str = "towline_variadic";
-
-/// `f(VARIADIC array)` as the call with a named argument that `sqlparser` knows.
-fn variadic(tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let mut placed = Vec::with_capacity(tokens.len());
-    let mut begins = false;
-    for token in tokens {
-        let is_word = matches!(&token.token, Token::Word(word)
-            if word.quote_style.is_none() && word.value.eq_ignore_ascii_case("variadic"));
-        if is_word && begins {
-            let span = token.span;
-            placed.push(TokenWithSpan { token: Token::make_word(VARIADIC, None), span });
-            placed.push(TokenWithSpan { token: Token::RArrow, span });
-            continue;
-        }
-        if !matches!(token.token, Token::Whitespace(_)) {
-            begins = matches!(token.token, Token::LParen | Token::Comma);
-        }
-        placed.push(token);
-    }
-    placed
-}
-
-/// `inet '1.2.3.4'` as the cast that it is: `sqlparser` knows few types in front of a literal.
-fn put_casts(tokens: &mut Vec<TokenWithSpan>) {
-    let solid: Vec<usize> =
-        (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_))).collect();
-    // From behind, so that places stay what they are.
-    for places in solid.windows(3).rev() {
-        let [before, name, literal] = places else { continue };
-        let is_name = matches!(
-            &tokens[*name].token,
-            Token::Word(word) if matches!(word.keyword, Keyword::NoKeyword | Keyword::NAME)
-        );
-        let is_literal = matches!(
-            tokens[*literal].token,
-            Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_)
-        );
-        if !is_name || !is_literal || tokens[*before].token == Token::Period {
-            continue;
-        }
-        let of = |token| TokenWithSpan { token, span: tokens[*literal].span };
-        let cast = [
-            of(Token::make_keyword("CAST")),
-            of(Token::LParen),
-            tokens[*literal].clone(),
-            of(Token::make_keyword("AS")),
-            tokens[*name].clone(),
-            of(Token::RParen),
-        ];
-        tokens.splice(*name..=*literal, cast);
-    }
-}
-
-/// `INTERVAL(2) '…'` as the cast that it is, which `sqlparser` reads as an interval of 2.
-fn with_precision(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let solid = solid(&tokens);
-    let literal = |token: &Token| {
-        matches!(token, Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_))
-    };
-    // From behind, so that places stay what they are.
-    for places in solid.windows(5).rev() {
-        let [first, open, number, close, last] = places else { continue };
-        if matches!(&tokens[*first].token, Token::Word(word) if word.keyword == Keyword::INTERVAL)
-            && tokens[*open].token == Token::LParen
-            && matches!(tokens[*number].token, Token::Number(..))
-            && tokens[*close].token == Token::RParen
-            && literal(&tokens[*last].token)
-        {
-            let text = tokens[*last].clone();
-            let precision = tokens[*number].clone();
-            let of = |token| TokenWithSpan { token, span: text.span };
-            let cast = [
-                of(Token::make_keyword("CAST")),
-                of(Token::LParen),
-                text.clone(),
-                of(Token::make_keyword("AS")),
-                of(Token::make_keyword("INTERVAL")),
-                of(Token::LParen),
-                precision,
-                of(Token::RParen),
-                of(Token::RParen),
-            ];
-            tokens.splice(*first..=*last, cast);
-        }
-    }
-    tokens
-}
-
-/// `SUBSTRING(text SIMILAR pattern ESCAPE character)` as the call that it is.
-fn with_pattern(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let is = |token: &Token, keyword| matches!(token, Token::Word(word) if word.keyword == keyword);
-    let solid: Vec<usize> =
-        (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_))).collect();
-    // Whether each open parenthesis is of such a call, and its SIMILAR.
-    let mut open: Vec<(bool, Option<usize>)> = Vec::new();
-    for (place, at) in solid.iter().copied().enumerate() {
-        let beside = |place: usize, keyword| {
-            solid.get(place).is_some_and(|at| is(&tokens[*at].token, keyword))
-        };
-        match (&tokens[at].token, open.last_mut()) {
-            (Token::LParen, _) => {
-                open.push((beside(place.wrapping_sub(1), Keyword::SUBSTRING), None))
-            }
-            (Token::RParen, _) => {
-                open.pop();
-            }
-            (token, Some((true, similar))) if is(token, Keyword::SIMILAR) => {
-                *similar = (!beside(place + 1, Keyword::TO)).then_some(at);
-            }
-            (token, Some((true, similar))) if is(token, Keyword::ESCAPE) => {
-                if let Some(similar) = similar.take() {
-                    tokens[similar].token = Token::Comma;
-                    tokens[at].token = Token::Comma;
-                }
-            }
-            _ => {}
-        }
-    }
-    tokens
-}
-
 /// `SELECT` alone, which `sqlparser` does not know: one row without columns.
 pub(super) fn bare_select(text: &str) -> Option<&'static str> {
     let mut scanner = Scanner::new(text);
@@ -297,14 +67,7 @@ pub(super) fn bare_select(text: &str) -> Option<&'static str> {
 /// Parses one expression, as kept in the catalog (defaults, checks).
 pub(super) fn parse_expression(text: &str) -> Result<sqlparser::ast::Expr, SqlError> {
     limits::check(text)?;
-    limits::with_stack(|| {
-        let dialect = PostgreSqlDialect {};
-        Parser::new(&dialect)
-            .with_recursion_limit(limits::PARSER_DEPTH)
-            .try_with_sql(text)
-            .and_then(|mut parser| parser.parse_expr())
-            .map_err(|error| into_error(&error, text))
-    })
+    limits::with_stack(|| parser(text)?.parse_expr().map_err(|error| into_error(&error, text)))
 }
 
 /// Parses one query, spelled out of parts that have been parsed before.
@@ -319,11 +82,7 @@ pub(super) fn parse_query(text: &str) -> Result<sqlparser::ast::Query, SqlError>
 pub(super) fn parse_whole_expression(text: &str) -> Result<sqlparser::ast::Expr, SqlError> {
     limits::check(text)?;
     limits::with_stack(|| {
-        let dialect = PostgreSqlDialect {};
-        let mut parser = Parser::new(&dialect)
-            .with_recursion_limit(limits::PARSER_DEPTH)
-            .try_with_sql(text)
-            .map_err(|error| into_error(&error, text))?;
+        let mut parser = parser(text)?;
         let expr = parser.parse_expr().map_err(|error| into_error(&error, text))?;
         match parser.peek_token().token {
             Token::EOF => Ok(expr),

@@ -2,25 +2,23 @@
 //! `sqlparser` reads the first query as the value, so all of it becomes a query's source.
 
 use sqlparser::keywords::Keyword;
-use sqlparser::tokenizer::{Token, TokenWithSpan};
+use sqlparser::tokenizer::Token;
+
+use super::{Tokens, made};
 
 /// What the source is called.
 const NAME: &str = "towline_set";
 
 /// Puts such set operations behind `SELECT * FROM`.
-pub(super) fn place(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
-    let solid: Vec<usize> =
-        (0..tokens.len()).filter(|at| !matches!(tokens[*at].token, Token::Whitespace(_))).collect();
-    let combines = tokens.iter().any(|token| is_set_operator(&token.token));
-    if !combines {
-        return tokens;
+pub(super) fn place(tokens: &mut Tokens) {
+    if !tokens.iter().any(|token| is_set_operator(&token.token)) {
+        return;
     }
-    let kinds: Vec<&Token> = solid.iter().map(|at| &tokens[*at].token).collect();
-    let found: Vec<(usize, usize)> =
-        (1..kinds.len()).filter_map(|at| Some((solid[at], solid[value_at(&kinds, at)?]))).collect();
-    // From behind, so that places stay what they are; each may lie within the one before it.
+    let kinds: Vec<&Token> = tokens.iter().map(|token| &token.token).collect();
+    let found = (1..kinds.len()).filter_map(|at| Some((at, value_at(&kinds, at)?)));
     let mut marks: Vec<(usize, bool)> =
-        found.iter().flat_map(|(open, close)| [(*open, true), (*close, false)]).collect();
+        found.flat_map(|(open, close)| [(open, true), (close, false)]).collect();
+    // From behind, so that places stay what they are; each may lie within the one before it.
     marks.sort_by_key(|(at, _)| std::cmp::Reverse(*at));
     for (at, opens) in marks {
         let span = tokens[at].span;
@@ -34,9 +32,8 @@ pub(super) fn place(mut tokens: Vec<TokenWithSpan>) -> Vec<TokenWithSpan> {
             false => vec![Token::RParen, Token::make_keyword("AS"), Token::make_word(NAME, None)],
         };
         let at = if opens { at + 1 } else { at };
-        tokens.splice(at..at, words.into_iter().map(|token| TokenWithSpan { token, span }));
+        tokens.splice(at..at, words.into_iter().map(|token| made(token, span)));
     }
-    tokens
 }
 
 /// Where the parenthesis at `open` closes, if such a set operation is in it.
@@ -114,21 +111,18 @@ fn is_any_of(token: &Token, keywords: &[Keyword]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use sqlparser::dialect::PostgreSqlDialect;
-    use sqlparser::tokenizer::Tokenizer;
-
-    use super::place;
+    use super::super::tests::told;
 
     #[test]
     fn a_set_operation_that_is_a_value_is_a_source() {
         let cases = [
             (
                 "SELECT ((SELECT 1) UNION (SELECT 2)) AS a",
-                "SELECT (SELECT*FROM((SELECT 1) UNION (SELECT 2))AStowline_set) AS a",
+                "SELECT (SELECT * FROM ((SELECT 1) UNION (SELECT 2)) AS towline_set) AS a",
             ),
             (
                 "SELECT 1 WHERE 1 = ALL ((SELECT 1) EXCEPT SELECT 2)",
-                "SELECT 1 WHERE 1 = ALL (SELECT*FROM((SELECT 1) EXCEPT SELECT 2)AStowline_set)",
+                "SELECT 1 WHERE 1 = ALL (SELECT * FROM ((SELECT 1) EXCEPT SELECT 2) AS towline_set)",
             ),
             (
                 "SELECT ((SELECT 1) + 1) UNION (SELECT 2)",
@@ -140,12 +134,8 @@ mod tests {
                 "SELECT a FROM ((SELECT 1) UNION (SELECT 2)) b (a)",
             ),
         ];
-        for (text, expected) in cases {
-            let dialect = PostgreSqlDialect {};
-            let tokens = Tokenizer::new(&dialect, text).tokenize_with_location();
-            let placed = place(tokens.expect("well-formed"));
-            let printed: String = placed.iter().map(|token| token.token.to_string()).collect();
-            assert_eq!(printed, expected);
+        for (written, meant) in cases {
+            told(written, meant);
         }
     }
 }

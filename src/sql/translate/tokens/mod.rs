@@ -1,0 +1,364 @@
+//! What PostgreSQL's grammar has and `sqlparser`'s has not, told in tokens that it knows.
+//!
+//! White space goes first. Then one walk from behind, so that places stay what they are, puts
+//! each form in place:
+//!
+//! | written                             | told as                                      |
+//! |-------------------------------------|----------------------------------------------|
+//! | `inet '1.2.3.4'`                    | `CAST('1.2.3.4' AS inet)`                    |
+//! | `INTERVAL(2) '…'`                   | `CAST('…' AS INTERVAL(2))`                   |
+//! | `SUBSTRING(a SIMILAR b ESCAPE c)`   | `SUBSTRING(a, b, c)`                         |
+//! | `f(VARIADIC a)`                     | `f(towline_variadic => a)`                   |
+//! | `USING (a, b) AS c`                 | `USING (a, b, "␁c")`                         |
+//! | `(row).*`                           | `(row)."*"`                                  |
+//! | `ON CONFLICT (lower(a)) WHERE b DO` | `ON CONFLICT ("( lower ( a ) ) WHERE b") DO` |
+//! | `a OPERATOR(pg_catalog.=) ANY (b)`  | `a = ANY (b)`                                |
+//! | MERGE's `INSERT DEFAULT VALUES`     | `INSERT VALUES (DEFAULT)`                    |
+//!
+//! What depends on more than the tokens beside it has walks of its own, in the files here.
+
+mod sets;
+mod subscripts;
+
+use sqlparser::dialect::PostgreSqlDialect;
+use sqlparser::keywords::Keyword;
+use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer, TokenizerError};
+
+use crate::sql::scan::{Scanner, fold};
+
+/// How an argument is named that was written `VARIADIC array`.
+pub(super) const VARIADIC: &str = "towline_variadic";
+
+/// Before the name of what USING merges, where it stands among the columns.
+pub(super) const MERGED_AS: char = '\u{1}';
+
+/// The name that stands for all fields of a row.
+pub(super) const ALL_FIELDS: &str = "*";
+
+type Tokens = Vec<TokenWithSpan>;
+
+/// The tokens of a statement or an expression, without white space.
+pub(super) fn tokens(text: &str) -> Result<Tokens, TokenizerError> {
+    let mut tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location()?;
+    tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
+    let starts = |words: &[&str]| {
+        let mut scanner = Scanner::new(text);
+        words.iter().all(|word| scanner.take_word(word))
+    };
+    if starts(&["create", "type"]) || starts(&["alter", "type"]) {
+        plain_labels(&mut tokens);
+    }
+    if starts(&["create", "domain"]) {
+        put_as(&mut tokens);
+    }
+    let values = ["select", "insert", "update", "delete", "with", "values"];
+    let has_literals = values.iter().any(|word| starts(&[word]));
+    for at in (0..tokens.len()).rev() {
+        let Token::Word(word) = &tokens[at].token else {
+            if tokens[at].token == Token::RParen {
+                all_fields(&mut tokens, at);
+            }
+            continue;
+        };
+        match word.keyword {
+            Keyword::INTERVAL => interval_precision(&mut tokens, at),
+            Keyword::ON => inference(&mut tokens, at),
+            Keyword::OPERATOR => compared_with_any(&mut tokens, at),
+            Keyword::SUBSTRING => similar_pattern(&mut tokens, at),
+            Keyword::THEN => default_row(&mut tokens, at),
+            Keyword::USING => merged_name(&mut tokens, at),
+            Keyword::VARIADIC => variadic(&mut tokens, at),
+            Keyword::NoKeyword | Keyword::NAME if has_literals => typed_literal(&mut tokens, at),
+            _ => {}
+        }
+    }
+    subscripts::place(&mut tokens);
+    sets::place(&mut tokens);
+    Ok(tokens)
+}
+
+fn is(token: &TokenWithSpan, keyword: Keyword) -> bool {
+    matches!(&token.token, Token::Word(word) if word.keyword == keyword)
+}
+
+fn is_literal(token: &TokenWithSpan) -> bool {
+    matches!(token.token, Token::SingleQuotedString(_) | Token::EscapedStringLiteral(_))
+}
+
+/// A token that nobody wrote, for what was written at `span`.
+fn made(token: Token, span: Span) -> TokenWithSpan {
+    TokenWithSpan { token, span }
+}
+
+/// Tokens as text that gives them again.
+fn text_of(tokens: &[TokenWithSpan]) -> String {
+    let words: Vec<String> = tokens.iter().map(|token| token.token.to_string()).collect();
+    words.join(" ")
+}
+
+/// An enum's labels are names to `sqlparser`, which it does not take from `E'…'`.
+fn plain_labels(tokens: &mut Tokens) {
+    for token in tokens {
+        if let Token::EscapedStringLiteral(label) = &mut token.token {
+            token.token = Token::SingleQuotedString(std::mem::take(label));
+        }
+    }
+}
+
+/// The AS that CREATE DOMAIN may leave out, behind the name.
+fn put_as(tokens: &mut Tokens) {
+    let mut at = 3;
+    while tokens.get(at).is_some_and(|token| token.token == Token::Period) {
+        at += 2;
+    }
+    if let Some(token) = tokens.get(at)
+        && !is(token, Keyword::AS)
+    {
+        let word = made(Token::make_keyword("AS"), token.span);
+        tokens.insert(at, word);
+    }
+}
+
+/// `sqlparser` knows few types in front of a literal.
+fn typed_literal(tokens: &mut Tokens, name: usize) {
+    let qualified = name == 0 || tokens[name - 1].token == Token::Period;
+    if !qualified && tokens.get(name + 1).is_some_and(is_literal) {
+        put_cast(tokens, name..name + 1);
+    }
+}
+
+/// `sqlparser` reads it as an interval of 2.
+fn interval_precision(tokens: &mut Tokens, at: usize) {
+    if let [open, number, close, literal, ..] = &tokens[at + 1..]
+        && open.token == Token::LParen
+        && matches!(number.token, Token::Number(..))
+        && close.token == Token::RParen
+        && is_literal(literal)
+    {
+        put_cast(tokens, at..at + 4);
+    }
+}
+
+/// The type at `of` and the literal behind it as a cast.
+fn put_cast(tokens: &mut Tokens, of: std::ops::Range<usize>) {
+    let literal = tokens[of.end].clone();
+    let at_literal = |token| made(token, literal.span);
+    let mut cast = vec![
+        at_literal(Token::make_keyword("CAST")),
+        at_literal(Token::LParen),
+        literal.clone(),
+        at_literal(Token::make_keyword("AS")),
+    ];
+    cast.extend_from_slice(&tokens[of.clone()]);
+    cast.push(at_literal(Token::RParen));
+    tokens.splice(of.start..=of.end, cast);
+}
+
+fn similar_pattern(tokens: &mut Tokens, at: usize) {
+    if tokens.get(at + 1).is_none_or(|token| token.token != Token::LParen) {
+        return;
+    }
+    let mut depth = 0_usize;
+    let mut similar = None;
+    for place in at + 1..tokens.len() {
+        match &tokens[place].token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            Token::Word(word) if depth == 1 && word.keyword == Keyword::SIMILAR => {
+                let compares = tokens.get(place + 1).is_some_and(|next| is(next, Keyword::TO));
+                similar = (!compares).then_some(place);
+            }
+            Token::Word(word) if depth == 1 && word.keyword == Keyword::ESCAPE => {
+                if let Some(similar) = similar.take() {
+                    tokens[similar].token = Token::Comma;
+                    tokens[place].token = Token::Comma;
+                }
+            }
+            _ => {}
+        }
+        if depth == 0 {
+            return;
+        }
+    }
+}
+
+fn variadic(tokens: &mut Tokens, at: usize) {
+    if at > 0 && matches!(tokens[at - 1].token, Token::LParen | Token::Comma) {
+        let span = tokens[at].span;
+        tokens[at].token = Token::make_word(VARIADIC, None);
+        tokens.insert(at + 1, made(Token::RArrow, span));
+    }
+}
+
+fn merged_name(tokens: &mut Tokens, at: usize) {
+    let [open, rest @ ..] = &tokens[at + 1..] else { return };
+    let listed = |token: &&TokenWithSpan| {
+        matches!(&token.token, Token::Comma | Token::Word(_)) && !is(token, Keyword::SELECT)
+    };
+    let length = rest.iter().take_while(listed).count();
+    let [close, word, name, ..] = &rest[length..] else { return };
+    let Token::Word(alias) = &name.token else { return };
+    if open.token != Token::LParen
+        || length == 0
+        || close.token != Token::RParen
+        || !is(word, Keyword::AS)
+    {
+        return;
+    }
+    let folded = match alias.quote_style {
+        Some(_) => alias.value.clone(),
+        None => fold(&alias.value),
+    };
+    let column = Token::make_word(&format!("{MERGED_AS}{folded}"), Some('"'));
+    let (span, close) = (name.span, at + 2 + length);
+    let last = [Token::Comma, column, Token::RParen].map(|token| made(token, span));
+    tokens.splice(close..=close + 2, last);
+}
+
+fn all_fields(tokens: &mut [TokenWithSpan], at: usize) {
+    if let [period, star, ..] = &mut tokens[at + 1..]
+        && period.token == Token::Period
+        && star.token == Token::Mul
+    {
+        star.token = Token::make_word(ALL_FIELDS, Some('"'));
+    }
+}
+
+/// What an index is inferred from as one name, up to DO, but for columns alone.
+fn inference(tokens: &mut Tokens, at: usize) {
+    let start = at + 2;
+    if tokens.get(at + 1).is_none_or(|token| !is(token, Keyword::CONFLICT))
+        || tokens.get(start).is_none_or(|token| token.token != Token::LParen)
+    {
+        return;
+    }
+    let Some(length) = tokens[start..].iter().position(|token| is(token, Keyword::DO)) else {
+        return;
+    };
+    let inferred = &tokens[start..start + length];
+    let (mut parentheses, mut plain) = (0, true);
+    for token in inferred {
+        match &token.token {
+            Token::LParen | Token::RParen => parentheses += 1,
+            Token::Comma => {}
+            Token::Word(word) => plain &= word.keyword != Keyword::WHERE,
+            _ => plain = false,
+        }
+    }
+    if plain && parentheses == 2 {
+        return;
+    }
+    let span = tokens[start].span;
+    let name = Token::make_word(&text_of(inferred), Some('"'));
+    let name = [Token::LParen, name, Token::RParen].map(|token| made(token, span));
+    tokens.splice(start..start + length, name);
+}
+
+fn compared_with_any(tokens: &mut Tokens, at: usize) {
+    let close = match &tokens[at + 1..] {
+        [open, _, close, ..] if open.token == Token::LParen && close.token == Token::RParen => 3,
+        [open, _, period, _, close, ..]
+            if open.token == Token::LParen
+                && period.token == Token::Period
+                && close.token == Token::RParen =>
+        {
+            5
+        }
+        _ => return,
+    };
+    let quantified =
+        |token| [Keyword::ANY, Keyword::ALL, Keyword::SOME].iter().any(|word| is(token, *word));
+    if tokens.get(at + close + 1).is_some_and(quantified) {
+        tokens.remove(at + close);
+        tokens.drain(at..at + close - 1);
+    }
+}
+
+fn default_row(tokens: &mut Tokens, at: usize) {
+    if let [insert, default, values, ..] = &tokens[at + 1..]
+        && is(insert, Keyword::INSERT)
+        && is(default, Keyword::DEFAULT)
+        && is(values, Keyword::VALUES)
+    {
+        let (word, span) = (default.clone(), default.span);
+        let row = [values.clone(), made(Token::LParen, span), word, made(Token::RParen, span)];
+        tokens.splice(at + 2..at + 4, row);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlparser::dialect::PostgreSqlDialect;
+    use sqlparser::tokenizer::{Token, Tokenizer};
+
+    /// Whether both are the same tokens, the first once it is told so.
+    pub(super) fn told(written: &str, meant: &str) {
+        let found: Vec<Token> = super::tokens(written)
+            .expect("well formed")
+            .into_iter()
+            .map(|token| token.token)
+            .collect();
+        let mut expected =
+            Tokenizer::new(&PostgreSqlDialect {}, meant).tokenize().expect("well formed");
+        expected.retain(|token| !matches!(token, Token::Whitespace(_)));
+        assert_eq!(found, expected, "{written}");
+    }
+
+    #[test]
+    fn types_in_front_of_literals_are_casts() {
+        told("SELECT inet '1.2.3.4', a.b", "SELECT CAST('1.2.3.4' AS inet), a.b");
+        told(
+            "SELECT inet E'1', pg_catalog.inet '1'",
+            "SELECT CAST(E'1' AS inet), pg_catalog.inet '1'",
+        );
+        told("SELECT interval(2) '1 s'", "SELECT CAST('1 s' AS interval(2))");
+    }
+
+    #[test]
+    fn arguments_are_told_by_commas_and_names() {
+        told(
+            "SELECT substring(substring(a similar b escape c) SIMILAR d ESCAPE e)",
+            "SELECT substring(substring(a, b, c), d, e)",
+        );
+        told(
+            "SELECT substring((a SIMILAR TO b ESCAPE c)::text, 1)",
+            "SELECT substring((a SIMILAR TO b ESCAPE c)::text, 1)",
+        );
+        told("SELECT f(a, VARIADIC b)", "SELECT f(a, towline_variadic => b)");
+    }
+
+    #[test]
+    fn what_has_no_place_is_a_name() {
+        told("SELECT (a).*, b.*", "SELECT (a).\"*\", b.*");
+        told(
+            "SELECT 1 FROM a JOIN b USING (c, D) AS e",
+            "SELECT 1 FROM a JOIN b USING (c, D, \"\u{1}e\")",
+        );
+        told(
+            "INSERT INTO t VALUES (1) ON CONFLICT (lower(a), b) WHERE c DO NOTHING",
+            "INSERT INTO t VALUES (1) ON CONFLICT (\"( lower ( a ) , b ) WHERE c\") DO NOTHING",
+        );
+        told(
+            "INSERT INTO t VALUES (1) ON CONFLICT (a, b) DO NOTHING",
+            "INSERT INTO t VALUES (1) ON CONFLICT (a, b) DO NOTHING",
+        );
+    }
+
+    #[test]
+    fn operators_by_their_whole_names_compare_with_any() {
+        told("SELECT a OPERATOR(pg_catalog.=) ANY (b)", "SELECT a = ANY (b)");
+        told("SELECT a OPERATOR(<) ALL (b), c", "SELECT a < ALL (b), c");
+        told("SELECT a OPERATOR(pg_catalog.=) b", "SELECT a OPERATOR(pg_catalog.=) b");
+    }
+
+    #[test]
+    fn words_are_put_where_they_may_be_left_out() {
+        told("CREATE DOMAIN a.b text", "CREATE DOMAIN a.b AS text");
+        told("CREATE DOMAIN a AS text", "CREATE DOMAIN a AS text");
+        told("CREATE TYPE a AS ENUM (E'b')", "CREATE TYPE a AS ENUM ('b')");
+        told(
+            "MERGE INTO t USING u ON a WHEN NOT MATCHED THEN INSERT DEFAULT VALUES",
+            "MERGE INTO t USING u ON a WHEN NOT MATCHED THEN INSERT VALUES (DEFAULT)",
+        );
+    }
+}
