@@ -47,11 +47,9 @@ struct Standing {
     leader: AtomicUsize,
     knowledge: Mutex<Knowledge>,
     /// The latest position that any client here was told of.
-    told: Mutex<Position>,
-    /// Its LSN, so that most replies take no lock.
-    told_lsn: AtomicU64,
+    told: ArcSwap<Position>,
     /// The latest position at which a client here was told of a changed schema.
-    defined: Mutex<Position>,
+    defined: ArcSwap<Position>,
     /// Counts changes that may let somebody go on who waits.
     changed: watch::Sender<u64>,
     listeners: Listeners,
@@ -70,6 +68,13 @@ struct Node {
     applied: AtomicU64,
     lag_bytes: AtomicU64,
     outstanding: AtomicUsize,
+}
+
+/// Makes the latest position this one, if it is later. Most are not, and cost a look.
+fn raise(latest: &ArcSwap<Position>, position: Position) {
+    if position > **latest.load() {
+        latest.rcu(|latest| position.max(**latest));
+    }
 }
 
 /// Counts a part as unanswered while it lives.
@@ -112,9 +117,8 @@ impl<N: LocalNode> Nodes<N> {
             local: local_number,
             leader: AtomicUsize::new(NOBODY),
             knowledge: Mutex::default(),
-            told: Mutex::default(),
-            told_lsn: AtomicU64::new(0),
-            defined: Mutex::default(),
+            told: ArcSwap::default(),
+            defined: ArcSwap::default(),
             changed: watch::Sender::new(0),
             listeners: Listeners::new(sessions),
         });
@@ -264,35 +268,29 @@ impl<N: LocalNode> Nodes<N> {
 
     /// A node's reply tells a client of this position.
     pub(super) fn told(&self, number: usize, position: Position) {
-        let standing = &self.standing;
-        if let Some(node) = standing.node(number) {
+        if let Some(node) = self.standing.node(number) {
             node.applied.fetch_max(position.lsn.0, Ordering::Relaxed);
         }
-        if position.lsn.0 > standing.told_lsn.load(Ordering::Relaxed) {
-            let mut told = standing.told.lock().expect("nobody panics while holding it");
-            *told = position.max(*told);
-            standing.told_lsn.store(told.lsn.0, Ordering::Relaxed);
-        }
+        raise(&self.standing.told, position);
     }
 
     /// A client is told of a schema that was changed up to this position.
     pub(super) fn defined(&self, position: Position) {
-        let mut defined = self.standing.defined.lock().expect("nobody panics while holding it");
-        *defined = position.max(*defined);
+        raise(&self.standing.defined, position);
     }
 
-    /// What every session must see next: tables are made by one of a program's sessions and used
-    /// by the others.
-    pub(super) fn defined_at(&self) -> Position {
-        let defined = *self.standing.defined.lock().expect("nobody panics while holding it");
-        if defined.term == self.term() { defined } else { Position::default() }
+    /// What a session that has seen this much must see next: tables are made by one of a program's
+    /// sessions and used by the others.
+    pub(super) fn defined_beyond(&self, seen: Position) -> Option<Position> {
+        let defined = **self.standing.defined.load();
+        (defined > seen && defined.term == self.term()).then_some(defined)
     }
 
     /// Where a new session begins: not before what clients of this router were told, so
     /// that a program sees what the one before it wrote. Nothing is promised across a
     /// change of term, which may (async) have taken some of it back.
     pub(super) fn begin_at(&self) -> Position {
-        let told = *self.standing.told.lock().expect("nobody panics while holding it");
+        let told = **self.standing.told.load();
         if told.term == self.term() { told } else { Position::default() }
     }
 

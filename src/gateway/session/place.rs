@@ -70,7 +70,9 @@ impl<N: LocalNode> Client<N> {
     }
 
     fn choose(&mut self, work: &Work) -> Route {
-        self.session.saw(self.shared.nodes.defined_at());
+        if let Some(defined) = self.shared.nodes.defined_beyond(self.session.position) {
+            self.session.saw(defined);
+        }
         let position = self.session.position;
         let level = self.session.level();
         if let Some(local) = self.shared.nodes.local()
