@@ -92,10 +92,10 @@ pub enum NodeError {
 }
 
 /// What a node's directory holds, opened.
-struct Opened {
+pub(super) struct Opened {
     /// Held for as long as the node runs.
     _lock: Flock<File>,
-    control: Arc<Mutex<ControlFile>>,
+    pub control: Arc<Mutex<ControlFile>>,
     log: Arc<Mutex<LogStore>>,
     database: PathBuf,
     /// Recorded as committed.
@@ -104,7 +104,7 @@ struct Opened {
     /// Another program wrote into the database while the node was down.
     edited: bool,
     /// Of its log something is gone that may have been acknowledged, and what that is.
-    lost: Option<String>,
+    pub lost: Option<String>,
 }
 
 /// Runs a node until `shutdown`, and tells `supervisor` once it serves.
@@ -279,7 +279,7 @@ pub async fn run(
 }
 
 /// Opens the node's directory, and mends what may be mended by itself.
-fn open(config: &NodeConfig) -> Result<Opened, NodeError> {
+pub(super) fn open(config: &NodeConfig) -> Result<Opened, NodeError> {
     let data = &config.data;
     let io = |path: &Path| {
         let path = path.to_owned();

@@ -67,6 +67,18 @@ pub fn rejoin(leader: &LeaderLog<'_>, follower: &FollowerLog<'_>) -> Rejoin {
     }
 }
 
+impl SnapshotReason {
+    /// What the follower, whose log ends at `end`, holds of the leader's until then: what it
+    /// acknowledged counts no further.
+    pub fn held(self, end: Lsn) -> Lsn {
+        match self {
+            Self::Released { needed: at, .. } | Self::AppliedBeyond { at, .. } => at.min(end),
+            Self::Unrelated | Self::Differs { .. } => Lsn(0),
+            Self::Asked => end,
+        }
+    }
+}
+
 impl fmt::Display for SnapshotReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

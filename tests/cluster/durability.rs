@@ -141,6 +141,12 @@ fn what_is_removed_of_a_node_is_made_anew() {
         demo.assert_equal_content();
         assert_eq!(demo.sqlite(&follower, "PRAGMA integrity_check").trim(), "ok");
     }
+    // And operators are told of it (rule 16a).
+    wait_for("an event", || {
+        let events = demo.towline(&["events"]).stdout;
+        let events = String::from_utf8(events).expect("UTF-8");
+        events.contains("the log is damaged, and is fetched anew: ").then_some(())
+    });
 }
 
 #[test]

@@ -120,6 +120,9 @@ impl Replication {
             Rejoin::Stream { from } => from,
             Rejoin::CutAndStream { at } => at.lsn,
             Rejoin::Snapshot { why } => {
+                let held = why.held(request.end.lsn);
+                self.hub.count(Some(FollowerNews::Rejoined(term, follower, held)));
+                self.hub.count(Some(FollowerNews::Left(term, follower)));
                 return self.send_snapshot(stream, follower, term, why).await;
             }
         };

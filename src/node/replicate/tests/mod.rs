@@ -24,7 +24,7 @@ use crate::config::{PeerTlsConfig, SqlConfig};
 use crate::log::{Entry, Statement, Term, TermStart, Transaction, Value};
 use crate::net::{Authority, HelloReply, PeerListener};
 use crate::node::Leadership;
-use crate::node::Quarantine;
+use crate::node::{Quarantine, run};
 use crate::storage::fs::{Fs, Op, RealFs};
 use crate::storage::log_store::LogOptions;
 use crate::storage::sqlite::{ConnectionKind, Sqlite, content_digest};

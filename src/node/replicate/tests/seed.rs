@@ -127,6 +127,101 @@ async fn an_empty_log_beside_full_databases_is_re_seeded() {
     b.stop().await;
 }
 
+/// Cuts the last frame, which begins at `at`, from a stopped node's only segment, and has
+/// its control file say that the log is committed up to `commit`.
+fn cut_last_frame(data: &Path, at: Lsn, commit: Lsn) {
+    let segment = data.join("log").join(format!("{:016x}.seg", 0));
+    let segment = std::fs::File::options().write(true).open(segment).expect("opens");
+    segment.set_len(at.0).expect("cut");
+    ControlFile::open(&data.join("control"))
+        .expect("opens")
+        .update(|control| (control.commit, control.unproven) = (commit, false))
+        .expect("updated");
+}
+
+fn told(hub: &Hub) -> Vec<String> {
+    hub.take_notices().into_iter().map(|notice| notice.reason).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_follower_that_lost_what_it_had_acknowledged_is_an_event() {
+    let (mut cluster, [a, b]) = Cluster::led(["a", "b"]).await;
+    let kept = a.write(1, 1).await;
+    let end = a.write(1, 2).await;
+    let data = b.data.clone();
+    b.stop().await;
+    cut_last_frame(&data, kept, kept);
+    let b = cluster.start("b");
+    assert_eq!(b.hub.end.borrow().lsn, kept);
+    a.hub.take_notices();
+    b.follow(1, "a");
+    b.until_bound(end).await;
+    let lost = format!(
+        "a follower came back with less than it had acknowledged: b holds the log up to {kept}, \
+         and had it up to {end}"
+    );
+    assert_eq!(told(&a.hub), [lost]);
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_starts_knows_what_it_lost_of_its_log() {
+    let (cluster, [a, b]) = Cluster::led(["a", "b"]).await;
+    let kept = a.write(1, 1).await;
+    let end = a.write(1, 2).await;
+    b.until_bound(end).await;
+    let (name, data) = (b.name.clone(), b.data.clone());
+    b.stop().await;
+    for (commit, what) in [
+        (kept, "the end of the log may have been durable and is lost"),
+        (end, "the log is damaged, and is fetched anew: "),
+    ] {
+        cut_last_frame(&data, kept, commit);
+        let opened = run::open(&cluster.config(&name)).expect("opens");
+        let lost = opened.lost.expect("it lost something");
+        assert!(lost.starts_with(what), "{lost}");
+        assert!(lock(&opened.control).get().unproven);
+    }
+    a.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_follower_acknowledged_and_lost_counts_no_more_while_it_is_seeded() {
+    let mut cluster = Cluster::new(&["a", "b", "c"]).await;
+    let (a, b, end) = filled(&mut cluster, 1).await;
+    // Its leader has not synced it yet.
+    let more = a.append(1, &[insert(1)]);
+    let heard = async {
+        while a.hub.held() < Some(more) {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, heard).await.expect("it is acknowledged");
+    let data = b.data.clone();
+    b.kill().await;
+    std::fs::remove_dir_all(data).expect("lost");
+    cluster.start("b").stop().await;
+    let (fs, death) = Hooked::dying(Op::PrepareSnapshot, 0);
+    let b = cluster.start_in(fs, "b");
+    a.hub.take_notices();
+    death.armed.store(true, Ordering::SeqCst);
+    b.follow(1, "a");
+    let mut dead = death.dead.subscribe();
+    let died = tokio::time::timeout(PATIENCE, dead.wait_for(|dead| *dead)).await;
+    died.expect("a snapshot comes").expect("death");
+    b.kill().await;
+    a.sync();
+    assert_eq!(*a.hub.commit.borrow(), end);
+    let told = told(&a.hub);
+    assert!(told[0].contains("b holds the log up to 0/0, and had it up to"), "{told:?}");
+    let b = cluster.start("b");
+    b.follow(1, "a");
+    b.until_bound(more).await;
+    a.stop().await;
+    b.stop().await;
+}
+
 /// A leader with so many megabytes of content, and a follower that makes it commit.
 async fn filled(cluster: &mut Cluster, megabytes: usize) -> (Node, Node, Lsn) {
     let (a, b) = (cluster.start("a"), cluster.start("b"));
