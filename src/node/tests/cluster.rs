@@ -717,21 +717,26 @@ async fn a_strong_read_misses_nothing_that_a_new_leader_has_yet_to_apply() {
 async fn a_strong_read_is_inside_the_lease_once_it_has_its_snapshot() {
     let node = TestNode::leading().await;
     node.client().query("create table t (id int primary key)").await;
-    let mut reading = strong(&node).await;
-    assert_eq!(reading.value("select count(*) from t").await, "0");
-    // All connections are in use, until the lease has run out.
-    let mut taken = Vec::new();
-    for _ in 0..READERS {
-        taken.push(node.running().readers.take().await.expect("a connection"));
+    for begin in ["", "begin isolation level repeatable read"] {
+        let mut reading = strong(&node).await;
+        assert_eq!(reading.value("select count(*) from t").await, "0");
+        reading.query(begin).await;
+        // All connections are in use, until the lease has run out.
+        let mut taken = Vec::new();
+        for _ in 0..READERS {
+            taken.push(node.running().readers.take().await.expect("a connection"));
+        }
+        let read = tokio::spawn(async move { reading.query("select count(*) from t").await });
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        node.hub().set_lease_until(i64::MIN);
+        drop(taken);
+        let said = read.await.expect("no panic");
+        let over = "refused: this node can't serve now: the lease of term 1 has run out\n";
+        assert_eq!(said, over, "{begin}");
+        node.hub().set_lease_until(i64::MAX);
     }
-    let read = tokio::spawn(async move { reading.query("select count(*) from t").await });
-    for _ in 0..100 {
-        tokio::task::yield_now().await;
-    }
-    node.hub().set_lease_until(i64::MIN);
-    drop(taken);
-    let said = read.await.expect("no panic");
-    assert_eq!(said, "refused: this node can't serve now: the lease of term 1 has run out\n");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
