@@ -2,7 +2,7 @@
 use std::time::Duration;
 
 use super::{Cluster, Command, Input, MonitorState};
-use crate::cluster::{Configuration, NodeId};
+use crate::cluster::{Configuration, NodeId, Role};
 use crate::failover::{Moment, Report, Rule, ToMonitor, ToNode};
 use crate::log::Term;
 
@@ -236,8 +236,9 @@ impl Cluster {
             && saw.is_some_and(|(term, at)| term == self.state.term && now.since(at) <= suspicion)
     }
 
-    /// Whether the leader is silent, its lease is over, and those who don't see it are so many
-    /// that no majority can renew it: it acknowledges nothing, wherever it is.
+    /// Whether the leader, which was open, says itself that it follows; or is silent, its lease
+    /// is over, and those who don't see it are so many that no majority can renew it: it
+    /// acknowledges nothing, wherever it is.
     pub(super) fn leader_is_gone(&self, now: Moment) -> bool {
         let Some(leader) = self.state.leader() else { return true };
         let timing = self.options.timing;
@@ -252,7 +253,11 @@ impl Cluster {
                 && known.saw_leader.is_none_or(|(_, at)| now.since(at) > lease)
         };
         let blind = |list: &Configuration| list.counting().filter(|node| is_blind(node)).count();
-        silent && over && self.lists().all(|list| blind(list) >= self.electorate(list).fence())
+        let follows = self.leader_report().is_some_and(|report| report.role == Role::Follower);
+        follows
+            || silent
+                && over
+                && self.lists().all(|list| blind(list) >= self.electorate(list).fence())
     }
 
     /// What would be lost without the members that are absent, as far as it is known.
