@@ -131,9 +131,12 @@ pub(super) fn maintenance(arguments: &MaintenanceArguments) -> anyhow::Result<()
 
 /// Asks, and prints the answer.
 pub(super) fn ask(target: &Target, request: Value) -> anyhow::Result<()> {
-    let answer = block_on(async { target.resolve()?.ask(request).await })?;
-    println!("{}", one_line(&answer));
+    print_answer(&block_on(async { target.resolve()?.ask(request).await })?);
     Ok(())
+}
+
+pub(super) fn print_answer(answer: &Value) {
+    println!("{}", one_line(answer));
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -238,7 +241,7 @@ pub(super) struct Monitor {
 impl Monitor {
     /// The view as the monitor has it now.
     pub(super) async fn view(&self) -> anyhow::Result<View> {
-        Ok(serde_json::from_slice(&self.exchange(Purpose::View, None).await?)?)
+        Ok(serde_json::from_slice(&self.exchange(Purpose::View, None, ANSWER_WITHIN).await?)?)
     }
 
     /// A stream of views, one a frame, the newest first.
@@ -261,7 +264,16 @@ impl Monitor {
 
     /// One request, one answer. An answer with an `error` is an error.
     pub(super) async fn ask(&self, request: Value) -> anyhow::Result<Value> {
-        let answer = self.exchange(Purpose::Admin, Some(request)).await?;
+        self.ask_within(ANSWER_WITHIN, request).await
+    }
+
+    /// As [`Monitor::ask`], of what may take longer.
+    pub(super) async fn ask_within(
+        &self,
+        limit: Duration,
+        request: Value,
+    ) -> anyhow::Result<Value> {
+        let answer = self.exchange(Purpose::Admin, Some(request), limit).await?;
         let mut answer: Value = serde_json::from_slice(&answer)?;
         match answer.get("error").and_then(Value::as_str) {
             Some(error) => bail!("{error}"),
@@ -279,6 +291,7 @@ impl Monitor {
         &self,
         purpose: Purpose,
         request: Option<Value>,
+        limit: Duration,
     ) -> anyhow::Result<bytes::Bytes> {
         let hello = self.hello(purpose);
         let exchange = async {
@@ -289,9 +302,9 @@ impl Monitor {
             }
             stream.recv().await?.context("the connection was closed without an answer")
         };
-        tokio::time::timeout(ANSWER_WITHIN, exchange)
+        tokio::time::timeout(limit, exchange)
             .await
-            .with_context(|| format!("no answer from {} within {ANSWER_WITHIN:?}", self.address))?
+            .with_context(|| format!("no answer from {} within {limit:?}", self.address))?
     }
 }
 

@@ -12,7 +12,8 @@
 //! | `{"request":"drop","node":"n2"}`                     | `{"ok":…}`                        |
 //!
 //! What is refused or fails is `{"error":"one sentence"}`. A switchover, and a change of
-//! members, is answered when it is over.
+//! members, is answered when it is over; the latter, which may have a copy of the databases
+//! to wait for, however long that takes, as long as the tool stays.
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -25,7 +26,7 @@ use crate::config::PRIORITY;
 use crate::failover::Operator;
 use crate::net::FrameStream;
 
-/// A command that has not ended by then is answered as under way.
+/// A command that has not ended by then is answered as under way, a change of members aside.
 const OPERATION_TIMEOUT: Duration = Duration::from_secs(30);
 /// A tool that asks nothing for so long is disconnected.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
@@ -95,7 +96,11 @@ pub(super) async fn serve(
 ) {
     while let Ok(Ok(Some(frame))) = tokio::time::timeout(IDLE_TIMEOUT, stream.recv()).await {
         let answer = match serde_json::from_slice(&frame) {
-            Ok(request) => handle(request, &outlook, events, happenings).await,
+            Ok(request) => tokio::select! {
+                answer = handle(request, &outlook, events, happenings) => answer,
+                // It left, or does not wait for the answer.
+                _ = stream.recv() => return,
+            },
             Err(error) => Answer::Error(format!("malformed request: {error}")),
         };
         let text = serde_json::to_vec(&answer).expect("plain data");
@@ -138,10 +143,14 @@ async fn handle(
 
 async fn operate(operator: Operator, happenings: &mpsc::Sender<Happening>) -> Answer {
     let (answer, answered) = oneshot::channel();
+    let limit = match operator {
+        Operator::Add { .. } | Operator::Drop { .. } => Duration::MAX,
+        _ => OPERATION_TIMEOUT,
+    };
     if happenings.send(Happening::Operator(operator, answer)).await.is_err() {
         return Answer::Error("the monitor is stopping".to_owned());
     }
-    match tokio::time::timeout(OPERATION_TIMEOUT, answered).await {
+    match tokio::time::timeout(limit, answered).await {
         Ok(Ok(Ok(done))) => Answer::Ok(Body::Done(done)),
         Ok(Ok(Err(refusal))) => Answer::Error(refusal),
         Ok(Err(_)) => Answer::Error("the monitor is stopping".to_owned()),

@@ -1,11 +1,12 @@
 //! Nodes join, take another's place, and leave, under load.
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::demo::{Demo, TOWLINE, assert_success, wait_for};
@@ -142,6 +143,41 @@ async fn nodes_join_and_leave_under_load() {
     assert!(count >= written, "{written} were acknowledged, {count} are there");
     let dumps = ["node3", "node4", "node5"].map(|node| demo.dump(node));
     assert!(dumps[1..].iter().all(|dump| *dump == dumps[0]), "their content differs");
+}
+
+#[test]
+fn a_node_that_never_comes_leaves_the_members_as_they_were() {
+    let demo = Demo::start(&["--restart", "never"]);
+    let before = members(&demo).expect("a view");
+    let add = ["node", "add", "node9", "--peer", "127.0.0.1:1", "--timeout"];
+    let waits = "node9 is joining, and does not follow yet\n";
+    let given_up = demo.towline(&[&add[..], &["2"]].concat());
+    let said = String::from_utf8_lossy(&given_up.stderr).into_owned();
+    assert!(!given_up.status.success() && said.contains(waits), "{said}");
+    let why = "nothing was heard of node9 at 127.0.0.1:1 for 2 s: node9 does not join, the members \
+               are as they were";
+    assert!(said.contains(why), "{said}");
+    assert_eq!(members(&demo).expect("a view"), before);
+
+    let mut tool = Command::new(TOWLINE)
+        .args(add)
+        .args(["60", "--dir"])
+        .arg(demo.dir())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("towline runs");
+    let mut errors = BufReader::new(tool.stderr.take().expect("a pipe"));
+    let mut line = String::new();
+    errors.read_line(&mut line).expect("read");
+    assert_eq!(line, waits);
+    let pid = Pid::from_raw(i32::try_from(tool.id()).expect("a process"));
+    kill(pid, Signal::SIGINT).expect("signalled");
+    let mut said = String::new();
+    errors.read_to_string(&mut said).expect("read");
+    assert!(said.contains("interrupted: node9 does not join"), "{said}");
+    assert!(!tool.wait().expect("it ends").success());
+    let view = demo.view().expect("a view");
+    assert!(view["change"].is_null() && members(&demo).expect("a view") == before, "{view}");
 }
 
 #[test]
