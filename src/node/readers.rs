@@ -114,6 +114,17 @@ impl Readers {
         enders.iter().filter(|ender| !ender.is_done() && ender.end_if_lent_for(than)).count()
     }
 
+    /// Which file they are open on; see [`Readers::note_damage`].
+    pub(super) fn file(&self) -> u64 {
+        self.pool.idle().file
+    }
+
+    /// Another connection to that file found it to be damaged.
+    pub(super) fn note_damage(&self, file: u64) {
+        let idle = self.pool.idle();
+        self.pool.damaged.fetch_or(idle.file == file, Ordering::Relaxed);
+    }
+
     /// Whether a reader found the file to be damaged.
     pub(super) fn found_damage(&self) -> bool {
         self.pool.damaged.load(Ordering::Relaxed)

@@ -271,6 +271,9 @@ pub async fn run(
         },
     );
     let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+    if let Some(look) = hub.look.send_replace(None) {
+        look.give_up();
+    }
     if ended.is_ok() && hub.quarantine.borrow().is_none() {
         let control = Arc::clone(&opened.control);
         let _ = tokio::task::spawn_blocking(move || seal(&config, &control)).await;
@@ -382,6 +385,9 @@ fn seal(config: &NodeConfig, control: &Mutex<ControlFile>) {
     }
     match Seal::of(&path, generation) {
         Ok(sealed) => {
+            if sealed.is_none() {
+                tracing::info!(path = %path.display(), "is left without a seal: something reads it, or it is too large");
+            }
             if let Err(error) = lock(control).update(|control| control.sealed = sealed) {
                 tracing::warn!(%error, "how the database was left can't be recorded");
             }

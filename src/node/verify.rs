@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Hub;
+use super::readers::Readers;
 use crate::log::LogEnd;
 use crate::sql::catalog::MAINTENANCE_DATABASE;
 use crate::storage::sqlite::{
@@ -55,11 +56,15 @@ impl Look {
     }
 
     /// Shows it, digests it, and holds it for as long as somebody asks.
-    pub(super) fn keep(self, hub: Arc<Hub>) {
-        let look = Arc::new(self);
+    /// Where it comes upon damage, `readers` are told.
+    pub(super) fn keep(self, hub: Arc<Hub>, readers: Readers) {
+        let (look, file) = (Arc::new(self), readers.file());
         hub.look.send_replace(Some(Arc::clone(&look)));
         let work = move || {
             let digests = Digests::of(&mut lock(&look.sqlite));
+            if lock(&look.sqlite).found_damage() {
+                readers.note_damage(file);
+            }
             let _ = look.digests.set(digests.map_err(|error| error.to_string()));
             *lock(&look.asked) = Instant::now();
             let is_this = |held: &Option<Arc<Self>>| {
@@ -77,6 +82,14 @@ impl Look {
         // Without the thread the view is never digested, and whoever waits gives up.
         if let Err(error) = std::thread::Builder::new().name("verify".to_owned()).spawn(work) {
             tracing::warn!(%error, "no thread to digest the databases");
+        }
+    }
+
+    /// Ends the view, unless it is being read: a file that nobody reads can be closed whole.
+    pub(super) fn give_up(&self) {
+        let Ok(mut sqlite) = self.sqlite.try_lock() else { return };
+        if let Err(error) = sqlite.execute_batch("ROLLBACK") {
+            tracing::warn!(%error, "the view of the databases does not end");
         }
     }
 

@@ -412,7 +412,7 @@ impl Writer {
     /// Keeps a view of the databases as they are at a marker.
     pub(super) fn look(&self, id: u64, at: LogEnd) {
         match Look::take(&self.options.path, id, at) {
-            Ok(look) => look.keep(Arc::clone(&self.hub)),
+            Ok(look) => look.keep(Arc::clone(&self.hub), self.readers.clone()),
             Err(error) => tracing::warn!(%error, id, "no view of the databases at a marker"),
         }
     }
