@@ -173,6 +173,9 @@ impl Display for Inet {
             IpAddr::V6(address) if address.to_ipv4_mapped().is_some() => {
                 write!(f, "::ffff:{}", address.to_ipv4_mapped().expect("just seen"))?;
             }
+            IpAddr::V6(_) if matches!(self.number(), 0x1_0000..=0xffff_ffff) => {
+                write!(f, "::{}", Ipv4Addr::from(self.number() as u32))?;
+            }
             address => write!(f, "{address}")?,
         }
         if self.cidr || self.bits < self.max_bits() { write!(f, "/{}", self.bits) } else { Ok(()) }
