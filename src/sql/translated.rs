@@ -163,6 +163,8 @@ pub enum Kind {
     /// DECLARE name CURSOR FOR query.
     Declare {
         name: String,
+        /// What FETCH gives in the simple protocol is binary.
+        binary: bool,
         hold: bool,
         scroll: bool,
         query: String,

@@ -20,6 +20,7 @@ use crate::gateway::Out;
 use crate::log::Value;
 use crate::node::plan::Plan;
 use crate::node::rows::RowFormat;
+use crate::pg::types::Format;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::{Kind, Movement};
 
@@ -29,6 +30,7 @@ const KEPT_MAX: usize = 64 << 20;
 /// What DECLARE says.
 pub(super) struct Declared<'a> {
     pub(super) name: &'a str,
+    pub(super) binary: bool,
     pub(super) hold: bool,
     pub(super) scroll: bool,
     pub(super) query: &'a str,
@@ -74,7 +76,7 @@ impl EngineSession {
         &mut self,
         declared: Declared<'_>,
     ) -> Result<Cow<'static, str>, Stop> {
-        let Declared { name, hold, scroll, query, types, params } = declared;
+        let Declared { name, binary, hold, scroll, query, types, params } = declared;
         if !hold && self.open.as_ref().is_none_or(|open| !open.explicit) {
             return Err(SqlError::new(
                 SqlState::NO_ACTIVE_SQL_TRANSACTION,
@@ -98,7 +100,8 @@ impl EngineSession {
             )
             .into());
         }
-        let format = RowFormat { formats: Vec::new(), display: self.settings.display.clone() };
+        let formats = if binary { vec![Format::Binary] } else { Vec::new() };
+        let format = RowFormat { formats, display: self.settings.display.clone() };
         if plan.is_write() {
             self.check_may_write("DECLARE CURSOR")?;
             self.loan().await?;

@@ -13,6 +13,7 @@ use crate::storage::sqlite::LiveRelations;
 pub(super) struct Cursor {
     pub(super) name: String,
     pub(super) statement: Arc<str>,
+    pub(super) binary: bool,
     pub(super) hold: bool,
     pub(super) scroll: bool,
 }
@@ -32,7 +33,7 @@ fn cursor_row(cursor: &Cursor) -> Vec<(String, Value)> {
         ("name", Value::Text(cursor.name.clone())),
         ("statement", Value::Text(cursor.statement.to_string())),
         ("is_holdable", Value::Integer(cursor.hold.into())),
-        ("is_binary", Value::Integer(0)),
+        ("is_binary", Value::Integer(cursor.binary.into())),
         ("is_scrollable", Value::Integer(cursor.scroll.into())),
     ]
     .into_iter()

@@ -630,6 +630,7 @@ impl EngineSession {
         let cursors = named.map(|(name, portal)| Cursor {
             name: name.clone(),
             statement: Arc::clone(&portal.plan.text),
+            binary: !portal.format.formats.is_empty(),
             hold: portal.hold,
             scroll: portal.place.can_scroll(),
         });

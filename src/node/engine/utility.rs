@@ -66,12 +66,17 @@ impl EngineSession {
                 return Box::pin(self.execute_statement(name, arguments, format, run, out)).await;
             }
             Kind::Deallocate(name) => self.deallocate(name.as_deref())?,
-            Kind::Declare { name, hold, scroll, query } => {
-                let (hold, scroll, types) = (*hold, *scroll, &plan.translated.params);
-                let declared = Declared { name, hold, scroll, query, types, params };
+            Kind::Declare { name, binary, hold, scroll, query } => {
+                let (binary, hold, scroll) = (*binary, *hold, *scroll);
+                let types = &plan.translated.params;
+                let declared = Declared { name, binary, hold, scroll, query, types, params };
                 Answer::Tag(self.declare(declared).await?)
             }
             Kind::Fetch { cursor, movement, discard } => {
+                // Bind says for itself which format it wants.
+                let binary = self.portals.get(cursor).filter(|it| it.cursor && !run.extended);
+                let binary = binary.map(|it| it.format.clone()).filter(|it| !it.formats.is_empty());
+                let format = binary.as_ref().unwrap_or(format);
                 if !run.extended && !*discard {
                     let columns = self.columns_of(plan);
                     if !columns.is_empty() {

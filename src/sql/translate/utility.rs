@@ -569,8 +569,8 @@ impl Words<'_> {
 
     fn declare(&mut self) -> Result<Translated, SqlError> {
         let name = self.name()?;
-        let mut scroll = false;
-        while self.take("binary")
+        let (mut binary, mut scroll) = (false, false);
+        while self.take_once("binary", &mut binary)
             || self.take("insensitive")
             || self.take("asensitive")
             || self.take_scroll(&mut scroll)
@@ -585,7 +585,13 @@ impl Words<'_> {
         }
         self.expect("for")?;
         let query = self.scanner.rest().trim().to_owned();
-        Ok(plain(Kind::Declare { name, hold, scroll, query }, "DECLARE CURSOR"))
+        Ok(plain(Kind::Declare { name, binary, hold, scroll, query }, "DECLARE CURSOR"))
+    }
+
+    fn take_once(&mut self, word: &str, said: &mut bool) -> bool {
+        let taken = self.take(word);
+        *said |= taken;
+        taken
     }
 
     /// `SCROLL` or `NO SCROLL`.
