@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -34,6 +35,9 @@ pub struct SessionParams {
     /// RESET goes back to. Those made since come as silent requests.
     pub settings: SettingsMap,
     pub backend_pid: i32,
+    /// Where its client connected from.
+    #[serde(default)]
+    pub client: Option<SocketAddr>,
     #[serde(default)]
     pub standing: Standing,
 }

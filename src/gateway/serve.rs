@@ -261,6 +261,7 @@ async fn client<N: LocalNode>(
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     tune(&stream)?;
+    let from = stream.peer_addr().ok();
     let mut place = None;
     let take_place = || {
         let taken = Counted::new(Arc::clone(&shared), |shared| &shared.sessions);
@@ -275,7 +276,7 @@ async fn client<N: LocalNode>(
     };
     match arrival {
         Ok(Ok(Arrival::Session(introduced))) => {
-            session::serve(Arc::clone(&shared), *introduced, shutdown).await;
+            session::serve(Arc::clone(&shared), *introduced, from, shutdown).await;
             Ok(())
         }
         Ok(Ok(Arrival::Cancel { mut stream, pid, secret })) => {

@@ -11,6 +11,7 @@ mod socket;
 mod work;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,9 +64,10 @@ impl From<SqlError> for Ended {
 pub(super) async fn serve<N: LocalNode>(
     shared: Arc<Shared<N>>,
     introduced: Introduced,
+    from: Option<SocketAddr>,
     shutdown: CancellationToken,
 ) {
-    let mut client = Client::new(shared, introduced);
+    let mut client = Client::new(shared, introduced, from);
     let ended = match client.admit().await {
         Ok(()) => client.live(&shutdown).await,
         Err(ended) => ended,
@@ -119,7 +121,7 @@ struct Placed<N: LocalNode> {
 }
 
 impl<N: LocalNode> Client<N> {
-    fn new(shared: Arc<Shared<N>>, introduced: Introduced) -> Self {
+    fn new(shared: Arc<Shared<N>>, introduced: Introduced, client: Option<SocketAddr>) -> Self {
         let Introduced { reader, writer, inbound, identity } = introduced;
         let Identity { user, standing, is_superuser, database, settings, place } = identity;
         let cancel = shared.cancels.register();
@@ -128,7 +130,7 @@ impl<N: LocalNode> Client<N> {
         let mut session = Session::new(settings.clone(), rand::random());
         session.saw(shared.nodes.begin_at());
         let backend_pid = cancel.session.pid;
-        let params = SessionParams { user, database, settings, backend_pid, standing };
+        let params = SessionParams { user, database, settings, backend_pid, client, standing };
         Self {
             seats: BTreeMap::new(),
             changes: shared.nodes.changes(),

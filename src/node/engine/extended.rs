@@ -181,6 +181,7 @@ impl EngineSession {
         let Some(mut portal) = self.portals.remove(&name) else {
             return Err(no_portal(&name).into());
         };
+        self.activity.runs(&portal.plan.text);
         let result = self.run_portal(&mut portal, max, alone, out).await;
         self.portals.entry(name).or_insert(portal);
         result

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
+use super::activity::{Activities, Viewer};
 use crate::cluster::Role;
 use crate::log::{Lsn, Value};
 use crate::node::hub::Hub;
@@ -19,9 +20,15 @@ pub(super) struct Cursor {
 }
 
 /// The relations that the hub and the session can tell of.
-pub(super) fn relations(hub: &Arc<Hub>, cursors: Vec<Cursor>) -> LiveRelations {
-    let hub = Arc::clone(hub);
+pub(super) fn relations(
+    hub: &Arc<Hub>,
+    activities: &Arc<Activities>,
+    viewer: Viewer,
+    cursors: Vec<Cursor>,
+) -> LiveRelations {
+    let (hub, activities) = (Arc::clone(hub), Arc::clone(activities));
     LiveRelations::new(move |name| match name {
+        "pg_stat_activity" => Some(activities.rows(&viewer)),
         "pg_stat_replication" => Some(replication(&hub)),
         "pg_cursors" => Some(cursors.iter().map(cursor_row).collect()),
         _ => None,

@@ -13,9 +13,11 @@
 //! - `advisory` are the locks that clients give names to.
 //! - `role` tells who a session is, and changes roles; `access` holds statements against
 //!   what it may do, and changes that.
+//! - `activity` is what all sessions do, `live` how views show what this node knows.
 //! - `database` tells which database a session is in, and makes and drops them.
 
 mod access;
+mod activity;
 mod advisory;
 mod copy;
 mod cursor;
@@ -90,6 +92,7 @@ pub(super) struct Inner {
     options: EngineOptions,
     advisory: Arc<advisory::Table>,
     sessions: Arc<database::Sessions>,
+    activities: Arc<activity::Activities>,
 }
 
 impl Engine {
@@ -100,10 +103,19 @@ impl Engine {
         log: LogReader,
         options: EngineOptions,
     ) -> Self {
-        let plans = PlanCache::new();
-        let (advisory, sessions) = (Arc::default(), Arc::default());
-        let inner = Inner { hub, readers, writer, log, plans, options, advisory, sessions };
-        Self { inner: Arc::new(inner) }
+        Self {
+            inner: Arc::new(Inner {
+                hub,
+                readers,
+                writer,
+                log,
+                plans: PlanCache::new(),
+                options,
+                advisory: Arc::default(),
+                sessions: Arc::default(),
+                activities: Arc::default(),
+            }),
+        }
     }
 }
 

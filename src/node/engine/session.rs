@@ -12,6 +12,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::Inner;
+use super::activity::{Activity, Viewer, Who};
 use super::advisory::Owner;
 use super::copy::CopyIn;
 use super::database::Place;
@@ -77,6 +78,10 @@ pub(crate) struct EngineSession {
     pub(super) place: Place,
     /// Its advisory locks.
     pub(super) locks: Owner,
+    /// What it is shown to do.
+    pub(super) activity: Activity,
+    /// With these settings it is shown.
+    shown: Option<Arc<SettingsMap>>,
     /// Whether its user is a role of the catalog, once that is known.
     pub(super) is_role: bool,
     pub(super) identified: bool,
@@ -206,6 +211,8 @@ impl EngineSession {
             told: Arc::clone(settings.map()),
             objects: LargeObjects::default(),
             locks: inner.advisory.owner(),
+            activity: inner.activities.enter(&params),
+            shown: None,
             inner,
             params,
             settings,
@@ -237,7 +244,12 @@ impl EngineSession {
     async fn serve(&mut self, request: Request, out: &mut Out) -> Result<bool, Stop> {
         self.pin_loan();
         self.set_reads_resting(false);
+        self.activity.wakes();
         let served = self.serve_pinned(request, out).await;
+        if !matches!(served, Ok(true)) {
+            self.show();
+            self.activity.rests(self.status());
+        }
         self.set_reads_resting(true);
         self.unpin_loan();
         served
@@ -258,6 +270,7 @@ impl EngineSession {
             }
             entered => entered?,
         }
+        self.show();
         let mut messages = request.messages;
         while let Some(message) = next_message(&mut messages)? {
             let result = self.message(&message, &messages, out).await;
@@ -282,6 +295,21 @@ impl EngineSession {
             }
         }
         Ok(!self.at_rest)
+    }
+
+    /// Has others see who it is, if that has changed.
+    fn show(&mut self) {
+        if self.shown.as_ref().is_some_and(|shown| Arc::ptr_eq(shown, self.settings.map())) {
+            return;
+        }
+        self.shown = Some(Arc::clone(self.settings.map()));
+        self.activity.is_known_as(Who {
+            user: self.session_user().to_owned(),
+            role: self.current_role,
+            database: Arc::clone(&self.database_name),
+            database_number: self.place.number(),
+            application: self.settings.map().get("application_name").cloned().unwrap_or_default(),
+        });
     }
 
     async fn message(
@@ -587,13 +615,19 @@ impl EngineSession {
             first_database: self.inner.options.database.clone(),
             in_recovery,
             backend_pid: self.params.backend_pid,
+            client: self.params.client,
             commit_lsn: *hub.commit.borrow(),
             applied_lsn: *hub.applied.borrow(),
             search_path: self.settings.search_path_text().to_owned(),
             settings: self.all_settings(),
             sequence_values: Arc::clone(&self.sequences),
             last_sequence: self.last_sequence.clone(),
-            live: super::live::relations(hub, self.cursors()),
+            live: super::live::relations(
+                hub,
+                &self.inner.activities,
+                Viewer { user: self.session_user().to_owned(), superuser: self.superuser },
+                self.cursors(),
+            ),
             advisory: self.locks.calls(self.place.number()),
             orders: self.orders(),
         })

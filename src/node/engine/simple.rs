@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::run::Flow;
 use super::session::{EngineSession, Stop};
-use crate::gateway::Out;
+use crate::gateway::{Mode, Out};
 use crate::node::rows::RowFormat;
 use crate::pg::backend::Writer;
 use crate::pg::frontend::{Message, RawMessage};
@@ -30,6 +30,9 @@ impl EngineSession {
                 return Ok(());
             }
         };
+        if self.mode == Mode::Client {
+            self.activity.runs(&text);
+        }
         // A Query ends the unnamed portal, and the implicit transaction before it.
         self.portals.remove("");
         let result = match sql::split(&text) {

@@ -1,6 +1,7 @@
 //! A node's writer and engine on real files, without network: the test plays the
 //! part of `control` and `replicate`.
 
+mod activity;
 mod client;
 mod cluster;
 mod databases;

@@ -35,7 +35,7 @@ pub use definition::{
     quote_ident, quote_literal, quote_qualified, quote_stored, split_order, view_definition,
 };
 pub use functions::{BuiltinFunction, builtin_function, builtin_functions};
-pub use pg_catalog::default_setting;
+pub use pg_catalog::{database_oid, default_setting};
 pub use relation::{
     Attribute, Catalog, CheckOption, Comment, Constraint, ConstraintKind, DomainCheck, Field,
     HASHED_OIDS, Identity, Index, Relation, RelationKind, Sequence, UserType, UserTypeKind,

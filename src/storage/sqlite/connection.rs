@@ -2,6 +2,7 @@
 //! about changes of the schema.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -48,6 +49,8 @@ pub struct Environment {
     pub first_database: String,
     pub in_recovery: bool,
     pub backend_pid: i32,
+    /// Where the session's client connected from.
+    pub client: Option<SocketAddr>,
     pub commit_lsn: Lsn,
     pub applied_lsn: Lsn,
     pub search_path: String,

@@ -1,10 +1,13 @@
 //! Rows about what all databases share, and about the session: databases, settings.
 
-use super::{DEFAULT_TABLESPACE, FIRST_DATABASE_OID, OWNER};
+use super::{DEFAULT_TABLESPACE, FIRST_DATABASE_OID};
+use crate::log::Value;
 use crate::pg::Oid;
 use crate::sql::catalog::rows::{Facts, Rows, row};
 use crate::sql::catalog::types::data_lines;
-use crate::sql::catalog::{EMPTY_TEMPLATES, FIRST_DATABASE, MAINTENANCE_DATABASE, ObjectKind};
+use crate::sql::catalog::{
+    EMPTY_TEMPLATES, FIRST_DATABASE, MAINTENANCE_DATABASE, NamedRow, ObjectKind,
+};
 
 /// A database of the cluster.
 pub(super) struct DatabaseRow<'a> {
@@ -33,11 +36,23 @@ pub(super) fn databases<'a>(facts: &'a Facts<'_>) -> impl Iterator<Item = Databa
         .chain(made)
 }
 
-/// The OID of the session's database.
-fn current_database_oid(facts: &Facts<'_>) -> i64 {
-    match facts.catalog.database {
-        FIRST_DATABASE => FIRST_DATABASE_OID,
-        number => number.into(),
+/// The OID of the database of a number.
+pub fn database_oid(number: u32) -> i64 {
+    if number == FIRST_DATABASE { FIRST_DATABASE_OID } else { number.into() }
+}
+
+/// Of each database the sessions on this node; nobody counts what else they did.
+pub(super) fn add_database_statistics(rows: &mut Rows, facts: &Facts<'_>) {
+    let sessions = (facts.live)("pg_stat_activity").unwrap_or_default();
+    for database in databases(facts) {
+        let is_here = |row: &&NamedRow| {
+            row.iter().any(|cell| *cell == ("datid".to_owned(), Value::Integer(database.oid)))
+        };
+        row!(rows,
+            "datid" => database.oid,
+            "datname" => database.name,
+            "numbackends" => i64::try_from(sessions.iter().filter(is_here).count()).unwrap_or(0),
+        );
     }
 }
 
@@ -110,17 +125,4 @@ pub(super) fn add_settings(rows: &mut Rows, facts: &Facts<'_>) {
             );
         }
     }
-}
-
-pub(super) fn add_own_activity(rows: &mut Rows, facts: &Facts<'_>) {
-    row!(rows,
-        "datid" => current_database_oid(facts),
-        "datname" => facts.database,
-        "pid" => facts.backend_pid,
-        "usesysid" => OWNER,
-        "usename" => facts.user,
-        "application_name" => facts.settings.get("application_name").map_or("", String::as_str),
-        "state" => "active",
-        "backend_type" => "client backend",
-    );
 }

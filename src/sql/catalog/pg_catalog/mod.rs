@@ -8,7 +8,7 @@ mod routines;
 mod types;
 
 use self::classes::{add_attributes, add_classes, add_defaults, set_access, tables};
-use self::cluster::{add_databases, add_own_activity, add_settings, databases};
+use self::cluster::{add_database_statistics, add_databases, add_settings};
 use self::constraints::add_constraints;
 use self::indexes::{add_index_definitions, add_indexes, add_operator_classes};
 use self::types::{add_enum_labels, add_ranges, add_types, add_user_types};
@@ -21,7 +21,7 @@ use super::types::format_type;
 use super::{Catalog, NAMESPACES, ObjectKind, RelationKind, Sequence, role_rows};
 use crate::pg::Oid;
 pub(super) use classes::{default_oid, numbered, owner_name, stored_default};
-pub use cluster::default_setting;
+pub use cluster::{database_oid, default_setting};
 pub(super) use constraints::{columns_in, supporting_index};
 
 /// OIDs of PostgreSQL's that clients may know by heart.
@@ -68,16 +68,11 @@ pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
         "pg_sequence" => add_sequences(rows, catalog),
         "pg_sequences" => add_sequence_views(rows, facts),
         "pg_settings" => add_settings(rows, facts),
-        "pg_stat_activity" => add_own_activity(rows, facts),
         "pg_stat_all_tables"
         | "pg_stat_user_tables"
         | "pg_statio_all_tables"
         | "pg_statio_user_tables" => add_table_statistics(rows, catalog),
-        "pg_stat_database" => {
-            for database in databases(facts) {
-                row!(rows, "datid" => database.oid, "datname" => database.name);
-            }
-        }
+        "pg_stat_database" => add_database_statistics(rows, facts),
         "pg_tables" => add_tables(rows, facts),
         "pg_tablespace" => {
             row!(rows, "oid" => 1663_i64, "spcname" => "pg_default", "spcowner" => OWNER);

@@ -45,8 +45,6 @@ pub(super) fn register(
         named(
             none,
             &[
-                "inet_client_addr",
-                "inet_client_port",
                 "inet_server_addr",
                 "inet_server_port",
                 "pg_get_function_sqlbody",

@@ -28,6 +28,14 @@ pub(super) fn register(
             ("current_setting", 1, current_setting),
             ("current_setting", 2, current_setting),
             ("current_user", 0, |call| text(environment(call).user.clone())),
+            ("inet_client_addr", 0, |call| match environment(call).client {
+                Some(client) => text(client.ip().to_string()),
+                None => Ok(Value::Null),
+            }),
+            ("inet_client_port", 0, |call| match environment(call).client {
+                Some(client) => integer(client.port().into()),
+                None => Ok(Value::Null),
+            }),
             ("pg_backend_pid", 0, |call| integer(environment(call).backend_pid.into())),
             ("session_user", 0, |call| text(environment(call).session_user.clone())),
             // The session takes the value over when the statement has ended.
