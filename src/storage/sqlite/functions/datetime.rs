@@ -9,10 +9,10 @@ use rusqlite::Connection;
 use super::call::{Answer, Call, bad_argument, boolean, define, define_strict, text};
 use super::moment::{
     Clock, Moment, century, counted_year, decade, millennium, truncate, truncate_interval,
-    unknown_unit,
+    unit_name, unknown_unit,
 };
 use super::numeric::{divide, printed};
-use super::{IMPURE, PURE, Surroundings, number_format, time_format};
+use super::{IMPURE, PURE, Surroundings, number_format, time_format, time_parse};
 use crate::log::{Value, ValueRef};
 use crate::pg::types::calendar::{
     MICROS_PER_DAY, MICROS_PER_SECOND, days_from_civil, month_length,
@@ -73,7 +73,7 @@ pub(super) fn register(
             ("to_char", 2, to_char),
             ("to_char", 3, to_char),
             ("to_date", 2, |call| {
-                let micros = time_format::parse(&call.text(0)?, &call.text(1)?)?;
+                let micros = time_parse::parse(&call.text(0)?, &call.text(1)?)?;
                 let days = i32::try_from(micros.div_euclid(MICROS_PER_DAY));
                 let mut date = String::new();
                 print_date(days.map_err(|_| out_of_range("date"))?, &mut date);
@@ -82,7 +82,7 @@ pub(super) fn register(
             ("to_number", 2, |call| text(number_format::parse(&call.text(0)?, &call.text(1)?)?)),
             ("to_timestamp", 1, |call| from_unix(call.real(0)?)),
             ("to_timestamp", 3, |call| {
-                let local = time_format::parse(&call.text(0)?, &call.text(1)?)?;
+                let local = time_parse::parse(&call.text(0)?, &call.text(1)?)?;
                 let offset = zone(&call.text(2)?)?.offset_at_local(local);
                 printed_utc(local - i64::from(offset) * MICROS_PER_SECOND)
             }),
@@ -190,7 +190,7 @@ fn date_part(call: &Call<'_, '_>) -> Answer {
 /// of `zone` shows.
 fn extract(call: &Call<'_, '_>) -> Answer {
     let field = call.text(0)?.trim().to_ascii_lowercase();
-    let field = field.as_str();
+    let field = unit_name(&field);
     match moment(call, 1)? {
         Moment::Interval(interval) => extract_of_interval(field, interval),
         Moment::Timetz(micros, offset) => extract_of_timetz(field, micros, offset),
@@ -199,7 +199,7 @@ fn extract(call: &Call<'_, '_>) -> Answer {
             let offset = zone.offset_at(micros);
             let local = micros.saturating_add(i64::from(offset) * MICROS_PER_SECOND);
             match field {
-                "epoch" => Ok(decimal(micros.saturating_sub(UNIX_EPOCH), 6)),
+                "epoch" => Ok(epoch(micros)),
                 _ => extract_of_zone(field, offset).map_or_else(
                     || extract_of_moment(field, Moment::Timestamptz(micros), local),
                     Ok,
@@ -241,7 +241,7 @@ fn extract_of_moment(field: &str, moment: Moment, micros: i64) -> Answer {
         "dow" => whole(clock.weekday()),
         "doy" => whole(clock.day_of_year()),
         "epoch" if is_date => whole((micros - UNIX_EPOCH) / MICROS_PER_SECOND),
-        "epoch" => decimal(micros.saturating_sub(UNIX_EPOCH), 6),
+        "epoch" => epoch(micros),
         "isodow" => whole(clock.iso_weekday()),
         "isoyear" => whole(counted_year(clock.iso_week().0)),
         "julian" if is_date => whole(clock.julian()),
@@ -263,6 +263,12 @@ fn extract_of_moment(field: &str, moment: Moment, micros: i64) -> Answer {
         | "timezone_hour" | "timezone_minute" => return Err(unsupported_unit(field, moment)),
         _ => return Err(unknown_unit(field, moment.kind())),
     })
+}
+
+/// Seconds since 1970, of microseconds since 2000.
+fn epoch(micros: i64) -> Value {
+    let since = i128::from(micros) - i128::from(UNIX_EPOCH);
+    printed(&BigDecimal::new(since.into(), 6))
 }
 
 fn extract_of_zone(field: &str, offset: i32) -> Option<Value> {
@@ -337,19 +343,20 @@ fn zone(name: &str) -> Result<Zone, SqlError> {
 /// `date_trunc(unit, moment [, zone])`.
 fn trunc(call: &Call<'_, '_>) -> Answer {
     let unit = call.text(0)?.trim().to_ascii_lowercase();
+    let unit = unit_name(&unit);
     let moment = moment(call, 1)?;
-    let unknown = || unknown_unit(&unit, moment.kind());
+    let unknown = || unknown_unit(unit, moment.kind());
     if !moment.is_finite() {
-        truncate(0, &unit).ok_or_else(unknown)?;
+        truncate(0, unit).ok_or_else(unknown)?;
         return text(call.text(1)?);
     }
     match moment {
         Moment::Interval(interval) => {
-            if matches!(unit.as_str(), "week" | "weeks") {
-                return Err(unsupported_unit(&unit, moment)
+            if unit == "week" {
+                return Err(unsupported_unit(unit, moment)
                     .with_detail("Months usually have fractional weeks."));
             }
-            text(truncate_interval(interval, &unit).ok_or_else(unknown)?.to_string())
+            text(truncate_interval(interval, unit).ok_or_else(unknown)?.to_string())
         }
         Moment::Timetz(..) => Err(SqlError::new(
             SqlState::UNDEFINED_FUNCTION,
@@ -359,7 +366,7 @@ fn trunc(call: &Call<'_, '_>) -> Answer {
             let zone = if call.len() > 2 { zone(&call.text(2)?)? } else { Zone::UTC };
             let offset = |seconds: i32| i64::from(seconds) * MICROS_PER_SECOND;
             let now = offset(zone.offset_at(micros));
-            let cut = truncate(micros.saturating_add(now), &unit).ok_or_else(unknown)?;
+            let cut = truncate(micros.saturating_add(now), unit).ok_or_else(unknown)?;
             // Hours are of the clock as it stands, though that may show them twice.
             let within =
                 unit.contains("hour") || unit.contains("minute") || unit.contains("second");
@@ -368,7 +375,7 @@ fn trunc(call: &Call<'_, '_>) -> Answer {
         }
         Moment::Date(micros) | Moment::Timestamp(micros) => {
             let mut timestamp = String::new();
-            print_timestamp(truncate(micros, &unit).ok_or_else(unknown)?, &mut timestamp);
+            print_timestamp(truncate(micros, unit).ok_or_else(unknown)?, &mut timestamp);
             text(timestamp)
         }
     }
@@ -496,7 +503,7 @@ fn date_bin(call: &Call<'_, '_>) -> Answer {
     let behind = at.checked_sub(from).ok_or_else(out_of_range)?;
     let begin =
         behind.div_euclid(width).checked_mul(width).and_then(|whole| from.checked_add(whole));
-    let begin = begin.ok_or_else(out_of_range)?;
+    let begin = begin.filter(|begin| timestamp_in_range(*begin)).ok_or_else(out_of_range)?;
     match source {
         Moment::Timestamptz(_) => printed_utc(begin),
         _ => {

@@ -61,6 +61,7 @@ mod surroundings;
 mod system;
 mod text;
 mod time_format;
+mod time_parse;
 
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;

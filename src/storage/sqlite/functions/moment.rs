@@ -158,6 +158,28 @@ pub(super) fn millennium(year: i64) -> i64 {
     if year > 0 { (year + 999) / 1000 } else { -((999 - (year - 1)) / 1000) }
 }
 
+/// A unit's usual name, of any that PostgreSQL knows it by.
+pub(super) fn unit_name(unit: &str) -> &str {
+    match unit {
+        "us" | "usec" | "usecs" | "usecond" | "useconds" | "microsecon" => "microseconds",
+        "ms" | "msec" | "msecs" | "msecond" | "mseconds" | "millisecon" => "milliseconds",
+        "s" | "sec" | "secs" => "second",
+        "m" | "min" | "mins" => "minute",
+        "h" | "hr" | "hrs" => "hour",
+        "d" => "day",
+        "w" | "weeks" => "week",
+        "mon" | "mons" => "month",
+        "qtr" => "quarter",
+        "y" | "yr" | "yrs" => "year",
+        "dec" | "decs" | "decades" => "decade",
+        "c" | "cent" | "centuries" => "century",
+        "mil" | "mils" | "millennia" => "millennium",
+        "timezone_h" => "timezone_hour",
+        "timezone_m" => "timezone_minute",
+        unit => unit,
+    }
+}
+
 /// Cuts a timestamp to a unit; `None` if there is no such unit.
 pub(super) fn truncate(micros: i64, unit: &str) -> Option<i64> {
     let clock = Clock::at(micros);
