@@ -7,8 +7,11 @@
 //! |-------------------------------------|-----------------------------------|
 //! | `abs ceil floor round trunc sign`   | `towline_abs` and so on           |
 //! | `sqrt exp ln power`                 | `towline_sqrt` and so on          |
+//! | `asinh atan atan2 cos cosh …`, which SQLite answers NaN with NULL | `towline_sin` and so on |
 //! | `log`, `log10`                      | `towline_log`                     |
 //! | `acos asin cot div factorial gcd lcm mod scale trim_scale width_bucket` | the same |
+
+use std::cmp::Ordering;
 
 use bigdecimal::{BigDecimal, RoundingMode, Signed, Zero};
 use rusqlite::Connection;
@@ -41,6 +44,20 @@ pub(super) fn register(
             ("scale", 1, |call| scale_of(call, false)),
             ("towline_abs", 1, abs),
             ("towline_acosh", 1, acosh),
+            ("towline_asinh", 1, |call| real(call.real(0)?.asinh())),
+            ("towline_atan", 1, |call| real(call.real(0)?.atan())),
+            ("towline_atan2", 2, |call| real(call.real(0)?.atan2(call.real(1)?))),
+            ("towline_cos", 1, |call| circular(call, f64::cos)),
+            ("towline_cosh", 1, |call| real(call.real(0)?.cosh())),
+            ("towline_degrees", 1, |call| {
+                let value = call.real(0)?;
+                finite(value.to_degrees(), &[value])
+            }),
+            ("towline_radians", 1, |call| real(call.real(0)?.to_radians())),
+            ("towline_sin", 1, |call| circular(call, f64::sin)),
+            ("towline_sinh", 1, |call| real(call.real(0)?.sinh())),
+            ("towline_tan", 1, |call| circular(call, f64::tan)),
+            ("towline_tanh", 1, |call| real(call.real(0)?.tanh())),
             ("towline_atanh", 1, |call| in_unit(call, f64::atanh)),
             ("towline_ceil", 1, |call| to_whole(call, f64::ceil, RoundingMode::Ceiling)),
             ("towline_exp", 1, exp),
@@ -87,6 +104,12 @@ pub(super) fn out_of_domain() -> SqlError {
 pub(super) fn in_unit(call: &Call<'_, '_>, function: fn(f64) -> f64) -> Answer {
     let value = call.real(0)?;
     if value.abs() > 1.0 { Err(out_of_domain()) } else { real(function(value)) }
+}
+
+/// A function of an angle, which is not infinite.
+fn circular(call: &Call<'_, '_>, function: fn(f64) -> f64) -> Answer {
+    let value = call.real(0)?;
+    if value.is_infinite() { Err(out_of_domain()) } else { real(function(value)) }
 }
 
 fn acosh(call: &Call<'_, '_>) -> Answer {
@@ -181,7 +204,10 @@ fn sqrt(call: &Call<'_, '_>) -> Answer {
 }
 
 fn exp(call: &Call<'_, '_>) -> Answer {
-    unary(call, numeric::exponential, |value| Ok(value.exp()))
+    unary(call, numeric::exponential, |value| match value.exp() {
+        0.0 if value.is_finite() => Err(super::operators::float_out_of_range("underflow")),
+        result => Ok(result),
+    })
 }
 
 fn check_logarithm(value: f64) -> Result<(), SqlError> {
@@ -215,10 +241,76 @@ fn log10(call: &Call<'_, '_>) -> Answer {
 
 /// `log(base, value)` exists for numerics only.
 fn log(call: &Call<'_, '_>) -> Answer {
-    match (number(call, 0)?.exact(), number(call, 1)?.exact()) {
-        (Some(base), Some(value)) => numeric::logarithm(&base, &value).map(|value| printed(&value)),
-        _ => Ok(Value::Text("NaN".to_owned())),
+    let (base, value) = (number(call, 0)?, number(call, 1)?);
+    if let (Some(base), Some(value)) = (base.exact(), value.exact()) {
+        return numeric::logarithm(&base, &value).map(|value| printed(&value));
     }
+    let (base, value) = (base.real(), value.real());
+    if base.is_nan() || value.is_nan() {
+        return special(f64::NAN);
+    }
+    let (base_sign, sign) = (signum(base), signum(value));
+    check_logarithm(base_sign.min(sign))?;
+    match (base.is_infinite(), value.is_infinite()) {
+        (true, true) => special(f64::NAN),
+        (true, false) => special(0.0),
+        _ => special(f64::INFINITY),
+    }
+}
+
+/// The sign of a number that isn't NaN: -1, 0 or 1.
+fn signum(value: f64) -> f64 {
+    if value == 0.0 { 0.0 } else { value.signum() }
+}
+
+/// A numeric result that an infinity or NaN among the arguments has led to.
+fn special(value: f64) -> Answer {
+    Ok(Value::Text(if value.is_infinite() {
+        if value > 0.0 { "Infinity" } else { "-Infinity" }.to_owned()
+    } else {
+        value.to_string()
+    }))
+}
+
+/// `power` of numerics of which one at least is no finite number.
+fn special_power(base: &Number, exponent: &Number) -> Answer {
+    let is_odd = match exponent.exact() {
+        Some(exponent) => exponent.is_integer() && !(exponent / BigDecimal::from(2)).is_integer(),
+        None => false,
+    };
+    let is_whole = exponent.exact().is_none_or(|exponent| exponent.is_integer());
+    // Of a finite number only its sign counts here, and whether its size is 1.
+    let one = BigDecimal::from(1);
+    let size = base.exact().map_or(f64::INFINITY, |base| match base.abs().cmp(&one) {
+        Ordering::Less if base.is_zero() => 0.0,
+        Ordering::Less => 0.5,
+        Ordering::Equal => 1.0,
+        Ordering::Greater => 2.0,
+    });
+    let (base, exponent) = (base.real(), exponent.real());
+    if base.is_nan() {
+        return special(if exponent == 0.0 { 1.0 } else { f64::NAN });
+    }
+    if exponent.is_nan() {
+        return special(if base == 1.0 { 1.0 } else { f64::NAN });
+    }
+    if base == 0.0 && exponent < 0.0 {
+        let message = "zero raised to a negative power is undefined";
+        return Err(SqlError::new(SqlState("2201F"), message));
+    }
+    if base < 0.0 && !is_whole {
+        let message = "a negative number raised to a non-integer power yields a complex result";
+        return Err(SqlError::new(SqlState("2201F"), message));
+    }
+    if exponent == 0.0 || size == 1.0 {
+        return special(1.0);
+    }
+    let grows = (size > 1.0) == (exponent > 0.0);
+    special(match grows {
+        true if base < 0.0 && is_odd => f64::NEG_INFINITY,
+        true => f64::INFINITY,
+        false => 0.0,
+    })
 }
 
 fn power(call: &Call<'_, '_>) -> Answer {
@@ -230,7 +322,7 @@ fn power(call: &Call<'_, '_>) -> Answer {
             (Some(base), Some(exponent)) => {
                 numeric::power(&base, &exponent).map(|value| printed(&value))
             }
-            _ => Ok(Value::Text("NaN".to_owned())),
+            _ => special_power(&base, &exponent),
         };
     }
     let (base, exponent) = (base.real(), exponent.real());
@@ -247,11 +339,15 @@ fn power(call: &Call<'_, '_>) -> Answer {
 
 /// Quotient cut to a whole number.
 fn div(call: &Call<'_, '_>) -> Answer {
-    match (number(call, 0)?.exact(), number(call, 1)?.exact()) {
-        (Some(dividend), Some(divisor)) => {
-            Ok(printed(&numeric::divide_whole(&dividend, &divisor)?.0))
-        }
-        _ => Ok(Value::Text("NaN".to_owned())),
+    let (dividend, divisor) = (number(call, 0)?, number(call, 1)?);
+    if let (Some(dividend), Some(divisor)) = (dividend.exact(), divisor.exact()) {
+        return Ok(printed(&numeric::divide_whole(&dividend, &divisor)?.0));
+    }
+    let (dividend, divisor) = (dividend.real(), divisor.real());
+    match divisor {
+        0.0 if !dividend.is_nan() => Err(division_by_zero()),
+        divisor if divisor.is_infinite() && dividend.is_finite() => special(0.0),
+        divisor => special(dividend / divisor),
     }
 }
 
@@ -266,7 +362,12 @@ fn modulo(call: &Call<'_, '_>) -> Answer {
             (Some(dividend), Some(divisor)) => {
                 Ok(printed(&numeric::divide_whole(&dividend, &divisor)?.1))
             }
-            _ => Ok(Value::Text("NaN".to_owned())),
+            // Nothing finite is as large as an infinity: it remains whole.
+            (Some(dividend), None) if divisor.real().is_infinite() => Ok(printed(&dividend)),
+            (None, Some(divisor)) if divisor.is_zero() && !dividend.real().is_nan() => {
+                Err(division_by_zero())
+            }
+            _ => special(f64::NAN),
         },
     }
 }

@@ -40,6 +40,17 @@ struct Template {
     shift: Option<usize>,
 }
 
+impl Template {
+    /// Decimals that a 0 asks for.
+    fn forced_decimals(&self) -> usize {
+        let behind = self.pieces.iter().skip_while(|piece| **piece != Piece::Point);
+        let digits = behind.filter(|piece| matches!(piece, Piece::Digit(_)));
+        let last_zero =
+            digits.enumerate().filter(|(_, piece)| **piece == Piece::Digit(true)).last();
+        last_zero.map_or(0, |(at, _)| at + 1)
+    }
+}
+
 fn template(written: &str) -> Template {
     let mut template = Template::default();
     let mut rest = written;
@@ -149,7 +160,9 @@ pub(super) fn print(number: &str, written: &str) -> Result<String, SqlError> {
     let (whole, fraction) = plain.split_once('.').unwrap_or((&plain, ""));
     let fraction = format!("{fraction:0<after$}");
     // A zero before the point shows only where the template has a 0 or nothing else.
-    let whole = if whole == "0" && after > 0 { "" } else { whole };
+    let decimals = fraction.trim_end_matches('0').len().max(template.forced_decimals());
+    let hidden = after > 0 && !(template.bare && decimals == 0 && before > 0);
+    let whole = if whole == "0" && hidden { "" } else { whole };
     let mut layout = Layout {
         template: &template,
         negative,
@@ -158,10 +171,10 @@ pub(super) fn print(number: &str, written: &str) -> Result<String, SqlError> {
         before,
         result: String::new(),
         signed: false,
+        inside: false,
         has_sign: template.pieces.iter().any(|piece| {
             matches!(piece, Piece::Minus | Piece::Plus | Piece::Sign | Piece::Anchored)
         }),
-        value: &value,
     };
     layout.run();
     Ok(layout.result)
@@ -178,9 +191,10 @@ struct Layout<'a> {
     result: String,
     /// The floating sign is out.
     signed: bool,
+    /// The last digit's place holds a digit.
+    inside: bool,
     /// The template says itself where the sign goes.
     has_sign: bool,
-    value: &'a BigDecimal,
 }
 
 impl Layout<'_> {
@@ -204,13 +218,15 @@ impl Layout<'_> {
             match piece {
                 Piece::Digit(_) if behind_point => {
                     self.sign_once(anchored.is_some() && !trailing);
-                    if decimal < kept {
+                    self.inside = decimal < kept;
+                    if self.inside {
                         self.result.push_str(self.fraction.get(decimal..=decimal).unwrap_or("0"));
                     }
                     decimal += 1;
                 }
                 Piece::Digit(_) => {
-                    if position >= start {
+                    self.inside = position >= start;
+                    if self.inside {
                         self.sign_once(anchored.is_some() && !trailing);
                         let padding = self.before - self.whole.len().min(self.before);
                         let digit = position.checked_sub(padding);
@@ -222,11 +238,14 @@ impl Layout<'_> {
                     }
                     position += 1;
                 }
-                Piece::Group if position > start => self.result.push(','),
+                Piece::Group if self.inside => self.result.push(','),
                 Piece::Group if !self.template.bare => self.result.push(' '),
                 Piece::Group => {}
+                // A number without decimals has no point.
+                Piece::Point if self.fraction.is_empty() => {}
                 Piece::Point => {
                     behind_point = true;
+                    self.inside = false;
                     self.sign_once(anchored.is_some() && !trailing);
                     self.result.push('.');
                 }
@@ -238,7 +257,8 @@ impl Layout<'_> {
                 Piece::Plus => self.blank_or(!self.negative, '+'),
                 Piece::Sign => self.result.push(if self.negative { '-' } else { '+' }),
                 Piece::Ordinal(upper) => {
-                    if !self.negative && self.value.is_integer() {
+                    let plain = !pieces.contains(&Piece::Point) && !self.whole.starts_with('#');
+                    if plain && !self.negative {
                         let suffix = ordinal(&self.whole);
                         let suffix = if *upper { suffix.to_uppercase() } else { suffix.to_owned() };
                         self.result.push_str(&suffix);
@@ -257,12 +277,7 @@ impl Layout<'_> {
         if !self.template.bare {
             return self.fraction.len();
         }
-        let behind = self.template.pieces.iter().skip_while(|piece| **piece != Piece::Point);
-        let digits = behind.filter(|piece| matches!(piece, Piece::Digit(_)));
-        let last_zero =
-            digits.enumerate().filter(|(_, piece)| **piece == Piece::Digit(true)).last();
-        let forced = last_zero.map_or(0, |(at, _)| at + 1);
-        self.fraction.trim_end_matches('0').len().max(forced)
+        self.fraction.trim_end_matches('0').len().max(self.template.forced_decimals())
     }
 
     fn blank_or(&mut self, shown: bool, char: char) {

@@ -16,8 +16,8 @@ use crate::pg::{SqlError, SqlState};
 const SIGNIFICANT_DIGITS: i64 = 16;
 /// Decimals that it has at most.
 const SCALE_MAX: i64 = 1000;
-/// Digits that an inexact result is worked out to.
-const WORKING_DIGITS: u64 = 60;
+/// Digits beyond those of a result that it is worked out with.
+const GUARD_DIGITS: i64 = 30;
 
 /// A number as SQLite holds it.
 #[derive(Clone, Debug)]
@@ -82,13 +82,17 @@ pub(super) fn printed(value: &BigDecimal) -> Value {
     })
 }
 
+/// As many digits as a numeric may have before the point, and behind it.
+const WHOLE_DIGITS_MAX: i64 = 131_073;
+const DECIMALS_MAX: i64 = 16_383;
+
 /// Rounds, half away from zero, to so many decimals (tens, hundreds, … if negative).
 pub(super) fn rounded(value: &BigDecimal, scale: i64) -> BigDecimal {
     at_scale(value, scale, RoundingMode::HalfUp)
 }
 
 pub(super) fn at_scale(value: &BigDecimal, scale: i64, mode: RoundingMode) -> BigDecimal {
-    let scale = scale.clamp(-2 * SCALE_MAX, 2 * SCALE_MAX);
+    let scale = scale.clamp(-WHOLE_DIGITS_MAX, DECIMALS_MAX);
     let rounded = value.with_scale_round(scale, mode);
     if scale < 0 { rounded.with_scale(0) } else { rounded }
 }
@@ -198,48 +202,58 @@ pub(super) fn root_to(value: &BigDecimal, scale: i64) -> BigDecimal {
     rounded(&BigDecimal::new(digits.sqrt(), scale + 1), scale)
 }
 
-/// How large the result of an exponential may become, in decimal digits.
-const DIGITS_MAX: f64 = 4000.0;
+/// How large the argument of an exponential may become, and the weight of its result.
+const EXPONENT_MAX: f64 = 6000.0;
+const RESULT_SCALE_MAX: f64 = 2000.0;
 
 fn overflow() -> SqlError {
     SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value overflows numeric format")
 }
 
-/// `e` to a power, to working precision.
-fn exponential_of(value: &BigDecimal) -> Result<BigDecimal, SqlError> {
-    let digits = value.to_f64().unwrap_or(f64::INFINITY) * std::f64::consts::LOG10_E;
-    if digits > DIGITS_MAX {
+/// `e` to a power, to so many significant digits.
+fn exponential_of(value: &BigDecimal, digits: i64) -> Result<BigDecimal, SqlError> {
+    let size = value.to_f64().unwrap_or(f64::INFINITY);
+    if size >= EXPONENT_MAX {
         return Err(overflow());
     }
-    if digits < -DIGITS_MAX {
+    if size <= -EXPONENT_MAX {
         return Ok(BigDecimal::zero());
     }
     // Halving the argument first keeps the series short.
+    let scale = digits + GUARD_DIGITS;
+    let kept = u64::try_from(scale).unwrap_or(1);
     let mut halvings = 0;
-    let one = BigDecimal::from(1);
-    let mut small = value.with_prec(WORKING_DIGITS + 20);
-    while small.abs() > one {
-        small = quotient(&small, &BigDecimal::from(2), WORKING_DIGITS as i64 + 40);
+    let bound = BigDecimal::new(1.into(), 2);
+    let mut small = shortened(value.clone(), kept + 10);
+    while small.abs() > bound {
+        small = quotient(&small, &BigDecimal::from(2), scale + 10);
         halvings += 1;
     }
     let (mut sum, mut term) = (BigDecimal::from(1), BigDecimal::from(1));
-    for step in 1..200_u32 {
-        term = quotient(&(&term * &small), &BigDecimal::from(step), WORKING_DIGITS as i64 + 40);
+    for step in 1_u32.. {
+        term = quotient(&(&term * &small), &BigDecimal::from(step), scale + 10);
         if term.is_zero() {
             break;
         }
         sum += &term;
     }
     for _ in 0..halvings {
-        sum = (&sum * &sum).with_prec(WORKING_DIGITS + 30);
+        sum = shortened(&sum * &sum, kept);
     }
     Ok(sum)
 }
 
 pub(super) fn exponential(value: &BigDecimal) -> Result<BigDecimal, SqlError> {
-    let result = exponential_of(value)?;
-    let weight = value.to_f64().unwrap_or(0.0) * std::f64::consts::LOG10_E;
-    Ok(rounded(&result, significant_scale(truncated(weight), &[scale_of(value)])))
+    let (scale, digits) = exponential_scale(value, &[scale_of(value)]);
+    Ok(rounded(&exponential_of(value, digits)?, scale))
+}
+
+/// The decimals that an exponential shows, and its significant digits.
+fn exponential_scale(exponent: &BigDecimal, scales: &[i64]) -> (i64, i64) {
+    let weight = exponent.to_f64().unwrap_or(0.0) * std::f64::consts::LOG10_E;
+    let weight = truncated(weight.clamp(-RESULT_SCALE_MAX, RESULT_SCALE_MAX));
+    let scale = significant_scale(weight, scales);
+    (scale, (scale + weight).max(0))
 }
 
 #[allow(clippy::cast_possible_truncation)]
@@ -257,60 +271,90 @@ fn check_logarithm(value: &BigDecimal) -> Result<(), SqlError> {
     Ok(())
 }
 
-/// The natural logarithm, to working precision; the value is positive.
-fn logarithm_of(value: &BigDecimal) -> Result<BigDecimal, SqlError> {
-    // x = m · 10^k with m near 1, and ln 10 worked out the same way from 10 = e^(…).
-    let (digits, scale) = value.as_bigint_and_exponent();
-    let length = i64::try_from(digits.magnitude().to_string().len()).unwrap_or(0);
-    let exponent = length - scale - 1;
-    let mantissa = BigDecimal::new(digits, scale + exponent);
-    let mut result = newton_logarithm(&mantissa)?;
+/// The natural logarithm, to so many significant digits; the value is positive.
+fn logarithm_of(value: &BigDecimal, digits: i64) -> Result<BigDecimal, SqlError> {
+    // x = m · 10^k with m near 1, and ln 10 worked out the same way.
+    let (coefficient, scale) = value.as_bigint_and_exponent();
+    let length = i64::try_from(coefficient.magnitude().to_string().len()).unwrap_or(0);
+    let exponent = if value >= &BigDecimal::new(1.into(), 1) && value < &BigDecimal::from(10) {
+        0
+    } else {
+        length - scale - 1
+    };
+    let mantissa = BigDecimal::new(coefficient, scale + exponent);
+    let mut result = newton_logarithm(&mantissa, digits)?;
     if exponent != 0 {
-        result += newton_logarithm(&BigDecimal::from(10))? * BigDecimal::from(exponent);
+        result += newton_logarithm(&BigDecimal::from(10), digits)? * BigDecimal::from(exponent);
     }
     Ok(result)
 }
 
 /// `y ← y + 2 (x − e^y) / (x + e^y)` triples the correct digits at each step.
-fn newton_logarithm(value: &BigDecimal) -> Result<BigDecimal, SqlError> {
-    let start = value.to_f64().unwrap_or(1.0).ln();
+fn newton_logarithm(value: &BigDecimal, digits: i64) -> Result<BigDecimal, SqlError> {
+    // A value near 1 has a logarithm about as small as what it differs by.
+    let difference = value - BigDecimal::from(1);
+    if difference.is_zero() {
+        return Ok(BigDecimal::zero());
+    }
+    let small = (first_digit(&difference).0 * 4).min(0);
+    let near = difference.to_f64().unwrap_or(1.0);
+    let start = if near.abs() < 0.1 { near.ln_1p() } else { value.to_f64().unwrap_or(1.0).ln() };
     let mut result: BigDecimal = float_text(start).parse().unwrap_or_default();
-    for _ in 0..2 {
-        let power = exponential_of(&result)?;
-        let step = quotient(
+    let scale = digits - small + GUARD_DIGITS;
+    // A start of 15 correct digits.
+    let mut correct = 15;
+    while correct < scale {
+        let power = exponential_of(&result, scale)?;
+        result += quotient(
             &((value - &power) * BigDecimal::from(2)),
             &(value + &power),
-            WORKING_DIGITS as i64 + 10,
+            scale + GUARD_DIGITS,
         );
-        result += step;
+        correct *= 3;
     }
     Ok(result)
 }
 
-/// Decimal weight of a logarithm, cut towards zero as PostgreSQL estimates it.
-fn decimal_weight(logarithm: &BigDecimal) -> i64 {
-    let size = logarithm.to_f64().unwrap_or(0.0).abs();
-    if size == 0.0 { 0 } else { truncated(size.log10()) }
+/// The decimal weight of a positive value's logarithm, as PostgreSQL estimates it.
+fn logarithm_weight(value: &BigDecimal) -> i64 {
+    let near = value - BigDecimal::from(1);
+    if near.abs() <= BigDecimal::new(1.into(), 1) {
+        // About as large as what the value differs from 1 by.
+        let (weight, digit) = first_digit(&near);
+        return if digit == 0 { 0 } else { weight * 4 + i64::from(digit.ilog10()) };
+    }
+    let (weight, digit) = first_digit(value);
+    let rest = value - BigDecimal::new(digit.into(), -weight * 4);
+    let (next_weight, next) = first_digit(&rest);
+    #[allow(clippy::cast_precision_loss)]
+    let logarithm = if rest.is_zero() {
+        (digit as f64).ln() + (weight * 4) as f64 * std::f64::consts::LN_10
+    } else {
+        let next = if next_weight == weight - 1 { next } else { 0 };
+        ((digit * 10_000 + next) as f64).ln() + ((weight - 1) * 4) as f64 * std::f64::consts::LN_10
+    };
+    if logarithm == 0.0 { 0 } else { truncated(logarithm.abs().log10()) }
 }
 
 pub(super) fn natural_logarithm(value: &BigDecimal) -> Result<BigDecimal, SqlError> {
     check_logarithm(value)?;
-    let result = logarithm_of(value)?;
-    let scale = significant_scale(decimal_weight(&result), &[scale_of(value)]);
-    Ok(rounded(&result, scale))
+    let weight = logarithm_weight(value);
+    let scale = significant_scale(weight, &[scale_of(value)]);
+    Ok(rounded(&logarithm_of(value, scale + weight)?, scale))
 }
 
 /// The logarithm to a base.
 pub(super) fn logarithm(base: &BigDecimal, value: &BigDecimal) -> Result<BigDecimal, SqlError> {
     check_logarithm(base)?;
     check_logarithm(value)?;
-    let divisor = logarithm_of(base)?;
-    if divisor.with_prec(WORKING_DIGITS / 2).is_zero() || base.is_one() {
+    if base.is_one() {
         return Err(division_by_zero());
     }
-    let result = quotient(&logarithm_of(value)?, &divisor, WORKING_DIGITS as i64);
-    let weight = decimal_weight(&logarithm_of(value)?) - decimal_weight(&divisor);
-    Ok(rounded(&result, significant_scale(weight, &[scale_of(base), scale_of(value)])))
+    let weight = logarithm_weight(value) - logarithm_weight(base);
+    let scale = significant_scale(weight, &[scale_of(base), scale_of(value)]);
+    let digits = (scale + weight).max(0);
+    let (top, bottom) = (logarithm_of(value, digits)?, logarithm_of(base, digits)?);
+    Ok(quotient(&top, &bottom, scale))
 }
 
 pub(super) fn power(base: &BigDecimal, exponent: &BigDecimal) -> Result<BigDecimal, SqlError> {
@@ -334,10 +378,14 @@ pub(super) fn power(base: &BigDecimal, exponent: &BigDecimal) -> Result<BigDecim
     if base.is_zero() {
         return Ok(BigDecimal::zero().with_scale(significant_scale(0, &scales)));
     }
-    let logarithm = logarithm_of(&base.abs())? * exponent;
-    let result = exponential_of(&logarithm)?;
-    let weight = logarithm.to_f64().unwrap_or(0.0) * std::f64::consts::LOG10_E;
-    Ok(rounded(&result, significant_scale(truncated(weight), &scales)))
+    let size = base.abs();
+    let rough = logarithm_of(&size, SIGNIFICANT_DIGITS)? * exponent;
+    let (scale, digits) = exponential_scale(&rough, &scales);
+    let exponent_digits = i64::try_from(exponent.digits()).unwrap_or(0);
+    let logarithm = logarithm_of(&size, digits + exponent_digits)? * exponent;
+    let result = exponential_of(&logarithm, digits)?;
+    let odd = base.is_negative() && !(exponent / BigDecimal::from(2)).is_integer();
+    Ok(rounded(&if odd { -result } else { result }, scale))
 }
 
 /// A power by squaring, with all digits that are shown.
@@ -347,14 +395,17 @@ fn whole_power(base: &BigDecimal, exponent: i32) -> Result<BigDecimal, SqlError>
         let result = if exponent == 0 { BigDecimal::from(1) } else { BigDecimal::zero() };
         return Ok(result.with_scale(scale));
     }
-    let digits = base.abs().to_f64().unwrap_or(f64::MAX).log10() * f64::from(exponent);
-    if digits > DIGITS_MAX {
+    if exponent == 1 {
+        return Ok(rounded(base, scale));
+    }
+    let digits = decimal_logarithm(base) * f64::from(exponent);
+    if digits > WHOLE_DIGITS_MAX as f64 {
         return Err(overflow());
     }
-    if digits < -DIGITS_MAX {
+    if digits + 1.0 < -(scale as f64) {
         return Ok(BigDecimal::zero().with_scale(scale));
     }
-    let kept = u64::try_from(truncated(digits.abs()) + scale + 30).unwrap_or(WORKING_DIGITS);
+    let kept = u64::try_from(truncated(digits.abs()) + scale + GUARD_DIGITS).unwrap_or(1);
     let (mut result, mut square) = (BigDecimal::from(1), base.clone());
     let mut rest = exponent.unsigned_abs();
     while rest > 0 {
@@ -368,6 +419,14 @@ fn whole_power(base: &BigDecimal, exponent: i32) -> Result<BigDecimal, SqlError>
         return Ok(quotient(&BigDecimal::from(1), &result, scale));
     }
     Ok(rounded(&result, scale))
+}
+
+/// The decimal logarithm of a value's size, roughly; the value is not zero.
+fn decimal_logarithm(value: &BigDecimal) -> f64 {
+    let (digits, scale) = value.as_bigint_and_exponent();
+    let text = digits.magnitude().to_string();
+    let (first, rest) = text.split_at(text.len().min(17));
+    first.parse::<f64>().unwrap_or(1.0).log10() + (rest.len() as f64 - scale as f64)
 }
 
 fn shortened(value: BigDecimal, digits: u64) -> BigDecimal {

@@ -406,6 +406,12 @@ fn register_numerics(connection: &Connection, surroundings: &Surroundings) -> ru
                     {
                         return Err(division_by_zero());
                     }
+                    // Nothing finite is as large as an infinity: it remains whole.
+                    (Decimal::Finite(left), Decimal::Special(right))
+                        if operator == "mod" && right.is_infinite() =>
+                    {
+                        Decimal::Finite(left.clone())
+                    }
                     _ => {
                         let value = limit(left.as_float(), right.as_float());
                         if value.is_finite() {
