@@ -158,6 +158,38 @@ impl Inet {
         format!("{text}/{}", self.bits)
     }
 
+    /// The address so many further on, of the same network length; `None` beyond the last.
+    #[must_use]
+    pub fn plus(&self, count: i64) -> Option<Self> {
+        let number = match count {
+            0.. => self.number().checked_add(count.unsigned_abs().into())?,
+            _ => self.number().checked_sub(count.unsigned_abs().into())?,
+        };
+        let fits = number.checked_shr(self.max_bits().into()).unwrap_or(0) == 0;
+        fits.then(|| Self { cidr: false, ..self.with_number(number) })
+    }
+
+    /// How many addresses lie between, if both are of one family and an `i64` can tell.
+    pub fn distance(&self, other: &Self) -> Option<i64> {
+        let (left, right) = (self.number(), other.number());
+        let size = i128::try_from(left.abs_diff(right)).ok()?;
+        i64::try_from(if left < right { -size } else { size }).ok()
+    }
+
+    /// The address with each bit combined with the other's; the longer network's length.
+    #[must_use]
+    pub fn combined(&self, other: &Self, bits: fn(u128, u128) -> u128) -> Self {
+        let combined = self.with_number(bits(self.number(), other.number()));
+        Self { bits: self.bits.max(other.bits), cidr: false, ..combined }
+    }
+
+    /// The address with each bit turned round.
+    #[must_use]
+    pub fn complement(&self) -> Self {
+        let all = u128::MAX >> (128 - u32::from(self.max_bits()));
+        Self { cidr: false, ..self.with_number(!self.number() & all) }
+    }
+
     /// Whether `other`'s network lies in this one's, or is the same.
     pub fn contains(&self, other: &Self) -> bool {
         self.address.is_ipv4() == other.address.is_ipv4()
@@ -230,7 +262,7 @@ pub fn parse_mac<const N: usize>(text: &str) -> Result<[u8; N], SqlError> {
     let name = if N == 8 { "macaddr8" } else { "macaddr" };
     let invalid = || invalid_text(name, text);
     let mut digits = Vec::with_capacity(2 * N);
-    let mut group = 0;
+    let (mut group, mut separator) = (0, None);
     for char in text.trim().chars() {
         match char.to_digit(16) {
             Some(digit) => {
@@ -238,7 +270,17 @@ pub fn parse_mac<const N: usize>(text: &str) -> Result<[u8; N], SqlError> {
                 group += 1;
             }
             // Between whole bytes only.
-            None if matches!(char, ':' | '-' | '.') && group > 0 && group % 2 == 0 => group = 0,
+            None if matches!(char, ':' | '-' | '.')
+                && group > 0
+                && group % 2 == 0
+                && *separator.get_or_insert(char) == char =>
+            {
+                // Groups of two bytes are parted by points or hyphens, not colons.
+                if N == 6 && char == ':' && group == 4 {
+                    return Err(invalid());
+                }
+                group = 0;
+            }
             None => return Err(invalid()),
         }
     }

@@ -73,6 +73,26 @@ impl Translator<'_> {
         op: &str,
         right: Typed,
     ) -> Result<Option<Typed>, SqlError> {
+        let is_mac = |oid| matches!(oid, Oid::MACADDR | Oid::MACADDR8);
+        if let ("&" | "|", Some(mac)) =
+            (op, common(left.oid(), right.oid()).filter(|oid| is_mac(*oid)))
+        {
+            let left = self.coerce(left, Type::plain(mac))?;
+            let right = self.coerce(right, Type::plain(mac))?;
+            let function = if op == "&" { "and" } else { "or" };
+            let sql = format!("towline_mac_{function}({}, {})", left.sql, right.sql);
+            return Ok(Some(Typed::plain(sql, mac)));
+        }
+        let is_address = |oid| matches!(oid, Oid::INET | Oid::CIDR);
+        let (address, number) = match op {
+            "+" if is_integer(left.oid()) => (&right, &left),
+            _ => (&left, &right),
+        };
+        if matches!(op, "+" | "-") && is_address(address.oid()) && is_integer(number.oid()) {
+            let function = if op == "+" { "plus" } else { "minus" };
+            let sql = format!("towline_network_{function}({}, {})", address.sql, number.sql);
+            return Ok(Some(Typed::plain(sql, Oid::INET)));
+        }
         if common(left.oid(), right.oid()) != Some(Oid::INET)
             && common(left.oid(), right.oid()) != Some(Oid::CIDR)
         {
@@ -89,6 +109,15 @@ impl Translator<'_> {
             "<<" => contains(&right, &left, 1),
             "<<=" => contains(&right, &left, 0),
             "&&" => format!("towline_network_overlaps({}, {})", left.sql, right.sql),
+            "&" | "|" | "-" => {
+                let (function, result) = match op {
+                    "&" => ("and", Oid::INET),
+                    "|" => ("or", Oid::INET),
+                    _ => ("distance", Oid::INT8),
+                };
+                let sql = format!("towline_network_{function}({}, {})", left.sql, right.sql);
+                return Ok(Some(Typed::plain(sql, result)));
+            }
             _ => return Ok(None),
         };
         Ok(Some(Typed::plain(sql, Oid::BOOL)))
@@ -104,7 +133,7 @@ impl Translator<'_> {
             let right = self.coerce(right, Type::plain(Oid::INT4))?;
             let side = if op == "<<" { "shl" } else { "shr" };
             let sql = format!("towline_bits_{side}({}, {})", left.sql, right.sql);
-            return Ok(Some(Typed::plain(sql, left.oid())));
+            return Ok(Some(Typed::plain(sql, Oid::BIT)));
         }
         let Some(oid) = common(left.oid(), right.oid()) else { return Ok(None) };
         let function = match op {
@@ -159,7 +188,9 @@ impl Translator<'_> {
                 let sql = format!("towline_range_merge({}, {})", left.sql, right.sql);
                 Ok(Some(Typed::plain(sql, oid)))
             }
-            (Family::Network | Family::Unknown, [address]) => {
+            (Family::Network | Family::Unknown, [address])
+                if !matches!(oid, Oid::MACADDR | Oid::MACADDR8) =>
+            {
                 let Some(result) = network_part(name) else { return Ok(None) };
                 let address = match family(oid) {
                     Family::Unknown => self.coerce(address.clone(), Type::plain(Oid::INET))?,
@@ -170,6 +201,15 @@ impl Translator<'_> {
                     _ => format!("towline_network_{name}({})", address.sql),
                 };
                 Ok(Some(Typed::plain(sql, result)))
+            }
+            (Family::Network, [mac])
+                if matches!(
+                    (name, oid),
+                    ("trunc", Oid::MACADDR | Oid::MACADDR8) | ("macaddr8_set7bit", Oid::MACADDR8)
+                ) =>
+            {
+                let function = if name == "trunc" { "trunc" } else { "set7bit" };
+                Ok(Some(Typed::plain(format!("towline_mac_{function}({})", mac.sql), oid)))
             }
             (Family::Network, [address, length]) if name == "set_masklen" => {
                 let length = self.coerce(length.clone(), Type::plain(Oid::INT4))?;
@@ -223,7 +263,16 @@ impl Translator<'_> {
 
     /// `~ bits`.
     pub(super) fn bits_complement(typed: &Typed) -> Typed {
-        Typed::plain(format!("towline_bits_not({})", typed.sql), typed.oid())
+        Typed::plain(format!("towline_bits_not({})", typed.sql), Oid::BIT)
+    }
+
+    /// `~ address`.
+    pub(super) fn address_complement(typed: &Typed) -> Typed {
+        let (function, oid) = match typed.oid() {
+            Oid::INET | Oid::CIDR => ("towline_network_not", Oid::INET),
+            mac => ("towline_mac_not", mac),
+        };
+        Typed::plain(format!("{function}({})", typed.sql), oid)
     }
 
     /// Conversions from or to such a type; `None` where there is none.
@@ -234,6 +283,7 @@ impl Translator<'_> {
             // A network of one address shows its length, an address does not.
             (Oid::CIDR, Oid::INET) => plain(format!("towline_cast_inet({})", typed.sql)),
             (Oid::INET, Oid::CIDR) => plain(format!("towline_network_network({})", typed.sql)),
+            (Oid::MACADDR8, Oid::MACADDR) => plain(format!("towline_mac_short({})", typed.sql)),
             (Oid::MACADDR, Oid::MACADDR8) => plain(format!("towline_cast_macaddr8({})", typed.sql)),
             (Oid::BIT, Oid::VARBIT) | (Oid::VARBIT, Oid::BIT) => plain(typed.sql.clone()),
             (Oid::BIT, Oid::INT4 | Oid::INT8) if explicit => {

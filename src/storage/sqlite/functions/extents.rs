@@ -9,6 +9,8 @@
 //! | `towline_range_<part>(range)` | `lower`, `upper`, `isempty`, `lower_inc`, `upper_inc`, `lower_inf`, `upper_inf` |
 //! | `towline_network_contains(network, network, strictly)`, `…_overlaps` | of addresses |
 //! | `towline_network_<part>(address)` | `host`, `text`, `abbrev`, `masklen`, `family`, `network`, `netmask`, `hostmask`, `broadcast` |
+//! | `towline_network_<operator>(address, …)` | `plus`, `minus`, `distance`, `and`, `or`, `not` |
+//! | `towline_mac_<operator>(address, …)` | `and`, `or`, `not`, `trunc`, `set7bit`, `short` |
 //! | `towline_bits_<operator>(bits, …)` | `and`, `or`, `xor`, `not`, `shl`, `shr`, `get`, `set`, `count`, `octets`, `fit`, `of_int`, `to_int` |
 //! | collations `network`, `range` | the order of the types' text forms |
 
@@ -234,6 +236,96 @@ fn read_inet(text: &str) -> Result<Inet, SqlError> {
     Inet::parse(text, false)
 }
 
+/// Arithmetic of addresses.
+fn register_addresses(
+    connection: &Connection,
+    surroundings: &Surroundings,
+) -> rusqlite::Result<()> {
+    let beyond = || {
+        let message = "result is out of range";
+        SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message)
+    };
+    let shown = |inet: Inet| Ok(Value::Text(inet.to_string()));
+    for (name, sign) in [("towline_network_plus", 1), ("towline_network_minus", -1)] {
+        strict(connection, surroundings, name, 2, move |arguments| {
+            let count = arguments.integer(1)?.checked_mul(sign).ok_or_else(beyond)?;
+            let inet = read_inet(&arguments.text(0)?)?;
+            shown(inet.plus(count).ok_or_else(beyond)?)
+        })?;
+    }
+    let pair = |arguments: &Arguments<'_, '_>, what: &str| {
+        let (left, right) = (read_inet(&arguments.text(0)?)?, read_inet(&arguments.text(1)?)?);
+        if left.address.is_ipv4() == right.address.is_ipv4() {
+            return Ok((left, right));
+        }
+        let message = format!("cannot {what} inet values of different sizes");
+        Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, message))
+    };
+    strict(connection, surroundings, "towline_network_distance", 2, move |arguments| {
+        let (left, right) = pair(arguments, "subtract")?;
+        left.distance(&right).map(Value::Integer).ok_or_else(beyond)
+    })?;
+    strict(connection, surroundings, "towline_network_and", 2, move |arguments| {
+        let (left, right) = pair(arguments, "AND")?;
+        shown(left.combined(&right, |left, right| left & right))
+    })?;
+    strict(connection, surroundings, "towline_network_or", 2, move |arguments| {
+        let (left, right) = pair(arguments, "OR")?;
+        shown(left.combined(&right, |left, right| left | right))
+    })?;
+    strict(connection, surroundings, "towline_network_not", 1, move |arguments| {
+        shown(read_inet(&arguments.text(0)?)?.complement())
+    })
+}
+
+/// Hardware addresses, byte by byte.
+fn register_macs(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
+    // Six bytes or eight: what is stored has two digits and a colon for each.
+    let read = |text: &str| match text.len() {
+        17 => network::parse_mac::<6>(text).map(|bytes| bytes.to_vec()),
+        _ => network::parse_mac::<8>(text).map(|bytes| bytes.to_vec()),
+    };
+    let print = |bytes: &[u8]| Ok(Value::Text(network::print_mac(bytes)));
+    type Pair = fn(u8, u8) -> u8;
+    let pairs: [(&str, Pair); 2] =
+        [("towline_mac_and", |a, b| a & b), ("towline_mac_or", |a, b| a | b)];
+    for (name, operation) in pairs {
+        strict(connection, surroundings, name, 2, move |arguments| {
+            let (left, right) = (read(&arguments.text(0)?)?, read(&arguments.text(1)?)?);
+            let bytes = left.iter().zip(&right).map(|(left, right)| operation(*left, *right));
+            print(&bytes.collect::<Vec<_>>())
+        })?;
+    }
+    strict(connection, surroundings, "towline_mac_not", 1, move |arguments| {
+        let bytes = read(&arguments.text(0)?)?;
+        print(&bytes.iter().map(|byte| !byte).collect::<Vec<_>>())
+    })?;
+    // The maker's part.
+    strict(connection, surroundings, "towline_mac_trunc", 1, move |arguments| {
+        let mut bytes = read(&arguments.text(0)?)?;
+        bytes[3..].fill(0);
+        print(&bytes)
+    })?;
+    strict(connection, surroundings, "towline_mac_set7bit", 1, move |arguments| {
+        let mut bytes = read(&arguments.text(0)?)?;
+        bytes[0] |= 2;
+        print(&bytes)
+    })?;
+    strict(connection, surroundings, "towline_mac_short", 1, move |arguments| {
+        let mut bytes = read(&arguments.text(0)?)?;
+        if bytes[3..5] != [0xff, 0xfe] {
+            let message = "macaddr8 data out of range to convert to macaddr";
+            return Err(SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message).with_hint(
+                "Only addresses that have FF and FE as values in the 4th and 5th bytes from the \
+                 left, for example xx:xx:xx:ff:fe:xx:xx:xx, are eligible to be converted from \
+                 macaddr8 to macaddr.",
+            ));
+        }
+        bytes.drain(3..5);
+        print(&bytes)
+    })
+}
+
 fn register_networks(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
     strict(connection, surroundings, "towline_network_contains", 3, |arguments| {
         let (outer, inner) = (read_inet(&arguments.text(0)?)?, read_inet(&arguments.text(1)?)?);
@@ -247,7 +339,10 @@ fn register_networks(connection: &Connection, surroundings: &Surroundings) -> ru
     type Part = fn(&Inet) -> Value;
     let parts: [(&str, Part); 9] = [
         ("abbrev", |inet| Value::Text(inet.abbreviated())),
-        ("host", |inet| Value::Text(inet.address.to_string())),
+        ("host", |inet| {
+            let host = Inet { bits: inet.max_bits(), cidr: false, ..*inet };
+            Value::Text(host.to_string())
+        }),
         ("text", |inet| Value::Text(Inet { cidr: true, ..*inet }.to_string())),
         ("masklen", |inet| Value::Integer(inet.bits.into())),
         ("family", |inet| Value::Integer(if inet.address.is_ipv4() { 4 } else { 6 })),
@@ -265,6 +360,8 @@ fn register_networks(connection: &Connection, surroundings: &Surroundings) -> ru
             move |arguments| Ok(part(&read_inet(&arguments.text(0)?)?)),
         )?;
     }
+    register_addresses(connection, surroundings)?;
+    register_macs(connection, surroundings)?;
     strict(connection, surroundings, "towline_network_set_masklen", 2, |arguments| {
         let inet = read_inet(&arguments.text(0)?)?;
         let bits = arguments.integer(1)?;
