@@ -12,7 +12,7 @@ use super::grouping::{children, not_grouping, same};
 use super::order::position_of;
 use super::query::{Item, Selected, Tail, Wish, plain_query, printed_reference};
 use super::scope::Scope;
-use super::{Form, OutputColumn, Translator, Typed, grouping_windows, names};
+use super::{Form, OutputColumn, Translator, Typed, lifted, names};
 use crate::pg::{Oid, SqlError, SqlState};
 
 /// No query has more sets, as in PostgreSQL.
@@ -42,7 +42,10 @@ impl Translator<'_> {
         tail: Tail<'_>,
         wish: Wish<'_>,
     ) -> Result<Selected, SqlError> {
-        if let Some((outer, query)) = grouping_windows::around(select, tail.query)? {
+        if self.gives_rows(&select.projection) {
+            return Err(SqlError::unsupported("a set-returning function over grouping sets"));
+        }
+        if let Some((outer, query)) = lifted::windows(select, tail.query)? {
             return self.select_of_set(&outer, Tail { query: &query }, wish, None);
         }
         if matches!(select.distinct, Some(Distinct::On(_))) {

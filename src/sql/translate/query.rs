@@ -1,14 +1,16 @@
 //! SELECT, and what a query is made of.
 
 use sqlparser::ast::{
-    AccessExpr, Distinct, Expr, Ident, NamedWindowExpr, Query, Select, SelectItem,
+    AccessExpr, Distinct, Expr, GroupByExpr, Ident, NamedWindowExpr, Query, Select, SelectItem,
     SelectItemQualifiedWildcardKind, SetExpr, Statement,
 };
 
 use super::grouping_sets::{self, GroupingSet};
 use super::scope::{Scope, SourceColumn};
 use super::tokens::ALL_FIELDS;
-use super::{Form, OutputColumn, SetReturning, Translator, Typed, names, set_returning};
+use super::{
+    Form, OutputColumn, SetReturning, Translator, Typed, grouping, lifted, names, set_returning,
+};
 use crate::pg::types::type_info;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::translated::{Kind, Tag, Translated};
@@ -223,6 +225,12 @@ impl Translator<'_> {
     ) -> Result<Selected, SqlError> {
         let mut from = self.from(&select.from)?;
         let joined = self.gives_rows(&select.projection);
+        if joined && let Some((outer, query)) = self.rows_around(select, tail.query)? {
+            // The sources are the derived table's.
+            self.scopes.pop();
+            self.scopes.push(Scope::default());
+            return self.select_in_scope(&outer, Tail { query: &query }, wish, None);
+        }
         if let Some(scope) = self.scopes.last_mut() {
             scope.joined = joined;
         }
@@ -230,12 +238,11 @@ impl Translator<'_> {
         let items = self.projection(&select.projection, wish);
         self.grouping_set = None;
         let mut items = items?;
-        let one_row = set.is_none() && self.check_grouping(select, tail.query)?;
+        if set.is_none() {
+            self.check_grouping(select, tail.query)?;
+        }
         let functions = std::mem::take(&mut self.set_returning);
         if !functions.is_empty() {
-            if one_row {
-                return Err(SqlError::unsupported("a set-returning function beside an aggregate"));
-            }
             if !from.is_empty() {
                 from.push_str(", ");
             }
@@ -295,13 +302,59 @@ impl Translator<'_> {
     }
 
     /// Whether a select list calls functions that give rows.
-    fn gives_rows(&self, projection: &[SelectItem]) -> bool {
-        projection.iter().any(|item| match item {
-            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
-                set_returning::returns_set(expr) || self.calls_rows(expr)
-            }
-            _ => false,
-        })
+    pub(super) fn gives_rows(&self, projection: &[SelectItem]) -> bool {
+        projected_of(projection).any(|expr| self.gives_rows_itself(expr))
+    }
+
+    fn gives_rows_itself(&self, expr: &Expr) -> bool {
+        set_returning::returns_set(expr) || self.calls_rows(expr)
+    }
+
+    /// The SELECT whose functions give their rows after all else is computed, as they do
+    /// beside aggregates and window functions; `None` where rows that come before make no
+    /// difference, or are what the SELECT is grouped by.
+    fn rows_around(
+        &self,
+        select: &Select,
+        query: &Query,
+    ) -> Result<Option<(Select, Query)>, SqlError> {
+        let GroupByExpr::Expressions(group_by, modifiers) = &select.group_by else {
+            return Ok(None);
+        };
+        let keys: Vec<Expr> = group_by.iter().map(|key| self.meant(key, select).clone()).collect();
+        let projected = || projected_of(&select.projection);
+        let grouped =
+            !keys.is_empty() || select.having.is_some() || projected().any(grouping::has_aggregate);
+        let on: &[Expr] = match &select.distinct {
+            Some(Distinct::On(on)) => on,
+            _ => &[],
+        };
+        if !grouped && on.is_empty() && !projected().any(lifted::has_window) {
+            return Ok(None);
+        }
+        let by: Vec<&Expr> = match on {
+            [] => keys.iter().collect(),
+            on => on.iter().map(|key| self.meant(key, select)).collect(),
+        };
+        let is_key = |expr: &Expr| by.iter().any(|key| grouping::same(key, expr));
+        let mut giving = projected().filter(|expr| self.gives_rows_itself(expr));
+        if by.iter().any(|key| self.gives_rows_itself(key)) {
+            return match giving.all(is_key) {
+                true => Ok(None),
+                false => Err(SqlError::unsupported(
+                    "a set-returning function beside one that the rows are grouped by",
+                )),
+            };
+        }
+        if !on.is_empty() {
+            return Err(SqlError::unsupported("a set-returning function beside DISTINCT ON"));
+        }
+        let by_keys = Select {
+            group_by: GroupByExpr::Expressions(keys, modifiers.clone()),
+            ..select.clone()
+        };
+        let stays = |expr: &Expr| self.gives_rows_itself(expr);
+        lifted::around(&by_keys, query, &stays, "a set-returning function and an aggregate")
     }
 
     /// Set-returning functions of a select list: they advance together, and those that
@@ -449,6 +502,14 @@ impl Translator<'_> {
         self.set_returning_allowed = outer;
         typed
     }
+}
+
+/// The expressions of a select list.
+fn projected_of(projection: &[SelectItem]) -> impl Iterator<Item = &Expr> {
+    projection.iter().filter_map(|item| match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => Some(expr),
+        _ => None,
+    })
 }
 
 /// An entry of a select list.

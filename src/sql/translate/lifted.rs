@@ -1,5 +1,6 @@
-//! Window functions over grouping sets: they see the rows of all sets together, so they
-//! are computed around a derived table that has these rows.
+//! What is computed around a derived table that has the rest of a SELECT: window functions
+//! over grouping sets, which see the rows of all sets together, and functions that give
+//! rows beside aggregates and window functions, which count the rows before that.
 
 use std::ops::ControlFlow;
 
@@ -13,36 +14,61 @@ use super::names;
 use super::query::plain_query;
 use crate::pg::SqlError;
 
-/// The SELECT and the query's tail, rewritten: what holds no window function is a column
-/// of a derived table, which has the grouping. `None` without a window function.
-pub(super) fn around(select: &Select, query: &Query) -> Result<Option<(Select, Query)>, SqlError> {
+/// The SELECT and the query's tail, rewritten for window functions over grouping sets.
+/// `None` without a window function.
+pub(super) fn windows(select: &Select, query: &Query) -> Result<Option<(Select, Query)>, SqlError> {
+    around(select, query, &has_window, "a window function over grouping sets")
+}
+
+/// The SELECT and the query's tail, rewritten: what holds nothing that `stays` is a column
+/// of a derived table, which has the grouping. `None` if nothing stays.
+pub(super) fn around(
+    select: &Select,
+    query: &Query,
+    stays: &dyn Fn(&Expr) -> bool,
+    what: &str,
+) -> Result<Option<(Select, Query)>, SqlError> {
     let order = match &query.order_by {
         Some(OrderBy { kind: OrderByKind::Expressions(terms), .. }) => terms.as_slice(),
         _ => &[],
     };
-    let windowed = |item: &SelectItem| match item {
-        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => has_window(expr),
+    let staying = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => stays(expr),
         _ => false,
     };
-    if !select.projection.iter().any(windowed) && !order.iter().any(|term| has_window(&term.expr)) {
+    if !select.projection.iter().any(staying) && !order.iter().any(|term| stays(&term.expr)) {
         return Ok(None);
     }
-    let mut lift = Lift::default();
+    let mut lift = Lift { lifted: Vec::new(), stays };
     let mut outer = select.clone();
     for item in &mut outer.projection {
         match item {
-            SelectItem::UnnamedExpr(expr) if !has_window(expr) => {
+            SelectItem::UnnamedExpr(expr) if !stays(expr) => {
                 let alias = output_name(expr);
                 let expr = lift.column(expr);
                 *item = SelectItem::ExprWithAlias { expr, alias };
             }
             SelectItem::UnnamedExpr(_) | SelectItem::ExprWithAlias { .. } => lift.visit(item),
             _ => {
-                return Err(SqlError::unsupported("* beside a window function over grouping sets"));
+                return Err(SqlError::unsupported(format_args!("* beside {what}")));
             }
         }
     }
-    outer.named_window.iter_mut().for_each(|window| lift.visit(window));
+    // Windows belong to what they are used by.
+    let uses_windows = |expr: &Expr| stays(expr) && has_window(expr);
+    let windows_stay = order.iter().any(|term| uses_windows(&term.expr))
+        || select.projection.iter().any(|item| match item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+                uses_windows(expr)
+            }
+            _ => false,
+        });
+    let inner_windows = if windows_stay {
+        outer.named_window.iter_mut().for_each(|window| lift.visit(window));
+        Vec::new()
+    } else {
+        std::mem::take(&mut outer.named_window)
+    };
     let mut tail = query.clone();
     if let Some(OrderBy { kind: OrderByKind::Expressions(terms), .. }) = &mut tail.order_by {
         let is_output = |expr: &Expr| match expr {
@@ -57,7 +83,7 @@ pub(super) fn around(select: &Select, query: &Query) -> Result<Option<(Select, Q
     }
     let inner = Select {
         distinct: None,
-        named_window: Vec::new(),
+        named_window: inner_windows,
         projection: lift.columns(),
         ..select.clone()
     };
@@ -66,7 +92,7 @@ pub(super) fn around(select: &Select, query: &Query) -> Result<Option<(Select, Q
         subquery: Box::new(plain_query(SetExpr::Select(Box::new(inner)))),
         alias: Some(TableAlias {
             explicit: true,
-            name: Ident::new("towline_windowed"),
+            name: Ident::new("towline_lifted"),
             columns: Vec::new(),
             at: None,
         }),
@@ -79,7 +105,8 @@ pub(super) fn around(select: &Select, query: &Query) -> Result<Option<(Select, Q
     Ok(Some((outer, tail)))
 }
 
-fn has_window(expr: &Expr) -> bool {
+/// Whether a window function is called, subqueries apart.
+pub(super) fn has_window(expr: &Expr) -> bool {
     super::limits::with_stack(|| match expr {
         Expr::Function(call) if call.over.is_some() => true,
         expr => children(expr).into_iter().any(has_window),
@@ -87,15 +114,17 @@ fn has_window(expr: &Expr) -> bool {
 }
 
 /// The expressions that the derived table computes: `w1`, `w2`, …
-#[derive(Default)]
-struct Lift(Vec<Expr>);
+struct Lift<'a> {
+    lifted: Vec<Expr>,
+    stays: &'a dyn Fn(&Expr) -> bool,
+}
 
-impl Lift {
+impl Lift<'_> {
     /// The column that stands for an expression.
     fn column(&mut self, expr: &Expr) -> Expr {
-        let at = self.0.iter().position(|known| same(known, expr)).unwrap_or_else(|| {
-            self.0.push(expr.clone());
-            self.0.len() - 1
+        let at = self.lifted.iter().position(|known| same(known, expr)).unwrap_or_else(|| {
+            self.lifted.push(expr.clone());
+            self.lifted.len() - 1
         });
         Expr::Identifier(Ident::new(format!("w{}", at + 1)))
     }
@@ -105,7 +134,7 @@ impl Lift {
             expr,
             alias: Ident::new(format!("w{}", at + 1)),
         };
-        self.0.into_iter().enumerate().map(named).collect()
+        self.lifted.into_iter().enumerate().map(named).collect()
     }
 
     fn visit(&mut self, within: &mut impl VisitMut) {
@@ -113,12 +142,12 @@ impl Lift {
     }
 }
 
-impl VisitorMut for Lift {
+impl VisitorMut for Lift<'_> {
     type Break = ();
 
     fn pre_visit_expr(&mut self, expr: &mut Expr) -> ControlFlow<()> {
         // A literal may be a position.
-        if !matches!(expr, Expr::Value(_)) && !has_window(expr) {
+        if !matches!(expr, Expr::Value(_)) && !(self.stays)(expr) {
             *expr = self.column(expr);
         }
         ControlFlow::Continue(())
