@@ -330,7 +330,7 @@ impl Unit {
             "y" | "yr" | "yrs" | "year" | "years" => Self::Year,
             "dec" | "decs" | "decade" | "decades" => Self::Decade,
             "c" | "cent" | "century" | "centuries" => Self::Century,
-            "mil" | "mils" | "millennium" | "millennia" => Self::Millennium,
+            "mil" | "mils" | "millennium" | "millenniums" | "millennia" => Self::Millennium,
             _ => return None,
         })
     }
@@ -355,14 +355,14 @@ impl Number {
         if !is_digits(whole) || !is_digits(fraction) || digits.is_empty() || digits == "." {
             return Err(Problem::Syntax);
         }
-        let whole: i64 =
-            if whole.is_empty() { 0 } else { whole.parse().map_err(|_| Problem::Range)? };
-        let fraction: f64 = format!("0.{fraction}0").parse().map_err(|_| Problem::Syntax)?;
-        Ok(if negative {
-            Self { whole: -whole, fraction: -fraction }
+        let sign = if negative { "-" } else { "" };
+        let whole: i64 = if whole.is_empty() {
+            0
         } else {
-            Self { whole, fraction }
-        })
+            format!("{sign}{whole}").parse().map_err(|_| Problem::Range)?
+        };
+        let fraction: f64 = format!("0.{fraction}0").parse().map_err(|_| Problem::Syntax)?;
+        Ok(if negative { Self { whole, fraction: -fraction } } else { Self { whole, fraction } })
     }
 }
 
@@ -405,6 +405,8 @@ impl Interval {
     }
 
     fn put_years(&mut self, number: Number, scale: i64) -> Result<(), Problem> {
+        // The years are a field of their own, before they are months.
+        sum(0, number.whole, scale)?;
         let months = (number.fraction * (scale * 12) as f64).round_ties_even() as i64;
         self.months = sum(self.months, number.whole, scale * 12)
             .and_then(|whole| sum(whole, months, 1))
@@ -483,12 +485,14 @@ fn parse_words(text: &str) -> Result<Interval, Problem> {
             Shape::Number => {
                 let unit = unit.take().or(default.take()).ok_or(Problem::Syntax)?;
                 once(&[unit])?;
-                figure.put(Number::parse(text)?, unit)?;
+                let sign = if negative { "-" } else { "" };
+                figure.put(Number::parse(&format!("{sign}{text}"))?, unit)?;
                 default = None;
             }
             Shape::Time => {
                 once(&[Unit::Hour, Unit::Minute, Unit::Second])?;
-                figure.micros = parse_time(text)?;
+                let sign = if negative { "-" } else { "" };
+                figure.micros = parse_time(&format!("{sign}{text}"))?;
                 default = Some(Unit::Day);
             }
             Shape::YearMonth => {
@@ -500,11 +504,11 @@ fn parse_words(text: &str) -> Result<Interval, Problem> {
                 }
                 figure.put(Number::parse(years)?, Unit::Year)?;
                 figure.put(months, Unit::Month)?;
+                if negative {
+                    figure = figure.checked_neg().ok_or(Problem::Range)?;
+                }
                 default = None;
             }
-        }
-        if negative {
-            figure = figure.checked_neg().ok_or(Problem::Range)?;
         }
         interval = interval.checked_add(figure).ok_or(Problem::Range)?;
     }
@@ -565,9 +569,10 @@ fn split_fields(text: &str) -> Result<Vec<Field<'_>>, Problem> {
 
 /// `[-]h:m`, `[-]h:m:s`, `[-]m:s.f`, in microseconds.
 fn parse_time(text: &str) -> Result<i64, Problem> {
+    // Each part has the sign, for the least interval has no opposite.
     let (sign, text) = match text.strip_prefix('-') {
-        Some(rest) => (-1, rest),
-        None => (1, text.strip_prefix('+').unwrap_or(text)),
+        Some(rest) => ("-", rest),
+        None => ("", text.strip_prefix('+').unwrap_or(text)),
     };
     let parts: Vec<&str> = text.split(':').collect();
     let (hours, minutes, seconds) = match parts.as_slice() {
@@ -576,20 +581,19 @@ fn parse_time(text: &str) -> Result<i64, Problem> {
         [hours, minutes, seconds] => (*hours, *minutes, *seconds),
         _ => return Err(Problem::Syntax),
     };
-    let hours = Number::parse(hours)?;
-    let minutes = Number::parse(minutes)?;
-    let seconds = Number::parse(seconds)?;
+    let signed = |part: &str| Number::parse(&format!("{sign}{part}"));
+    let (hours, minutes, seconds) = (signed(hours)?, signed(minutes)?, signed(seconds)?);
     if hours.fraction != 0.0 || minutes.fraction != 0.0 {
         return Err(Problem::Syntax);
     }
-    if minutes.whole > 59 || seconds.whole > 60 {
+    if minutes.whole.abs() > 59 || seconds.whole.abs() > 60 {
         return Err(Problem::Range);
     }
     let mut interval = Interval::default();
     interval.put(hours, Unit::Hour)?;
     interval.put(minutes, Unit::Minute)?;
     interval.put(seconds, Unit::Second)?;
-    Ok(sign * interval.micros)
+    Ok(interval.micros)
 }
 
 /// What follows the `P` of ISO 8601: designators, or `y-m-dTh:m:s`.

@@ -48,6 +48,7 @@ pub mod network;
 pub mod number;
 pub mod numeric;
 pub mod range;
+pub mod unicode;
 pub mod zone;
 
 use std::cell::RefCell;
@@ -248,6 +249,13 @@ pub fn encode_text(
             let width = usize::try_from(i64::from(typmod) - 4).unwrap_or(0);
             out.put_bytes(b' ', width.saturating_sub(text.chars().count()));
         }
+        (Oid::XID8, ValueRef::Integer(value)) => {
+            out.put_slice((value as u64).to_string().as_bytes());
+        }
+        (Oid::CHAR, ValueRef::Text(text)) => match text.chars().next().map(u32::from) {
+            Some(byte @ 0x80..=0xff) => out.put_slice(format!("\\{byte:03o}").as_bytes()),
+            _ => out.put_slice(text.as_bytes()),
+        },
         (Oid::BYTEA, ValueRef::Blob(bytes)) if display.bytea_escape => {
             print_escape(bytes, out);
         }
@@ -531,10 +539,11 @@ fn decode_text(text: &str, oid: Oid, display: &Display) -> Result<Value, SqlErro
             Value::Text(text.to_owned())
         }
         Oid::BOOL => Value::Integer(number::parse_bool(text)?.into()),
-        Oid::INT2 | Oid::INT4 | Oid::INT8 | Oid::OID | Oid::XID | Oid::CID => {
+        Oid::INT2 | Oid::INT4 | Oid::INT8 | Oid::OID => {
             Value::Integer(number::parse_integer(text, oid)?)
         }
-        Oid::XID8 => Value::Integer(number::parse_integer(text, Oid::INT8)?),
+        Oid::XID | Oid::CID => Value::Integer((number::parse_unsigned(text) as u32).into()),
+        Oid::XID8 => Value::Integer(number::parse_unsigned(text) as i64),
         _ if is_reg(oid) => match number::parse_integer(text, Oid::OID) {
             Ok(value) => Value::Integer(value),
             Err(_) => Value::Text(text.to_owned()),
@@ -544,10 +553,17 @@ fn decode_text(text: &str, oid: Oid, display: &Display) -> Result<Value, SqlErro
         Oid::NUMERIC => Value::Text(numeric::canonical(text)?),
         Oid::BYTEA => Value::Blob(parse_bytea(text)?),
         Oid::NAME => Value::Text(text[..text.floor_char_boundary(NAME_MAX)].to_owned()),
-        Oid::CHAR => match text.chars().next() {
+        Oid::CHAR => match () {
+            // A byte by its octal number.
+            _ if let Some(byte) = number::parse_octal(text) => match byte {
+                0 => Value::Text(String::new()),
+                byte => Value::Text(char::from(byte).into()),
+            },
             // One byte, which is kept as the character of that number.
-            Some(c) if c > '\u{ff}' => return Err(invalid_text("\"char\"", text)),
-            first => Value::Text(first.into_iter().collect()),
+            _ => {
+                let first = text.bytes().next().map(char::from);
+                Value::Text(first.into_iter().collect())
+            }
         },
         Oid::DATE => with_zone(display, |zone| {
             printed(|out| {

@@ -41,6 +41,36 @@ pub fn parse_integer(text: &str, oid: Oid) -> Result<i64, SqlError> {
     if (least..=most).contains(&value) { Ok(value) } else { Err(beyond()) }
 }
 
+/// Reads an unsigned number as C's `strtoull` does, which is how PostgreSQL reads the
+/// transaction's types: decimal, octal behind `0`, hexadecimal behind `0x`; a sign wraps
+/// round, and what follows the digits is ignored.
+pub fn parse_unsigned(text: &str) -> u64 {
+    let word = trim(text);
+    let digits = word.strip_prefix(['-', '+']).unwrap_or(word);
+    let (digits, radix) = match digits.strip_prefix('0') {
+        Some(rest) => match rest.strip_prefix(['x', 'X']) {
+            Some(hex) => (hex, 16),
+            None => (rest, 8),
+        },
+        None => (digits, 10),
+    };
+    let value = digits
+        .chars()
+        .map_while(|digit| digit.to_digit(radix))
+        .try_fold(0_u64, |value, digit| value.checked_mul(radix.into())?.checked_add(digit.into()));
+    match value {
+        None => u64::MAX,
+        Some(value) if word.starts_with('-') => value.wrapping_neg(),
+        Some(value) => value,
+    }
+}
+
+/// The byte that `\ooo` stands for, three octal digits.
+pub fn parse_octal(text: &str) -> Option<u8> {
+    let digits = text.strip_prefix('\\').filter(|digits| digits.len() == 3)?;
+    u8::from_str_radix(digits, 8).ok()
+}
+
 /// The least and greatest value of an integer type.
 pub fn integer_range(oid: Oid) -> (i64, i64) {
     match oid {

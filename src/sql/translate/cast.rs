@@ -129,9 +129,9 @@ impl Translator<'_> {
             ..Typed::plain(names::quote_literal(text), oid)
         };
         match family(oid) {
-            Family::String => return Ok(quoted()),
+            Family::String if oid != Oid::CHAR => return Ok(quoted()),
             Family::Reference => return Ok(reference(text, oid)),
-            Family::Other | Family::Void if oid != Oid::JSONPATH => return Ok(quoted()),
+            Family::Other | Family::Void if !has_own_form(oid) => return Ok(quoted()),
             // The moment of the transaction, not of the translation.
             Family::DateTime => {
                 if let Some(special) = self.special_moment(text, oid)? {
@@ -219,7 +219,7 @@ impl Translator<'_> {
                 (Oid::BPCHAR, Oid::TEXT | Oid::VARCHAR | Oid::NAME) => {
                     Ok(Typed::plain(format!("rtrim({}, ' ')", typed.sql), to))
                 }
-                (_, Oid::CHAR) => Ok(Typed::plain(format!("substr({}, 1, 1)", typed.sql), to)),
+                (_, Oid::CHAR) => call("towline_cast_char"),
                 _ => same(typed),
             },
             (Family::Other, Family::String) if how >= How::Assignment && self.is_enum(from) => {
@@ -232,7 +232,7 @@ impl Translator<'_> {
             (_, Family::String) if how >= How::Assignment => self.text_of(typed, to),
             (Family::String, _) if explicit => match target {
                 Family::Array => Ok(self.array_cast(&typed, Oid::TEXT, to)),
-                Family::Other | Family::Void if to != Oid::JSONPATH => same(typed),
+                Family::Other | Family::Void if !has_own_form(to) => same(typed),
                 Family::Reference => call(&format!("towline_{name}")),
                 Family::DateTime if matches!(to, Oid::TIMESTAMPTZ | Oid::TIMETZ) => {
                     call_in_zone(&format!("towline_cast_{name}"))
@@ -245,6 +245,8 @@ impl Translator<'_> {
                     return refused();
                 }
                 match (from, to) {
+                    // A negative int4 has the bits of an OID, too; more than that is none.
+                    (Oid::INT8, Oid::OID) => call("towline_oid"),
                     (_, Oid::OID) if is_integer(from) => same(typed),
                     (Oid::OID, _) if is_integer(to) => same(typed),
                     _ if is_integer(from) && is_integer(to) && widening => same(typed),
@@ -368,6 +370,11 @@ impl Translator<'_> {
         };
         Ok(Typed::plain(sql, to))
     }
+}
+
+/// Whether a type that belongs to no family is not simply kept as it is written.
+fn has_own_form(oid: Oid) -> bool {
+    matches!(oid, Oid::JSONPATH | Oid::PG_LSN | Oid::XID | Oid::XID8 | Oid::CID)
 }
 
 /// A name of a relation, type or function as its OID.

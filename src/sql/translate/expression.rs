@@ -346,6 +346,19 @@ impl Translator<'_> {
         {
             return self.expression(&regrouped);
         }
+        // The least integers have one more in size than the greatest.
+        if op == UnaryOperator::Minus
+            && let Expr::Value(value) = expr
+            && let Value::Number(size, _) = &value.value
+            && let Some(oid) = match size.as_str() {
+                "2147483648" => Some(Oid::INT4),
+                "9223372036854775808" => Some(Oid::INT8),
+                _ => None,
+            }
+        {
+            let text = format!("-{size}");
+            return Ok(Typed { form: Form::Number(text.clone()), ..Typed::compound(text, oid) });
+        }
         let typed = self.expression(expr)?;
         operator::unary(self, op, typed)
     }

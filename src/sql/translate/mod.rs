@@ -42,7 +42,6 @@ mod known;
 mod large_object;
 mod lifted;
 mod limits;
-mod literals;
 mod locks;
 mod merge;
 pub(in crate::sql) mod names;

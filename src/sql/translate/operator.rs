@@ -9,6 +9,8 @@ use sqlparser::ast::{BinaryOperator, Expr, UnaryOperator};
 
 use super::pattern::Like;
 use super::{Form, Translator, Typed, cast};
+use crate::pg::types::number::check_integer;
+use crate::pg::types::{out_of_range, type_name};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::types::{self, Family, Type, common, family, is_integer};
 
@@ -180,6 +182,17 @@ pub(super) fn unary(
     let oid = typed.oid();
     match op {
         UnaryOperator::Minus => match (&typed.form, family(oid)) {
+            (Form::Number(text), _) if is_integer(oid) => match text.parse::<i64>() {
+                Ok(least)
+                    if least < 0
+                        && least
+                            .checked_neg()
+                            .is_none_or(|most| check_integer(most, oid).is_err()) =>
+                {
+                    Err(out_of_range(type_name(oid)))
+                }
+                _ => Ok(negated_literal(text, oid)),
+            },
             (Form::Number(text), _) => Ok(negated_literal(text, oid)),
             (_, Family::Interval) => {
                 Ok(Typed::plain(format!("towline_interval_neg({})", typed.sql), oid))
@@ -203,6 +216,9 @@ pub(super) fn unary(
         }
         UnaryOperator::BitwiseNot if family(oid) == Family::Bits => {
             Ok(Translator::bits_complement(&typed))
+        }
+        UnaryOperator::BitwiseNot if family(oid) == Family::Network => {
+            Ok(Translator::address_complement(&typed))
         }
         UnaryOperator::PGAbs => Ok(translator.call("abs", vec![typed])?.nameless()),
         UnaryOperator::PGSquareRoot | UnaryOperator::PGCubeRoot => {

@@ -4,12 +4,12 @@
 use sqlparser::ast::Statement;
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Token, TokenWithSpan};
+use sqlparser::tokenizer::Token;
 
 use super::{limits, tokens};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::FIRST_DATABASE;
-use crate::sql::scan::Scanner;
+use crate::sql::scan::{self, Scanner};
 use crate::sql::translated::{Kind, Tag, TranslateContext, Translated};
 use crate::sql::{Class, classify};
 
@@ -30,31 +30,36 @@ pub(super) fn parse(text: &str) -> Result<Statement, SqlError> {
 
 /// A parser of what stands in the text, which is no longer than [`limits`] have it.
 pub(super) fn parser(text: &str) -> Result<Parser<'static>, SqlError> {
-    let tokens = tokens::tokens(text).map_err(|error| into_error(&error.into(), text))?;
-    check_numbers(&tokens, text)?;
+    check_numbers(text)?;
+    let mut tokens = tokens::tokens(text).map_err(|error| into_error(&error.into(), text))?;
+    tokens::literals::unescape(&mut tokens, text)?;
     Ok(Parser::new(&PostgreSqlDialect {})
         .with_recursion_limit(limits::PARSER_DEPTH)
         .with_tokens_with_locations(tokens))
 }
 
-/// Refuses `123abc`, in which the parser would see a number and a name.
-fn check_numbers(tokens: &[TokenWithSpan], text: &str) -> Result<(), SqlError> {
-    let junk = tokens.windows(2).find_map(|pair| match (&pair[0].token, &pair[1].token) {
-        (Token::Number(number, _), Token::Word(word))
-            if word.quote_style.is_none() && pair[0].span.end == pair[1].span.start =>
-        {
-            Some((&pair[0], format!("{number}{}", word.value.chars().next()?)))
+/// Refuses `123abc`, in which the parser would see a number and a name, and `0x1F` and
+/// `1_000`, which are numbers to it.
+fn check_numbers(text: &str) -> Result<(), SqlError> {
+    let mut scanner = Scanner::new(text);
+    while let Ok(Some(token)) = scanner.next() {
+        let scan::Token::Number(number) = token else { continue };
+        let number = number.strip_suffix('.').unwrap_or(number);
+        let digits = number.trim_start_matches(|char: char| char.is_ascii_digit() || char == '.');
+        let exponent = digits
+            .strip_prefix(['e', 'E'])
+            .map(|rest| rest.strip_prefix(['+', '-']).unwrap_or(rest));
+        let is_number = digits.is_empty()
+            || exponent.is_some_and(|rest| {
+                !rest.is_empty() && rest.bytes().all(|byte| byte.is_ascii_digit())
+            });
+        if !is_number {
+            let message = format!("trailing junk after numeric literal at or near \"{number}\"");
+            let at = text[..scanner.start].chars().count() + 1;
+            return Err(SqlError::new(SqlState::SYNTAX_ERROR, message).with_position(at));
         }
-        _ => None,
-    });
-    let Some((number, near)) = junk else { return Ok(()) };
-    let message = format!("trailing junk after numeric literal at or near \"{near}\"");
-    let error = SqlError::new(SqlState::SYNTAX_ERROR, message);
-    let start = number.span.start;
-    Err(match position(text, start.line, start.column) {
-        Some(position) => error.with_position(position),
-        None => error,
-    })
+    }
+    Ok(())
 }
 
 /// `SELECT` alone, which `sqlparser` does not know: one row without columns.

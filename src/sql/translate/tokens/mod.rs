@@ -14,9 +14,14 @@
 //! | `ON CONFLICT (lower(a)) WHERE b DO` | `ON CONFLICT ("( lower ( a ) ) WHERE b") DO` |
 //! | `a OPERATOR(pg_catalog.=) ANY (b)`  | `a = ANY (b)`                                |
 //! | MERGE's `INSERT DEFAULT VALUES`     | `INSERT VALUES (DEFAULT)`                    |
+//! | `TRIM(BOTH FROM a)`                 | `TRIM(BOTH a)`                               |
+//! | a frame's `EXCLUDE TIES`            | `ORDER BY "␁EXCLUDE TIES"` before the frame  |
+//! | `'a'`, and `'b'` in the next line   | `'ab'`                                       |
 //!
 //! What depends on more than the tokens beside it has walks of its own, in the files here.
 
+mod exclusion;
+pub(super) mod literals;
 mod sets;
 mod subscripts;
 
@@ -35,12 +40,15 @@ pub(super) const MERGED_AS: char = '\u{1}';
 /// The name that stands for all fields of a row.
 pub(super) const ALL_FIELDS: &str = "*";
 
+pub(super) use self::exclusion::taken as taken_exclusion;
+
 type Tokens = Vec<TokenWithSpan>;
 
 /// The tokens of a statement or an expression, without white space.
 pub(super) fn tokens(text: &str) -> Result<Tokens, TokenizerError> {
     let mut tokens = Tokenizer::new(&PostgreSqlDialect {}, text).tokenize_with_location()?;
     tokens.retain(|token| !matches!(token.token, Token::Whitespace(_)));
+    literals::continue_over_lines(&mut tokens);
     let starts = |words: &[&str]| {
         let mut scanner = Scanner::new(text);
         words.iter().all(|word| scanner.take_word(word))
@@ -61,14 +69,19 @@ pub(super) fn tokens(text: &str) -> Result<Tokens, TokenizerError> {
             continue;
         };
         match word.keyword {
+            Keyword::EXCLUDE => exclusion::place(&mut tokens, at),
             Keyword::INTERVAL => interval_precision(&mut tokens, at),
             Keyword::ON => inference(&mut tokens, at),
             Keyword::OPERATOR => compared_with_any(&mut tokens, at),
             Keyword::SUBSTRING => similar_pattern(&mut tokens, at),
             Keyword::THEN => default_row(&mut tokens, at),
+            Keyword::TRIM => trimmed(&mut tokens, at),
             Keyword::USING => merged_name(&mut tokens, at),
             Keyword::VARIADIC => variadic(&mut tokens, at),
             Keyword::NoKeyword | Keyword::NAME if has_literals => typed_literal(&mut tokens, at),
+            Keyword::BIT | Keyword::CHAR | Keyword::CHARACTER if has_literals => {
+                unbounded_literal(&mut tokens, at);
+            }
             _ => {}
         }
     }
@@ -124,6 +137,26 @@ fn typed_literal(tokens: &mut Tokens, name: usize) {
     let qualified = name == 0 || tokens[name - 1].token == Token::Period;
     if !qualified && tokens.get(name + 1).is_some_and(is_literal) {
         put_cast(tokens, name..name + 1);
+    }
+}
+
+/// In front of a literal these types have no length, as they have none by a quoted name.
+fn unbounded_literal(tokens: &mut Tokens, at: usize) {
+    let Token::Word(word) = &tokens[at].token else { return };
+    if word.quote_style.is_none() && tokens.get(at + 1).is_some_and(is_literal) {
+        let name = if word.keyword == Keyword::BIT { "bit" } else { "bpchar" };
+        tokens[at].token = Token::make_word(name, Some('"'));
+        typed_literal(tokens, at);
+    }
+}
+
+fn trimmed(tokens: &mut Tokens, at: usize) {
+    if let [open, side, from, ..] = &tokens[at + 1..]
+        && open.token == Token::LParen
+        && [Keyword::BOTH, Keyword::LEADING, Keyword::TRAILING].iter().any(|word| is(side, *word))
+        && is(from, Keyword::FROM)
+    {
+        tokens.remove(at + 3);
     }
 }
 
@@ -315,6 +348,25 @@ mod tests {
     }
 
     #[test]
+    fn literals_go_on_in_the_next_line() {
+        told("SELECT 'a'\n 'b' -- c\n 'd', E'e'\n'f'", "SELECT 'abd', E'ef'");
+        told("SELECT inet '1.2'\n'.3.4'", "SELECT CAST('1.2.3.4' AS inet)");
+        told("SELECT bit '101', char 'ab'", "SELECT CAST('101' AS \"bit\"), CAST('ab' AS \"bpchar\")");
+    }
+
+    #[test]
+    fn exclusions_are_a_last_term_of_the_order() {
+        told(
+            "SELECT sum(a) OVER (ORDER BY f(b) ROWS 1 PRECEDING EXCLUDE TIES), exclude",
+            "SELECT sum(a) OVER (ORDER BY f(b), \"\u{1}EXCLUDE TIES\" ROWS 1 PRECEDING), exclude",
+        );
+        told(
+            "SELECT 1 FROM t WINDOW w AS (ROWS 1 PRECEDING EXCLUDE CURRENT ROW)",
+            "SELECT 1 FROM t WINDOW w AS (ORDER BY \"\u{1}EXCLUDE CURRENT ROW\" ROWS 1 PRECEDING)",
+        );
+    }
+
+    #[test]
     fn arguments_are_told_by_commas_and_names() {
         told(
             "SELECT substring(substring(a similar b escape c) SIMILAR d ESCAPE e)",
@@ -324,6 +376,7 @@ mod tests {
             "SELECT substring((a SIMILAR TO b ESCAPE c)::text, 1)",
             "SELECT substring((a SIMILAR TO b ESCAPE c)::text, 1)",
         );
+        told("SELECT trim(both FROM a), trim(a FROM b)", "SELECT trim(both a), trim(a FROM b)");
         told("SELECT f(a, VARIADIC b)", "SELECT f(a, towline_variadic => b)");
     }
 

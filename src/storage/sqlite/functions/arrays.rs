@@ -295,8 +295,16 @@ const MOST_ELEMENTS: usize = 134_217_727;
 
 /// An array of the lengths in argument 1 with the same value everywhere.
 fn fill(call: &Call<'_, '_>) -> Answer {
+    if (1..call.len()).any(|at| call.is_null(at)) {
+        let message = "dimension array or low bound array cannot be null";
+        return Err(SqlError::new(SqlState("22004"), message));
+    }
     let lengths = array(call, 1)?;
     let lower = if call.len() > 2 { array(call, 2)? } else { Vec::new() };
+    if call.len() > 2 && lower.len() != lengths.len() {
+        return Err(SqlError::new(SqlState("2202E"), "wrong number of array subscripts")
+            .with_detail("Low bound array has different size than dimensions array."));
+    }
     let bounds: String = lower
         .iter()
         .map(|bound| match bound {

@@ -17,7 +17,9 @@ use bytes::BytesMut;
 use rusqlite::Connection;
 use rusqlite::types::{Value, ValueRef};
 
-use super::operators::{Arguments, date_text, strict, time_text, timestamp_text, timestamptz_text};
+use super::operators::{
+    Arguments, date_text, float_out_of_range, strict, time_text, timestamp_text, timestamptz_text,
+};
 use super::{PURE, Surroundings};
 use crate::pg::types::array::Array;
 use crate::pg::types::bits::fit_bits;
@@ -50,6 +52,11 @@ const FROM_TEXT: &[(&str, Oid)] = &[
     ("json", Oid::JSON),
     ("jsonb", Oid::JSONB),
     ("jsonpath", Oid::JSONPATH),
+    ("pg_lsn", Oid::PG_LSN),
+    ("xid", Oid::XID),
+    ("xid8", Oid::XID8),
+    ("cid", Oid::CID),
+    ("char", Oid::CHAR),
     ("inet", Oid::INET),
     ("cidr", Oid::CIDR),
     ("macaddr", Oid::MACADDR),
@@ -219,17 +226,17 @@ fn register_numbers(connection: &Connection, surroundings: &Surroundings) -> rus
         let value = to_integer(arguments, Oid::INT8, "oid")?;
         u32::try_from(value)
             .map(|value| Value::Integer(i64::from(value)))
-            .map_err(|_| out_of_range("oid"))
+            .map_err(|_| out_of_range("OID"))
     })?;
     for name in ["towline_float4", "towline_jsonb_float4"] {
         strict(connection, surroundings, name, 1, |arguments| {
             let value = arguments.real(0)?;
             let narrow = value as f32;
             if narrow.is_infinite() && value.is_finite() {
-                return Err(SqlError::new(
-                    SqlState::NUMERIC_VALUE_OUT_OF_RANGE,
-                    "value out of range: overflow",
-                ));
+                return Err(float_out_of_range("overflow"));
+            }
+            if narrow == 0.0 && value != 0.0 {
+                return Err(float_out_of_range("underflow"));
             }
             Ok(Value::Real(f64::from(narrow)))
         })?;

@@ -19,6 +19,7 @@ use super::{PURE, Surroundings};
 use crate::log::{Value, ValueRef};
 use crate::pg::types::array::Array;
 use crate::pg::types::number::parse_integer;
+use crate::pg::types::unicode;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog;
 
@@ -35,6 +36,7 @@ pub(super) fn register(
             ("bit_count", 1, |call| {
                 count(call.bytes(0)?.iter().map(|byte| byte.count_ones() as usize).sum())
             }),
+            ("towline_unistr", 1, |call| text(unicode::unistr(&call.text(0)?)?)),
             ("bit_length", 1, |call| count(call.bytes(0)?.len() * 8)),
             ("btrim", 1, |call| trim(call, true, true)),
             ("btrim", 2, |call| trim(call, true, true)),

@@ -61,6 +61,16 @@ fn flags(call: &Call<'_, '_>, at: usize) -> Result<String, SqlError> {
     Ok(call.optional_text(at)?.map(Cow::into_owned).unwrap_or_default())
 }
 
+/// The flags of a function that has no use for `g`.
+fn flags_of_one(call: &Call<'_, '_>, at: usize, function: &str) -> Result<String, SqlError> {
+    let flags = flags(call, at)?;
+    if flags.contains('g') {
+        let message = format!("{function}() does not support the \"global\" option");
+        return Err(bad_argument(message));
+    }
+    Ok(flags)
+}
+
 fn matches(call: &Call<'_, '_>, flags: &str) -> Answer {
     boolean(compile(&call.text(1)?, flags)?.is_match(&call.text(0)?)?)
 }
@@ -79,7 +89,7 @@ pub(super) fn substring(call: &Call<'_, '_>) -> Answer {
 }
 
 fn regexp_like(call: &Call<'_, '_>) -> Answer {
-    matches(call, &flags(call, 2)?)
+    matches(call, &flags_of_one(call, 2, "regexp_like")?)
 }
 
 /// A whole number in argument `at`, at least `least`; `least` where it is not given.
@@ -109,7 +119,7 @@ fn start(call: &Call<'_, '_>, at: usize, value: &str) -> Result<usize, SqlError>
 fn regexp_count(call: &Call<'_, '_>) -> Answer {
     let value = call.text(0)?;
     let start = start(call, 2, &value)?;
-    let regex = compile(&call.text(1)?, &flags(call, 3)?)?;
+    let regex = compile(&call.text(1)?, &flags_of_one(call, 3, "regexp_count")?)?;
     let found: Vec<Match<'_>> = regex.find_all(&value, start).collect::<Result<_, _>>()?;
     count(found.len())
 }
@@ -119,18 +129,19 @@ fn nth_group(
     call: &Call<'_, '_>,
     value: &str,
     flags_at: usize,
+    function: &str,
 ) -> Result<Option<std::ops::Range<usize>>, SqlError> {
     let start = start(call, 2, value)?;
     let n = parameter(call, 3, "n", 1, usize::MAX)?;
     let group = parameter(call, flags_at + 1, "subexpr", 0, usize::MAX)?;
-    let regex = compile(&call.text(1)?, &flags(call, flags_at)?)?;
+    let regex = compile(&call.text(1)?, &flags_of_one(call, flags_at, function)?)?;
     let found = regex.find_all(value, start).nth(n - 1).transpose()?;
     Ok(found.and_then(|found| found.group_range(group)))
 }
 
 fn regexp_substr(call: &Call<'_, '_>) -> Answer {
     let value = call.text(0)?;
-    let found = nth_group(call, &value, 4)?;
+    let found = nth_group(call, &value, 4, "regexp_substr")?;
     Ok(found.map_or(Value::Null, |range| Value::Text(value[range].to_owned())))
 }
 
@@ -139,7 +150,7 @@ fn regexp_substr(call: &Call<'_, '_>) -> Answer {
 fn regexp_instr(call: &Call<'_, '_>) -> Answer {
     let value = call.text(0)?;
     let behind = parameter(call, 4, "endoption", 0, 1)? == 1;
-    let found = nth_group(call, &value, 5)?;
+    let found = nth_group(call, &value, 5, "regexp_instr")?;
     count(found.map_or(0, |range| {
         let at = if behind { range.end } else { range.start };
         value[..at].chars().count() + 1
@@ -182,7 +193,7 @@ fn regexp_matches(call: &Call<'_, '_>) -> Answer {
 }
 
 fn regexp_split_to_array(call: &Call<'_, '_>) -> Answer {
-    let regex = compile(&call.text(1)?, &flags(call, 2)?)?;
+    let regex = compile(&call.text(1)?, &flags_of_one(call, 2, "regexp_split_to_array")?)?;
     let value = call.text(0)?;
     let mut parts = Vec::new();
     let mut start = 0;
