@@ -764,3 +764,96 @@ update keyed set id = default
 alter table keyed alter id set default 5
 insert into keyed (v) values ('b') returning *
 select inet '1.2.3.4', int4range '[1,3)', macaddr '08:00:2b:01:02:03', name 'x'
+-- numbers without an end, and very long ones
+select div('inf'::numeric, 3), div(7, '-inf'::numeric), 7.5 % 'inf'::numeric, mod('inf'::numeric, 2), div('nan'::numeric, 0)
+select div('inf'::numeric, 0)
+select mod('-inf'::numeric, 0)
+select log(3, 'inf'::numeric), log('inf'::numeric, 3), log('inf'::numeric, 'inf'), log('nan'::numeric, 3)
+select log(3, '-inf'::numeric)
+select power('inf'::numeric, 0), power(1, 'nan'::numeric), power('-inf'::numeric, 3), power('-inf'::numeric, -3), power(0.5, 'inf'::numeric), power(-3, '-inf'::numeric), power('-inf'::numeric, 'inf')
+select power('-inf'::numeric, 1.5)
+select power(0, '-inf'::numeric)
+select (-1.0) ^ 3000000001, 1.5 ^ 2000.5, 2.5 ^ -1, exp(-700.25), exp(432.1)
+select ln(0.9994), ln(1.0007), ln(3e-200), log(7.1e-50), log(1.5e-30, 2.25e40), log(0.998, 3e20)
+select round(4.4e3000, -2999) = 0, trunc(9.9e3000, -3000) = 9e3000, round(5.5e3000, -3002), round(5e-3000, 2999) = 1e-2999
+select sinh('nan'::float8), cos('nan'::float8), atan2('nan', 1), tanh('nan'), degrees('nan'), sin(0.5), atan2(1, 2), sinh(1.5), radians(90)
+select sin('inf'::float8)
+select exp(-800::float8)
+select '1e-60'::float8::float4
+select -('-9223372036854775808'::int8)
+select -('-32768'::int2)
+select -2147483648, -(-5::int2), 4294967295::int8::oid
+select 4294967296::int8::oid
+select 1_000
+select 0x1F
+select 12monkeys
+select 1.5e, 2
+select 1.5e3, .5, 3.
+-- numbers in a template
+select to_char(0, 'FM9.99'), to_char(0, 'FM990.09'), to_char(0.0, 'FMS9.9'), to_char(100, 'FM999.'), to_char(7, '9.9th'), to_char(7, 'FM9th'), to_char(0.5, '9G999D999G999')
+-- moments in a template
+select to_timestamp('2019 31 3', 'IYYY IW ID'), to_timestamp('2019123', 'YYYYDDD'), to_date('2019 23 4', 'YYYY WW D'), to_date('2 5 19', 'W MM YY')
+select to_timestamp('20190502 070809.123', 'YYYYMMDD HH24MISS.FF2'), to_timestamp('2019-05-02 7 PM', 'YYYY-MM-DD HH AM'), to_timestamp('1999 -03:30', 'YYYY TZH:TZM')
+select to_date('5-0212', 'Y-MMDD'), to_date('19 1 99', 'CC MM YY'), to_date('-33', 'YYYY'), to_date('33 BC', 'YYYY BC'), to_date('3,456', 'Y,YYY'), to_date('XI 3 2011', 'RM DD YYYY')
+select to_date('  2011   x12', 'YYYYxMM'), to_date('2011--12', 'YYYY-MM'), to_date('2011 12', 'FXYYYY MM'), to_date('2011"12', 'YYYY"year"MM')
+select to_timestamp('2011-12-13 25', 'YYYY-MM-DD HH24')
+select to_timestamp('2011-12-13 13', 'YYYY-MM-DD HH12')
+select to_timestamp('2011-12-13 1:60', 'YYYY-MM-DD HH:MI')
+select to_date('2011 366', 'YYYY DDD')
+select to_date('2011 40 2', 'YYYY IW D')
+select to_date('May 5', 'Month MM')
+select to_date('2011-Mai', 'YYYY-Mon')
+select to_date('201x', 'YYYYMM')
+select to_timestamp('2011 CET', 'YYYY TZ')
+select to_char(interval '14 months', 'RM rm'), to_char(interval '-2 months', 'RM'), to_char(interval '2 years', 'FMRM')
+select to_char(interval '2 days', 'Day')
+-- parts of moments
+select extract(msec from timestamp '2020-01-01 00:00:01.5'), extract(qtr from date '2020-05-05'), date_trunc('y', timestamp '2020-04-01'), date_trunc('hr', timestamp '2020-04-01 05:06'), date_part('c', date '2020-01-01'), extract(timezone_m from timestamptz '2020-01-01 00:00+05:30')
+select extract(epoch from timestamp '294270-01-01'), date_part('epoch', timestamptz '294270-01-01 00:00+00')
+select interval '-2147483648 months', interval '-9223372036854775808 us', interval '2 millenniums'
+select interval '2147483648 years'
+select date_bin('365000 days', timestamp '4400-01-01 bc', timestamp '4000-01-01 bc')
+-- addresses
+select '::4.3.2.1'::inet, '::2'::inet, '::1'::inet, '1::2'::inet, host('::9:1/100'::inet)
+select inet '10.0.0.250' + 10, 3 + inet '::ff', inet '10.0.1.0/24' - 1, inet '10.0.1.5' - inet '10.0.0.250', inet '::5' - '::1:5'
+select ~inet '192.168.1.6', inet '10.1.2.3/16' & '255.255.0.0', inet '10.0.0.1' | '0.0.3.0/24', ~inet '::f'
+select inet '255.255.255.255' + 1
+select inet '10.0.0.1' & '::1'
+select inet '10.0.0.1' - inet '::1'
+select ~macaddr '08:00:2b:01:02:03', macaddr '08:00:2b:01:02:03' & 'ff:ff:ff:00:00:00', macaddr8 '08:00:2b:01:02:03:04:05' | '01:00:00:00:00:00:00:00', trunc(macaddr '08:00:2b:01:02:03'), trunc(macaddr8 '08:00:2b:01:02:03:04:05'), macaddr8_set7bit('00:34:56:ab:cd:ef:01:02'::macaddr8)
+select '08:00:2b:ff:fe:01:02:03'::macaddr8::macaddr
+select '08:00:2b:01:02:03:04:05'::macaddr8::macaddr
+select '0800:2b01:0203'::macaddr
+select '08:00-2b:01:02:03'::macaddr8
+-- bits
+select ~b'0110'::varbit, b'0110'::varbit << 1, pg_typeof(b'1'::varbit >> 1)
+-- types of transactions and log
+select '010'::xid, '0x1f'::xid, '-1'::xid, 'none'::xid, '-1'::xid8, '12'::xid8 < '101'::xid8
+select '0/FF'::pg_lsn, '00/0aB'::pg_lsn
+select 'G/0'::pg_lsn
+select '\101'::"char", '\000'::"char" = '', '\344'::text::"char", 'long'::"char"
+-- literals
+select U&'d!0061t!+000061' UESCAPE '!', U&'\0061\00e9', U&"n\0061me" from (select 1 as "name") s
+select unistr('\0441\+00043B\u043e\U0000043D\\'), unistr('\d83d\de00')
+select unistr('\db99x')
+select unistr('\+2FFFFF')
+select unistr('\zz')
+-- one match only
+select regexp_like('abc', 'b', 'g')
+select regexp_substr('abc', 'b', 1, 1, 'g')
+select regexp_instr('abc', 'b', 1, 1, 0, 'g')
+select regexp_split_to_array('abc', 'b', 'g')
+select array_fill(1, null, array[1])
+select array_fill(1, array[1, 2], array[1])
+-- functions that give rows, beside what counts rows
+create table few_rows (id int, a text, b text)
+insert into few_rows values (1, 'a', 'x'), (2, 'a', 'y'), (3, 'b', 'x')
+select a, count(*), min(id), unnest('{7,7,8}'::int[]) u from few_rows group by a order by 1, 4
+select a, sum(id), generate_series(1, count(*)) from few_rows group by 1 order by 1, 3
+select count(*) as n, generate_series(1, 2) g from few_rows order by g
+select id, lag(id) over (order by id), count(*) over (), generate_series(1, 2) from few_rows order by id, 4
+select id, row_number() over w, unnest(array[id, -id]) from few_rows window w as (order by id desc) order by 1, 3
+select unnest(array[a, b]) as v, count(*) from few_rows group by v order by 1
+select a, generate_series(1, 2) g, count(*) from few_rows group by a, g order by 1, 2
+select a, max(id), generate_series(1, 2) from few_rows group by a having count(*) > 1 order by max(id) desc, 3 limit 1
+select a as b, generate_series(1, 2) from few_rows group by few_rows.a order by b, 2
