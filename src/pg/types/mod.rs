@@ -48,6 +48,7 @@ pub mod network;
 pub mod number;
 pub mod numeric;
 pub mod range;
+pub mod shapes;
 pub mod unicode;
 pub mod zone;
 

@@ -225,6 +225,9 @@ impl Translator<'_> {
             (Family::Other, Family::String) if how >= How::Assignment && self.is_enum(from) => {
                 same(typed)
             }
+            (Family::Geometric, Family::Geometric) => {
+                super::shapes::shape_cast(&typed, to).map_or_else(refused, Ok)
+            }
             (_, Family::Geometric | Family::Range) if source != Family::String => refused(),
             (Family::Network | Family::Bits, Family::Network | Family::Bits | Family::Number) => {
                 Self::extent_cast(&typed, to, explicit).map_or_else(refused, Ok)

@@ -16,7 +16,13 @@ impl Translator<'_> {
         right: &Typed,
     ) -> Result<Option<Typed>, SqlError> {
         let op = op.to_string();
+        if left.oid() == Oid::PG_LSN || right.oid() == Oid::PG_LSN {
+            return self.lsn_operator(left.clone(), &op, right.clone());
+        }
         let (l, r) = (family(left.oid()), family(right.oid()));
+        if l == Family::Geometric || r == Family::Geometric {
+            return self.shape_operator(left.clone(), &op, right.clone());
+        }
         if l == Family::Range || r == Family::Range {
             return self.range_operator(left.clone(), &op, right.clone());
         }
@@ -27,6 +33,31 @@ impl Translator<'_> {
             return self.bits_operator(left.clone(), &op, right.clone());
         }
         Ok(None)
+    }
+
+    fn lsn_operator(
+        &mut self,
+        left: Typed,
+        op: &str,
+        right: Typed,
+    ) -> Result<Option<Typed>, SqlError> {
+        let lsn = Type::plain(Oid::PG_LSN);
+        let number = Type::plain(Oid::NUMERIC);
+        let is_number = |typed: &Typed| family(typed.oid()) == Family::Number;
+        let (left, sign, right) = match op {
+            "-" if !is_number(&right) => {
+                let (left, right) = (self.coerce(left, lsn)?, self.coerce(right, lsn)?);
+                let sql = format!("pg_wal_lsn_diff({}, {})", left.sql, right.sql);
+                return Ok(Some(Typed::plain(sql, Oid::NUMERIC)));
+            }
+            "+" if is_number(&left) => (right, 1, left),
+            "+" if is_number(&right) => (left, 1, right),
+            "-" => (left, -1, right),
+            _ => return Ok(None),
+        };
+        let right = self.coerce(right, number)?;
+        let sql = format!("towline_lsn_add({}, {}, {sign})", left.sql, right.sql);
+        Ok(Some(Typed::of(sql, lsn)))
     }
 
     fn range_operator(
@@ -177,6 +208,9 @@ impl Translator<'_> {
         if let [first, second] = arguments
             && let Some(shape) = self.shape(name, first, second)?
         {
+            return Ok(Some(shape));
+        }
+        if let Some(shape) = Self::shape_call(name, arguments) {
             return Ok(Some(shape));
         }
         let Some(first) = arguments.first() else { return Ok(None) };

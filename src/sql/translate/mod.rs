@@ -59,6 +59,7 @@ mod schema;
 mod scope;
 mod set_operation;
 mod set_returning;
+mod shapes;
 mod source;
 mod steps;
 mod syntax;

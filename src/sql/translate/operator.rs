@@ -178,6 +178,10 @@ pub(super) fn unary(
         UnaryOperator::Plus => return translator.settle_number(typed),
         _ => {}
     }
+    if family(typed.oid()) == Family::Geometric {
+        return Translator::shape_unary(op, &typed)
+            .ok_or_else(|| undefined_operator(None, &op.to_string(), typed.oid()));
+    }
     let typed = translator.settle_number(typed)?;
     let oid = typed.oid();
     match op {
@@ -306,6 +310,12 @@ impl Translator<'_> {
     ) -> Result<Typed, SqlError> {
         let op = plain_operator(op);
         if let Some(text) = comparison(&op) {
+            let geometric = |typed: &Typed| family(typed.oid()) == Family::Geometric;
+            if (geometric(&left) || geometric(&right))
+                && let Some(typed) = self.shape_operator(left.clone(), text, right.clone())?
+            {
+                return Ok(typed);
+            }
             return self.compare(left, text, right);
         }
         if let Some(typed) = self.extent_operator(&left, &op, &right)? {
@@ -518,6 +528,14 @@ impl Translator<'_> {
                 let (date, time) = if l == Oid::DATE { (left, right) } else { (right, left) };
                 let date = self.coerce(date, Type::plain(Oid::TIMESTAMP))?;
                 call("towline_timestamp_add", &date, &time, Oid::TIMESTAMP)
+            }
+            (Oid::DATE, Plus, Oid::TIMETZ) | (Oid::TIMETZ, Plus, Oid::DATE) => {
+                let (date, time) = if l == Oid::DATE { (left, right) } else { (right, left) };
+                call("towline_date_timetz", &date, &time, Oid::TIMESTAMPTZ)
+            }
+            (Oid::DATE, Minus, Oid::TIME) => {
+                let right = self.convert(right, Type::plain(Oid::INTERVAL), cast::How::Explicit)?;
+                self.moved(left, negate(&right))
             }
             (
                 Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ | Oid::TIME | Oid::TIMETZ,

@@ -21,6 +21,7 @@ use rusqlite::types::{Value, ValueRef};
 
 use super::operators::{Arguments, strict};
 use super::{PURE, Surroundings};
+use crate::log::Lsn;
 use crate::pg::types::bits::fit_bits;
 use crate::pg::types::network::{self, Inet};
 use crate::pg::types::numeric;
@@ -360,6 +361,23 @@ fn register_networks(connection: &Connection, surroundings: &Surroundings) -> ru
             move |arguments| Ok(part(&read_inet(&arguments.text(0)?)?)),
         )?;
     }
+    strict(connection, surroundings, "towline_lsn_add", 3, |arguments| {
+        let place = i128::from(parse_lsn(&arguments.text(0)?)?.0);
+        let (count, sign) = (arguments.text(1)?, arguments.integer(2)?);
+        let failed = |message: &str| SqlError::new(SqlState::INVALID_PARAMETER_VALUE, message);
+        if count == "NaN" {
+            let way = if sign > 0 { "add NaN to" } else { "subtract NaN from" };
+            let message = format!("cannot {way} pg_lsn");
+            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+        let sum = numeric::round(&count, 0)
+            .parse::<i128>()
+            .ok()
+            .and_then(|count| place.checked_add(count.checked_mul(sign.into())?));
+        let sum = sum.and_then(|sum| u64::try_from(sum).ok());
+        sum.map(|sum| Value::Text(Lsn(sum).to_string()))
+            .ok_or_else(|| failed("pg_lsn out of range"))
+    })?;
     register_addresses(connection, surroundings)?;
     register_macs(connection, surroundings)?;
     strict(connection, surroundings, "towline_network_set_masklen", 2, |arguments| {

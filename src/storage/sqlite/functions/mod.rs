@@ -31,6 +31,7 @@
 //! | `regression`  | `corr`, `covar_*`, `regr_*`                                         |
 //! | `packing`     | `towline_pack`, `towline_unpack`: rows as one value                   |
 //! | `rows`        | `towline_record*`, `towline_cast_made`, and the order of rows       |
+//! | `shapes`      | `towline_shape_*`: operators and functions of the geometric types   |
 //! | `system`      | `pg_*`, `current_*`, `has_*`, `towline_reg*`, `towline_text_reg*`   |
 
 mod advisory;
@@ -57,6 +58,7 @@ mod privileges;
 mod regex;
 mod regression;
 mod rows;
+mod shapes;
 mod surroundings;
 mod system;
 mod text;
@@ -104,5 +106,6 @@ pub(super) fn register_all(
     advisory::register(connection, surroundings)?;
     packing::register(connection, surroundings)?;
     rows::register(connection, surroundings)?;
+    shapes::register(connection, surroundings)?;
     system::register(connection, surroundings)
 }

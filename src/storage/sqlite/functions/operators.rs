@@ -9,7 +9,7 @@
 //! | `towline_date_*`, `towline_timestamp_*`, `towline_time_*`, `towline_interval_*` | dates, times and intervals |
 //! | `towline_sum`, `towline_avg`, `towline_interval_sum`, `towline_interval_avg` | aggregates whose result is numeric, or an interval |
 //! | `towline_greatest`, `towline_least`, `towline_numeric_greatest`, … | the largest and smallest argument that isn't NULL |
-//! | `towline_xor`, `towline_bytea_concat` | the rest |
+//! | `towline_xor`, `towline_bytea_concat`, `towline_bytea_like` | the rest |
 //!
 //! All but those that pick an argument are NULL if any argument is.
 
@@ -174,6 +174,24 @@ pub(super) fn register(
     strict(connection, surroundings, "towline_xor", 2, |arguments| {
         Ok(Value::Integer(arguments.integer(0)? ^ arguments.integer(1)?))
     })?;
+    for count in [2, 3] {
+        strict(connection, surroundings, "towline_bytea_like", count, |arguments| {
+            let bytes = |at| match arguments.raw(at) {
+                ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes,
+                _ => &[][..],
+            };
+            let escape = match (arguments.len(), bytes(arguments.len() - 1)) {
+                (2, _) => Some(b'\\'),
+                (_, []) => None,
+                (_, [escape]) => Some(*escape),
+                _ => {
+                    return Err(SqlError::new(SqlState("22025"), "invalid escape string")
+                        .with_hint("Escape string must be empty or one character."));
+                }
+            };
+            bytes_like(bytes(0), bytes(1), escape).map(|found| Value::Integer(found.into()))
+        })?;
+    }
     strict(connection, surroundings, "towline_bytea_concat", 2, |arguments| {
         let mut bytes = Vec::new();
         for at in 0..2 {
@@ -184,6 +202,44 @@ pub(super) fn register(
         }
         Ok(Value::Blob(bytes))
     })
+}
+
+/// LIKE over bytes.
+fn bytes_like(value: &[u8], pattern: &[u8], escape: Option<u8>) -> Result<bool, SqlError> {
+    let (mut at, mut place) = (0, 0);
+    // Where the last `%` stands, and how much of the value it has taken.
+    let mut wild: Option<(usize, usize)> = None;
+    loop {
+        let escaped = escape.is_some() && pattern.get(place).copied() == escape;
+        let wanted = pattern.get(place + usize::from(escaped));
+        if escaped && wanted.is_none() {
+            return Err(SqlError::new(
+                SqlState("22025"),
+                "LIKE pattern must not end with escape character",
+            ));
+        }
+        match (wanted, value.get(at)) {
+            (Some(b'%'), _) if !escaped => {
+                wild = Some((place, at));
+                place += 1;
+                continue;
+            }
+            (None, None) => return Ok(true),
+            (Some(wanted), Some(byte)) if wanted == byte || (*wanted == b'_' && !escaped) => {
+                place += 1 + usize::from(escaped);
+                at += 1;
+                continue;
+            }
+            _ => {}
+        }
+        match &mut wild {
+            Some((percent, taken)) if *taken < value.len() => {
+                *taken += 1;
+                (place, at) = (*percent + 1, *taken);
+            }
+            _ => return Ok(false),
+        }
+    }
 }
 
 /// Orders two values of one type.
@@ -499,6 +555,17 @@ fn register_times(connection: &Connection, surroundings: &Surroundings) -> rusql
             date_text(i64::from(date).saturating_add(days.saturating_mul(sign)))
         })?;
     }
+    strict(connection, surroundings, "towline_date_timetz", 2, |arguments| {
+        let (time, offset) = datetime::parse_timetz(&arguments.text(1)?, &Zone::UTC, None)?;
+        let micros = i64::from(arguments.date(0)?)
+            .checked_mul(DAY_US)
+            .and_then(|day| day.checked_add(time - i64::from(offset) * 1_000_000))
+            .filter(|micros| datetime::timestamp_in_range(*micros))
+            .ok_or_else(|| {
+                SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, "timestamp out of range")
+            })?;
+        timestamptz_text(micros)
+    })?;
     strict(connection, surroundings, "towline_date_diff", 2, move |arguments| {
         let (left, right) = (arguments.date(0)?, arguments.date(1)?);
         if infinite(left) || infinite(right) {
