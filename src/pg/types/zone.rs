@@ -100,13 +100,22 @@ impl Zone {
                 let seconds = days * 86_400 + time / MICROS_PER_SECOND + UNIX_EPOCH_OFFSET;
                 let seconds = wrap(seconds, UNIX_MIN, UNIX_MAX, CYCLE_SECONDS);
                 match jiff::Timestamp::from_second(seconds) {
-                    Ok(timestamp) => zone.to_offset_info(timestamp).abbreviation().to_owned(),
+                    Ok(timestamp) => match zone.to_offset_info(timestamp) {
+                        // What has no name of its own is called by its offset.
+                        info if info.abbreviation() == NAMELESS => {
+                            Self::Fixed(info.offset().seconds()).abbreviation_at(micros)
+                        }
+                        info => info.abbreviation().to_owned(),
+                    },
                     Err(_) => String::new(),
                 }
             }
         }
     }
 }
+
+/// The abbreviation of zones that are read without theirs.
+const NAMELESS: &str = "+00";
 
 /// The greatest offset that PostgreSQL takes, in seconds.
 pub(super) const OFFSET_MAX: i32 = 15 * 3600 + 59 * 60 + 59;
@@ -148,7 +157,7 @@ fn posix(name: &str) -> Option<Zone> {
     let quoted = name.strip_prefix('<').and_then(|name| name.split_once('>'));
     let offset = name.contains(':') && name.starts_with(['+', '-', '0', '1']);
     if let Some(rule) = quoted.map(|(_, rule)| rule).or(offset.then_some(name)) {
-        return TimeZone::posix(&format!("<+00>{rule}")).ok().map(Zone::Named);
+        return TimeZone::posix(&format!("<{NAMELESS}>{rule}")).ok().map(Zone::Named);
     }
     // A name of at least three letters comes first.
     if !name.bytes().take(3).all(|byte| byte.is_ascii_alphabetic()) {

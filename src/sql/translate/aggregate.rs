@@ -61,6 +61,12 @@ impl Translator<'_> {
             return self.ordered_set(name, arguments, call);
         }
         self.note_function(name);
+        if name == "count" && arguments.is_empty() && !star {
+            return Err(SqlError::new(
+                SqlState::WRONG_OBJECT_TYPE,
+                "count(*) must be used to call a parameterless aggregate function",
+            ));
+        }
         let Some(known) = lookup(name) else {
             return Err(SqlError::new(
                 SqlState::UNDEFINED_FUNCTION,
@@ -239,22 +245,32 @@ impl Translator<'_> {
             }
             parts.push(format!("PARTITION BY {}", texts.join(", ")));
         }
+        let (order, excluded) = super::tokens::taken_exclusion(&spec.order_by);
+        if let Some(frame) = &spec.window_frame
+            && frame.units == WindowFrameUnits::Groups
+            && order.is_empty()
+            && spec.window_name.is_none()
+        {
+            let message = "GROUPS mode requires an ORDER BY clause";
+            return Err(SqlError::new(SqlState("42P20"), message));
+        }
         let reach = match &spec.window_frame {
-            Some(frame) if reaches(frame) => Some(self.reach(spec, &mut parts)?),
+            Some(frame) if reaches(frame) => Some(self.reach(order, &mut parts)?),
             _ => None,
         };
-        if reach.is_none() && !spec.order_by.is_empty() {
-            parts.push(format!("ORDER BY {}", self.order_items(&spec.order_by)?));
+        if reach.is_none() && !order.is_empty() {
+            parts.push(format!("ORDER BY {}", self.order_items(order)?));
         }
         if let Some(frame) = &spec.window_frame {
             parts.push(self.frame(frame, reach)?);
         }
+        parts.extend(excluded);
         Ok(parts.join(" "))
     }
 
     /// Orders a window by a number, from which RANGE can reach so far.
-    fn reach(&mut self, spec: &WindowSpec, parts: &mut Vec<String>) -> Result<Reach, SqlError> {
-        let [order] = spec.order_by.as_slice() else {
+    fn reach(&mut self, order: &[OrderByExpr], parts: &mut Vec<String>) -> Result<Reach, SqlError> {
+        let [order] = order else {
             return Err(SqlError::new(
                 SqlState("42P20"),
                 "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column",

@@ -167,6 +167,7 @@ impl Translator<'_> {
                 let rows = cast::array_rows(&array, element.oid, &alias);
                 let test = if name == "num_nulls" { "IS NULL" } else { "IS NOT NULL" };
                 let count = format!("(SELECT count(*) FROM {rows} WHERE {alias}.value {test})");
+                let count = format!("iif({} IS NULL, NULL, {count})", array.operand());
                 Ok(Typed::plain(count, Oid::INT4))
             }
             _ => Err(SqlError::unsupported(format_args!(
@@ -213,6 +214,9 @@ impl Translator<'_> {
     pub(super) fn call(&mut self, name: &str, arguments: Vec<Typed>) -> Result<Typed, SqlError> {
         self.note_function(name);
         if let Some(typed) = self.extent_call(name, &arguments)? {
+            return Ok(typed.named(name));
+        }
+        if let Some(typed) = self.enum_call(name, &arguments)? {
             return Ok(typed.named(name));
         }
         let arguments = match (name, arguments.as_slice()) {

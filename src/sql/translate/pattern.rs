@@ -94,6 +94,7 @@ impl Translator<'_> {
         let value = self.expression(expr)?;
         let pattern = self.expression(pattern)?;
         let escape = match escape {
+            Some(escape) if family(value.oid()) == Family::Bytes => Some(self.expression(escape)?),
             Some(escape) => Some(self.settled(escape)?),
             None => None,
         };
@@ -130,6 +131,16 @@ impl Translator<'_> {
         negated: bool,
         kind: Like,
     ) -> Result<Typed, SqlError> {
+        if kind == Like::Sensitive && family(value.oid()) == Family::Bytes {
+            let bytes = Type::plain(Oid::BYTEA);
+            let mut arguments = vec![value.sql, self.coerce(pattern, bytes)?.sql];
+            if let Some(escape) = escape {
+                arguments.push(self.coerce(escape, bytes)?.sql);
+            }
+            let not = if negated { "NOT " } else { "" };
+            let sql = format!("{not}towline_bytea_like({})", arguments.join(", "));
+            return Ok(Typed { atomic: !negated, ..Typed::plain(sql, Oid::BOOL) });
+        }
         let op = if kind == Like::Insensitive { "~~*" } else { "~~" };
         let value = self.text_operand(value, op, &pattern)?;
         let not = if negated { "NOT " } else { "" };

@@ -264,12 +264,18 @@ impl Translator<'_> {
         }
         if !select.named_window.is_empty() {
             let mut windows = Vec::new();
-            for definition in &select.named_window {
+            for (at, definition) in select.named_window.iter().enumerate() {
+                let name = names::fold(&definition.0);
+                let before = &select.named_window[..at];
+                if before.iter().any(|other| names::fold(&other.0) == name) {
+                    let message = format!("window \"{name}\" is already defined");
+                    return Err(SqlError::new(SqlState("42P20"), message));
+                }
                 let spec = match &definition.1 {
                     NamedWindowExpr::NamedWindow(base) => names::quote(&names::fold(base)),
                     NamedWindowExpr::WindowSpec(spec) => self.window(spec)?,
                 };
-                windows.push(format!("{} AS ({spec})", names::quote(&names::fold(&definition.0))));
+                windows.push(format!("{} AS ({spec})", names::quote(&name)));
             }
             sql.push_str(&format!(" WINDOW {}", windows.join(", ")));
         }

@@ -16,6 +16,7 @@ use super::scope::{Scope, Source, SourceColumn};
 use super::{Form, Translator, Typed, names, syntax};
 use crate::log::Value;
 use crate::pg::types::Format;
+use crate::pg::types::array::Array;
 use crate::pg::types::made::{Made, decode_made};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Attribute, Field, Relation, UserType, UserTypeKind};
@@ -421,6 +422,44 @@ impl<'a> Translator<'a> {
         let mut expr = syntax::parse_expression(condition)?;
         let _ = VisitMut::visit(&mut expr, &mut ValueNamed { column: &attribute.name });
         self.row_condition(&expr.to_string(), relation)
+    }
+
+    /// `enum_first`, `enum_last` and `enum_range`, which tell of the type of their argument.
+    pub(super) fn enum_call(
+        &mut self,
+        name: &str,
+        arguments: &[Typed],
+    ) -> Result<Option<Typed>, SqlError> {
+        let known = matches!(
+            (name, arguments.len()),
+            ("enum_first" | "enum_last", 1) | ("enum_range", 1 | 2)
+        );
+        let oid = arguments.iter().map(Typed::oid).find(|oid| self.is_enum(*oid));
+        let (true, Some(oid)) = (known, oid) else { return Ok(None) };
+        let Some((_, labels)) = self.labels(oid) else { return Ok(None) };
+        let ty = Type::plain(oid);
+        let mut all = String::new();
+        Array::new(labels.iter().cloned().map(Some).collect()).print(&mut all);
+        let all = names::quote_literal(&all);
+        // The argument's value says nothing, but it may be a parameter.
+        let whatever = |first: &Typed, value: String| {
+            format!("iif({} IS NULL, {value}, {value})", first.operand())
+        };
+        Ok(match (name, arguments) {
+            ("enum_range", [lower, upper]) => {
+                let lower = self.coerce(lower.clone(), ty)?;
+                let upper = self.coerce(upper.clone(), ty)?;
+                let sql = format!("towline_enum_range({all}, {}, {})", lower.sql, upper.sql);
+                Some(Typed::of(sql, self.array_over(ty)))
+            }
+            ("enum_range", [of]) => Some(Typed::of(whatever(of, all), self.array_over(ty))),
+            (_, [of]) => {
+                let label = if name == "enum_first" { labels.first() } else { labels.last() };
+                let label = label.map_or("NULL".to_owned(), |label| names::quote_literal(label));
+                Some(Typed::of(whatever(of, label), ty))
+            }
+            _ => None,
+        })
     }
 
     /// What sorts as the labels stand, for a value of an enum; anything else as it is.

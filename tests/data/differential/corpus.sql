@@ -857,3 +857,38 @@ select unnest(array[a, b]) as v, count(*) from few_rows group by v order by 1
 select a, generate_series(1, 2) g, count(*) from few_rows group by a, g order by 1, 2
 select a, max(id), generate_series(1, 2) from few_rows group by a having count(*) > 1 order by max(id) desc, 3 limit 1
 select a as b, generate_series(1, 2) from few_rows group by few_rows.a order by b, 2
+-- shapes
+select point '(1,2)' <-> point '(4,6)', box '(0,0),(2,2)' @> point '(1,1)', point '(1,1)' <@ circle '<(0,0),1>', box '(0,0),(2,2)' && '(1,1),(3,3)', circle '<(0,0),1>' << circle '<(3,0),1>', polygon '((0,0),(0,2),(2,2),(2,0))' @> point '(1,0.5)'
+select point '(1,1)' ~= '(1,1.0000001)', box '(1,1),(0,0)' ~= box '(0,0),(1,1)', polygon '((0,0),(0,1),(1,1))' ~= '((1,1),(0,1),(0,0))', point '(1,1)' <<| point '(1,2)', box '(0,0),(1,1)' |>> '(0,-2),(1,-1)', box '(0,0),(1,1)' &< '(0,0),(2,2)', circle '<(0,0),2>' |&> '<(0,0),1>'
+select area(box '(0,0),(2,3)'), area(circle '<(0,0),2>'), area(path '((0,0),(0,2),(2,2))'), center(box '(0,0),(2,3)'), diameter(circle '<(0,0),2>'), radius(circle '<(0,0),2>'), width(box '(0,0),(2,3)'), height(box '(0,0),(2,3)'), npoints(path '[(0,0),(1,1)]'), length(lseg '[(0,0),(3,4)]'), isopen(path '[(0,0),(1,1)]'), isclosed(path '[(0,0),(1,1)]'), pclose(path '[(0,0),(1,1)]'), popen(path '((0,0),(1,1))')
+select @@ circle '<(1,2),3>', @-@ path '((0,0),(3,4))', # polygon '((0,0),(1,1),(2,0))', lseg '[(0,0),(1,0)]' <-> point '(3,0)', line '{1,0,-2}' <-> point '(5,5)', circle '<(0,0),1>' <-> circle '<(4,0),1>', box '(0,0),(1,1)' <-> box '(4,4),(5,5)', polygon '((0,0),(0,1),(1,1))' <-> point '(3,1)', path '[(0,0),(1,0)]' <-> path '[(0,2),(1,2)]'
+select point '(1,2)' + '(3,4)', point '(1,2)' - point '(3,4)', point '(1,2)' * point '(0,1)', point '(1,2)' / point '(0,2)', box '(0,0),(1,1)' + point '(2,2)', circle '<(1,1),1>' * point '(2,0)', path '[(0,0),(1,1)]' - point '(1,0)'
+select point '(1,2)' / point '(0,0)'
+select box '(0,0),(1,1)'::circle, circle '<(0,0),1>'::point, polygon '((0,0),(0,2),(2,2),(2,0))'::box, box '(0,0),(2,1)'::polygon, point(circle '<(1,2),3>'), box(point '(1,2)'), lseg(box '(0,0),(1,1)')
+select box '(0,0),(1,1)' = box '(5,5),(6,6)', box '(0,0),(1,1)' < box '(0,0),(2,1)', lseg '[(0,0),(1,1)]' <> lseg '[(0,0),(1,2)]', circle '<(0,0),1>' >= circle '<(9,9),1>'
+select point '(1,2)' = point '(1,2)'
+create table places (id int, at point)
+insert into places values (1, '(5,5)'), (2, '(1,1)'), (3, '(9,1)')
+select id from places order by at <-> point '(0,0)' limit 2
+select id from places where at <@ box '(0,0),(6,6)' order by id
+-- frames without some rows
+select x, sum(x) over (order by x rows between unbounded preceding and unbounded following exclude current row), count(*) over (order by x / 2 groups between 1 preceding and current row exclude ties), sum(x) over (rows between 1 preceding and 1 following exclude no others) from generate_series(1, 4) x order by x
+select x, sum(x) over w from generate_series(1, 4) x window w as (order by x / 2 range between unbounded preceding and unbounded following exclude group) order by x
+select sum(x) over (groups 1 preceding) from generate_series(1, 2) x
+select count(*) over w from generate_series(1, 2) x window w as (order by x), w as ()
+select count() from few_rows
+-- names, ends of types, widths
+select parse_ident('Public."Odd ""Name".c'), parse_ident('a b', false)
+select parse_ident('a b')
+select parse_ident('a.')
+select parse_ident('"a')
+create type span as enum ('low', 'mid', 'high')
+select enum_first(null::span), enum_last('low'::span), enum_range(null::span), enum_range('mid'::span, 'high'), enum_range(null, 'mid'::span), enum_range('high'::span, 'low'), pg_typeof(enum_range(null::span))
+select format('[%2$*1$s]', 5, 'a'), format('[%*1$s]', -4, 'b'), format('[%-*s]', 3, 'c')
+select trim(both from '  a '), trim(leading from '  a '), trim(trailing from ' a  ')
+select 'a_c'::bytea like '%\_c', '\x00ff41'::bytea like '\x00255f'::bytea, 'a%c'::bytea not like 'a$%c' escape '$', 'abc'::bytea like 'ab'
+select pg_lsn '0/20' - pg_lsn '0/10', pg_lsn '0/10' + 16::numeric, 16::numeric + pg_lsn '0/10', pg_lsn '1/0' - 1::numeric, '0/20' - pg_lsn '0/F'
+select pg_lsn '0/1' - 2::numeric
+select date '2020-01-02' + timetz '11:00-05', timetz '01:30+02' + date '2020-01-02', date '2020-01-02' - time '01:30'
+select num_nonnulls(variadic null::text[]), num_nulls(variadic array[1, null])
+select bit '101', bit '1' || bit '01', char 'ab ' || 'c', character 'abc'

@@ -351,7 +351,10 @@ mod tests {
     fn literals_go_on_in_the_next_line() {
         told("SELECT 'a'\n 'b' -- c\n 'd', E'e'\n'f'", "SELECT 'abd', E'ef'");
         told("SELECT inet '1.2'\n'.3.4'", "SELECT CAST('1.2.3.4' AS inet)");
-        told("SELECT bit '101', char 'ab'", "SELECT CAST('101' AS \"bit\"), CAST('ab' AS \"bpchar\")");
+        told(
+            "SELECT bit '101', char 'ab'",
+            "SELECT CAST('101' AS \"bit\"), CAST('ab' AS \"bpchar\")",
+        );
     }
 
     #[test]

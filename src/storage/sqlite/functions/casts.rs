@@ -195,6 +195,21 @@ fn register_user_types(
             format!("invalid input value for enum {}: \"{value}\"", arguments.text(1)?),
         ))
     })?;
+    // The labels from one to another, NULL being the end.
+    connection.create_scalar_function("towline_enum_range", 3, PURE, |context| {
+        let all: String = context.get(0)?;
+        let labels = Array::parse(&all).map(|array| array.elements).unwrap_or_default();
+        let place = |at| -> rusqlite::Result<Option<usize>> {
+            let label: Option<String> = context.get(at)?;
+            Ok(label
+                .and_then(|label| labels.iter().position(|known| known.as_ref() == Some(&label))))
+        };
+        let first = place(1)?.unwrap_or(0);
+        let behind = place(2)?.map_or(labels.len(), |last| last + 1).max(first);
+        let mut range = String::new();
+        Array::new(labels[first..behind].to_vec()).print(&mut range);
+        Ok(Value::Text(range))
+    })?;
     let surroundings = surroundings.clone();
     connection.create_scalar_function("towline_domain_value", 4, PURE, move |context| {
         if context.get_raw(1) == ValueRef::Integer(0) {

@@ -59,6 +59,8 @@ pub(super) fn register(
             ("md5", 1, md5),
             ("overlay", 3, overlay),
             ("overlay", 4, overlay),
+            ("parse_ident", 1, parse_ident),
+            ("parse_ident", 2, parse_ident),
             ("quote_ident", 1, |call| text(catalog::quote_ident(&call.text(0)?))),
             ("quote_literal", 1, |call| text(catalog::quote_literal(&call.text(0)?))),
             ("repeat", 2, repeat),
@@ -486,6 +488,63 @@ fn decode_escape(value: &str) -> Result<Vec<u8>, SqlError> {
 }
 
 /// `format(template, …)`: `%[position$][-][width]type`, the type one of `s`, `I`, `L`.
+/// `parse_ident(name [, strict])`: the parts of a qualified name.
+fn parse_ident(call: &Call<'_, '_>) -> Answer {
+    let written = call.text(0)?;
+    let strict = call.len() < 2 || call.integer(1)? != 0;
+    let invalid = |detail: Option<String>| {
+        let error = bad_argument(format!("string is not a valid identifier: \"{written}\""));
+        Err(match detail {
+            Some(detail) => error.with_detail(detail),
+            None => error,
+        })
+    };
+    let is_start = |char: char| char.is_ascii_alphabetic() || char == '_' || !char.is_ascii();
+    let is_part = |char: char| is_start(char) || char.is_ascii_digit() || char == '$';
+    let mut parts = Vec::new();
+    let mut rest = written.trim_ascii_start();
+    loop {
+        if let Some(quoted) = rest.strip_prefix('"') {
+            let mut part = String::new();
+            let mut chars = quoted.char_indices().peekable();
+            let end = loop {
+                match chars.next() {
+                    Some((_, '"')) if chars.next_if(|(_, next)| *next == '"').is_some() => {
+                        part.push('"');
+                    }
+                    Some((at, '"')) => break at,
+                    Some((_, char)) => part.push(char),
+                    None => return invalid(Some("String has unclosed double quotes.".to_owned())),
+                }
+            };
+            if part.is_empty() {
+                return invalid(Some("Quoted identifier must not be empty.".to_owned()));
+            }
+            rest = &quoted[end + 1..];
+            parts.push(Some(part));
+        } else if rest.starts_with(is_start) {
+            let end = rest.find(|char| !is_part(char)).unwrap_or(rest.len());
+            parts.push(Some(rest[..end].to_ascii_lowercase()));
+            rest = &rest[end..];
+        } else if rest.starts_with('.') {
+            return invalid(Some("No valid identifier before \".\".".to_owned()));
+        } else if !parts.is_empty() {
+            return invalid(Some("No valid identifier after \".\".".to_owned()));
+        } else {
+            return invalid(None);
+        }
+        rest = rest.trim_ascii_start();
+        match rest.strip_prefix('.') {
+            Some(after) => rest = after.trim_ascii_start(),
+            None if rest.is_empty() || !strict => break,
+            None => return invalid(None),
+        }
+    }
+    let mut array = String::new();
+    Array::new(parts).print(&mut array);
+    text(array)
+}
+
 fn format(call: &Call<'_, '_>) -> Answer {
     let Some(template) = call.optional_text(0)? else { return Ok(Value::Null) };
     format_values(&template, call.len() - 1, &|at| Ok(call.optional_text(at)?.map(Cow::into_owned)))
@@ -549,14 +608,26 @@ fn format_values(
         }
         if chars.peek() == Some(&'*') {
             chars.next();
-            if next_argument > count {
+            let at = match number(&mut chars) {
+                Some(0) => {
+                    return Err(bad_argument(
+                        "format specifies argument 0, but arguments are numbered from 1",
+                    ));
+                }
+                Some(at) if chars.next() == Some('$') => at,
+                Some(_) => {
+                    return Err(bad_argument("width argument position must be ended by \"$\""));
+                }
+                None => next_argument,
+            };
+            if at > count {
                 return Err(bad_argument("too few arguments for format()"));
             }
-            let given = match value(next_argument)? {
+            let given = match value(at)? {
                 Some(text) => parse_integer(&text, Oid::INT4)?,
                 None => 0,
             };
-            next_argument += 1;
+            next_argument = at + 1;
             at_left |= given < 0;
             width = usize::try_from(given.unsigned_abs()).ok();
         }
