@@ -17,7 +17,7 @@ use crate::node::plan::Plan;
 use crate::node::rows::RowFormat;
 use crate::node::writer::UnitError;
 use crate::pg::backend::Writer;
-use crate::pg::copy::{self, Decoder, Encoder, Row, located};
+use crate::pg::copy::{Decoder, Encoder, Row, located};
 use crate::pg::frontend::{Message, RawMessage};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::{self, Column};
@@ -63,7 +63,7 @@ impl EngineSession {
         }
         self.open(false, None, None);
         self.loan().await?;
-        let options = codec_options(options);
+        let options = options.clone();
         let format = options.field_format();
         let names = columns.iter().map(|column| column.name.clone()).collect();
         self.copy = Some(CopyIn {
@@ -214,7 +214,7 @@ impl EngineSession {
         out: &mut Out,
     ) -> Result<u64, Stop> {
         let columns = &plan.translated.columns;
-        let options = codec_options(options);
+        let options = options.clone();
         let format = options.field_format();
         let names = columns.iter().map(|column| column.name.clone()).collect();
         let mut encoder = Encoder::new(options, names);
@@ -278,23 +278,5 @@ fn copy_failed(message: &RawMessage) -> SqlError {
         }
         Ok(_) => SqlError::new(SqlState::PROTOCOL_VIOLATION, "COPY from stdin failed"),
         Err(error) => error,
-    }
-}
-
-fn codec_options(options: &sql::CopyOptions) -> copy::CopyOptions {
-    copy::CopyOptions {
-        format: match options.format {
-            sql::CopyFormat::Text => copy::CopyFormat::Text,
-            sql::CopyFormat::Csv => copy::CopyFormat::Csv,
-            sql::CopyFormat::Binary => copy::CopyFormat::Binary,
-        },
-        delimiter: options.delimiter,
-        null: options.null.clone(),
-        header: options.header,
-        quote: options.quote,
-        escape: options.escape,
-        force_quote: options.force_quote.clone(),
-        force_not_null: options.force_not_null.clone(),
-        force_null: options.force_null.clone(),
     }
 }

@@ -163,12 +163,13 @@ impl Decoder {
                 return Err(too_long());
             }
             self.scanned = 0;
-            if std::mem::take(&mut self.header) {
+            let header = std::mem::take(&mut self.header);
+            if header && !self.options.header_matches {
                 self.buffer.advance(line.whole);
                 continue;
             }
             let text = &self.buffer[..line.length];
-            if text == b"\\." {
+            if !header && text == b"\\." {
                 self.ended = true;
                 self.buffer.clear();
                 return Ok(false);
@@ -178,12 +179,40 @@ impl Decoder {
                 CopyFormat::Csv => self.split_csv(text, row),
                 _ => self.split_text(text, row),
             };
-            if let Err(error) = split.and_then(|()| self.check_count(row.fields.len())) {
+            let checked = split.and_then(|()| match header {
+                true => self.check_header(row),
+                false => self.check_count(row.fields.len()),
+            });
+            if let Err(error) = checked {
                 return Err(located(error, &self.table, self.line, &shown(text)));
             }
             self.buffer.advance(line.whole);
-            return Ok(true);
+            if !header {
+                return Ok(true);
+            }
         }
+    }
+
+    /// HEADER MATCH: the columns' names, in their order.
+    fn check_header(&self, row: &Row) -> Result<(), SqlError> {
+        let (found, expected) = (row.fields.len(), self.columns.len());
+        if found != expected {
+            return Err(bad_format(&format!(
+                "wrong number of fields in header line: field count is {found}, expected {expected}"
+            )));
+        }
+        for (at, (field, column)) in row.fields().zip(&self.columns).enumerate() {
+            let got = match field {
+                Some(name) if name == column.as_bytes() => continue,
+                Some(name) => format!("\"{}\"", String::from_utf8_lossy(name)),
+                None => format!("null value (\"{}\")", self.options.null),
+            };
+            return Err(bad_format(&format!(
+                "column name mismatch in header line field {}: got {got}, expected \"{column}\"",
+                at + 1
+            )));
+        }
+        Ok(())
     }
 
     fn check_count(&self, count: usize) -> Result<(), SqlError> {

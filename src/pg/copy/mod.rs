@@ -27,6 +27,8 @@ pub struct CopyOptions {
     pub delimiter: u8,
     pub null: String,
     pub header: bool,
+    /// Of input: the header must name the columns.
+    pub header_matches: bool,
     pub quote: u8,
     pub escape: u8,
     /// Column numbers, from 0 in the order of the COPY's columns, whose output is
@@ -54,6 +56,7 @@ impl CopyOptions {
             delimiter: if csv { b',' } else { b'\t' },
             null: if csv { "" } else { "\\N" }.to_owned(),
             header: false,
+            header_matches: false,
             quote: b'"',
             escape: b'"',
             force_quote: Vec::new(),

@@ -93,6 +93,23 @@ fn text_is_read() {
     }
     let bars = CopyOptions { delimiter: b'|', null: "-".into(), header: true, ..options };
     assert_eq!(shown(&bars, 2, "a|b\n1|-\n\\||x\n"), Ok(vec!["1|NULL".into(), "||x".into()]));
+    let matched = CopyOptions { header_matches: true, ..bars };
+    assert_eq!(shown(&matched, 2, "c0|c1\n1|-\n"), Ok(vec!["1|NULL".into()]));
+    for (header, message) in [
+        ("c0", "wrong number of fields in header line: field count is 1, expected 2"),
+        ("c0|C1", "column name mismatch in header line field 2: got \"C1\", expected \"c1\""),
+        (
+            "-|c1",
+            "column name mismatch in header line field 1: got null value (\"-\"), expected \"c0\"",
+        ),
+    ] {
+        let error = read(&matched, 2, format!("{header}\n1|2\n").as_bytes(), 99);
+        let error = error.expect_err("no match");
+        assert_eq!(
+            (error.state, error.message.as_str()),
+            (SqlState::BAD_COPY_FILE_FORMAT, message)
+        );
+    }
 }
 
 #[test]

@@ -17,6 +17,7 @@ struct Said {
     delimiter: Option<String>,
     null: Option<String>,
     header: bool,
+    header_matches: bool,
     quote: Option<String>,
     escape: Option<String>,
     force_quote: Option<Vec<String>>,
@@ -50,6 +51,12 @@ pub(super) fn translate(
             _ => return Err(SqlError::unsupported("COPY of a statement that is no query")),
         }
         let columns = inner.columns.iter().map(|column| column.name.clone()).collect::<Vec<_>>();
+        if said.header_matches {
+            return Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                "cannot use \"match\" with HEADER in COPY TO",
+            ));
+        }
         inner.kind = Kind::CopyOut { options: said.resolve(&columns)? };
         inner.tag = Tag::Copy;
         return Ok(inner);
@@ -285,6 +292,7 @@ impl Said {
             delimiter,
             null: self.null.unwrap_or_else(|| if csv { String::new() } else { "\\N".to_owned() }),
             header: self.header,
+            header_matches: self.header_matches,
             quote,
             escape: byte(self.escape, "escape", quote)?,
             force_quote: numbers(self.force_quote.unwrap_or_default())?,
@@ -410,7 +418,10 @@ impl Copy<'_> {
                 "freeze" => {
                     self.flag()?;
                 }
-                "header" => said.header = self.flag()?,
+                "header" => {
+                    said.header_matches = self.scanner.take_word("match");
+                    said.header = said.header_matches || self.flag()?;
+                }
                 "delimiter" => said.delimiter = Some(self.word_or_string()?),
                 "null" => said.null = Some(self.word_or_string()?),
                 "quote" => said.quote = Some(self.word_or_string()?),
@@ -495,7 +506,7 @@ impl Copy<'_> {
             _ => {
                 let word = self.word_or_string()?;
                 match word.to_ascii_lowercase().as_str() {
-                    "true" | "on" | "match" => Ok(true),
+                    "true" | "on" => Ok(true),
                     "false" | "off" => Ok(false),
                     _ => Err(SqlError::new(
                         SqlState::SYNTAX_ERROR,
