@@ -128,7 +128,6 @@ impl<'a> Target<'a> {
         let mut listed = Vec::with_capacity(self.columns.len());
         for (name, at) in &self.columns {
             match at {
-                Some(at) if self.table.attributes[*at].generated.is_some() => {}
                 Some(at) => listed.push(&self.table.attributes[*at]),
                 None if listed.len() < width => return Err(self.fixed(name)),
                 None => break,

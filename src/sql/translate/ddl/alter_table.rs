@@ -578,13 +578,18 @@ impl Translator<'_> {
                         format!("column \"{name}\" is in a primary key"),
                     ));
                 }
+                self.refuse_filled(&change.draft.relation, at, None)?;
                 change.draft.relation.attributes[at].not_null = false;
             }
             AlterColumnOperation::SetDefault { value } => {
+                self.refuse_filled(&change.draft.relation, at, Some(""))?;
                 change.draft.relation.attributes[at].default = default_text(value);
             }
             AlterColumnOperation::DropDefault => match self.clauses.drops.pop_front().flatten() {
-                None => change.draft.relation.attributes[at].default = None,
+                None => {
+                    self.refuse_filled(&change.draft.relation, at, Some("DROP"))?;
+                    change.draft.relation.attributes[at].default = None;
+                }
                 Some(if_exists) => return self.drop_identity(change, at, if_exists),
             },
             AlterColumnOperation::SetDataType { data_type, using, .. } => {
@@ -597,6 +602,12 @@ impl Translator<'_> {
                 }
                 let ty = self.storable_type(data_type, &name)?;
                 let before = change.draft.relation.attributes[at].clone();
+                if before.identity.is_some() && !types::is_integer(ty.oid) {
+                    return Err(SqlError::new(
+                        SqlState::INVALID_PARAMETER_VALUE,
+                        "identity column type must be smallint, integer, or bigint",
+                    ));
+                }
                 let fill = match using {
                     Some(using) => {
                         let typed = self.over_row(&using.to_string(), old)?;
@@ -629,6 +640,7 @@ impl Translator<'_> {
                 self.check_default(&before, change.draft.relation.attributes[at].clone())?;
             }
             AlterColumnOperation::AddGenerated { generated_as, .. } => {
+                self.check_may_be_identity(&change.draft.relation, at)?;
                 let oid = change.draft.relation.attributes[at].oid;
                 let options = self.clauses.identities.pop_front().unwrap_or_default();
                 self.draft_sequence(&mut change.draft, &name, oid, &options)?;
@@ -640,6 +652,47 @@ impl Translator<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Fails where a column is filled otherwise than by a default.
+    fn refuse_filled(
+        &self,
+        relation: &Relation,
+        at: usize,
+        default: Option<&str>,
+    ) -> Result<(), SqlError> {
+        let attribute = &relation.attributes[at];
+        let (what, remedy) = match (attribute.identity, &attribute.generated) {
+            (Some(_), _) => ("an identity", "IDENTITY"),
+            (None, Some(_)) if default.is_some() => ("a generated", "EXPRESSION"),
+            _ => return Ok(()),
+        };
+        let (name, table) = (&attribute.name, self.context.catalog.bare(&relation.name));
+        let text = format!("column \"{name}\" of relation \"{table}\" is {what} column");
+        let error = SqlError::new(SqlState::SYNTAX_ERROR, text);
+        Err(match default {
+            Some("DROP") => error
+                .with_hint(format!("Use ALTER TABLE ... ALTER COLUMN ... DROP {remedy} instead.")),
+            _ => error,
+        })
+    }
+
+    fn check_may_be_identity(&self, relation: &Relation, at: usize) -> Result<(), SqlError> {
+        let attribute = &relation.attributes[at];
+        let why = if !attribute.not_null {
+            "must be declared NOT NULL before identity can be added"
+        } else if attribute.identity.is_some() {
+            "is already an identity column"
+        } else if attribute.default.is_some() {
+            "already has a default value"
+        } else {
+            return Ok(());
+        };
+        let (name, table) = (&attribute.name, self.context.catalog.bare(&relation.name));
+        Err(SqlError::new(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("column \"{name}\" of relation \"{table}\" {why}"),
+        ))
     }
 
     fn drop_identity(

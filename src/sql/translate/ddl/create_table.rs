@@ -139,6 +139,7 @@ impl Translator<'_> {
                 format!("column \"{name}\" specified more than once"),
             ));
         }
+        super::column::check_options(column, self.context.catalog.bare(&table))?;
         let ty = self.storable_type(&column.data_type, &name)?;
         let mut attribute = Attribute {
             name: name.clone(),
@@ -197,6 +198,7 @@ impl Translator<'_> {
                             return Err(SqlError::unsupported("a virtual generated column"));
                         }
                         draft.relation.attributes[at].generated = Some(expr.to_string());
+                        super::column::check_generation(&draft.relation, at)?;
                     }
                     (kind, _) => {
                         let options = self.clauses.identities.pop_front().unwrap_or_default();
@@ -807,7 +809,7 @@ fn missing_key_column(column: &str) -> SqlError {
     )
 }
 
-fn is_serial(data_type: &DataType) -> bool {
+pub(super) fn is_serial(data_type: &DataType) -> bool {
     match data_type {
         DataType::Custom(name, _) => names::last(name).is_some_and(|name| {
             matches!(

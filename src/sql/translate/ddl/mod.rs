@@ -10,6 +10,7 @@
 //! (`Kind::Ddl { rebuild: true }`).
 
 mod alter_table;
+mod column;
 mod comment;
 mod create_table;
 mod domain;
