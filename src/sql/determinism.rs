@@ -96,6 +96,20 @@ pub(super) fn function_reads(function: &str) -> Reads {
     }
 }
 
+/// Whether calls of `function` (in lower case) in one statement may answer differently.
+pub(super) fn is_volatile(function: &str) -> bool {
+    must_see_leader(function)
+        || matches!(
+            function,
+            "clock_timestamp"
+                | "gen_random_uuid"
+                | "random"
+                | "timeofday"
+                | "uuid_generate_v1"
+                | "uuid_generate_v4"
+        )
+}
+
 /// Whether what `function` (in lower case) answers differs between nodes or sessions.
 pub fn function_is_local(function: &str) -> bool {
     matches!(function_reads(function), Reads::Locks | Reads::Session | Reads::Node)
@@ -103,10 +117,19 @@ pub fn function_is_local(function: &str) -> bool {
 
 /// Whether a text has the name of such a function, in any case.
 pub fn mentions_local(text: &str) -> bool {
+    mentions(text, function_is_local)
+}
+
+/// Whether a text has the name of a function that belongs on the leader, in any case.
+pub(super) fn mentions_leader(text: &str) -> bool {
+    mentions(text, must_see_leader)
+}
+
+fn mentions(text: &str, is: fn(&str) -> bool) -> bool {
     let mut scanner = Scanner::new(text);
     while let Ok(Some(token)) = scanner.next() {
         if let Token::Word(word) = token
-            && function_is_local(&word.to_ascii_lowercase())
+            && is(&word.to_ascii_lowercase())
         {
             return true;
         }
@@ -177,6 +200,7 @@ mod tests {
             assert_eq!(function_reads(function), expected, "{function}");
         }
         assert!(must_see_leader("NextVal"));
+        assert!(is_volatile("random") && is_volatile("nextval") && !is_volatile("now"));
         assert!(mentions_local("lower(CURRENT_USER)"));
         assert!(!mentions_local("lower('current_user') || now()"));
         assert!(relation_is_local("pg_stat_activity"));

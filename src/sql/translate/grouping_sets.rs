@@ -133,11 +133,7 @@ impl Translator<'_> {
                     form: Form::Column { not_null: false },
                     ..Typed::of(sql.clone(), column.ty)
                 };
-                Item {
-                    typed,
-                    column: OutputColumn { name: sql.clone(), ..column.clone() },
-                    sql_name: sql,
-                }
+                Item { typed, column: OutputColumn { name: sql, ..column.clone() } }
             })
             .collect();
         self.scopes.push(Scope::default());

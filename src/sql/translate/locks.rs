@@ -1,7 +1,12 @@
 //! FOR UPDATE and its kin: which tables' rows a query locks.
 
-use sqlparser::ast::{Query, SetExpr, TableFactor};
+use sqlparser::ast::{
+    Distinct, Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, TableFactor,
+};
 
+use super::grouping::has_aggregate;
+use super::lifted::has_window;
+use super::set_returning::returns_set;
 use super::{Translator, names};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::Rights;
@@ -44,6 +49,51 @@ impl Translator<'_> {
             }
         }
         Ok(())
+    }
+}
+
+/// Fails where the rows that a query gives are not those of its tables.
+pub(super) fn check_lockable(query: &Query) -> Result<(), SqlError> {
+    let beside = match &*query.body {
+        SetExpr::SetOperation { .. } => Some("UNION/INTERSECT/EXCEPT"),
+        SetExpr::Select(select) => made_rows(select),
+        _ => None,
+    };
+    match (query.locks.first(), beside) {
+        (Some(lock), Some(beside)) => Err(SqlError::new(
+            SqlState::FEATURE_NOT_SUPPORTED,
+            format!("FOR {} is not allowed with {beside}", lock.lock_type),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// What makes the rows that a SELECT gives others than its tables'.
+fn made_rows(select: &Select) -> Option<&'static str> {
+    let grouped = match &select.group_by {
+        GroupByExpr::Expressions(keys, _) => !keys.is_empty(),
+        GroupByExpr::All(_) => true,
+    };
+    let lists = |is: fn(&Expr) -> bool| {
+        select.projection.iter().any(|item| match item {
+            SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => is(expr),
+            _ => false,
+        })
+    };
+    if matches!(select.distinct, Some(Distinct::Distinct | Distinct::On(_))) {
+        Some("DISTINCT clause")
+    } else if grouped {
+        Some("GROUP BY clause")
+    } else if select.having.is_some() {
+        Some("HAVING clause")
+    } else if lists(has_window) {
+        Some("window functions")
+    } else if lists(has_aggregate) {
+        Some("aggregate functions")
+    } else if lists(returns_set) {
+        Some("set-returning functions in the target list")
+    } else {
+        None
     }
 }
 

@@ -1,5 +1,7 @@
 //! Names: folded as PostgreSQL folds them, quoted as SQLite needs it.
 
+use std::collections::BTreeSet;
+
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
 
 use crate::sql::scan::fold as fold_text;
@@ -38,6 +40,18 @@ fn is_plain(name: &str) -> bool {
 /// `name` as an SQLite identifier.
 pub(in crate::sql) fn quote(name: &str) -> String {
     if is_plain(name) { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
+}
+
+/// Names as SQLite tells them apart: a later namesake is numbered, in a way that no client
+/// writes.
+pub(in crate::sql) fn told_apart<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let mut seen = BTreeSet::new();
+    let called = |name: &str| {
+        let numbered = (2..).map(|number: usize| format!("{name}\u{1}{number}"));
+        let mut free = std::iter::once(name.to_owned()).chain(numbered);
+        free.find(|called| seen.insert(called.to_ascii_lowercase())).unwrap_or_default()
+    };
+    names.into_iter().map(called).collect()
 }
 
 /// `text` as an SQLite string literal. A NUL would end SQLite's text; PostgreSQL
@@ -86,5 +100,10 @@ mod tests {
         assert_eq!(quote("Aid"), "\"Aid\"");
         assert_eq!(quote("a\"b"), "\"a\"\"b\"");
         assert_eq!(quote_literal("it's"), "'it''s'");
+    }
+
+    #[test]
+    fn namesakes_are_told_apart() {
+        assert_eq!(told_apart(["a", "b", "A", "a"]), ["a", "b", "A\u{1}2", "a\u{1}3"]);
     }
 }

@@ -6,8 +6,9 @@ use sqlparser::ast::{
     UnaryOperator, Value,
 };
 
-use super::query::{Item, Selected, Tail, Wish, item_list};
+use super::query::{Item, Selected, Tail, Wish};
 use super::scope::Scope;
+use super::source::called;
 use super::{Form, Translator, Typed, names};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::types::{Family, Type, family};
@@ -185,7 +186,7 @@ impl Translator<'_> {
             .iter()
             .map(|column| {
                 let typed = Typed::of(names::quote(&column.name), column.ty);
-                Item { typed, column: column.clone(), sql_name: column.name.clone() }
+                Item { typed, column: column.clone() }
             })
             .collect();
         // Names of the result are in sight, and only they.
@@ -217,6 +218,7 @@ impl Translator<'_> {
                 None => self.settled(key)?.sql,
             });
         }
+        self.check_distinct_on(&partition, &items, tail)?;
         let limit = self.limit(tail.query)?;
         let partition = partition.join(", ");
         self.numbered(items, rest, tail, wish, |order| {
@@ -224,6 +226,36 @@ impl Translator<'_> {
                 format!("row_number() OVER (PARTITION BY {partition}{order}) AS towline_row");
             (number, "towline_row = 1".to_owned(), limit)
         })
+    }
+
+    /// What DISTINCT ON names must come first in ORDER BY, in whatever order.
+    fn check_distinct_on(
+        &mut self,
+        keys: &[String],
+        items: &[Item],
+        tail: Tail<'_>,
+    ) -> Result<(), SqlError> {
+        let Some(OrderBy { kind: OrderByKind::Expressions(exprs), .. }) = &tail.query.order_by
+        else {
+            return Ok(());
+        };
+        let mut order = Vec::with_capacity(exprs.len());
+        for item in exprs {
+            order.push(match output_item(&item.expr, items) {
+                Some(item) => item.typed.sql.clone(),
+                None => self.settled(&item.expr)?.sql,
+            });
+        }
+        let first = order.iter().take_while(|sql| keys.contains(sql)).count();
+        let (first, behind) = order.split_at(first);
+        let all = keys.iter().all(|key| first.contains(key));
+        if !all && !behind.is_empty() {
+            return Err(SqlError::new(
+                SqlState("42P10"),
+                "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
+            ));
+        }
+        Ok(())
     }
 
     /// FETCH FIRST … WITH TIES: also the rows that are no further behind than the last.
@@ -295,11 +327,14 @@ impl Translator<'_> {
         } else {
             format!(" ORDER BY {}", order.join(", "))
         };
-        let mut inside = item_list(&items, Wish { inner: true, ..wish });
-        for key in sorted {
-            inside.push_str(&format!(", {key}"));
+        let (mut inside, mut outside) = (Vec::new(), Vec::new());
+        for (item, called) in items.iter().zip(called(items.iter().map(|item| &item.column))) {
+            let (name, called) = (names::quote(&item.column.name), names::quote(&called));
+            inside.push(format!("{} AS {called}", item.typed.sql));
+            outside.push(if name == called { name } else { format!("{called} AS {name}") });
         }
-        let outside: Vec<String> = items.iter().map(|item| names::quote(&item.sql_name)).collect();
+        inside.extend(sorted);
+        let inside = inside.join(", ");
         let (numbers, wanted, limit) = pick(&window_order);
         let mut sql = format!(
             "SELECT {} FROM (SELECT {inside}, {numbers}{rest}) WHERE {wanted}",

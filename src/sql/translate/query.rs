@@ -126,6 +126,7 @@ impl Translator<'_> {
         if query.for_clause.is_some() || !query.pipe_operators.is_empty() {
             return Err(SqlError::unsupported("this kind of query"));
         }
+        super::locks::check_lockable(query)?;
         let with = self.with(query.with.as_ref())?;
         self.demand_locked(query)?;
         let mut selected = self.body(&query.body, Tail { query }, wish)?;
@@ -523,19 +524,17 @@ fn projected_of(projection: &[SelectItem]) -> impl Iterator<Item = &Expr> {
 pub(super) struct Item {
     pub typed: Typed,
     pub column: OutputColumn,
-    /// What an outer query calls it: its name, unless an earlier item has that.
-    pub sql_name: String,
 }
 
 impl Item {
     pub(super) fn new(typed: Typed, name: String) -> Self {
         let column = OutputColumn {
-            name: name.clone(),
+            name,
             ty: typed.ty,
             origin: typed.origin,
             not_null: matches!(typed.form, Form::Column { not_null: true }),
         };
-        Self { typed, column, sql_name: name }
+        Self { typed, column }
     }
 }
 

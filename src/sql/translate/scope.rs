@@ -71,6 +71,8 @@ pub(super) struct SourceColumn {
     /// Its relation's OID and its number, or zeros.
     pub origin: (Oid, i16),
     pub not_null: bool,
+    /// What SQLite calls it, where that isn't its name: a namesake stands before it.
+    pub called: Option<String>,
     /// How SQLite spells it, where that isn't `alias.name`.
     pub sql: Option<String>,
     /// Merged into its namesake by USING or NATURAL: reachable by qualified name only.
@@ -84,6 +86,7 @@ impl SourceColumn {
             ty,
             origin: (Oid(0), 0),
             not_null: false,
+            called: None,
             sql: None,
             merged: false,
         }
@@ -91,10 +94,11 @@ impl SourceColumn {
 
     /// How SQLite spells it, in a source of that name.
     pub(super) fn spelled(&self, alias: &str) -> String {
+        let name = self.called.as_ref().unwrap_or(&self.name);
         match &self.sql {
             Some(sql) => sql.clone(),
-            None if alias.is_empty() => names::quote(&self.name),
-            None => format!("{}.{}", names::quote(alias), names::quote(&self.name)),
+            None if alias.is_empty() => names::quote(name),
+            None => format!("{}.{}", names::quote(alias), names::quote(name)),
         }
     }
 }

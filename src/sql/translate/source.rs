@@ -10,9 +10,16 @@ use sqlparser::ast::{
 use super::query::Wish;
 use super::scope::{Scope, Source, SourceColumn};
 use super::tokens::MERGED_AS;
-use super::{Form, Translator, Typed, function, grouping, json, known, names, row, set_returning};
+use super::with::calls_volatile;
+use super::{
+    Form, OutputColumn, Translator, Typed, function, grouping, json, known, names, row,
+    set_returning,
+};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::{Attribute, Catalog, RESERVED_PREFIX, Relation, Rights, system_relation};
+use crate::sql::catalog::{
+    Attribute, Catalog, RESERVED_PREFIX, Relation, RelationKind, Rights, system_relation,
+};
+use crate::sql::determinism::mentions_leader;
 use crate::sql::types::{self, Type};
 
 impl Source {
@@ -421,6 +428,7 @@ impl Translator<'_> {
                 self.demand_table(relation, Rights::SELECT);
                 let schema = catalog.split_name(&relation.name).0.to_owned();
                 let columns = relation_columns(catalog, relation);
+                self.leader |= draws(relation);
                 let hidden = self.shadows.iter().any(|cte| cte.eq_ignore_ascii_case(&table));
                 let main = if hidden { "main." } else { "" };
                 (format!("{main}{}", names::quote(&relation.name)), columns, Some(schema))
@@ -580,17 +588,17 @@ impl Translator<'_> {
                 return Err(error);
             }
         };
-        let columns = selected
-            .columns
-            .iter()
-            .map(|column| SourceColumn {
-                origin: column.origin,
-                not_null: column.not_null,
-                ..SourceColumn::new(column.name.clone(), column.ty)
-            })
-            .collect();
+        let columns = source_columns(&selected.columns);
+        let mut sql = selected.sql;
+        let volatile = calls_volatile(subquery);
+        if volatile || columns.iter().any(|column| column.called.is_some()) {
+            let (list, alias) = (called(&selected.columns), self.fresh_name("rows"));
+            let list = names::quote_all(&list);
+            let once = if volatile { "MATERIALIZED " } else { "" };
+            sql = format!("WITH {alias}({list}) AS {once}({sql}) SELECT * FROM {alias}");
+        }
         self.add_source(Source::new(visible.clone(), columns))?;
-        Ok(format!("({}) AS {}", selected.sql, names::quote(&visible)))
+        Ok(format!("({sql}) AS {}", names::quote(&visible)))
     }
 
     /// A LATERAL subquery that reads its neighbours, which SQLite doesn't have. One of
@@ -627,7 +635,7 @@ impl Translator<'_> {
         subquery: &Query,
         visible: &str,
         wish: Wish<'_>,
-    ) -> Result<(String, Vec<(String, super::OutputColumn)>), SqlError> {
+    ) -> Result<(String, Vec<(String, OutputColumn)>), SqlError> {
         if let SetExpr::Select(select) = &*subquery.body
             && subquery.limit_clause.is_none()
             && subquery.with.is_none()
@@ -666,7 +674,7 @@ impl Translator<'_> {
         &mut self,
         subquery: &Query,
         wish: Wish<'_>,
-    ) -> Result<Vec<(String, super::OutputColumn)>, SqlError> {
+    ) -> Result<Vec<(String, OutputColumn)>, SqlError> {
         let selected = self.query(subquery, wish)?;
         let width = selected.columns.len();
         let names: Vec<String> = (1..=width).map(|at| format!("c{at}")).collect();
@@ -730,9 +738,7 @@ pub(super) fn renamed_columns(
         ));
     }
     for (column, renamed) in columns.iter_mut().zip(&alias.columns) {
-        if column.sql.is_none() {
-            column.sql = Some(format!("{}.{}", names::quote(visible), names::quote(&column.name)));
-        }
+        column.sql = Some(column.spelled(visible));
         column.name = names::fold(&renamed.name);
     }
     Ok(columns)
@@ -753,4 +759,27 @@ fn sequence_columns() -> Vec<SourceColumn> {
         SourceColumn::new("log_cnt", Type::plain(Oid::INT8)),
         SourceColumn::new("is_called", Type::plain(Oid::BOOL)),
     ]
+}
+
+/// What a query gives, as columns of a source.
+pub(super) fn source_columns(columns: &[OutputColumn]) -> Vec<SourceColumn> {
+    let columns = columns.iter().zip(called(columns));
+    let column = |(column, called): (&OutputColumn, String)| SourceColumn {
+        origin: column.origin,
+        not_null: column.not_null,
+        called: Some(called).filter(|called| *called != column.name),
+        ..SourceColumn::new(column.name.clone(), column.ty)
+    };
+    columns.map(column).collect()
+}
+
+/// What SQLite is to call a query's columns.
+pub(super) fn called<'a>(columns: impl IntoIterator<Item = &'a OutputColumn>) -> Vec<String> {
+    names::told_apart(columns.into_iter().map(|column| column.name.as_str()))
+}
+
+/// Whether reading a view draws from sequences, which is the leader's to do.
+fn draws(relation: &Relation) -> bool {
+    let text = relation.definition.as_deref().filter(|_| relation.kind == RelationKind::View);
+    text.is_some_and(mentions_leader)
 }

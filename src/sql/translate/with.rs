@@ -1,13 +1,16 @@
 //! WITH: common tables, recursive ones too.
 
-use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
-use sqlparser::ast::{Cte, CteAsMaterialized, SetExpr, SetOperator, SetQuantifier, With};
+use sqlparser::ast::{
+    Cte, CteAsMaterialized, Expr, Query, SetExpr, SetOperator, SetQuantifier, With,
+};
 
 use super::query::{Selected, Tail, Wish, plain_query};
-use super::scope::SourceColumn;
+use super::source::{called, source_columns};
 use super::{CommonTable, OutputColumn, Translator, names};
 use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::determinism;
 use crate::sql::types::{self, Family, Type, family};
 
 impl Translator<'_> {
@@ -29,15 +32,7 @@ impl Translator<'_> {
         let wish = Wish { inner: true, names: Some(&renamed), ..Wish::default() };
         let named = |selected: &Selected| CommonTable {
             name: name.clone(),
-            columns: selected
-                .columns
-                .iter()
-                .map(|column| SourceColumn {
-                    origin: column.origin,
-                    not_null: column.not_null,
-                    ..SourceColumn::new(column.name.clone(), column.ty)
-                })
-                .collect(),
+            columns: source_columns(&selected.columns),
         };
         let selected = match &*cte.query.body {
             SetExpr::SetOperation { op: SetOperator::Union, set_quantifier, left, right }
@@ -87,19 +82,15 @@ impl Translator<'_> {
                 self.settle_columns(selected)?
             }
         };
-        let columns: Vec<String> =
-            selected.columns.iter().map(|column| column.name.clone()).collect();
-        let columns = if columns.iter().collect::<BTreeSet<_>>().len() == columns.len() {
-            format!("({})", names::quote_all(&columns))
-        } else {
-            String::new()
-        };
+        let columns = names::quote_all(&called(&selected.columns));
         let materialized = match cte.materialized {
             Some(CteAsMaterialized::Materialized) => "MATERIALIZED ",
+            _ if calls_volatile(&cte.query) => "MATERIALIZED ",
             Some(CteAsMaterialized::NotMaterialized) => "NOT MATERIALIZED ",
             None => "",
         };
-        let text = format!("{}{columns} AS {materialized}({})", names::quote(&name), selected.sql);
+        let text =
+            format!("{}({columns}) AS {materialized}({})", names::quote(&name), selected.sql);
         self.ctes.push(named(&selected));
         Ok(text)
     }
@@ -118,9 +109,22 @@ impl Translator<'_> {
     }
 }
 
+/// Whether a query gives other rows when it is run again: who reads it twice must find the
+/// same.
+pub(super) fn calls_volatile(query: &Query) -> bool {
+    let found = sqlparser::ast::visit_expressions(query, |expr| match expr {
+        Expr::Function(call)
+            if names::last(&call.name).is_some_and(|name| determinism::is_volatile(&name)) =>
+        {
+            ControlFlow::Break(())
+        }
+        _ => ControlFlow::Continue(()),
+    });
+    found.is_break()
+}
+
 /// Whether a body reads from a table named `name`.
 fn mentions(body: &SetExpr, name: &str) -> bool {
-    use std::ops::ControlFlow;
     let found = sqlparser::ast::visit_relations(body, |relation| {
         if names::last(relation).as_deref() == Some(name) {
             ControlFlow::Break(())
