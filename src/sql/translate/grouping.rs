@@ -2,10 +2,11 @@
 //! nor aggregated with any row's value, PostgreSQL refuses it (42803).
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, OrderByKind, Query,
-    Select, SelectItem, Value,
+    Select, SelectItem, Value, visit_expressions_mut,
 };
 
 use super::scope::{self, Found};
@@ -14,8 +15,11 @@ use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::ConstraintKind;
 
 /// The keys of a grouped query.
+#[derive(Default)]
 struct Keys<'q> {
     expressions: Vec<&'q Expr>,
+    /// Those that are no columns, every column named with its table.
+    spelled: Vec<Expr>,
     /// As (source, column).
     columns: BTreeSet<(String, String)>,
 }
@@ -40,12 +44,13 @@ impl Translator<'_> {
         if !grouped {
             return Ok(false);
         }
-        let mut keys = Keys { expressions: Vec::new(), columns: BTreeSet::new() };
+        let mut keys = Keys::default();
         for key in group_by {
             let key = self.meant(key, select);
             keys.expressions.push(key);
-            if let Some(column) = self.own_column(key) {
-                keys.columns.insert(column);
+            match self.own_column(key) {
+                Some(column) => drop(keys.columns.insert(column)),
+                None => keys.spelled.push(self.spelled_out(key)),
             }
         }
         for expr in projected {
@@ -118,17 +123,37 @@ impl Translator<'_> {
 
     fn check_grouped(&self, expr: &Expr, keys: &Keys<'_>) -> Result<(), SqlError> {
         super::limits::with_stack(|| {
-            if keys.expressions.iter().any(|key| same(key, expr)) || is_aggregate(expr) {
+            if is_aggregate(expr) || keys.expressions.iter().any(|key| same(key, expr)) {
                 return Ok(());
             }
             if let Some((source, column)) = self.own_column(expr) {
                 return self.check_column(&source, &column, keys);
             }
-            for child in children(expr) {
+            let children = children(expr);
+            if !children.is_empty() && !keys.spelled.is_empty() {
+                let spelled = self.spelled_out(expr);
+                if keys.spelled.iter().any(|key| same(key, &spelled)) {
+                    return Ok(());
+                }
+            }
+            for child in children {
                 self.check_grouped(child, keys)?;
             }
             Ok(())
         })
+    }
+
+    /// An expression whose columns are all named with their table.
+    fn spelled_out(&self, expr: &Expr) -> Expr {
+        let mut spelled = expr.clone();
+        let _ = visit_expressions_mut(&mut spelled, |expr| {
+            if let Some((source, column)) = self.own_column(expr) {
+                let part = |name: String| Ident::with_quote('"', name);
+                *expr = Expr::CompoundIdentifier(vec![part(source), part(column)]);
+            }
+            ControlFlow::<()>::Continue(())
+        });
+        spelled
     }
 
     fn check_column(&self, source: &str, column: &str, keys: &Keys<'_>) -> Result<(), SqlError> {
@@ -222,6 +247,18 @@ fn calls_grouping(expr: &Expr) -> bool {
         matches!(expr, Expr::Function(call) if names::last(&call.name).as_deref() == Some("grouping"))
             || children(expr).into_iter().any(calls_grouping)
     })
+}
+
+/// Whether a SELECT has groups by its own keys, or by the aggregates of its list.
+pub(super) fn is_aggregated(select: &Select) -> bool {
+    let keys = matches!(&select.group_by, GroupByExpr::Expressions(keys, _) if keys.is_empty());
+    let aggregates = |item: &SelectItem| match item {
+        SelectItem::UnnamedExpr(expr) | SelectItem::ExprWithAlias { expr, .. } => {
+            has_aggregate(expr)
+        }
+        _ => false,
+    };
+    !keys || select.projection.iter().any(aggregates)
 }
 
 /// Whether an aggregate is called, subqueries apart.

@@ -25,6 +25,7 @@ impl Translator<'_> {
         };
         let relation = self.target(name)?;
         check_table(relation, "merge into")?;
+        check_reachable(&merge.clauses)?;
         for clause in &merge.clauses {
             let rights = match clause.action {
                 MergeAction::Insert(_) => Rights::INSERT,
@@ -189,4 +190,20 @@ impl Translator<'_> {
         }
         Ok(steps)
     }
+}
+
+/// A clause behind an unconditional one of its kind would never be reached.
+fn check_reachable(clauses: &[MergeClause]) -> Result<(), SqlError> {
+    let kind = |clause: &MergeClause| matches!(clause.clause_kind, MergeClauseKind::Matched);
+    let shadowed = |(at, clause): (usize, &MergeClause)| {
+        let before = clauses.iter().take(at);
+        before.filter(|other| kind(other) == kind(clause)).any(|other| other.predicate.is_none())
+    };
+    if clauses.iter().enumerate().any(shadowed) {
+        return Err(SqlError::new(
+            SqlState::SYNTAX_ERROR,
+            "unreachable WHEN clause specified after unconditional WHEN clause",
+        ));
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@ use sqlparser::ast::{
     SelectItemQualifiedWildcardKind, SetExpr, Statement,
 };
 
+use super::grouping::is_aggregated;
 use super::grouping_sets::{self, GroupingSet};
 use super::scope::{Scope, SourceColumn};
 use super::tokens::ALL_FIELDS;
@@ -292,6 +293,13 @@ impl Translator<'_> {
         }
         sql.push_str(&self.limit(tail.query)?);
         self.settle_items(&mut items, wish)?;
+        if select.having.is_some() && set.is_none() && !is_aggregated(select) {
+            // SQLite wants an aggregate that makes one group of all rows.
+            for item in items.iter_mut().take(1) {
+                item.typed.sql = format!("iif(count(*) IS NULL, NULL, {})", item.typed.sql);
+                item.typed.form = Form::Plain;
+            }
+        }
         if wish.printed && select.distinct.is_none() {
             for item in &mut items {
                 item.typed = printed_reference(item.typed.clone());
