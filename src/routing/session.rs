@@ -16,13 +16,14 @@
 //! Invariant: outside Idle the session stays where it is (`home` is set, or the
 //! transaction is lost), for a transaction can't move.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::unit::{Cursor, Effect, Summary};
+use super::unit::{Cursor, Effect, Summary, lists_statements};
 use crate::cluster::Position;
 use crate::log::ClientToken;
 use crate::pg::backend::TransactionStatus;
@@ -295,16 +296,34 @@ impl Session {
         }
     }
 
-    /// Statements, each behind the one that it executes.
+    /// Statements, each once and behind the one that it executes.
     fn with_executed<'a>(&'a self, uses: &'a [Bytes]) -> impl Iterator<Item = &'a Bytes> {
-        uses.iter().flat_map(|name| {
+        let mut seen = BTreeSet::new();
+        let names = uses.iter().flat_map(|name| {
             let executed = self.statements.get(name).and_then(|it| it.executes.as_ref());
             executed.into_iter().chain([name])
-        })
+        });
+        names.filter(move |name| seen.insert(*name))
+    }
+
+    /// The statements that must be at a node, as they must be there, before a part runs:
+    /// those that it uses, or all, in their order, where it asks which there are.
+    pub fn needs<'a>(&self, summary: &'a Summary, presence: &Presence) -> Cow<'a, [Bytes]> {
+        let asks = |name: &Bytes| {
+            self.statements.get(name).is_some_and(|prepared| lists_statements(&prepared.message))
+        };
+        if !summary.lists_statements && !summary.uses.iter().any(asks) {
+            return Cow::Borrowed(&summary.uses);
+        }
+        let mut all: Vec<_> = self.statements.iter().collect();
+        all.sort_by_key(|(_, prepared)| prepared.id);
+        let gone = presence.statements.keys().filter(|name| !self.statements.contains_key(*name));
+        let known = all.into_iter().map(|(name, _)| name).chain(gone);
+        Cow::Owned(known.chain(&summary.uses).cloned().collect())
     }
 
     /// Messages that bring a node to where the session is, as far as a part that
-    /// uses the statements `uses` can tell; `None` if it is there already.
+    /// needs the statements `uses` can tell; `None` if it is there already.
     pub fn remake(&self, presence: &Presence, uses: &[Bytes]) -> Option<Bytes> {
         let mut out = BytesMut::new();
         if !Arc::ptr_eq(&self.settings, &presence.settings) {

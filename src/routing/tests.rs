@@ -238,10 +238,11 @@ impl Runner {
         };
         let presence = self.presences.entry(node.clone()).or_insert_with(|| Presence::new(session));
         let mut text = String::new();
-        if let Some(remade) = session.remake(presence, &summary.uses) {
+        let needs = session.needs(&summary, presence);
+        if let Some(remade) = session.remake(presence, &needs) {
             writeln!(text, "silently: {}", spelled(&remade))?;
         }
-        session.remade(presence, &summary.uses);
+        session.remade(presence, &needs);
         let done = match keys.get("done") {
             Some(done) if done == "unknown" => {
                 session.sent_back(&summary, presence);

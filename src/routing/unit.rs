@@ -131,6 +131,8 @@ pub struct Summary {
     pub effects: Vec<Effect>,
     /// Prepared statements that must be at the node.
     pub uses: Vec<Bytes>,
+    /// It may ask which prepared statements there are.
+    pub lists_statements: bool,
     /// It leaves temporary objects at the node, which can't be made elsewhere.
     pub settles: bool,
     /// Held cursors, and cursors closed, in order.
@@ -333,6 +335,7 @@ impl Summary {
     /// What only the text tells.
     fn take_text(&mut self, text: &str, class: Class) {
         self.defines |= class == Class::Write && is_definition(text);
+        self.lists_statements |= lists_statements(text.as_bytes());
         if matches!(class, Class::Write | Class::Session) {
             match node_state(text) {
                 NodeState::Nothing => {}
@@ -413,6 +416,12 @@ impl Summary {
             self.uses.push(name.clone());
         }
     }
+}
+
+/// Whether a text may ask which prepared statements there are. Errs on the side of yes.
+pub(super) fn lists_statements(text: &[u8]) -> bool {
+    const MARK: &[u8] = b"pg_prepared_statement";
+    text.windows(MARK.len()).any(|window| window.eq_ignore_ascii_case(MARK))
 }
 
 /// The prepared statement that an EXECUTE names.

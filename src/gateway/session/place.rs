@@ -127,14 +127,15 @@ impl<N: LocalNode> Client<N> {
             refusal => refusal,
         };
         let placed = self.seats.get(&node).expect("the session sits there");
-        if let Some(messages) = self.session.remake(&placed.presence, &summary.uses) {
+        let needs = self.session.needs(summary, &placed.presence);
+        if let Some(messages) = self.session.remake(&placed.presence, &needs) {
             let request = Request { messages, see, token: None, mode: Mode::Silent };
             if let Err(refusal) = self.run_at(node, request, minding).await? {
                 return Ok(Err(undone(refusal)));
             }
         }
         let placed = self.seats.get_mut(&node).expect("the session sits there");
-        self.session.remade(&mut placed.presence, &summary.uses);
+        self.session.remade(&mut placed.presence, &needs);
         let moved = self.unit.as_ref().filter(|unit| unit.node != node);
         if let Some(unit) = moved {
             let mut messages = BytesMut::new();

@@ -175,7 +175,8 @@ impl Doing {
     }
 }
 
-fn printed(us: i64) -> String {
+/// A `timestamptz`, from microseconds since 1970.
+pub(super) fn printed(us: i64) -> String {
     let mut printed = String::new();
     print_timestamptz(us + UNIX_EPOCH, &Zone::UTC, &mut printed);
     printed

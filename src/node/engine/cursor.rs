@@ -10,14 +10,16 @@
 //! ```
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use tokio::task::block_in_place;
 
-use super::portal::{Portal, State};
+use super::portal::{Declaration, Portal, State};
 use super::session::{EngineSession, Stop};
 use crate::gateway::Out;
 use crate::log::Value;
+use crate::node::execute::wall_clock_us;
 use crate::node::plan::Plan;
 use crate::node::rows::RowFormat;
 use crate::pg::types::Format;
@@ -34,6 +36,8 @@ pub(super) struct Declared<'a> {
     pub(super) hold: bool,
     pub(super) scroll: bool,
     pub(super) query: &'a str,
+    /// The statement, DECLARE and all.
+    pub(super) said: &'a Arc<str>,
     pub(super) types: &'a [Oid],
     pub(super) params: &'a [Value],
 }
@@ -76,7 +80,7 @@ impl EngineSession {
         &mut self,
         declared: Declared<'_>,
     ) -> Result<Cow<'static, str>, Stop> {
-        let Declared { name, binary, hold, scroll, query, types, params } = declared;
+        let Declared { name, binary, hold, scroll, query, said, types, params } = declared;
         if !hold && self.open.as_ref().is_none_or(|open| !open.explicit) {
             return Err(SqlError::new(
                 SqlState::NO_ACTIVE_SQL_TRANSACTION,
@@ -114,7 +118,8 @@ impl EngineSession {
             state: State::Open(source),
             tag: None,
             hold,
-            cursor: true,
+            declared: Some(Declaration { said: Arc::clone(said), made_us: wall_clock_us() }),
+            number: 0,
             place: Place::new(scroll),
         };
         self.keep_portal(name.to_owned(), portal)?;
@@ -161,7 +166,7 @@ impl EngineSession {
             portal.state = State::Open(source);
         }
         // What a portal of Bind gives has the format that Bind asked for.
-        let format = if portal.cursor { format } else { &portal.format.clone() };
+        let format = if portal.declared.is_some() { format } else { &portal.format.clone() };
         let Portal { plan, params, state, place, .. } = portal;
         let mut rows = Rows { plan, params, format, state, place };
         if let (Movement::Forward(count), false, None) = (movement, discard, &rows.place.kept)
@@ -175,7 +180,7 @@ impl EngineSession {
     pub(super) fn close(&mut self, name: Option<&str>) -> Result<Cow<'static, str>, Stop> {
         match name {
             None => {
-                self.portals.retain(|_, portal| !portal.cursor);
+                self.portals.retain(|_, portal| portal.declared.is_none());
                 Ok("CLOSE CURSOR ALL".into())
             }
             Some(name) => match self.portals.remove(name) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::portal::Portal;
+use super::prepared::Prepared;
 use super::session::{EngineSession, Stop};
 use crate::gateway::Out;
 use crate::log::Value;
@@ -41,7 +42,9 @@ impl EngineSession {
             }
             Message::Close(target) => {
                 match target {
-                    Target::Statement(name) => drop(self.statements.remove(&name)),
+                    Target::Statement(name) => {
+                        Arc::make_mut(&mut self.statements).remove(&name);
+                    }
                     Target::Portal(name) => drop(self.portals.remove(&name)),
                 }
                 Writer(&mut out.buffer).close_complete();
@@ -83,7 +86,7 @@ impl EngineSession {
             }
             plan => plan?,
         };
-        self.keep_statement(name, plan)?;
+        self.keep_statement(name, Prepared::new(plan, query.into(), false))?;
         Writer(&mut out.buffer).parse_complete();
         Ok(())
     }
@@ -93,7 +96,8 @@ impl EngineSession {
         if self.portals.len() >= PORTALS_MAX && !self.portals.contains_key(&name) {
             return Err(SqlError::new(SqlState::PROGRAM_LIMIT_EXCEEDED, "too many open portals"));
         }
-        self.portals.insert(name, portal);
+        self.portals_made += 1;
+        self.portals.insert(name, Portal { number: self.portals_made, ..portal });
         Ok(())
     }
 

@@ -1,12 +1,14 @@
-//! What this node knows of the cluster, as PostgreSQL's views show it.
+//! What this node knows of the cluster and of the session, as PostgreSQL's views show it.
 
 use std::sync::{Arc, PoisonError};
 
-use super::activity::{Activities, Viewer};
+use super::activity::{Activities, Viewer, printed};
+use super::prepared::Statements;
 use crate::cluster::Role;
 use crate::log::{Lsn, Value};
 use crate::node::hub::Hub;
 use crate::node::replicate::Progress;
+use crate::pg::types::array::Array;
 use crate::storage::sqlite::LiveRelations;
 
 /// A cursor, for `pg_cursors`.
@@ -17,6 +19,8 @@ pub(super) struct Cursor {
     pub(super) binary: bool,
     pub(super) hold: bool,
     pub(super) scroll: bool,
+    /// When it was declared; microseconds since 1970.
+    pub(super) made_us: i64,
 }
 
 /// The relations that the hub and the session can tell of.
@@ -25,12 +29,14 @@ pub(super) fn relations(
     activities: &Arc<Activities>,
     viewer: Viewer,
     cursors: Vec<Cursor>,
+    statements: Statements,
 ) -> LiveRelations {
     let (hub, activities) = (Arc::clone(hub), Arc::clone(activities));
     LiveRelations::new(move |name| match name {
         "pg_stat_activity" => Some(activities.rows(&viewer)),
         "pg_stat_replication" => Some(replication(&hub)),
         "pg_cursors" => Some(cursors.iter().map(cursor_row).collect()),
+        "pg_prepared_statements" => Some(prepared(&statements)),
         _ => None,
     })
 }
@@ -42,10 +48,40 @@ fn cursor_row(cursor: &Cursor) -> Vec<(String, Value)> {
         ("is_holdable", Value::Integer(cursor.hold.into())),
         ("is_binary", Value::Integer(cursor.binary.into())),
         ("is_scrollable", Value::Integer(cursor.scroll.into())),
+        ("creation_time", moment(cursor.made_us)),
     ]
     .into_iter()
     .map(|(column, value)| (column.to_owned(), value))
     .collect()
+}
+
+/// `pg_prepared_statements`: those with a name. One plan serves all parameters, and how
+/// often is not counted.
+fn prepared(statements: &Statements) -> Vec<Vec<(String, Value)>> {
+    let named = statements.iter().filter(|(name, _)| !name.is_empty());
+    let rows = named.map(|(name, prepared)| {
+        let (plan, mut parameters) = (&prepared.plan, String::new());
+        let types = plan.params().iter().map(|oid| Some(plan.catalog.format_type(*oid, None)));
+        Array::new(types.collect()).print(&mut parameters);
+        [
+            ("name", Value::Text(name.clone())),
+            ("statement", Value::Text(prepared.said.to_string())),
+            ("prepare_time", moment(prepared.made_us)),
+            ("parameter_types", Value::Text(parameters)),
+            ("from_sql", Value::Integer(prepared.from_sql.into())),
+            ("generic_plans", Value::Integer(0)),
+            ("custom_plans", Value::Integer(0)),
+        ]
+        .into_iter()
+        .map(|(column, value)| (column.to_owned(), value))
+        .collect()
+    });
+    rows.collect()
+}
+
+/// A `timestamptz`, from microseconds since 1970.
+fn moment(us: i64) -> Value {
+    Value::Text(printed(us))
 }
 
 /// `pg_stat_replication`: a row for each follower that is connected, to the leader or to

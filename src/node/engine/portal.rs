@@ -31,14 +31,34 @@ pub(super) struct Portal {
     /// A cursor WITH HOLD outlives its transaction.
     pub(super) hold: bool,
     /// Made by DECLARE.
-    pub(super) cursor: bool,
+    pub(super) declared: Option<Declaration>,
+    /// Which of the session's portals it is, once that has kept it.
+    pub(super) number: u64,
     pub(super) place: Place,
+}
+
+/// How a cursor was declared.
+pub(super) struct Declaration {
+    /// The statement, DECLARE and all.
+    pub(super) said: Arc<str>,
+    /// When; microseconds since 1970.
+    pub(super) made_us: i64,
 }
 
 impl Portal {
     pub(super) fn new(plan: Arc<Plan>, params: Vec<Value>, format: RowFormat) -> Self {
         let (state, place) = (State::Fresh, Place::default());
-        Self { plan, params, format, state, tag: None, hold: false, cursor: false, place }
+        Self {
+            plan,
+            params,
+            format,
+            state,
+            tag: None,
+            hold: false,
+            declared: None,
+            number: 0,
+            place,
+        }
     }
 }
 

@@ -1,15 +1,17 @@
 //! Prepared statements, which both protocols share: kept by Parse or PREPARE, looked up
 //! by Bind or EXECUTE.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::portal::{Portal, Source};
 use super::run::{Flow, Run};
-use super::session::{EngineSession, Prepared, Stop};
+use super::session::{EngineSession, Stop};
 use super::utility::Answer;
 use crate::gateway::Out;
 use crate::log::Value;
 use crate::node::errors;
+use crate::node::execute::wall_clock_us;
 use crate::node::plan::Plan;
 use crate::node::rows::RowFormat;
 use crate::pg::{Oid, SqlError, SqlState};
@@ -17,16 +19,40 @@ use crate::pg::{Oid, SqlError, SqlState};
 /// Prepared statements that a session may hold.
 const STATEMENTS_MAX: usize = 10_000;
 
+/// The prepared statements of a session, by name.
+pub(super) type Statements = Arc<BTreeMap<String, Prepared>>;
+
+/// A prepared statement, by either protocol.
+#[derive(Clone)]
+pub(super) struct Prepared {
+    pub(super) plan: Arc<Plan>,
+    /// As the client said it, PREPARE and all.
+    pub(super) said: Arc<str>,
+    pub(super) from_sql: bool,
+    /// When; microseconds since 1970.
+    pub(super) made_us: i64,
+}
+
+impl Prepared {
+    pub(super) fn new(plan: Arc<Plan>, said: Arc<str>, from_sql: bool) -> Self {
+        Self { plan, said, from_sql, made_us: wall_clock_us() }
+    }
+}
+
 impl EngineSession {
     /// Keeps a prepared statement under a name.
-    pub(super) fn keep_statement(&mut self, name: String, plan: Arc<Plan>) -> Result<(), SqlError> {
+    pub(super) fn keep_statement(
+        &mut self,
+        name: String,
+        prepared: Prepared,
+    ) -> Result<(), SqlError> {
         if self.statements.len() >= STATEMENTS_MAX && !self.statements.contains_key(&name) {
             return Err(SqlError::new(
                 SqlState::PROGRAM_LIMIT_EXCEEDED,
                 "too many prepared statements",
             ));
         }
-        self.statements.insert(name, Arc::new(Prepared { plan }));
+        Arc::make_mut(&mut self.statements).insert(name, prepared);
         Ok(())
     }
 
@@ -46,7 +72,7 @@ impl EngineSession {
         };
         let plan = Arc::clone(&prepared.plan);
         let current = self.current(plan).await?;
-        if let Some(prepared) = self.statements.get_mut(name)
+        if let Some(prepared) = self.statements.get(name)
             && !Arc::ptr_eq(&prepared.plan, &current)
         {
             if prepared.plan.translated.columns != current.translated.columns {
@@ -59,7 +85,8 @@ impl EngineSession {
                 }
                 .into());
             }
-            *prepared = Arc::new(Prepared { plan: Arc::clone(&current) });
+            let prepared = Prepared { plan: Arc::clone(&current), ..prepared.clone() };
+            Arc::make_mut(&mut self.statements).insert(name.to_owned(), prepared);
         }
         Ok(current)
     }
@@ -69,6 +96,7 @@ impl EngineSession {
         name: &str,
         types: &[Oid],
         statement: &str,
+        said: &Arc<str>,
     ) -> Result<Answer, Stop> {
         if self.statements.contains_key(name) {
             return Err(SqlError::new(
@@ -78,7 +106,7 @@ impl EngineSession {
             .into());
         }
         let plan = self.plan(statement, types).await?;
-        self.keep_statement(name.to_owned(), plan)?;
+        self.keep_statement(name.to_owned(), Prepared::new(plan, Arc::clone(said), true))?;
         Ok("PREPARE".into())
     }
 
@@ -143,10 +171,10 @@ impl EngineSession {
     pub(super) fn deallocate(&mut self, name: Option<&str>) -> Result<Answer, Stop> {
         match name {
             None => {
-                self.statements.clear();
+                self.statements = Arc::default();
                 Ok("DEALLOCATE ALL".into())
             }
-            Some(name) => match self.statements.remove(name) {
+            Some(name) => match Arc::make_mut(&mut self.statements).remove(name) {
                 Some(_) => Ok("DEALLOCATE".into()),
                 None => Err(SqlError::new(
                     SqlState::INVALID_SQL_STATEMENT_NAME,

@@ -19,6 +19,7 @@ use super::database::Place;
 use super::large_object::LargeObjects;
 use super::live::Cursor;
 use super::portal::Portal;
+use super::prepared::Statements;
 use super::settings::Settings;
 use super::simple::Rest;
 use super::transaction::Open;
@@ -50,8 +51,10 @@ pub(crate) struct EngineSession {
     pub(super) settings: Settings,
     /// As `settings` when the client was last told.
     told: Arc<SettingsMap>,
-    pub(super) statements: BTreeMap<String, Arc<Prepared>>,
+    pub(super) statements: Statements,
     pub(super) portals: BTreeMap<String, Portal>,
+    /// Portals kept so far.
+    pub(super) portals_made: u64,
     /// The open transaction, implicit ones included.
     pub(super) open: Option<Open>,
     /// Transactions to come that take the writer with their first write, because one
@@ -101,11 +104,6 @@ pub(crate) struct EngineSession {
 pub(super) struct Cancel {
     pub(super) flag: Arc<AtomicBool>,
     pub(super) asked: Notify,
-}
-
-/// A prepared statement, by either protocol.
-pub(super) struct Prepared {
-    pub(super) plan: Arc<Plan>,
 }
 
 /// Why the session stops doing what it does.
@@ -216,8 +214,9 @@ impl EngineSession {
             inner,
             params,
             settings,
-            statements: BTreeMap::new(),
+            statements: Arc::default(),
             portals: BTreeMap::new(),
+            portals_made: 0,
             open: None,
             cautious: 0,
             skipping: false,
@@ -627,6 +626,7 @@ impl EngineSession {
                 &self.inner.activities,
                 Viewer { user: self.session_user().to_owned(), superuser: self.superuser },
                 self.cursors(),
+                Arc::clone(&self.statements),
             ),
             advisory: self.locks.calls(self.place.number()),
             orders: self.orders(),
@@ -660,13 +660,16 @@ impl EngineSession {
 
     /// The cursors that are open.
     fn cursors(&self) -> Vec<Cursor> {
-        let named = self.portals.iter().filter(|(_, portal)| portal.cursor);
-        let cursors = named.map(|(name, portal)| Cursor {
-            name: name.clone(),
-            statement: Arc::clone(&portal.plan.text),
-            binary: !portal.format.formats.is_empty(),
-            hold: portal.hold,
-            scroll: portal.place.can_scroll(),
+        let cursors = self.portals.iter().filter_map(|(name, portal)| {
+            let declared = portal.declared.as_ref()?;
+            Some(Cursor {
+                name: name.clone(),
+                statement: Arc::clone(&declared.said),
+                hold: portal.hold,
+                binary: !portal.format.formats.is_empty(),
+                scroll: portal.place.can_scroll(),
+                made_us: declared.made_us,
+            })
         });
         cursors.collect()
     }

@@ -41,6 +41,15 @@ impl EngineSession {
                     )
                     .into());
                 }
+                if read_only == Some(false) && open.read_only && (began || open.has_savepoints()) {
+                    let text = match open.has_savepoints() {
+                        true => {
+                            "cannot set transaction read-write mode inside a read-only transaction"
+                        }
+                        false => "transaction read-write mode must be set before any query",
+                    };
+                    return Err(SqlError::new(SqlState::ACTIVE_SQL_TRANSACTION, text).into());
+                }
                 open.isolation = isolation.unwrap_or(open.isolation);
                 open.read_only = read_only.unwrap_or(open.read_only);
             }
@@ -173,7 +182,7 @@ impl EngineSession {
                 self.settings.reset_all();
                 self.settings.set("session_authorization", None, false)?;
                 self.settings.set("role", None, false)?;
-                self.statements.clear();
+                self.statements = Arc::default();
                 self.portals.clear();
                 self.unlisten(None)?;
                 self.locks.unlock_all();

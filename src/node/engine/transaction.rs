@@ -78,6 +78,9 @@ pub(super) struct Snapshot {
 struct Savepoint {
     name: String,
     settings: Settings,
+    /// The portals that the session had made by then.
+    portals_made: u64,
+    read_only: bool,
 }
 
 impl EngineSession {
@@ -500,7 +503,7 @@ impl EngineSession {
     }
 
     pub(super) async fn savepoint(&mut self, name: &str) -> Result<(), Stop> {
-        let settings = self.settings.clone();
+        let (settings, portals_made) = (self.settings.clone(), self.portals_made);
         if self.has_written() {
             self.loan().await?;
         }
@@ -508,7 +511,8 @@ impl EngineSession {
         if let Some(loan) = &mut open.loan {
             loan.savepoint(name)?;
         }
-        open.savepoints.push(Savepoint { name: name.to_owned(), settings });
+        let (name, read_only) = (name.to_owned(), open.read_only);
+        open.savepoints.push(Savepoint { name, settings, portals_made, read_only });
         Ok(())
     }
 
@@ -530,11 +534,14 @@ impl EngineSession {
         }
         open.savepoints.truncate(at + 1);
         open.failed = false;
-        let settings = open.savepoints[at].settings.clone();
+        let Savepoint { settings, portals_made, read_only, .. } = &open.savepoints[at];
+        let (settings, portals_made) = (settings.clone(), *portals_made);
+        open.read_only = *read_only;
         if let Some(loan) = &mut open.loan {
             loan.set_deferral(settings.deferral())?;
         }
         self.settings = settings;
+        self.portals.retain(|_, portal| portal.number <= portals_made);
         Ok(())
     }
 
@@ -597,6 +604,10 @@ impl Open {
     /// Whether a loan is held, or something was tried.
     pub(super) fn has_written(&self) -> bool {
         self.loan.is_some() || self.script.as_ref().is_some_and(|script| !script.is_empty())
+    }
+
+    pub(super) fn has_savepoints(&self) -> bool {
+        !self.savepoints.is_empty()
     }
 
     fn find(&self, name: &str) -> Result<usize, SqlError> {

@@ -60,7 +60,7 @@ impl EngineSession {
                 self.setting_statement(&plan.translated.kind, run, out).await?
             }
             Kind::Prepare { name, params, statement } => {
-                self.prepare_statement(name, params, statement).await?
+                self.prepare_statement(name, params, statement, &plan.text).await?
             }
             Kind::Execute { name, arguments } => {
                 return Box::pin(self.execute_statement(name, arguments, format, run, out)).await;
@@ -69,12 +69,14 @@ impl EngineSession {
             Kind::Declare { name, binary, hold, scroll, query } => {
                 let (binary, hold, scroll) = (*binary, *hold, *scroll);
                 let types = &plan.translated.params;
-                let declared = Declared { name, binary, hold, scroll, query, types, params };
+                let said = &plan.text;
+                let declared = Declared { name, binary, hold, scroll, query, said, types, params };
                 Answer::Tag(self.declare(declared).await?)
             }
             Kind::Fetch { cursor, movement, discard } => {
                 // Bind says for itself which format it wants.
-                let binary = self.portals.get(cursor).filter(|it| it.cursor && !run.extended);
+                let binary = self.portals.get(cursor);
+                let binary = binary.filter(|it| it.declared.is_some() && !run.extended);
                 let binary = binary.map(|it| it.format.clone()).filter(|it| !it.formats.is_empty());
                 let format = binary.as_ref().unwrap_or(format);
                 if !run.extended && !*discard {
@@ -202,6 +204,9 @@ impl EngineSession {
             Kind::Commit { chain } => self.commit_statement(*chain, out).await,
             Kind::Rollback { chain } => {
                 let explicit = self.open.as_ref().is_some_and(|open| open.explicit);
+                if *chain && !explicit {
+                    return Err(nothing_to_chain("ROLLBACK").into());
+                }
                 if !explicit {
                     let text = "there is no transaction in progress";
                     warn(out, SqlState::NO_ACTIVE_SQL_TRANSACTION, text);
@@ -239,6 +244,9 @@ impl EngineSession {
             return Ok(Answer::Tag(tag.into()));
         }
         let explicit = self.open.as_ref().is_some_and(|open| open.explicit);
+        if chain && !explicit {
+            return Err(nothing_to_chain("COMMIT").into());
+        }
         if !explicit {
             let text = "there is no transaction in progress";
             warn(out, SqlState::NO_ACTIVE_SQL_TRANSACTION, text);
@@ -329,4 +337,11 @@ pub(super) fn text_row(out: &mut Out, values: &[&str]) {
         debug_assert!(written.is_ok(), "a setting's value fits in a row");
     }
     row.finish();
+}
+
+fn nothing_to_chain(verb: &str) -> SqlError {
+    SqlError::new(
+        SqlState::NO_ACTIVE_SQL_TRANSACTION,
+        format!("{verb} AND CHAIN can only be used in transaction blocks"),
+    )
 }
