@@ -157,11 +157,8 @@ impl Translator<'_> {
                 }
                 MergeAction::Insert(insert) if !matched => {
                     let listed: Vec<Part<'_>> = if insert.columns.is_empty() {
-                        let attributes = relation.attributes.iter();
-                        attributes
-                            .filter(|attribute| attribute.generated.is_none())
-                            .map(|attribute| Part { attribute, steps: Vec::new() })
-                            .collect()
+                        let whole = |attribute| Part { attribute, steps: Vec::new() };
+                        relation.attributes.iter().map(whole).collect()
                     } else {
                         let catalog = self.context.catalog;
                         let target = Target::table(catalog, relation, Change::Insert, visible);

@@ -768,6 +768,8 @@ insert into doubled values (4, 5, 6)
 insert into doubled select 4, 5
 insert into doubled select 5
 insert into doubled (a, c) values (6, 7)
+merge into doubled t using (values (9)) s (x) on t.a = s.x when not matched then insert values (s.x, default, 1)
+merge into doubled t using (values (10)) s (x) on t.a = s.x when not matched then insert values (s.x, 1)
 select * from doubled order by a
 -- transactions that go on
 commit and chain
