@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
 use super::session::{EngineSession, Stop};
-use crate::gateway::{Mode, Out, Refusal};
+use crate::gateway::Out;
 use crate::log::Value;
 use crate::node::execute::Work;
 use crate::node::plan::Plan;
@@ -56,11 +56,6 @@ impl EngineSession {
         out: &mut Out,
     ) -> Result<(), Stop> {
         self.check_may_write("COPY FROM")?;
-        if self.mode == Mode::Lookup {
-            // It never began, or the reply that asked for its data can't be given again.
-            self.look_up_commit().await?;
-            return Err(Refusal::Unknown.into());
-        }
         self.open(false, None, None);
         self.loan().await?;
         let options = options.clone();

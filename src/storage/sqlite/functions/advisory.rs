@@ -5,10 +5,8 @@
 
 use std::sync::Arc;
 
-use rusqlite::Connection;
-
-use super::call::{Answer, Call, boolean, define_strict, text};
-use super::{IMPURE, Surroundings};
+use super::IMPURE;
+use super::call::{Answer, Call, Registry, boolean, text};
 use crate::log::ValueRef;
 use crate::pg::{SqlError, SqlState};
 
@@ -61,14 +59,9 @@ impl std::fmt::Debug for AdvisoryLocks {
     }
 }
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
     for arity in [1, 2] {
-        define_strict(
-            connection,
-            surroundings,
+        registry.define_strict(
             IMPURE,
             &[
                 ("pg_advisory_lock", arity, |call| wait(call, false, false)),
@@ -84,9 +77,7 @@ pub(super) fn register(
             ],
         )?;
     }
-    define_strict(
-        connection,
-        surroundings,
+    registry.define_strict(
         IMPURE,
         &[("pg_advisory_unlock_all", 0, |call| {
             carry_out(call, AdvisoryCall::UnlockAll);

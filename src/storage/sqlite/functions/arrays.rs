@@ -5,28 +5,19 @@
 
 use std::cmp::Ordering;
 
-use rusqlite::Connection;
-
+use super::PURE;
 use super::array_text::{self, Bounds, Element, flatten};
-use super::call::{
-    Answer, Call, bad_argument, boolean, count, define, define_strict, integer, text, too_long,
-};
+use super::call::{Answer, Call, Registry, bad_argument, boolean, count, integer, text, too_long};
 use super::json::json_of_kind;
 use super::json_text::{Json, write_string};
-use super::{PURE, Surroundings};
 use crate::log::{Value, ValueRef};
 use crate::pg::types::array::Array;
 use crate::pg::{SqlError, SqlState};
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    connection.create_collation("numbers", |left, right| in_order(left, right, true))?;
-    connection.create_collation("texts", |left, right| in_order(left, right, false))?;
-    define_strict(
-        connection,
-        surroundings,
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.connection.create_collation("numbers", |left, right| in_order(left, right, true))?;
+    registry.connection.create_collation("texts", |left, right| in_order(left, right, false))?;
+    registry.define_strict(
         PURE,
         &[
             ("array_dims", 1, dims),
@@ -48,9 +39,7 @@ pub(super) fn register(
             ("trim_array", 2, trim),
         ],
     )?;
-    define(
-        connection,
-        surroundings,
+    registry.define(
         PURE,
         &[
             ("array_append", 2, append),

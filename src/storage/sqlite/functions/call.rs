@@ -6,12 +6,12 @@ use std::ffi::c_int;
 use bytes::BytesMut;
 use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags, SqlFnOutput, SubType};
-use rusqlite::types::ToSqlOutput;
+use rusqlite::types::{ToSqlOutput, Type};
 
 use super::super::ffi::with_caller;
-use super::Surroundings;
+use super::{PURE, Surroundings};
 use crate::log::{Value, ValueRef};
-use crate::pg::types::number::print_float8;
+use crate::pg::types::number::{parse_float8, print_float8};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::function_is_local;
 
@@ -29,49 +29,78 @@ pub(super) const LONGEST_RESULT: usize = 256 << 20;
 /// What SQLite's own JSON functions mark their results with.
 pub(super) const JSON_SUBTYPE: u32 = 74;
 
-/// Registers functions whose result is NULL if any argument is.
-pub(super) fn define_strict(
-    connection: &Connection,
-    surroundings: &Surroundings,
-    flags: FunctionFlags,
-    definitions: &[Definition],
-) -> rusqlite::Result<()> {
-    for (name, arity, body) in definitions {
-        let (surroundings, body) = (surroundings.clone(), *body);
-        let local = function_is_local(name);
-        connection.create_scalar_function(*name, *arity, flags, move |context| {
-            let call = Call { context, surroundings: &surroundings };
-            if local {
-                surroundings.note_local()?;
-            }
-            if (0..call.len()).any(|at| call.is_null(at)) {
-                return Ok(Output(Value::Null, None));
-            }
-            call.finish(body(&call))
-        })?;
-    }
-    Ok(())
+/// Where functions are made: on a connection, with what its calls find around them.
+#[derive(Clone, Copy)]
+pub(super) struct Registry<'r> {
+    pub(super) connection: &'r Connection,
+    pub(super) surroundings: &'r Surroundings,
 }
 
-/// Registers functions that see their NULLs.
-pub(super) fn define(
-    connection: &Connection,
-    surroundings: &Surroundings,
-    flags: FunctionFlags,
-    definitions: &[Definition],
-) -> rusqlite::Result<()> {
-    for (name, arity, body) in definitions {
-        let (surroundings, body) = (surroundings.clone(), *body);
+impl Registry<'_> {
+    /// Makes functions whose result is NULL if any argument is.
+    pub(super) fn define_strict(
+        self,
+        flags: FunctionFlags,
+        definitions: &[Definition],
+    ) -> rusqlite::Result<()> {
+        definitions
+            .iter()
+            .try_for_each(|(name, arity, body)| self.scalar(name, *arity, flags, true, *body))
+    }
+
+    /// Makes functions that see their NULLs.
+    pub(super) fn define(
+        self,
+        flags: FunctionFlags,
+        definitions: &[Definition],
+    ) -> rusqlite::Result<()> {
+        definitions
+            .iter()
+            .try_for_each(|(name, arity, body)| self.scalar(name, *arity, flags, false, *body))
+    }
+
+    /// Makes one function of its arguments alone, NULL if any of them is.
+    pub(super) fn strict(
+        self,
+        name: &str,
+        arity: c_int,
+        body: impl Fn(&Call<'_, '_>) -> Answer + Send + 'static,
+    ) -> rusqlite::Result<()> {
+        self.scalar(name, arity, PURE, true, body)
+    }
+
+    /// Makes one function of its arguments alone that sees their NULLs.
+    pub(super) fn lenient(
+        self,
+        name: &str,
+        arity: c_int,
+        body: impl Fn(&Call<'_, '_>) -> Answer + Send + 'static,
+    ) -> rusqlite::Result<()> {
+        self.scalar(name, arity, PURE, false, body)
+    }
+
+    fn scalar(
+        self,
+        name: &str,
+        arity: c_int,
+        flags: FunctionFlags,
+        strict: bool,
+        body: impl Fn(&Call<'_, '_>) -> Answer + Send + 'static,
+    ) -> rusqlite::Result<()> {
+        let surroundings = self.surroundings.clone();
         let local = function_is_local(name);
-        connection.create_scalar_function(*name, *arity, flags, move |context| {
+        self.connection.create_scalar_function(name, arity, flags, move |context| {
             let call = Call { context, surroundings: &surroundings };
             if local {
                 surroundings.note_local()?;
             }
-            call.finish(body(&call))
-        })?;
+            if strict && (0..call.len()).any(|at| call.is_null(at)) {
+                return Ok(Output(Value::Null, None));
+            }
+            let value = body(&call).map_err(|error| surroundings.raise(error))?;
+            Ok(Output(value, None))
+        })
     }
-    Ok(())
 }
 
 /// A value on its way to SQLite, with a subtype.
@@ -100,11 +129,6 @@ pub(super) struct Call<'a, 'c> {
 impl<'a, 'c> Call<'a, 'c> {
     pub(super) fn new(context: &'a Context<'c>, surroundings: &'a Surroundings) -> Self {
         Self { context, surroundings }
-    }
-
-    fn finish(&self, answer: Answer) -> rusqlite::Result<Output> {
-        let value = answer.map_err(|error| self.surroundings.raise(error))?;
-        Ok(Output(value, None))
     }
 
     /// What a query of one number gives on the connection that calls.
@@ -136,7 +160,7 @@ impl<'a, 'c> Call<'a, 'c> {
     }
 
     pub(super) fn is_null(&self, at: usize) -> bool {
-        self.value(at) == ValueRef::Null
+        at >= self.context.len() || self.context.get_raw(at).data_type() == Type::Null
     }
 
     /// Whether SQLite's JSON functions, or ours, made the argument.
@@ -171,10 +195,7 @@ impl<'a, 'c> Call<'a, 'c> {
             #[allow(clippy::cast_precision_loss)]
             ValueRef::Integer(value) => Ok(value as f64),
             ValueRef::Real(value) => Ok(value),
-            other => {
-                let text = text_of(other)?;
-                text.trim().parse().map_err(|_| invalid("double precision", &text))
-            }
+            other => parse_float8(&text_of(other)?),
         }
     }
 

@@ -14,13 +14,12 @@
 //! | `towline_required(value, table, column)` | refuses NULL for the column by which SQLite numbers rows |
 
 use bytes::BytesMut;
-use rusqlite::Connection;
-use rusqlite::types::{Value, ValueRef};
 
+use super::call::{Call, Registry};
 use super::operators::{
-    Arguments, date_text, float_out_of_range, strict, time_text, timestamp_text, timestamptz_text,
+    date_text, float_out_of_range, time_text, timestamp_text, timestamptz_text,
 };
-use super::{PURE, Surroundings};
+use crate::log::{Value, ValueRef};
 use crate::pg::types::array::Array;
 use crate::pg::types::bits::fit_bits;
 use crate::pg::types::interval::Interval;
@@ -81,59 +80,42 @@ const FROM_TEXT: &[(&str, Oid)] = &[
 /// Microseconds of a day.
 const DAY_US: i64 = 86_400_000_000;
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
     for (name, oid) in FROM_TEXT {
         let oid = *oid;
         for count in [1, 2] {
-            strict(
-                connection,
-                surroundings,
-                &format!("towline_cast_{name}"),
-                count,
-                move |arguments| cast_text(arguments, oid),
-            )?;
+            registry
+                .strict(&format!("towline_cast_{name}"), count, move |call| cast_text(call, oid))?;
         }
     }
     // Canonical forms compare as numbers.
-    connection.create_collation("numeric", numeric::compare)?;
-    register_numbers(connection, surroundings)?;
-    register_moments(connection, surroundings)?;
-    register_texts(connection, surroundings)?;
-    register_modifiers(connection, surroundings)?;
-    strict(connection, surroundings, "towline_cast_array", 2, |arguments| {
-        cast_array(&arguments.text(0)?, &arguments.text(1)?, None)
+    registry.connection.create_collation("numeric", numeric::compare)?;
+    register_numbers(registry)?;
+    register_moments(registry)?;
+    register_texts(registry)?;
+    register_modifiers(registry)?;
+    registry
+        .strict("towline_cast_array", 2, |call| cast_array(&call.text(0)?, &call.text(1)?, None))?;
+    registry.strict("towline_cast_array", 4, |call| {
+        let zone = (&*call.text(2)?, &*call.text(3)?);
+        cast_array(&call.text(0)?, &call.text(1)?, Some(zone))
     })?;
-    strict(connection, surroundings, "towline_cast_array", 4, |arguments| {
-        let zone = (&*arguments.text(2)?, &*arguments.text(3)?);
-        cast_array(&arguments.text(0)?, &arguments.text(1)?, Some(zone))
-    })?;
-    register_user_types(connection, surroundings)?;
-    let raised = surroundings.clone();
-    connection.create_scalar_function("towline_check_option", -1, PURE, move |context| {
-        let last = context.len().saturating_sub(1);
+    register_user_types(registry)?;
+    registry.lenient("towline_check_option", -1, |call| {
+        let last = call.len().saturating_sub(1);
         for at in (0..last).step_by(2) {
-            if !context.get::<Option<bool>>(at + 1)?.unwrap_or(false) {
-                let view = context.get::<String>(at)?;
-                return Err(raised.raise(SqlError::new(
+            if !call.boolean(at + 1) {
+                return Err(SqlError::new(
                     SqlState("44000"),
-                    format!("new row violates check option for view \"{view}\""),
-                )));
+                    format!("new row violates check option for view \"{}\"", call.text(at)?),
+                ));
             }
         }
-        Value::try_from(context.get_raw(last)).map_err(Into::into)
+        Ok(call.value(last).to_owned())
     })?;
-    let raised = surroundings.clone();
-    connection.create_scalar_function("towline_required", 3, PURE, move |context| {
-        match context.get_raw(0) {
-            ValueRef::Null => {
-                let (table, column) = (context.get::<String>(1)?, context.get::<String>(2)?);
-                Err(raised.raise(missing(table, column)))
-            }
-            value => Value::try_from(value).map_err(Into::into),
-        }
+    registry.lenient("towline_required", 3, |call| match call.value(0) {
+        ValueRef::Null => Err(missing(call.text(1)?.into_owned(), call.text(2)?.into_owned())),
+        value => Ok(value.to_owned()),
     })
 }
 
@@ -153,56 +135,44 @@ fn display(zone: &str) -> Display {
     Display { time_zone: zone.to_owned(), ..Display::default() }
 }
 
-fn from_log(value: crate::log::Value) -> Value {
-    match value {
-        crate::log::Value::Null => Value::Null,
-        crate::log::Value::Integer(value) => Value::Integer(value),
-        crate::log::Value::Real(value) => Value::Real(value),
-        crate::log::Value::Text(text) => Value::Text(text),
-        crate::log::Value::Blob(bytes) => Value::Blob(bytes),
-    }
-}
-
-fn cast_text(arguments: &Arguments<'_, '_>, oid: Oid) -> Result<Value, SqlError> {
+fn cast_text(call: &Call<'_, '_>, oid: Oid) -> Result<Value, SqlError> {
     // What is not text is in its stored form already.
-    match arguments.raw(0) {
+    match call.value(0) {
         ValueRef::Blob(bytes) if oid == Oid::BYTEA => return Ok(Value::Blob(bytes.to_vec())),
         ValueRef::Integer(value) if oid == Oid::BOOL => {
             return Ok(Value::Integer(i64::from(value != 0)));
         }
         _ => {}
     }
-    let zone = if arguments.len() > 1 { arguments.text(1)?.into_owned() } else { String::new() };
-    let text = arguments.text(0)?;
-    decode(text.as_bytes(), oid, Format::Text, &display(&zone)).map(from_log)
+    let zone = if call.len() > 1 { call.text(1)?.into_owned() } else { String::new() };
+    let text = call.text(0)?;
+    decode(text.as_bytes(), oid, Format::Text, &display(&zone))
 }
 
 /// `towline_enum(value, type, label, …)` and `towline_domain_value(value, holds, domain,
 /// check)`: the value, if it may be one.
-fn register_user_types(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    strict(connection, surroundings, "towline_enum", -1, |arguments| {
-        let value = arguments.text(0)?;
-        for at in 2..arguments.len() {
-            if arguments.text(at)? == value {
+fn register_user_types(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.strict("towline_enum", -1, |call| {
+        let value = call.text(0)?;
+        for at in 2..call.len() {
+            if call.text(at)? == value {
                 return Ok(Value::Text(value.into()));
             }
         }
         Err(SqlError::new(
             SqlState::INVALID_TEXT_REPRESENTATION,
-            format!("invalid input value for enum {}: \"{value}\"", arguments.text(1)?),
+            format!("invalid input value for enum {}: \"{value}\"", call.text(1)?),
         ))
     })?;
     // The labels from one to another, NULL being the end.
-    connection.create_scalar_function("towline_enum_range", 3, PURE, |context| {
-        let all: String = context.get(0)?;
+    registry.lenient("towline_enum_range", 3, |call| {
+        let all = call.text(0)?;
         let labels = Array::parse(&all).map(|array| array.elements).unwrap_or_default();
-        let place = |at| -> rusqlite::Result<Option<usize>> {
-            let label: Option<String> = context.get(at)?;
-            Ok(label
-                .and_then(|label| labels.iter().position(|known| known.as_ref() == Some(&label))))
+        let place = |at| -> Result<Option<usize>, SqlError> {
+            let label = call.optional_text(at)?;
+            Ok(label.and_then(|label| {
+                labels.iter().position(|known| known.as_deref() == Some(&*label))
+            }))
         };
         let first = place(1)?.unwrap_or(0);
         let behind = place(2)?.map_or(labels.len(), |last| last + 1).max(first);
@@ -210,42 +180,40 @@ fn register_user_types(
         Array::new(labels[first..behind].to_vec()).print(&mut range);
         Ok(Value::Text(range))
     })?;
-    let surroundings = surroundings.clone();
-    connection.create_scalar_function("towline_domain_value", 4, PURE, move |context| {
-        if context.get_raw(1) == ValueRef::Integer(0) {
-            let domain: String = context.get(2)?;
-            let check: String = context.get(3)?;
-            return Err(surroundings.raise(SqlError::new(
+    registry.lenient("towline_domain_value", 4, |call| {
+        if call.value(1) == ValueRef::Integer(0) {
+            let (domain, check) = (call.text(2)?, call.text(3)?);
+            return Err(SqlError::new(
                 SqlState::CHECK_VIOLATION,
                 format!("value for domain {domain} violates check constraint \"{check}\""),
-            )));
+            ));
         }
-        context.get::<Value>(0)
+        Ok(call.value(0).to_owned())
     })
 }
 
-fn register_numbers(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
+fn register_numbers(registry: Registry<'_>) -> rusqlite::Result<()> {
     for (name, oid, long) in [
         ("int2", Oid::INT2, "smallint"),
         ("int4", Oid::INT4, "integer"),
         ("int8", Oid::INT8, "bigint"),
     ] {
-        strict(connection, surroundings, &format!("towline_{name}"), 1, move |arguments| {
-            to_integer(arguments, oid, long).map(Value::Integer)
+        registry.strict(&format!("towline_{name}"), 1, move |call| {
+            to_integer(call, oid, long).map(Value::Integer)
         })?;
-        strict(connection, surroundings, &format!("towline_jsonb_{name}"), 1, move |arguments| {
-            to_integer(arguments, oid, long).map(Value::Integer)
+        registry.strict(&format!("towline_jsonb_{name}"), 1, move |call| {
+            to_integer(call, oid, long).map(Value::Integer)
         })?;
     }
-    strict(connection, surroundings, "towline_oid", 1, |arguments| {
-        let value = to_integer(arguments, Oid::INT8, "oid")?;
+    registry.strict("towline_oid", 1, |call| {
+        let value = to_integer(call, Oid::INT8, "oid")?;
         u32::try_from(value)
             .map(|value| Value::Integer(i64::from(value)))
             .map_err(|_| out_of_range("OID"))
     })?;
     for name in ["towline_float4", "towline_jsonb_float4"] {
-        strict(connection, surroundings, name, 1, |arguments| {
-            let value = arguments.real(0)?;
+        registry.strict(name, 1, |call| {
+            let value = call.real(0)?;
             let narrow = value as f32;
             if narrow.is_infinite() && value.is_finite() {
                 return Err(float_out_of_range("overflow"));
@@ -257,39 +225,35 @@ fn register_numbers(connection: &Connection, surroundings: &Surroundings) -> rus
         })?;
     }
     for name in ["towline_float8", "towline_jsonb_float8"] {
-        strict(connection, surroundings, name, 1, |arguments| arguments.real(0).map(Value::Real))?;
+        registry.strict(name, 1, |call| call.real(0).map(Value::Real))?;
     }
     for name in ["towline_numeric", "towline_jsonb_numeric"] {
-        strict(connection, surroundings, name, 1, |arguments| match arguments.raw(0) {
+        registry.strict(name, 1, |call| match call.value(0) {
             ValueRef::Real(value) => numeric::from_float8(value).map(Value::Text),
-            _ => numeric::canonical(&arguments.text(0)?).map(Value::Text),
+            _ => numeric::canonical(&call.text(0)?).map(Value::Text),
         })?;
     }
     // Six digits are sure.
-    strict(connection, surroundings, "towline_real_numeric", 1, |arguments| {
-        match arguments.raw(0) {
-            ValueRef::Real(value) => {
-                let sure = format!("{value:.5e}").parse().unwrap_or(value);
-                numeric::from_float8(sure).map(Value::Text)
-            }
-            _ => numeric::canonical(&arguments.text(0)?).map(Value::Text),
+    registry.strict("towline_real_numeric", 1, |call| match call.value(0) {
+        ValueRef::Real(value) => {
+            let sure = format!("{value:.5e}").parse().unwrap_or(value);
+            numeric::from_float8(sure).map(Value::Text)
         }
+        _ => numeric::canonical(&call.text(0)?).map(Value::Text),
     })?;
-    strict(connection, surroundings, "towline_jsonb_bool", 1, |arguments| {
-        match &*arguments.text(0)? {
-            "true" => Ok(Value::Integer(1)),
-            "false" => Ok(Value::Integer(0)),
-            _ => Err(SqlError::new(
-                SqlState::INVALID_PARAMETER_VALUE,
-                "cannot cast jsonb value to type boolean",
-            )),
-        }
+    registry.strict("towline_jsonb_bool", 1, |call| match &*call.text(0)? {
+        "true" => Ok(Value::Integer(1)),
+        "false" => Ok(Value::Integer(0)),
+        _ => Err(SqlError::new(
+            SqlState::INVALID_PARAMETER_VALUE,
+            "cannot cast jsonb value to type boolean",
+        )),
     })
 }
 
 /// Floats round half to even, decimals half away from zero.
-fn to_integer(arguments: &Arguments<'_, '_>, oid: Oid, long: &str) -> Result<i64, SqlError> {
-    let value = match arguments.raw(0) {
+fn to_integer(call: &Call<'_, '_>, oid: Oid, long: &str) -> Result<i64, SqlError> {
+    let value = match call.value(0) {
         ValueRef::Integer(value) => value,
         ValueRef::Real(value) => {
             let rounded = value.round_ties_even();
@@ -300,7 +264,7 @@ fn to_integer(arguments: &Arguments<'_, '_>, oid: Oid, long: &str) -> Result<i64
             rounded as i64
         }
         _ => {
-            let text = numeric::canonical(&arguments.text(0)?)?;
+            let text = numeric::canonical(&call.text(0)?)?;
             numeric::round(&text, 0).parse().map_err(|_| match text.as_str() {
                 "NaN" => SqlError::new(
                     SqlState::FEATURE_NOT_SUPPORTED,
@@ -373,7 +337,7 @@ fn midnight(days: i32) -> Result<i64, SqlError> {
     })
 }
 
-fn register_moments(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
+fn register_moments(registry: Registry<'_>) -> rusqlite::Result<()> {
     type Target = fn(Moment, &Zone) -> Result<Value, SqlError>;
     let date: Target = |moment, zone| match moment {
         Moment::Date(days) => date_text(i64::from(days)),
@@ -425,18 +389,16 @@ fn register_moments(connection: &Connection, surroundings: &Surroundings) -> rus
         ("towline_timetz", timetz),
     ] {
         for count in [1, 2] {
-            strict(connection, surroundings, name, count, move |arguments| {
-                let zone = if arguments.len() > 1 { arguments.zone(1)? } else { Zone::UTC };
-                target(read_moment(&arguments.text(0)?)?, &zone)
+            registry.strict(name, count, move |call| {
+                let zone = if call.len() > 1 { call.zone(1)? } else { Zone::UTC };
+                target(read_moment(&call.text(0)?)?, &zone)
             })?;
         }
     }
-    strict(connection, surroundings, "towline_interval", 1, |arguments| {
-        cast_text(arguments, Oid::INTERVAL)
-    })?;
+    registry.strict("towline_interval", 1, |call| cast_text(call, Oid::INTERVAL))?;
     // An interval east of Greenwich, as the hours that name a time zone.
-    strict(connection, surroundings, "towline_zone_of", 1, |arguments| {
-        let interval = Interval::parse(&arguments.text(0)?)?;
+    registry.strict("towline_zone_of", 1, |call| {
+        let interval = Interval::parse(&call.text(0)?)?;
         if interval.months != 0 || interval.days != 0 {
             return Err(SqlError::new(
                 SqlState::INVALID_PARAMETER_VALUE,
@@ -468,7 +430,7 @@ fn no_such_cast(target: &str) -> SqlError {
     SqlError::new(SqlState("42846"), format!("cannot cast this value to {target}"))
 }
 
-fn register_texts(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
+fn register_texts(registry: Registry<'_>) -> rusqlite::Result<()> {
     for (name, oid) in [
         ("towline_text_bool", Oid::BOOL),
         ("towline_text_float4", Oid::FLOAT4),
@@ -477,75 +439,54 @@ fn register_texts(connection: &Connection, surroundings: &Surroundings) -> rusql
         ("towline_text_timestamptz", Oid::TIMESTAMPTZ),
     ] {
         for count in [1, 2] {
-            strict(connection, surroundings, name, count, move |arguments| {
+            registry.strict(name, count, move |call| {
                 if oid == Oid::BOOL {
                     // Cast to text, a truth value is a word, not a letter.
-                    let word = if arguments.integer(0)? != 0 { "true" } else { "false" };
+                    let word = if call.integer(0)? != 0 { "true" } else { "false" };
                     return Ok(Value::Text(word.to_owned()));
                 }
-                let zone = if arguments.len() > 1 {
-                    arguments.text(1)?.into_owned()
-                } else {
-                    String::new()
-                };
-                let value = match arguments.raw(0) {
-                    ValueRef::Null => crate::log::ValueRef::Null,
-                    ValueRef::Integer(value) => crate::log::ValueRef::Integer(value),
-                    ValueRef::Real(value) => crate::log::ValueRef::Real(value),
-                    ValueRef::Blob(bytes) => crate::log::ValueRef::Blob(bytes),
-                    ValueRef::Text(_) => {
-                        return print_text(&arguments.text(0)?, oid, &zone);
-                    }
-                };
-                print(value, oid, &zone)
+                let zone = if call.len() > 1 { call.text(1)?.into_owned() } else { String::new() };
+                print(call.value(0), oid, &zone)
             })?;
         }
     }
     Ok(())
 }
 
-fn print_text(text: &str, oid: Oid, zone: &str) -> Result<Value, SqlError> {
-    print(crate::log::ValueRef::Text(text), oid, zone)
-}
-
-fn print(value: crate::log::ValueRef<'_>, oid: Oid, zone: &str) -> Result<Value, SqlError> {
+fn print(value: ValueRef<'_>, oid: Oid, zone: &str) -> Result<Value, SqlError> {
     let mut out = BytesMut::new();
     encode_text(value, oid, -1, &display(zone), &mut out)?;
     Ok(Value::Text(String::from_utf8_lossy(&out).into_owned()))
 }
 
-fn register_modifiers(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    strict(connection, surroundings, "towline_varchar", 2, |arguments| {
-        sized(&arguments.text(0)?, arguments.integer(1)?, "character varying", false)
-            .map(Value::Text)
+fn register_modifiers(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.strict("towline_varchar", 2, |call| {
+        sized(&call.text(0)?, call.integer(1)?, "character varying", false).map(Value::Text)
     })?;
-    strict(connection, surroundings, "towline_bpchar", 2, |arguments| {
-        sized(&arguments.text(0)?, arguments.integer(1)?, "character", true).map(Value::Text)
+    registry.strict("towline_bpchar", 2, |call| {
+        sized(&call.text(0)?, call.integer(1)?, "character", true).map(Value::Text)
     })?;
     // As stored in a char(n) column, for comparison: never an error.
-    strict(connection, surroundings, "towline_pad", 2, |arguments| {
-        let text = arguments.text(0)?;
-        let length = usize::try_from(arguments.integer(1)?).unwrap_or(0);
+    registry.strict("towline_pad", 2, |call| {
+        let text = call.text(0)?;
+        let length = usize::try_from(call.integer(1)?).unwrap_or(0);
         let mut padded = text.trim_end_matches(' ').to_owned();
         let count = padded.chars().count();
         padded.extend(std::iter::repeat_n(' ', length.saturating_sub(count)));
         Ok(Value::Text(padded))
     })?;
-    strict(connection, surroundings, "towline_numeric_scale", 3, |arguments| {
-        let (precision, scale) = (arguments.integer(1)? as i32, arguments.integer(2)? as i32);
-        let text = numeric::canonical(&arguments.text(0)?)?;
+    registry.strict("towline_numeric_scale", 3, |call| {
+        let (precision, scale) = (call.integer(1)? as i32, call.integer(2)? as i32);
+        let text = numeric::canonical(&call.text(0)?)?;
         numeric::fit(&text, numeric::typmod(precision, scale)).map(Value::Text)
     })?;
-    strict(connection, surroundings, "towline_time_precision", 2, |arguments| {
-        rounded_moment(&arguments.text(0)?, arguments.integer(1)? as i32)
+    registry.strict("towline_time_precision", 2, |call| {
+        rounded_moment(&call.text(0)?, call.integer(1)? as i32)
     })?;
-    strict(connection, surroundings, "towline_array_fit", 4, |arguments| {
-        let oid = Oid(arguments.integer(1)? as u32);
-        let (modifier, explicit) = (arguments.integer(2)? as i32, arguments.integer(3)? != 0);
-        let mut array = Array::parse(&arguments.text(0)?)?;
+    registry.strict("towline_array_fit", 4, |call| {
+        let oid = Oid(call.integer(1)? as u32);
+        let (modifier, explicit) = (call.integer(2)? as i32, call.integer(3)? != 0);
+        let mut array = Array::parse(&call.text(0)?)?;
         for item in array.elements.iter_mut().flatten() {
             *item = fitted(item, oid, modifier, explicit)?;
         }

@@ -4,15 +4,14 @@
 //! translator: a function must give the same on every node.
 
 use bigdecimal::BigDecimal;
-use rusqlite::Connection;
 
-use super::call::{Answer, Call, bad_argument, boolean, define, define_strict, text};
+use super::call::{Answer, Call, Registry, bad_argument, boolean, text};
 use super::moment::{
     Clock, Moment, century, counted_year, decade, millennium, truncate, truncate_interval,
     unit_name, unknown_unit,
 };
 use super::numeric::{divide, printed};
-use super::{IMPURE, PURE, Surroundings, number_format, time_format, time_parse};
+use super::{IMPURE, PURE, number_format, time_format, time_parse};
 use crate::log::{Value, ValueRef};
 use crate::pg::types::calendar::{
     MICROS_PER_DAY, MICROS_PER_SECOND, days_from_civil, month_length,
@@ -25,13 +24,8 @@ use crate::pg::types::interval::{Interval, age, interval_out_of_range, timestamp
 use crate::pg::types::zone::Zone;
 use crate::pg::{SqlError, SqlState};
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    define_strict(
-        connection,
-        surroundings,
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.define_strict(
         PURE,
         &[
             ("age", 2, |call| between(moment(call, 0)?, moment(call, 1)?)),
@@ -90,10 +84,8 @@ pub(super) fn register(
             ("towline_extract", 3, extract),
         ],
     )?;
-    define(connection, surroundings, PURE, &[("towline_overlaps", 4, overlaps)])?;
-    define_strict(
-        connection,
-        surroundings,
+    registry.define(PURE, &[("towline_overlaps", 4, overlaps)])?;
+    registry.define_strict(
         IMPURE,
         &[("timeofday", 0, |call| {
             let now = call.surroundings.clock_us() + UNIX_EPOCH;

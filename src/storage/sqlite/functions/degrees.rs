@@ -2,19 +2,12 @@
 //! does it, arguments are brought into the first quadrant, and there the function of
 //! radians is scaled by its own value at 30, 45 or 60 degrees.
 
-use rusqlite::Connection;
-
-use super::call::{Answer, Call, define_strict, real};
+use super::PURE;
+use super::call::{Answer, Call, Registry, real};
 use super::math::{in_unit, out_of_domain};
-use super::{PURE, Surroundings};
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    define_strict(
-        connection,
-        surroundings,
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.define_strict(
         PURE,
         &[
             ("acosd", 1, |call| in_unit(call, acosd)),

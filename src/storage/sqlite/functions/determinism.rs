@@ -26,6 +26,7 @@ use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
+use super::call::Registry;
 use super::{IMPURE, Surroundings};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::{PUBLIC, database_prefix, parts_of_written, split_database};
@@ -37,21 +38,20 @@ pub(in crate::storage::sqlite) const CHANGES_NATIVE_MAX: i64 = 1000;
 /// The most bytes that one `randomblob()` gives.
 const RANDOM_BYTES_MAX: i64 = 16 * 1024 * 1024;
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    register_time(connection, surroundings)?;
-    register_randomness(connection, surroundings)?;
-    register_changes(connection, surroundings)?;
-    register_sequences(connection, surroundings)
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    register_time(registry)?;
+    register_randomness(registry)?;
+    register_changes(registry)?;
+    register_sequences(registry)
 }
 
 /// Time: texts, in the forms in which values of these types are stored.
-fn register_time(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
+fn register_time(registry: Registry<'_>) -> rusqlite::Result<()> {
     let clock = |name: &str, read: fn(&Surroundings) -> i64, write: fn(i64) -> String| {
-        let surroundings = surroundings.clone();
-        connection.create_scalar_function(name, 0, IMPURE, move |_| Ok(write(read(&surroundings))))
+        let surroundings = registry.surroundings.clone();
+        registry
+            .connection
+            .create_scalar_function(name, 0, IMPURE, move |_| Ok(write(read(&surroundings))))
     };
     for name in ["now", "transaction_timestamp"] {
         clock(name, Surroundings::now_us, timestamptz)?;
@@ -84,22 +84,19 @@ fn civil(us: i64, format: &str) -> String {
     timestamp.to_zoned(jiff::tz::TimeZone::UTC).strftime(format).to_string()
 }
 
-fn register_randomness(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    let draw = surroundings.clone();
-    connection.create_scalar_function("random", 0, IMPURE, move |_| {
+fn register_randomness(registry: Registry<'_>) -> rusqlite::Result<()> {
+    let draw = registry.surroundings.clone();
+    registry.connection.create_scalar_function("random", 0, IMPURE, move |_| {
         // SQLite's range, and its restraint: abs() of every value exists.
         Ok(draw.random().cast_signed().max(-i64::MAX))
     })?;
-    let draw = surroundings.clone();
-    connection.create_scalar_function("towline_random", 0, IMPURE, move |_| {
+    let draw = registry.surroundings.clone();
+    registry.connection.create_scalar_function("towline_random", 0, IMPURE, move |_| {
         // PostgreSQL's random(): 0 ≤ x < 1, in 53 bits.
         Ok((draw.random() >> 11) as f64 / (1_u64 << 53) as f64)
     })?;
-    let draw = surroundings.clone();
-    connection.create_scalar_function("randomblob", 1, IMPURE, move |context| {
+    let draw = registry.surroundings.clone();
+    registry.connection.create_scalar_function("randomblob", 1, IMPURE, move |context| {
         let length = context.get::<Option<i64>>(0).ok().flatten().unwrap_or(0).max(1);
         if length > RANDOM_BYTES_MAX {
             return Err(draw.raise(SqlError::new(
@@ -112,8 +109,8 @@ fn register_randomness(
         Ok(bytes)
     })?;
     for name in ["gen_random_uuid", "uuid_generate_v4"] {
-        let draw = surroundings.clone();
-        connection.create_scalar_function(name, 0, IMPURE, move |_| {
+        let draw = registry.surroundings.clone();
+        registry.connection.create_scalar_function(name, 0, IMPURE, move |_| {
             let mut bytes = [0; 16];
             draw.fill_random(&mut bytes);
             let uuid = uuid::Builder::from_random_bytes(bytes).into_uuid();
@@ -126,9 +123,9 @@ fn register_randomness(
 /// `changes()`: SQLite's own counter, which the connection sets before a statement
 /// that asks; except on a reader, which cannot set it, and for counts too large to be
 /// set, where the counter holds the largest that was.
-fn register_changes(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
-    let surroundings = surroundings.clone();
-    connection.create_scalar_function("changes", 0, IMPURE, move |context| {
+fn register_changes(registry: Registry<'_>) -> rusqlite::Result<()> {
+    let surroundings = registry.surroundings.clone();
+    registry.connection.create_scalar_function("changes", 0, IMPURE, move |context| {
         let set = surroundings.changes();
         if !surroundings.is_writer() {
             return Ok(set);
@@ -149,34 +146,36 @@ pub(in crate::storage::sqlite) struct Definition {
     reserved: Option<i64>,
 }
 
-fn register_sequences(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    let own = surroundings.clone();
-    connection.create_scalar_function("nextval", 1, IMPURE, move |context| {
+fn register_sequences(registry: Registry<'_>) -> rusqlite::Result<()> {
+    let own = registry.surroundings.clone();
+    registry.connection.create_scalar_function("nextval", 1, IMPURE, move |context| {
         let (name, definition) = find(context, &own)?;
         require_writer(&own, "nextval")?;
         next(&own, &name, definition).map_err(|error| own.raise(error))
     })?;
-    let own = surroundings.clone();
-    connection.create_scalar_function("currval", 1, IMPURE, move |context| {
+    let own = registry.surroundings.clone();
+    registry.connection.create_scalar_function("currval", 1, IMPURE, move |context| {
         let (name, _) = find(context, &own)?;
         current(&own, &name).map_err(|error| own.raise(error))
     })?;
-    let own = surroundings.clone();
-    connection.create_scalar_function("lastval", 0, IMPURE, move |_| {
+    let own = registry.surroundings.clone();
+    registry.connection.create_scalar_function("lastval", 0, IMPURE, move |_| {
         last(&own).map_err(|error| own.raise(error))
     })?;
     for arguments in [2, 3] {
-        let own = surroundings.clone();
-        connection.create_scalar_function("setval", arguments, IMPURE, move |context| {
-            let (name, definition) = find(context, &own)?;
-            require_writer(&own, "setval")?;
-            let value: i64 = context.get(1)?;
-            let is_called = context.len() < 3 || context.get::<bool>(2)?;
-            set(context, &own, &name, definition, value, is_called)
-        })?;
+        let own = registry.surroundings.clone();
+        registry.connection.create_scalar_function(
+            "setval",
+            arguments,
+            IMPURE,
+            move |context| {
+                let (name, definition) = find(context, &own)?;
+                require_writer(&own, "setval")?;
+                let value: i64 = context.get(1)?;
+                let is_called = context.len() < 3 || context.get::<bool>(2)?;
+                set(context, &own, &name, definition, value, is_called)
+            },
+        )?;
     }
     Ok(())
 }

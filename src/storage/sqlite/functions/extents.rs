@@ -14,14 +14,12 @@
 //! | `towline_bits_<operator>(bits, …)` | `and`, `or`, `xor`, `not`, `shl`, `shr`, `get`, `set`, `count`, `octets`, `fit`, `of_int`, `to_int` |
 //! | collations `network`, `range` | the order of the types' text forms |
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use rusqlite::Connection;
-use rusqlite::types::{Value, ValueRef};
-
-use super::operators::{Arguments, strict};
-use super::{PURE, Surroundings};
+use super::call::{Answer, Call, Registry};
 use crate::log::Lsn;
+use crate::log::Value;
 use crate::pg::types::bits::fit_bits;
 use crate::pg::types::network::{self, Inet};
 use crate::pg::types::numeric;
@@ -30,22 +28,17 @@ use crate::pg::types::zone::Zone;
 use crate::pg::types::{datetime, parse_lsn, type_by_name};
 use crate::pg::{Oid, SqlError, SqlState};
 
-type Answer = Result<Value, SqlError>;
-
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    connection.create_collation("network", network::compare)?;
-    connection.create_collation("range", compare_ranges)?;
-    connection.create_collation("timetz", compare_timetz)?;
-    connection.create_collation("lsn", |left, right| {
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.connection.create_collation("network", network::compare)?;
+    registry.connection.create_collation("range", compare_ranges)?;
+    registry.connection.create_collation("timetz", compare_timetz)?;
+    registry.connection.create_collation("lsn", |left, right| {
         let place = |text: &str| parse_lsn(text).map(|lsn| lsn.0).unwrap_or_default();
         place(left).cmp(&place(right))
     })?;
-    register_ranges(connection, surroundings)?;
-    register_networks(connection, surroundings)?;
-    register_bits(connection, surroundings)
+    register_ranges(registry)?;
+    register_networks(registry)?;
+    register_bits(registry)
 }
 
 /// A range in its text form, and what it ranges over as far as order goes: its type is
@@ -64,9 +57,9 @@ fn read_range(text: &str) -> Result<(Range, Oid), SqlError> {
 }
 
 /// Two ranges of one type.
-fn two_ranges(arguments: &Arguments<'_, '_>) -> Result<(Range, Range, Oid), SqlError> {
-    let (left, element) = read_range(&arguments.text(0)?)?;
-    let (right, other) = read_range(&arguments.text(1)?)?;
+fn two_ranges(call: &Call<'_, '_>) -> Result<(Range, Range, Oid), SqlError> {
+    let (left, element) = read_range(&call.text(0)?)?;
+    let (right, other) = read_range(&call.text(1)?)?;
     // One without bounds does not tell.
     Ok((left, right, if element == Oid::NUMERIC { other } else { element }))
 }
@@ -101,19 +94,10 @@ fn boolean(value: bool) -> Value {
     Value::Integer(value.into())
 }
 
-fn register_ranges(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
-    let raised = surroundings.clone();
-    connection.create_scalar_function("towline_range", 4, PURE, move |context| {
-        let read = |at| match context.get_raw(at) {
-            ValueRef::Null => None,
-            ValueRef::Integer(value) => Some(value.to_string()),
-            ValueRef::Real(value) => Some(value.to_string()),
-            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-                Some(String::from_utf8_lossy(bytes).into_owned())
-            }
-        };
-        let name = read(0).unwrap_or_default();
-        construct(&name, read(1), read(2), read(3)).map_err(|error| raised.raise(error))
+fn register_ranges(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.lenient("towline_range", 4, |call| {
+        let read = |at| call.optional_text(at).map(|text| text.map(Cow::into_owned));
+        construct(&call.text(0)?, read(1)?, read(2)?, read(3)?)
     })?;
     type Test = fn(&Range, &Range, Oid) -> bool;
     let tests: [(&str, Test); 6] = [
@@ -125,8 +109,8 @@ fn register_ranges(connection: &Connection, surroundings: &Surroundings) -> rusq
         ("begins_within", Range::begins_within),
     ];
     for (name, test) in tests {
-        strict(connection, surroundings, &format!("towline_range_{name}"), 2, move |arguments| {
-            let (left, right, element) = two_ranges(arguments)?;
+        registry.strict(&format!("towline_range_{name}"), 2, move |call| {
+            let (left, right, element) = two_ranges(call)?;
             Ok(boolean(test(&left, &right, element)))
         })?;
     }
@@ -138,14 +122,14 @@ fn register_ranges(connection: &Connection, surroundings: &Surroundings) -> rusq
         ("difference", difference),
     ];
     for (name, combine) in combinations {
-        strict(connection, surroundings, &format!("towline_range_{name}"), 2, move |arguments| {
-            let (left, right, element) = two_ranges(arguments)?;
+        registry.strict(&format!("towline_range_{name}"), 2, move |call| {
+            let (left, right, element) = two_ranges(call)?;
             combine(&left, &right, element).map(|range| text(&range))
         })?;
     }
-    strict(connection, surroundings, "towline_range_contains_element", 2, |arguments| {
-        let (range, element) = read_range(&arguments.text(0)?)?;
-        let bound = Bound { value: Some(arguments.text(1)?.into_owned()), inclusive: true };
+    registry.strict("towline_range_contains_element", 2, |call| {
+        let (range, element) = read_range(&call.text(0)?)?;
+        let bound = Bound { value: Some(call.text(1)?.into_owned()), inclusive: true };
         let one = Range::Between { lower: bound.clone(), upper: bound };
         Ok(boolean(range.contains(&one, element)))
     })?;
@@ -160,8 +144,8 @@ fn register_ranges(connection: &Connection, surroundings: &Surroundings) -> rusq
         ("upper_inf", |_, upper| boolean(upper.value.is_none()), boolean(false)),
     ];
     for (name, part, of_empty) in parts {
-        strict(connection, surroundings, &format!("towline_range_{name}"), 1, move |arguments| {
-            Ok(match read_range(&arguments.text(0)?)?.0 {
+        registry.strict(&format!("towline_range_{name}"), 1, move |call| {
+            Ok(match read_range(&call.text(0)?)?.0 {
                 Range::Empty => of_empty.clone(),
                 Range::Between { lower, upper } => part(&lower, &upper),
             })
@@ -238,49 +222,46 @@ fn read_inet(text: &str) -> Result<Inet, SqlError> {
 }
 
 /// Arithmetic of addresses.
-fn register_addresses(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
+fn register_addresses(registry: Registry<'_>) -> rusqlite::Result<()> {
     let beyond = || {
         let message = "result is out of range";
         SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message)
     };
     let shown = |inet: Inet| Ok(Value::Text(inet.to_string()));
     for (name, sign) in [("towline_network_plus", 1), ("towline_network_minus", -1)] {
-        strict(connection, surroundings, name, 2, move |arguments| {
-            let count = arguments.integer(1)?.checked_mul(sign).ok_or_else(beyond)?;
-            let inet = read_inet(&arguments.text(0)?)?;
+        registry.strict(name, 2, move |call| {
+            let count = call.integer(1)?.checked_mul(sign).ok_or_else(beyond)?;
+            let inet = read_inet(&call.text(0)?)?;
             shown(inet.plus(count).ok_or_else(beyond)?)
         })?;
     }
-    let pair = |arguments: &Arguments<'_, '_>, what: &str| {
-        let (left, right) = (read_inet(&arguments.text(0)?)?, read_inet(&arguments.text(1)?)?);
+    let pair = |call: &Call<'_, '_>, what: &str| {
+        let (left, right) = (read_inet(&call.text(0)?)?, read_inet(&call.text(1)?)?);
         if left.address.is_ipv4() == right.address.is_ipv4() {
             return Ok((left, right));
         }
         let message = format!("cannot {what} inet values of different sizes");
         Err(SqlError::new(SqlState::INVALID_PARAMETER_VALUE, message))
     };
-    strict(connection, surroundings, "towline_network_distance", 2, move |arguments| {
-        let (left, right) = pair(arguments, "subtract")?;
+    registry.strict("towline_network_distance", 2, move |call| {
+        let (left, right) = pair(call, "subtract")?;
         left.distance(&right).map(Value::Integer).ok_or_else(beyond)
     })?;
-    strict(connection, surroundings, "towline_network_and", 2, move |arguments| {
-        let (left, right) = pair(arguments, "AND")?;
+    registry.strict("towline_network_and", 2, move |call| {
+        let (left, right) = pair(call, "AND")?;
         shown(left.combined(&right, |left, right| left & right))
     })?;
-    strict(connection, surroundings, "towline_network_or", 2, move |arguments| {
-        let (left, right) = pair(arguments, "OR")?;
+    registry.strict("towline_network_or", 2, move |call| {
+        let (left, right) = pair(call, "OR")?;
         shown(left.combined(&right, |left, right| left | right))
     })?;
-    strict(connection, surroundings, "towline_network_not", 1, move |arguments| {
-        shown(read_inet(&arguments.text(0)?)?.complement())
+    registry.strict("towline_network_not", 1, move |call| {
+        shown(read_inet(&call.text(0)?)?.complement())
     })
 }
 
 /// Hardware addresses, byte by byte.
-fn register_macs(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
+fn register_macs(registry: Registry<'_>) -> rusqlite::Result<()> {
     // Six bytes or eight: what is stored has two digits and a colon for each.
     let read = |text: &str| match text.len() {
         17 => network::parse_mac::<6>(text).map(|bytes| bytes.to_vec()),
@@ -291,29 +272,29 @@ fn register_macs(connection: &Connection, surroundings: &Surroundings) -> rusqli
     let pairs: [(&str, Pair); 2] =
         [("towline_mac_and", |a, b| a & b), ("towline_mac_or", |a, b| a | b)];
     for (name, operation) in pairs {
-        strict(connection, surroundings, name, 2, move |arguments| {
-            let (left, right) = (read(&arguments.text(0)?)?, read(&arguments.text(1)?)?);
+        registry.strict(name, 2, move |call| {
+            let (left, right) = (read(&call.text(0)?)?, read(&call.text(1)?)?);
             let bytes = left.iter().zip(&right).map(|(left, right)| operation(*left, *right));
             print(&bytes.collect::<Vec<_>>())
         })?;
     }
-    strict(connection, surroundings, "towline_mac_not", 1, move |arguments| {
-        let bytes = read(&arguments.text(0)?)?;
+    registry.strict("towline_mac_not", 1, move |call| {
+        let bytes = read(&call.text(0)?)?;
         print(&bytes.iter().map(|byte| !byte).collect::<Vec<_>>())
     })?;
     // The maker's part.
-    strict(connection, surroundings, "towline_mac_trunc", 1, move |arguments| {
-        let mut bytes = read(&arguments.text(0)?)?;
+    registry.strict("towline_mac_trunc", 1, move |call| {
+        let mut bytes = read(&call.text(0)?)?;
         bytes[3..].fill(0);
         print(&bytes)
     })?;
-    strict(connection, surroundings, "towline_mac_set7bit", 1, move |arguments| {
-        let mut bytes = read(&arguments.text(0)?)?;
+    registry.strict("towline_mac_set7bit", 1, move |call| {
+        let mut bytes = read(&call.text(0)?)?;
         bytes[0] |= 2;
         print(&bytes)
     })?;
-    strict(connection, surroundings, "towline_mac_short", 1, move |arguments| {
-        let mut bytes = read(&arguments.text(0)?)?;
+    registry.strict("towline_mac_short", 1, move |call| {
+        let mut bytes = read(&call.text(0)?)?;
         if bytes[3..5] != [0xff, 0xfe] {
             let message = "macaddr8 data out of range to convert to macaddr";
             return Err(SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, message).with_hint(
@@ -327,14 +308,14 @@ fn register_macs(connection: &Connection, surroundings: &Surroundings) -> rusqli
     })
 }
 
-fn register_networks(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
-    strict(connection, surroundings, "towline_network_contains", 3, |arguments| {
-        let (outer, inner) = (read_inet(&arguments.text(0)?)?, read_inet(&arguments.text(1)?)?);
-        let strictly = arguments.integer(2)? != 0;
+fn register_networks(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.strict("towline_network_contains", 3, |call| {
+        let (outer, inner) = (read_inet(&call.text(0)?)?, read_inet(&call.text(1)?)?);
+        let strictly = call.integer(2)? != 0;
         Ok(boolean(outer.contains(&inner) && (!strictly || outer.bits < inner.bits)))
     })?;
-    strict(connection, surroundings, "towline_network_overlaps", 2, |arguments| {
-        let (left, right) = (read_inet(&arguments.text(0)?)?, read_inet(&arguments.text(1)?)?);
+    registry.strict("towline_network_overlaps", 2, |call| {
+        let (left, right) = (read_inet(&call.text(0)?)?, read_inet(&call.text(1)?)?);
         Ok(boolean(left.contains(&right) || right.contains(&left)))
     })?;
     type Part = fn(&Inet) -> Value;
@@ -353,17 +334,13 @@ fn register_networks(connection: &Connection, surroundings: &Surroundings) -> ru
         ("broadcast", |inet| Value::Text(inet.broadcast().to_string())),
     ];
     for (name, part) in parts {
-        strict(
-            connection,
-            surroundings,
-            &format!("towline_network_{name}"),
-            1,
-            move |arguments| Ok(part(&read_inet(&arguments.text(0)?)?)),
-        )?;
+        registry.strict(&format!("towline_network_{name}"), 1, move |call| {
+            Ok(part(&read_inet(&call.text(0)?)?))
+        })?;
     }
-    strict(connection, surroundings, "towline_lsn_add", 3, |arguments| {
-        let place = i128::from(parse_lsn(&arguments.text(0)?)?.0);
-        let (count, sign) = (arguments.text(1)?, arguments.integer(2)?);
+    registry.strict("towline_lsn_add", 3, |call| {
+        let place = i128::from(parse_lsn(&call.text(0)?)?.0);
+        let (count, sign) = (call.text(1)?, call.integer(2)?);
         let failed = |message: &str| SqlError::new(SqlState::INVALID_PARAMETER_VALUE, message);
         if count == "NaN" {
             let way = if sign > 0 { "add NaN to" } else { "subtract NaN from" };
@@ -378,11 +355,11 @@ fn register_networks(connection: &Connection, surroundings: &Surroundings) -> ru
         sum.map(|sum| Value::Text(Lsn(sum).to_string()))
             .ok_or_else(|| failed("pg_lsn out of range"))
     })?;
-    register_addresses(connection, surroundings)?;
-    register_macs(connection, surroundings)?;
-    strict(connection, surroundings, "towline_network_set_masklen", 2, |arguments| {
-        let inet = read_inet(&arguments.text(0)?)?;
-        let bits = arguments.integer(1)?;
+    register_addresses(registry)?;
+    register_macs(registry)?;
+    registry.strict("towline_network_set_masklen", 2, |call| {
+        let inet = read_inet(&call.text(0)?)?;
+        let bits = call.integer(1)?;
         let bits =
             u8::try_from(bits).ok().filter(|bits| *bits <= inet.max_bits()).ok_or_else(|| {
                 SqlError::new(
@@ -394,7 +371,7 @@ fn register_networks(connection: &Connection, surroundings: &Surroundings) -> ru
     })
 }
 
-fn register_bits(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
+fn register_bits(registry: Registry<'_>) -> rusqlite::Result<()> {
     type Operation = fn(u8, u8) -> u8;
     let operations: [(&str, &str, Operation); 3] = [
         ("and", "AND", |left, right| left & right),
@@ -402,8 +379,8 @@ fn register_bits(connection: &Connection, surroundings: &Surroundings) -> rusqli
         ("xor", "XOR", |left, right| left ^ right),
     ];
     for (name, word, operate) in operations {
-        strict(connection, surroundings, &format!("towline_bits_{name}"), 2, move |arguments| {
-            let (left, right) = (arguments.text(0)?, arguments.text(1)?);
+        registry.strict(&format!("towline_bits_{name}"), 2, move |call| {
+            let (left, right) = (call.text(0)?, call.text(1)?);
             if left.len() != right.len() {
                 return Err(SqlError::new(
                     SqlState("22026"),
@@ -415,13 +392,13 @@ fn register_bits(connection: &Connection, surroundings: &Surroundings) -> rusqli
             Ok(Value::Text(bits.collect()))
         })?;
     }
-    strict(connection, surroundings, "towline_bits_not", 1, |arguments| {
+    registry.strict("towline_bits_not", 1, |call| {
         let flip = |bit| if bit == '0' { '1' } else { '0' };
-        Ok(Value::Text(arguments.text(0)?.chars().map(flip).collect()))
+        Ok(Value::Text(call.text(0)?.chars().map(flip).collect()))
     })?;
     for (name, left) in [("shl", true), ("shr", false)] {
-        strict(connection, surroundings, &format!("towline_bits_{name}"), 2, move |arguments| {
-            let (bits, by) = (arguments.text(0)?, arguments.integer(1)?);
+        registry.strict(&format!("towline_bits_{name}"), 2, move |call| {
+            let (bits, by) = (call.text(0)?, call.integer(1)?);
             let left = left == (by >= 0);
             let by = usize::try_from(by.unsigned_abs()).map_or(bits.len(), |by| by.min(bits.len()));
             let zeroes = "0".repeat(by);
@@ -440,15 +417,15 @@ fn register_bits(connection: &Connection, surroundings: &Surroundings) -> rusqli
             )
         })
     };
-    strict(connection, surroundings, "towline_bits_get", 2, move |arguments| {
-        let bits = arguments.text(0)?;
-        let at = place(&bits, arguments.integer(1)?)?;
+    registry.strict("towline_bits_get", 2, move |call| {
+        let bits = call.text(0)?;
+        let at = place(&bits, call.integer(1)?)?;
         Ok(boolean(bits.as_bytes()[at] == b'1'))
     })?;
-    strict(connection, surroundings, "towline_bits_set", 3, move |arguments| {
-        let mut bits = arguments.text(0)?.into_owned();
-        let at = place(&bits, arguments.integer(1)?)?;
-        let bit = match arguments.integer(2)? {
+    registry.strict("towline_bits_set", 3, move |call| {
+        let mut bits = call.text(0)?.into_owned();
+        let at = place(&bits, call.integer(1)?)?;
+        let bit = match call.integer(2)? {
             0 => "0",
             1 => "1",
             _ => {
@@ -461,20 +438,20 @@ fn register_bits(connection: &Connection, surroundings: &Surroundings) -> rusqli
         bits.replace_range(at..=at, bit);
         Ok(Value::Text(bits))
     })?;
-    strict(connection, surroundings, "towline_bits_count", 1, |arguments| {
-        Ok(Value::Integer(arguments.text(0)?.bytes().filter(|bit| *bit == b'1').count() as i64))
+    registry.strict("towline_bits_count", 1, |call| {
+        Ok(Value::Integer(call.text(0)?.bytes().filter(|bit| *bit == b'1').count() as i64))
     })?;
-    strict(connection, surroundings, "towline_bits_octets", 1, |arguments| {
-        Ok(Value::Integer(arguments.text(0)?.len().div_ceil(8) as i64))
+    registry.strict("towline_bits_octets", 1, |call| {
+        Ok(Value::Integer(call.text(0)?.len().div_ceil(8) as i64))
     })?;
-    strict(connection, surroundings, "towline_bits_fit", 4, |arguments| {
-        let length = usize::try_from(arguments.integer(1)?).unwrap_or(0);
-        let (varying, explicit) = (arguments.integer(2)? != 0, arguments.integer(3)? != 0);
-        fit_bits(&arguments.text(0)?, length, varying, explicit).map(Value::Text)
+    registry.strict("towline_bits_fit", 4, |call| {
+        let length = usize::try_from(call.integer(1)?).unwrap_or(0);
+        let (varying, explicit) = (call.integer(2)? != 0, call.integer(3)? != 0);
+        fit_bits(&call.text(0)?, length, varying, explicit).map(Value::Text)
     })?;
-    strict(connection, surroundings, "towline_bits_of_int", 2, |arguments| {
-        let value = arguments.integer(0)?;
-        let length = usize::try_from(arguments.integer(1)?).unwrap_or(0);
+    registry.strict("towline_bits_of_int", 2, |call| {
+        let value = call.integer(0)?;
+        let length = usize::try_from(call.integer(1)?).unwrap_or(0);
         // The sign goes on to the left.
         let fill = if value < 0 { "1" } else { "0" };
         let bits = format!("{value:064b}");
@@ -483,8 +460,8 @@ fn register_bits(connection: &Connection, surroundings: &Surroundings) -> rusqli
             None => bits[bits.len() - length..].to_owned(),
         }))
     })?;
-    strict(connection, surroundings, "towline_bits_to_int", 2, |arguments| {
-        let (bits, size) = (arguments.text(0)?, arguments.integer(1)?);
+    registry.strict("towline_bits_to_int", 2, |call| {
+        let (bits, size) = (call.text(0)?, call.integer(1)?);
         if bits.len() as i64 > size {
             let name = if size == 32 { "integer" } else { "bigint" };
             return Err(crate::pg::types::out_of_range(name));

@@ -6,27 +6,19 @@
 //! Values that are to become JSON lose their type in SQLite; the translator passes
 //! those through `towline_json_value`, whose result carries SQLite's JSON subtype.
 
-use rusqlite::Connection;
-
+use super::PURE;
 use super::array_text::{self, Element};
 use super::arrays::json_string;
 use super::call::{
-    Answer, Call, JSON_SUBTYPE, Output, bad_argument, boolean, count, define, define_strict, text,
-    text_of,
+    Answer, Call, JSON_SUBTYPE, Output, Registry, bad_argument, boolean, count, text, text_of,
 };
 use super::json_text::{self, Json, Step, child, element_position};
-use super::{PURE, Surroundings};
 use crate::log::{Value, ValueRef};
 use crate::pg::{SqlError, SqlState};
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    connection.create_collation("jsonb", json_text::compare)?;
-    define_strict(
-        connection,
-        surroundings,
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.connection.create_collation("jsonb", json_text::compare)?;
+    registry.define_strict(
         PURE,
         &[
             ("json_array_length", 1, array_length),
@@ -74,9 +66,7 @@ pub(super) fn register(
     let with_subtype = PURE
         | rusqlite::functions::FunctionFlags::SQLITE_SUBTYPE
         | rusqlite::functions::FunctionFlags::SQLITE_RESULT_SUBTYPE;
-    define(
-        connection,
-        surroundings,
+    registry.define(
         with_subtype,
         &[
             ("json_build_array", -1, |call| text(build_array(call)?)),
@@ -99,15 +89,20 @@ pub(super) fn register(
             ("to_jsonb", 1, |call| of_argument(call, 0, |json| normalized(&json))),
         ],
     )?;
-    let surroundings = surroundings.clone();
-    connection.create_scalar_function("towline_json_value", 2, with_subtype, move |context| {
-        let call = Call::new(context, &surroundings);
-        match typed(&call) {
-            Ok(Some(json)) => Ok(Output(Value::Text(json), Some(JSON_SUBTYPE))),
-            Ok(None) => Ok(Output(Value::Null, None)),
-            Err(error) => Err(surroundings.raise(error)),
-        }
-    })
+    let surroundings = registry.surroundings.clone();
+    registry.connection.create_scalar_function(
+        "towline_json_value",
+        2,
+        with_subtype,
+        move |context| {
+            let call = Call::new(context, &surroundings);
+            match typed(&call) {
+                Ok(Some(json)) => Ok(Output(Value::Text(json), Some(JSON_SUBTYPE))),
+                Ok(None) => Ok(Output(Value::Null, None)),
+                Err(error) => Err(surroundings.raise(error)),
+            }
+        },
+    )
 }
 
 fn jsonb(call: &Call<'_, '_>, at: usize) -> Result<Json, SqlError> {

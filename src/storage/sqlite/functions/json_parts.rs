@@ -3,24 +3,17 @@
 //! SQLite's `json_each` walks over what these give: containers whose values are the texts
 //! of the parts, so that `json` keeps its spaces and `jsonb` its normal form.
 
-use rusqlite::Connection;
-
+use super::PURE;
 use super::array_text::{self, Element};
 use super::arrays::json_string;
-use super::call::{Answer, Call, bad_argument, define_strict, text};
+use super::call::{Answer, Call, Registry, bad_argument, text};
 use super::json::normalized;
 use super::json_text::{self, Json, Parts};
-use super::{PURE, Surroundings};
 use crate::log::Value;
 use crate::pg::{SqlError, SqlState};
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    define_strict(
-        connection,
-        surroundings,
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.define_strict(
         PURE,
         &[
             ("towline_json_array_text", 2, array_text_of),

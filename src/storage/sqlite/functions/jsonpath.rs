@@ -10,24 +10,18 @@
 mod item;
 
 use bigdecimal::{BigDecimal, RoundingMode};
-use rusqlite::Connection;
 
-use super::call::{Answer, Call, bad_argument, boolean, define_strict, text};
+use super::call::{Answer, Call, Registry, bad_argument, boolean, text};
 use super::json_parts::array_of_texts;
 use super::json_text::Json;
-use super::{PURE, Surroundings, numeric, regex};
+use super::{PURE, numeric, regex};
 use crate::log::Value;
 use crate::pg::types::jsonpath::{Arithmetic, Chain, JsonPath, LEAVES, Method, Node, parse};
 use crate::pg::{SqlError, SqlState};
 use item::{calculate, compared, decimal, letters, method, number};
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    define_strict(
-        connection,
-        surroundings,
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.define_strict(
         PURE,
         &[
             ("jsonb_path_exists", -1, exists),

@@ -14,21 +14,15 @@
 use std::cmp::Ordering;
 
 use bigdecimal::{BigDecimal, RoundingMode, Signed, Zero};
-use rusqlite::Connection;
 
-use super::call::{Answer, Call, bad_argument, define_strict, integer, real};
+use super::PURE;
+use super::call::{Answer, Call, Registry, bad_argument, integer, real};
 use super::numeric::{self, Number, division_by_zero, printed};
-use super::{PURE, Surroundings};
 use crate::log::Value;
 use crate::pg::{SqlError, SqlState};
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    define_strict(
-        connection,
-        surroundings,
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.define_strict(
         PURE,
         &[
             ("acos", 1, |call| in_unit(call, f64::acos)),

@@ -68,6 +68,7 @@ mod time_parse;
 use rusqlite::Connection;
 use rusqlite::functions::FunctionFlags;
 
+use self::call::Registry;
 pub use advisory::{AdvisoryCall, AdvisoryKey, AdvisoryLocks, NEEDS_LOCK};
 pub(super) use determinism::CHANGES_NATIVE_MAX;
 pub use surroundings::{NEEDS_ROWS, NotificationMade, SettingMade, Shipped};
@@ -88,24 +89,25 @@ pub(super) fn register_all(
     connection: &Connection,
     surroundings: &Surroundings,
 ) -> rusqlite::Result<()> {
-    determinism::register(connection, surroundings)?;
-    operators::register(connection, surroundings)?;
-    casts::register(connection, surroundings)?;
-    extents::register(connection, surroundings)?;
-    text::register(connection, surroundings)?;
-    arrays::register(connection, surroundings)?;
-    aggregates::register(connection, surroundings)?;
-    regression::register(connection, surroundings)?;
-    math::register(connection, surroundings)?;
-    degrees::register(connection, surroundings)?;
-    datetime::register(connection, surroundings)?;
-    json::register(connection, surroundings)?;
-    json_parts::register(connection, surroundings)?;
-    jsonpath::register(connection, surroundings)?;
-    regex::register(connection, surroundings)?;
-    advisory::register(connection, surroundings)?;
-    packing::register(connection, surroundings)?;
-    rows::register(connection, surroundings)?;
-    shapes::register(connection, surroundings)?;
-    system::register(connection, surroundings)
+    let registry = Registry { connection, surroundings };
+    determinism::register(registry)?;
+    operators::register(registry)?;
+    casts::register(registry)?;
+    extents::register(registry)?;
+    text::register(registry)?;
+    arrays::register(registry)?;
+    aggregates::register(registry)?;
+    regression::register(registry)?;
+    math::register(registry)?;
+    degrees::register(registry)?;
+    datetime::register(registry)?;
+    json::register(registry)?;
+    json_parts::register(registry)?;
+    jsonpath::register(registry)?;
+    regex::register(registry)?;
+    advisory::register(registry)?;
+    packing::register(registry)?;
+    rows::register(registry)?;
+    shapes::register(registry)?;
+    system::register(registry)
 }

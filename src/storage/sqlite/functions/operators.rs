@@ -7,21 +7,17 @@
 //! | `towline_float8_*`, `towline_float4_*` | float arithmetic with PostgreSQL's errors |
 //! | `towline_numeric_*` | exact decimal arithmetic |
 //! | `towline_date_*`, `towline_timestamp_*`, `towline_time_*`, `towline_interval_*` | dates, times and intervals |
-//! | `towline_sum`, `towline_avg`, `towline_interval_sum`, `towline_interval_avg` | aggregates whose result is numeric, or an interval |
 //! | `towline_greatest`, `towline_least`, `towline_numeric_greatest`, … | the largest and smallest argument that isn't NULL |
 //! | `towline_xor`, `towline_bytea_concat`, `towline_bytea_like` | the rest |
 //!
 //! All but those that pick an argument are NULL if any argument is.
 
 use std::cmp::Ordering;
-use std::collections::BTreeMap;
 
 use bigdecimal::{BigDecimal, Zero};
-use rusqlite::Connection;
-use rusqlite::functions::{Aggregate, Context, WindowAggregate};
-use rusqlite::types::{Value, ValueRef};
 
-use super::{PURE, Surroundings};
+use super::call::{Answer, Call, Registry, real};
+use crate::log::{Value, ValueRef};
 use crate::pg::types::interval::{Interval, timestamp_minus, timestamp_plus, timestamptz_plus};
 use crate::pg::types::number::check_integer;
 use crate::pg::types::zone::Zone;
@@ -31,67 +27,9 @@ use crate::pg::{Oid, SqlError, SqlState};
 /// Microseconds of a day.
 const DAY_US: i64 = 86_400_000_000;
 
-type Answer = Result<Value, SqlError>;
-
-/// Registers a function that is NULL if any argument is.
-pub(super) fn strict(
-    connection: &Connection,
-    surroundings: &Surroundings,
-    name: &str,
-    arguments: i32,
-    body: impl Fn(&Arguments<'_, '_>) -> Answer + Send + 'static,
-) -> rusqlite::Result<()> {
-    let surroundings = surroundings.clone();
-    connection.create_scalar_function(name, arguments, PURE, move |context| {
-        let arguments = Arguments { context };
-        if (0..context.len()).any(|at| context.get_raw(at) == ValueRef::Null) {
-            return Ok(Value::Null);
-        }
-        body(&arguments).map_err(|error| surroundings.raise(error))
-    })
-}
-
-/// The arguments of a call, read as the types that the translator has made sure of.
-/// A value of another kind comes from a table that SQLite's own tools have written.
-pub(super) struct Arguments<'a, 'c> {
-    context: &'a Context<'c>,
-}
-
-impl Arguments<'_, '_> {
-    pub(super) fn len(&self) -> usize {
-        self.context.len()
-    }
-
-    pub(super) fn raw(&self, at: usize) -> ValueRef<'_> {
-        self.context.get_raw(at)
-    }
-
-    pub(super) fn text(&self, at: usize) -> Result<std::borrow::Cow<'_, str>, SqlError> {
-        Ok(match self.raw(at) {
-            ValueRef::Text(bytes) => std::str::from_utf8(bytes).map_err(|_| not_utf8())?.into(),
-            ValueRef::Integer(value) => value.to_string().into(),
-            ValueRef::Real(value) => value.to_string().into(),
-            ValueRef::Blob(bytes) => std::str::from_utf8(bytes).map_err(|_| not_utf8())?.into(),
-            ValueRef::Null => "".into(),
-        })
-    }
-
-    pub(super) fn integer(&self, at: usize) -> Result<i64, SqlError> {
-        match self.raw(at) {
-            ValueRef::Integer(value) => Ok(value),
-            ValueRef::Real(value) if value.fract() == 0.0 && value.abs() < 9e18 => Ok(value as i64),
-            _ => self.text(at)?.trim().parse().map_err(|_| invalid("bigint", &self.text(at))),
-        }
-    }
-
-    pub(super) fn real(&self, at: usize) -> Result<f64, SqlError> {
-        match self.raw(at) {
-            ValueRef::Integer(value) => Ok(value as f64),
-            ValueRef::Real(value) => Ok(value),
-            _ => crate::pg::types::number::parse_float8(&self.text(at)?),
-        }
-    }
-
+/// Arguments read as the types that the translator has made sure of. A value of another kind
+/// comes from a table that SQLite's own tools have written.
+impl Call<'_, '_> {
     pub(super) fn decimal(&self, at: usize) -> Result<Decimal, SqlError> {
         Decimal::read(&self.text(at)?)
     }
@@ -125,62 +63,44 @@ impl Arguments<'_, '_> {
     }
 }
 
-fn not_utf8() -> SqlError {
-    SqlError::new(
-        SqlState::CHARACTER_NOT_IN_REPERTOIRE,
-        "invalid byte sequence for encoding \"UTF8\"",
-    )
-}
-
-fn invalid(name: &str, text: &Result<std::borrow::Cow<'_, str>, SqlError>) -> SqlError {
-    let text = text.as_deref().unwrap_or_default();
-    crate::pg::types::invalid_text(name, text)
-}
-
 fn division_by_zero() -> SqlError {
     SqlError::new(SqlState::DIVISION_BY_ZERO, "division by zero")
 }
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    register_integers(connection, surroundings)?;
-    register_floats(connection, surroundings)?;
-    register_numerics(connection, surroundings)?;
-    register_times(connection, surroundings)?;
-    register_intervals(connection, surroundings)?;
-    register_aggregates(connection, surroundings)?;
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    register_integers(registry)?;
+    register_floats(registry)?;
+    register_numerics(registry)?;
+    register_times(registry)?;
+    register_intervals(registry)?;
     for (name, numeric, wanted) in [
         ("towline_greatest", false, Ordering::Greater),
         ("towline_least", false, Ordering::Less),
         ("towline_numeric_greatest", true, Ordering::Greater),
         ("towline_numeric_least", true, Ordering::Less),
     ] {
-        connection.create_scalar_function(name, -1, PURE, move |context| {
+        registry.lenient(name, -1, move |call| {
             let mut best = ValueRef::Null;
-            for at in 0..context.len() {
-                let value = context.get_raw(at);
-                if value == ValueRef::Null {
-                    continue;
-                }
-                if best == ValueRef::Null || compare(value, best, numeric) == wanted {
+            for at in 0..call.len() {
+                let value = call.value(at);
+                let is_better = || compare(value, best, numeric) == wanted;
+                if value != ValueRef::Null && (best == ValueRef::Null || is_better()) {
                     best = value;
                 }
             }
-            Value::try_from(best).map_err(Into::into)
+            Ok(best.to_owned())
         })?;
     }
-    strict(connection, surroundings, "towline_xor", 2, |arguments| {
-        Ok(Value::Integer(arguments.integer(0)? ^ arguments.integer(1)?))
-    })?;
+    registry
+        .strict("towline_xor", 2, |call| Ok(Value::Integer(call.integer(0)? ^ call.integer(1)?)))?;
     for count in [2, 3] {
-        strict(connection, surroundings, "towline_bytea_like", count, |arguments| {
-            let bytes = |at| match arguments.raw(at) {
-                ValueRef::Text(bytes) | ValueRef::Blob(bytes) => bytes,
+        registry.strict("towline_bytea_like", count, |call| {
+            let bytes = |at| match call.value(at) {
+                ValueRef::Text(text) => text.as_bytes(),
+                ValueRef::Blob(bytes) => bytes,
                 _ => &[][..],
             };
-            let escape = match (arguments.len(), bytes(arguments.len() - 1)) {
+            let escape = match (call.len(), bytes(call.len() - 1)) {
                 (2, _) => Some(b'\\'),
                 (_, []) => None,
                 (_, [escape]) => Some(*escape),
@@ -192,15 +112,8 @@ pub(super) fn register(
             bytes_like(bytes(0), bytes(1), escape).map(|found| Value::Integer(found.into()))
         })?;
     }
-    strict(connection, surroundings, "towline_bytea_concat", 2, |arguments| {
-        let mut bytes = Vec::new();
-        for at in 0..2 {
-            match arguments.raw(at) {
-                ValueRef::Blob(blob) => bytes.extend_from_slice(blob),
-                _ => bytes.extend_from_slice(arguments.text(at)?.as_bytes()),
-            }
-        }
-        Ok(Value::Blob(bytes))
+    registry.strict("towline_bytea_concat", 2, |call| {
+        Ok(Value::Blob([call.bytes(0)?, call.bytes(1)?].concat()))
     })
 }
 
@@ -244,24 +157,19 @@ fn bytes_like(value: &[u8], pattern: &[u8], escape: Option<u8>) -> Result<bool, 
 
 /// Orders two values of one type.
 fn compare(left: ValueRef<'_>, right: ValueRef<'_>, decimal: bool) -> Ordering {
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match (left, right) {
         (ValueRef::Integer(left), ValueRef::Integer(right)) => left.cmp(&right),
         (ValueRef::Integer(left), ValueRef::Real(right)) => (left as f64).total_cmp(&right),
         (ValueRef::Real(left), ValueRef::Integer(right)) => left.total_cmp(&(right as f64)),
         (ValueRef::Real(left), ValueRef::Real(right)) => left.total_cmp(&right),
-        (ValueRef::Text(left), ValueRef::Text(right)) if decimal => {
-            numeric::compare(&text(left), &text(right))
-        }
-        (
-            ValueRef::Text(left) | ValueRef::Blob(left),
-            ValueRef::Text(right) | ValueRef::Blob(right),
-        ) => left.cmp(right),
+        (ValueRef::Text(left), ValueRef::Text(right)) if decimal => numeric::compare(left, right),
+        (ValueRef::Text(left), ValueRef::Text(right)) => left.cmp(right),
+        (ValueRef::Blob(left), ValueRef::Blob(right)) => left.cmp(right),
         _ => Ordering::Equal,
     }
 }
 
-fn register_integers(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
+fn register_integers(registry: Registry<'_>) -> rusqlite::Result<()> {
     type Operation = fn(i64, i64) -> Option<i64>;
     let operations: [(&str, Operation); 5] = [
         ("add", i64::checked_add),
@@ -278,20 +186,14 @@ fn register_integers(connection: &Connection, surroundings: &Surroundings) -> ru
     ] {
         for (operator, operation) in operations {
             let divides = matches!(operator, "div" | "mod");
-            strict(
-                connection,
-                surroundings,
-                &format!("towline_{name}_{operator}"),
-                2,
-                move |arguments| {
-                    let (left, right) = (arguments.integer(0)?, arguments.integer(1)?);
-                    if divides && right == 0 {
-                        return Err(division_by_zero());
-                    }
-                    let result = operation(left, right).ok_or_else(|| out_of_range(long))?;
-                    check_integer(result, oid).map(Value::Integer)
-                },
-            )?;
+            registry.strict(&format!("towline_{name}_{operator}"), 2, move |call| {
+                let (left, right) = (call.integer(0)?, call.integer(1)?);
+                if divides && right == 0 {
+                    return Err(division_by_zero());
+                }
+                let result = operation(left, right).ok_or_else(|| out_of_range(long))?;
+                check_integer(result, oid).map(Value::Integer)
+            })?;
         }
         let bits: u32 = match oid {
             Oid::INT2 => 16,
@@ -304,21 +206,21 @@ fn register_integers(connection: &Connection, surroundings: &Surroundings) -> ru
             32 => i64::from(value as i32),
             _ => value,
         };
-        strict(connection, surroundings, &format!("towline_{name}_shl"), 2, move |arguments| {
-            let count = arguments.integer(1)? as u32 & (bits.max(32) - 1);
-            Ok(Value::Integer(wrap(arguments.integer(0)?.wrapping_shl(count))))
+        registry.strict(&format!("towline_{name}_shl"), 2, move |call| {
+            let count = call.integer(1)? as u32 & (bits.max(32) - 1);
+            Ok(Value::Integer(wrap(call.integer(0)?.wrapping_shl(count))))
         })?;
-        strict(connection, surroundings, &format!("towline_{name}_shr"), 2, move |arguments| {
-            let count = arguments.integer(1)? as u32 & (bits.max(32) - 1);
-            Ok(Value::Integer(wrap(arguments.integer(0)?.wrapping_shr(count))))
+        registry.strict(&format!("towline_{name}_shr"), 2, move |call| {
+            let count = call.integer(1)? as u32 & (bits.max(32) - 1);
+            Ok(Value::Integer(wrap(call.integer(0)?.wrapping_shr(count))))
         })?;
     }
     Ok(())
 }
 
-fn register_floats(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
-    strict(connection, surroundings, "towline_float8_pow", 2, move |arguments| {
-        power(arguments.real(0)?, arguments.real(1)?).and_then(real)
+fn register_floats(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.strict("towline_float8_pow", 2, move |call| {
+        power(call.real(0)?, call.real(1)?).and_then(real)
     })?;
     type Operation = fn(f64, f64) -> f64;
     let operations: [(&str, Operation); 4] = [
@@ -331,8 +233,8 @@ fn register_floats(connection: &Connection, surroundings: &Surroundings) -> rusq
         for single in [false, true] {
             let width = if single { 4 } else { 8 };
             let name = format!("towline_float{width}_{operator}");
-            strict(connection, surroundings, &name, 2, move |arguments| {
-                let (left, right) = (arguments.real(0)?, arguments.real(1)?);
+            registry.strict(&name, 2, move |call| {
+                let (left, right) = (call.real(0)?, call.real(1)?);
                 if operator == "div" && right == 0.0 && !left.is_nan() {
                     return Err(division_by_zero());
                 }
@@ -353,11 +255,6 @@ fn register_floats(connection: &Connection, surroundings: &Surroundings) -> rusq
         }
     }
     Ok(())
-}
-
-/// A float; SQLite has no NaN of its own.
-fn real(value: f64) -> Answer {
-    Ok(if value.is_nan() { Value::Text("NaN".to_owned()) } else { Value::Real(value) })
 }
 
 /// A float's value that its type can't hold.
@@ -434,7 +331,7 @@ fn multiply(left: &BigDecimal, right: &BigDecimal) -> BigDecimal {
     BigDecimal::new(left * right, scale + more)
 }
 
-fn register_numerics(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
+fn register_numerics(registry: Registry<'_>) -> rusqlite::Result<()> {
     type Exact = fn(&BigDecimal, &BigDecimal) -> Result<BigDecimal, SqlError>;
     type Limit = fn(f64, f64) -> f64;
     let operations: [(&str, Exact, Limit); 5] = [
@@ -445,60 +342,50 @@ fn register_numerics(connection: &Connection, surroundings: &Surroundings) -> ru
         ("mod", remainder, |left, right| left % right),
     ];
     for (operator, exact, limit) in operations {
-        strict(
-            connection,
-            surroundings,
-            &format!("towline_numeric_{operator}"),
-            2,
-            move |arguments| {
-                let (left, right) = (arguments.decimal(0)?, arguments.decimal(1)?);
-                let result = match (&left, &right) {
-                    (Decimal::Finite(left), Decimal::Finite(right)) => {
-                        Decimal::Finite(exact(left, right)?)
-                    }
-                    _ if matches!(operator, "div" | "mod")
-                        && right.as_float() == 0.0
-                        && !left.as_float().is_nan() =>
-                    {
-                        return Err(division_by_zero());
-                    }
-                    // Nothing finite is as large as an infinity: it remains whole.
-                    (Decimal::Finite(left), Decimal::Special(right))
-                        if operator == "mod" && right.is_infinite() =>
-                    {
-                        Decimal::Finite(left.clone())
-                    }
-                    _ => {
-                        let value = limit(left.as_float(), right.as_float());
-                        if value.is_finite() {
-                            Decimal::Finite(BigDecimal::zero())
-                        } else {
-                            Decimal::Special(value)
-                        }
-                    }
-                };
-                result.write()
-            },
-        )?;
-    }
-    strict(connection, surroundings, "towline_numeric_neg", 1, |arguments| {
-        match arguments.decimal(0)? {
-            Decimal::Finite(value) => Decimal::Finite(-value).write(),
-            Decimal::Special(value) => Decimal::Special(-value).write(),
-        }
-    })?;
-    strict(connection, surroundings, "towline_numeric_pow", 2, |arguments| {
-        match (arguments.decimal(0)?, arguments.decimal(1)?) {
-            (Decimal::Finite(base), Decimal::Finite(exponent)) => {
-                Decimal::Finite(super::numeric::power(&base, &exponent)?).write()
-            }
-            (base, exponent) => {
-                let value = power(base.as_float(), exponent.as_float())?;
-                if value.is_finite() {
-                    Decimal::read(&value.to_string())?.write()
-                } else {
-                    Decimal::Special(value).write()
+        registry.strict(&format!("towline_numeric_{operator}"), 2, move |call| {
+            let (left, right) = (call.decimal(0)?, call.decimal(1)?);
+            let result = match (&left, &right) {
+                (Decimal::Finite(left), Decimal::Finite(right)) => {
+                    Decimal::Finite(exact(left, right)?)
                 }
+                _ if matches!(operator, "div" | "mod")
+                    && right.as_float() == 0.0
+                    && !left.as_float().is_nan() =>
+                {
+                    return Err(division_by_zero());
+                }
+                // Nothing finite is as large as an infinity: it remains whole.
+                (Decimal::Finite(left), Decimal::Special(right))
+                    if operator == "mod" && right.is_infinite() =>
+                {
+                    Decimal::Finite(left.clone())
+                }
+                _ => {
+                    let value = limit(left.as_float(), right.as_float());
+                    if value.is_finite() {
+                        Decimal::Finite(BigDecimal::zero())
+                    } else {
+                        Decimal::Special(value)
+                    }
+                }
+            };
+            result.write()
+        })?;
+    }
+    registry.strict("towline_numeric_neg", 1, |call| match call.decimal(0)? {
+        Decimal::Finite(value) => Decimal::Finite(-value).write(),
+        Decimal::Special(value) => Decimal::Special(-value).write(),
+    })?;
+    registry.strict("towline_numeric_pow", 2, |call| match (call.decimal(0)?, call.decimal(1)?) {
+        (Decimal::Finite(base), Decimal::Finite(exponent)) => {
+            Decimal::Finite(super::numeric::power(&base, &exponent)?).write()
+        }
+        (base, exponent) => {
+            let value = power(base.as_float(), exponent.as_float())?;
+            if value.is_finite() {
+                Decimal::read(&value.to_string())?.write()
+            } else {
+                Decimal::Special(value).write()
             }
         }
     })
@@ -539,25 +426,25 @@ pub(super) fn time_text(micros: i64) -> Answer {
     Ok(Value::Text(text))
 }
 
-fn interval_text(interval: Option<Interval>) -> Answer {
+pub(super) fn interval_text(interval: Option<Interval>) -> Answer {
     let interval = interval.ok_or_else(interval::interval_out_of_range)?;
     Ok(Value::Text(interval.to_string()))
 }
 
-fn register_times(connection: &Connection, surroundings: &Surroundings) -> rusqlite::Result<()> {
+fn register_times(registry: Registry<'_>) -> rusqlite::Result<()> {
     let infinite = |date: i32| matches!(date, i32::MIN | i32::MAX);
     for (function, sign) in [("towline_date_add", 1), ("towline_date_sub", -1)] {
-        strict(connection, surroundings, function, 2, move |arguments| {
-            let (date, days) = (arguments.date(0)?, arguments.integer(1)?);
+        registry.strict(function, 2, move |call| {
+            let (date, days) = (call.date(0)?, call.integer(1)?);
             if infinite(date) {
-                return arguments.text(0).map(|text| Value::Text(text.into_owned()));
+                return call.text(0).map(|text| Value::Text(text.into_owned()));
             }
             date_text(i64::from(date).saturating_add(days.saturating_mul(sign)))
         })?;
     }
-    strict(connection, surroundings, "towline_date_timetz", 2, |arguments| {
-        let (time, offset) = datetime::parse_timetz(&arguments.text(1)?, &Zone::UTC, None)?;
-        let micros = i64::from(arguments.date(0)?)
+    registry.strict("towline_date_timetz", 2, |call| {
+        let (time, offset) = datetime::parse_timetz(&call.text(1)?, &Zone::UTC, None)?;
+        let micros = i64::from(call.date(0)?)
             .checked_mul(DAY_US)
             .and_then(|day| day.checked_add(time - i64::from(offset) * 1_000_000))
             .filter(|micros| datetime::timestamp_in_range(*micros))
@@ -566,30 +453,30 @@ fn register_times(connection: &Connection, surroundings: &Surroundings) -> rusql
             })?;
         timestamptz_text(micros)
     })?;
-    strict(connection, surroundings, "towline_date_diff", 2, move |arguments| {
-        let (left, right) = (arguments.date(0)?, arguments.date(1)?);
+    registry.strict("towline_date_diff", 2, move |call| {
+        let (left, right) = (call.date(0)?, call.date(1)?);
         if infinite(left) || infinite(right) {
             let message = "cannot subtract infinite dates";
             return Err(SqlError::new(SqlState::DATETIME_FIELD_OVERFLOW, message));
         }
         Ok(Value::Integer(i64::from(left) - i64::from(right)))
     })?;
-    strict(connection, surroundings, "towline_timestamp_diff", 2, |arguments| {
-        interval_text(Some(timestamp_minus(arguments.timestamp(0)?, arguments.timestamp(1)?)?))
+    registry.strict("towline_timestamp_diff", 2, |call| {
+        interval_text(Some(timestamp_minus(call.timestamp(0)?, call.timestamp(1)?)?))
     })?;
     // With a zone as third argument the timestamp has one, and days are that zone's.
     for count in [2, 3] {
-        strict(connection, surroundings, "towline_timestamp_add", count, |arguments| {
-            let (moment, interval) = (arguments.timestamp(0)?, arguments.interval(1)?);
-            if arguments.len() == 2 {
+        registry.strict("towline_timestamp_add", count, |call| {
+            let (moment, interval) = (call.timestamp(0)?, call.interval(1)?);
+            if call.len() == 2 {
                 return timestamp_text(timestamp_plus(moment, interval)?);
             }
-            timestamptz_text(timestamptz_plus(moment, interval, &arguments.zone(2)?)?)
+            timestamptz_text(timestamptz_plus(moment, interval, &call.zone(2)?)?)
         })?;
     }
-    strict(connection, surroundings, "towline_time_add", 2, |arguments| {
-        let text = arguments.text(0)?;
-        let interval = arguments.interval(1)?;
+    registry.strict("towline_time_add", 2, |call| {
+        let text = call.text(0)?;
+        let interval = call.interval(1)?;
         // A time with a zone keeps it.
         if text.len() > 8 && text[8..].contains(['+', '-']) {
             let (time, offset) = datetime::parse_timetz(&text, &Zone::UTC, None)?;
@@ -604,238 +491,41 @@ fn register_times(connection: &Connection, surroundings: &Surroundings) -> rusql
         let time = datetime::parse_time(&text, &Zone::UTC, None)?;
         time_text((time + interval.micros % DAY_US).rem_euclid(DAY_US))
     })?;
-    strict(connection, surroundings, "towline_time_diff", 2, |arguments| {
-        let left = datetime::parse_time(&arguments.text(0)?, &Zone::UTC, None)?;
-        let right = datetime::parse_time(&arguments.text(1)?, &Zone::UTC, None)?;
+    registry.strict("towline_time_diff", 2, |call| {
+        let left = datetime::parse_time(&call.text(0)?, &Zone::UTC, None)?;
+        let right = datetime::parse_time(&call.text(1)?, &Zone::UTC, None)?;
         interval_text(Some(Interval { micros: left - right, ..Interval::default() }))
     })
 }
 
-fn register_intervals(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    strict(connection, surroundings, "towline_interval_add", 2, |arguments| {
-        interval_text(arguments.interval(0)?.checked_add(arguments.interval(1)?))
+fn register_intervals(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.strict("towline_interval_add", 2, |call| {
+        interval_text(call.interval(0)?.checked_add(call.interval(1)?))
     })?;
-    strict(connection, surroundings, "towline_interval_neg", 1, |arguments| {
-        interval_text(arguments.interval(0)?.checked_neg())
+    registry
+        .strict("towline_interval_neg", 1, |call| interval_text(call.interval(0)?.checked_neg()))?;
+    registry.strict("towline_interval_mul", 2, |call| {
+        interval_text(call.interval(0)?.checked_mul(call.real(1)?))
     })?;
-    strict(connection, surroundings, "towline_interval_mul", 2, |arguments| {
-        interval_text(arguments.interval(0)?.checked_mul(arguments.real(1)?))
-    })?;
-    strict(connection, surroundings, "towline_interval_div", 2, |arguments| {
-        let divisor = arguments.real(1)?;
+    registry.strict("towline_interval_div", 2, |call| {
+        let divisor = call.real(1)?;
         if divisor == 0.0 {
             return Err(division_by_zero());
         }
-        interval_text(arguments.interval(0)?.checked_mul(1.0 / divisor))
+        interval_text(call.interval(0)?.checked_mul(1.0 / divisor))
     })?;
-    connection.create_collation("interval", |left, right| {
+    registry.connection.create_collation("interval", |left, right| {
         let estimate = |text| Interval::parse(text).map(Interval::estimate).ok();
         estimate(left).cmp(&estimate(right))
     })?;
-    strict(connection, surroundings, "towline_interval_fit", 2, |arguments| {
-        let modifier = i32::try_from(arguments.integer(1)?).unwrap_or(-1);
-        interval_text(Some(arguments.interval(0)?.fit(modifier)))
+    registry.strict("towline_interval_fit", 2, |call| {
+        let modifier = i32::try_from(call.integer(1)?).unwrap_or(-1);
+        interval_text(Some(call.interval(0)?.fit(modifier)))
     })?;
     // What intervals compare and sort by.
-    strict(connection, surroundings, "towline_interval_us", 1, |arguments| {
-        let estimate = arguments.interval(0)?.estimate();
+    registry.strict("towline_interval_us", 1, |call| {
+        let estimate = call.interval(0)?.estimate();
         let bounded = estimate.clamp(i128::from(i64::MIN), i128::from(i64::MAX));
         Ok(Value::Integer(bounded as i64))
     })
-}
-
-fn register_aggregates(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    let numbers = |average| Numbers { surroundings: surroundings.clone(), average };
-    let intervals = |average| Intervals { surroundings: surroundings.clone(), average };
-    connection.create_window_function("towline_sum", 1, PURE, numbers(false))?;
-    connection.create_window_function("towline_avg", 1, PURE, numbers(true))?;
-    connection.create_window_function("towline_interval_sum", 1, PURE, intervals(false))?;
-    connection.create_window_function("towline_interval_avg", 1, PURE, intervals(true))
-}
-
-/// Exact sums and averages.
-struct Numbers {
-    surroundings: Surroundings,
-    average: bool,
-}
-
-/// Integers add up in a machine word for as long as they fit; decimals apart.
-#[derive(Default)]
-struct Total {
-    count: i64,
-    whole: i128,
-    decimals: Option<BigDecimal>,
-    /// How many values have so many decimals: the sum shows as many as any.
-    scales: BTreeMap<i64, i64>,
-    /// Values that are no number: NaN, and both infinities, by how many there are.
-    special: [i64; 3],
-}
-
-impl Total {
-    fn take(&mut self, value: ValueRef<'_>, sign: i128) -> Result<(), SqlError> {
-        let text = match value {
-            ValueRef::Null => return Ok(()),
-            ValueRef::Integer(value) => {
-                self.whole += i128::from(value) * sign;
-                self.count += sign as i64;
-                return Ok(());
-            }
-            ValueRef::Real(value) => numeric::from_float8(value)?,
-            ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-                std::str::from_utf8(bytes).map_err(|_| not_utf8())?.to_owned()
-            }
-        };
-        self.count += sign as i64;
-        match Decimal::read(&text)? {
-            Decimal::Finite(value) => {
-                let scale = value.fractional_digit_count().max(0);
-                let count = self.scales.entry(scale).or_default();
-                *count += sign as i64;
-                if *count == 0 {
-                    self.scales.remove(&scale);
-                }
-                let total = self.decimals.take().unwrap_or_default();
-                self.decimals = Some(if sign > 0 { total + value } else { total - value });
-            }
-            Decimal::Special(value) => {
-                let at = if value.is_nan() {
-                    0
-                } else if value > 0.0 {
-                    1
-                } else {
-                    2
-                };
-                self.special[at] += sign as i64;
-            }
-        }
-        Ok(())
-    }
-
-    fn result(&self, average: bool) -> Answer {
-        if self.count == 0 {
-            return Ok(Value::Null);
-        }
-        match self.special {
-            [0, 0, 0] => {}
-            [0, _, 0] => return Decimal::Special(f64::INFINITY).write(),
-            [0, 0, _] => return Decimal::Special(f64::NEG_INFINITY).write(),
-            _ => return Decimal::Special(f64::NAN).write(),
-        }
-        let mut total = BigDecimal::from(self.whole);
-        if let Some(decimals) = &self.decimals {
-            total += decimals;
-            let scale = self.scales.last_key_value().map_or(0, |(scale, _)| *scale);
-            total = total.with_scale(scale);
-        }
-        if average {
-            total = super::numeric::divide(&total, &BigDecimal::from(self.count))?;
-        }
-        Decimal::Finite(total).write()
-    }
-}
-
-impl Aggregate<Total, Value> for Numbers {
-    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<Total> {
-        Ok(Total::default())
-    }
-
-    fn step(&self, context: &mut Context<'_>, total: &mut Total) -> rusqlite::Result<()> {
-        total.take(context.get_raw(0), 1).map_err(|error| self.surroundings.raise(error))
-    }
-
-    fn finalize(&self, _: &mut Context<'_>, total: Option<Total>) -> rusqlite::Result<Value> {
-        let total = total.unwrap_or_default();
-        total.result(self.average).map_err(|error| self.surroundings.raise(error))
-    }
-}
-
-impl WindowAggregate<Total, Value> for Numbers {
-    fn value(&self, total: Option<&mut Total>) -> rusqlite::Result<Value> {
-        match total {
-            None => Ok(Value::Null),
-            Some(total) => {
-                total.result(self.average).map_err(|error| self.surroundings.raise(error))
-            }
-        }
-    }
-
-    fn inverse(&self, context: &mut Context<'_>, total: &mut Total) -> rusqlite::Result<()> {
-        total.take(context.get_raw(0), -1).map_err(|error| self.surroundings.raise(error))
-    }
-}
-
-/// Sums and averages of intervals.
-struct Intervals {
-    surroundings: Surroundings,
-    average: bool,
-}
-
-impl Intervals {
-    fn take(
-        &self,
-        context: &Context<'_>,
-        total: &mut (i64, Interval),
-        sign: i64,
-    ) -> rusqlite::Result<()> {
-        if context.get_raw(0) == ValueRef::Null {
-            return Ok(());
-        }
-        let arguments = Arguments { context };
-        let added = arguments.interval(0).and_then(|value| {
-            let value = if sign < 0 { value.checked_neg() } else { Some(value) };
-            value
-                .and_then(|value| total.1.checked_add(value))
-                .ok_or_else(interval::interval_out_of_range)
-        });
-        total.1 = added.map_err(|error| self.surroundings.raise(error))?;
-        total.0 += sign;
-        Ok(())
-    }
-
-    fn result(&self, total: (i64, Interval)) -> rusqlite::Result<Value> {
-        let (count, sum) = total;
-        if count == 0 {
-            return Ok(Value::Null);
-        }
-        let result = if self.average { sum.checked_mul(1.0 / count as f64) } else { Some(sum) };
-        interval_text(result).map_err(|error| self.surroundings.raise(error))
-    }
-}
-
-impl Aggregate<(i64, Interval), Value> for Intervals {
-    fn init(&self, _: &mut Context<'_>) -> rusqlite::Result<(i64, Interval)> {
-        Ok((0, Interval::default()))
-    }
-
-    fn step(&self, context: &mut Context<'_>, total: &mut (i64, Interval)) -> rusqlite::Result<()> {
-        self.take(context, total, 1)
-    }
-
-    fn finalize(
-        &self,
-        _: &mut Context<'_>,
-        total: Option<(i64, Interval)>,
-    ) -> rusqlite::Result<Value> {
-        self.result(total.unwrap_or_default())
-    }
-}
-
-impl WindowAggregate<(i64, Interval), Value> for Intervals {
-    fn value(&self, total: Option<&mut (i64, Interval)>) -> rusqlite::Result<Value> {
-        self.result(total.map_or((0, Interval::default()), |total| *total))
-    }
-
-    fn inverse(
-        &self,
-        context: &mut Context<'_>,
-        total: &mut (i64, Interval),
-    ) -> rusqlite::Result<()> {
-        self.take(context, total, -1)
-    }
 }

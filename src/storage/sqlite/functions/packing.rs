@@ -12,26 +12,17 @@
 //! Fields follow each other without anything between them. JSON would lose blobs, the
 //! last bit of floats, and the difference between 1 and 1.0.
 
-use rusqlite::Connection;
-
-use super::call::{Answer, Call, LONGEST_RESULT, boolean, define, text, too_long};
-use super::{IMPURE, PURE, Surroundings};
+use super::call::{Answer, Call, LONGEST_RESULT, Registry, boolean, text, too_long};
+use super::{IMPURE, PURE};
 use crate::log::{Value, ValueRef};
 use crate::pg::{SqlError, SqlState};
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    define(
-        connection,
-        surroundings,
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.define(
         PURE,
         &[("towline_pack", -1, pack), ("towline_unpack", 2, unpack), ("towline_once", 2, once)],
     )?;
-    define(
-        connection,
-        surroundings,
+    registry.define(
         IMPURE,
         &[
             ("towline_untouched", 2, untouched),

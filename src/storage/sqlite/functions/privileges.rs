@@ -2,11 +2,9 @@
 //!
 //! Privileges on a column are those on its table: none are granted on columns alone.
 
-use rusqlite::Connection;
-
-use super::call::{Answer, Call, boolean, define};
+use super::IMPURE;
+use super::call::{Answer, Call, Registry, boolean};
 use super::system::{environment, find_relation, role_named};
-use super::{IMPURE, Surroundings};
 use crate::log::{Value, ValueRef};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
@@ -16,13 +14,8 @@ use crate::sql::catalog::{
 /// The number by which clients know the first database.
 const FIRST_DATABASE_OID: i64 = 5;
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    define(
-        connection,
-        surroundings,
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.define(
         IMPURE,
         &[
             ("pg_has_role", 2, has_role),

@@ -1,11 +1,8 @@
 //! Aggregates of pairs of floats, `(y, x)`: `corr`, `covar_*` and `regr_*`; and the running
 //! sums that they and the variances share.
 
-use rusqlite::Connection;
-
-use super::Surroundings;
 use super::aggregates::{Fold, define};
-use super::call::{Answer, Call, integer, real};
+use super::call::{Answer, Call, Registry, integer, real};
 use crate::log::Value;
 use crate::pg::SqlError;
 
@@ -85,23 +82,19 @@ const SXX: u8 = 9;
 const SXY: u8 = 10;
 const SYY: u8 = 11;
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    let c = (connection, surroundings);
-    define::<Pairs<CORR>>(c, "corr", 2)?;
-    define::<Pairs<COVAR_POP>>(c, "covar_pop", 2)?;
-    define::<Pairs<COVAR_SAMP>>(c, "covar_samp", 2)?;
-    define::<Pairs<AVG_X>>(c, "regr_avgx", 2)?;
-    define::<Pairs<AVG_Y>>(c, "regr_avgy", 2)?;
-    define::<Pairs<COUNT>>(c, "regr_count", 2)?;
-    define::<Pairs<INTERCEPT>>(c, "regr_intercept", 2)?;
-    define::<Pairs<R2>>(c, "regr_r2", 2)?;
-    define::<Pairs<SLOPE>>(c, "regr_slope", 2)?;
-    define::<Pairs<SXX>>(c, "regr_sxx", 2)?;
-    define::<Pairs<SXY>>(c, "regr_sxy", 2)?;
-    define::<Pairs<SYY>>(c, "regr_syy", 2)
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    define::<Pairs<CORR>>(registry, "corr", 2)?;
+    define::<Pairs<COVAR_POP>>(registry, "covar_pop", 2)?;
+    define::<Pairs<COVAR_SAMP>>(registry, "covar_samp", 2)?;
+    define::<Pairs<AVG_X>>(registry, "regr_avgx", 2)?;
+    define::<Pairs<AVG_Y>>(registry, "regr_avgy", 2)?;
+    define::<Pairs<COUNT>>(registry, "regr_count", 2)?;
+    define::<Pairs<INTERCEPT>>(registry, "regr_intercept", 2)?;
+    define::<Pairs<R2>>(registry, "regr_r2", 2)?;
+    define::<Pairs<SLOPE>>(registry, "regr_slope", 2)?;
+    define::<Pairs<SXX>>(registry, "regr_sxx", 2)?;
+    define::<Pairs<SXY>>(registry, "regr_sxy", 2)?;
+    define::<Pairs<SYY>>(registry, "regr_syy", 2)
 }
 
 #[derive(Default)]

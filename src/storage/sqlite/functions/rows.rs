@@ -11,85 +11,78 @@
 //! A collation is there for everything that is made of others: its name is what the values
 //! are made of, `"(23,25)"`, and they are in order field by field.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
-use rusqlite::Connection;
-use rusqlite::types::{Value, ValueRef};
-
 use super::arrays::compare_elements;
-use super::operators::strict;
-use super::{PURE, Surroundings, array_text, extents, json_text};
-use crate::pg::Oid;
+use super::call::{Call, Registry, text};
+use super::{array_text, extents, json_text};
+use crate::log::Value;
 use crate::pg::types::interval::Interval;
 use crate::pg::types::made::{self, Made};
 use crate::pg::types::{Display, Format, element_of, network, numeric, parse_lsn, range};
+use crate::pg::{Oid, SqlError};
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    connection.create_scalar_function("towline_record", -1, PURE, |context| {
-        let fields = (0..context.len()).map(|at| text_of(context.get_raw(at)));
-        Ok(made::print_row(&fields.collect::<Vec<_>>()))
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.lenient("towline_record", -1, |call| {
+        let fields: Result<Vec<_>, _> = (0..call.len()).map(|at| field(call, at)).collect();
+        text(made::print_row(&fields?))
     })?;
-    strict(connection, surroundings, "towline_record_field", 2, |arguments| {
-        let at = usize::try_from(arguments.integer(1)?).unwrap_or(usize::MAX);
-        let field = made::parse_row(&arguments.text(0)?)?.into_iter().nth(at).flatten();
+    registry.strict("towline_record_field", 2, |call| {
+        let at = usize::try_from(call.integer(1)?).unwrap_or(usize::MAX);
+        let field = made::parse_row(&call.text(0)?)?.into_iter().nth(at).flatten();
         Ok(field.map_or(Value::Null, Value::Text))
     })?;
-    let raised = surroundings.clone();
-    connection.create_scalar_function("towline_record_with", -1, PURE, move |context| {
-        let row = context.get::<Option<String>>(0)?;
-        let mut fields = match row {
-            Some(row) => made::parse_row(&row).map_err(|error| raised.raise(error))?,
+    registry.lenient("towline_record_with", -1, |call| {
+        let mut fields = match call.optional_text(0)? {
+            Some(row) => made::parse_row(&row)?,
             None => Vec::new(),
         };
-        let number = |at| context.get::<u32>(at).map(|number| number as usize);
+        let number = |at| call.integer(at).map(|number| usize::try_from(number).unwrap_or(0));
         fields.resize(number(1)?, None);
-        for at in (2..context.len()).step_by(2) {
-            fields[number(at)?] = text_of(context.get_raw(at + 1));
+        for at in (2..call.len()).step_by(2) {
+            fields[number(at)?] = field(call, at + 1)?;
         }
-        Ok(made::print_row(&fields))
+        text(made::print_row(&fields))
     })?;
-    strict(connection, surroundings, "towline_cast_made", 3, |arguments| {
-        let made = Made::parse(&arguments.text(1)?);
+    registry.strict("towline_cast_made", 3, |call| {
+        let made = Made::parse(&call.text(1)?);
         let made = made.expect("the translator's own text");
-        let display = Display { time_zone: arguments.text(2)?.into_owned(), ..Display::default() };
-        let text = arguments.text(0)?;
+        let display = Display { time_zone: call.text(2)?.into_owned(), ..Display::default() };
+        let text = call.text(0)?;
         match made::decode_made(text.as_bytes(), &made, Format::Text, &display)? {
-            crate::log::Value::Text(text) => Ok(Value::Text(text)),
+            text @ Value::Text(_) => Ok(text),
             _ => Ok(Value::Null),
         }
     })?;
     for (name, wanted) in
         [("towline_greatest_of", Ordering::Greater), ("towline_least_of", Ordering::Less)]
     {
-        connection.create_scalar_function(name, -1, PURE, move |context| {
-            let kind = context.get::<String>(0)?;
+        registry.lenient(name, -1, move |call| {
+            let kind = call.text(0)?;
             let made = Made::parse(&kind);
             let oid = Oid(kind.parse().unwrap_or_default());
-            let texts = (1..context.len()).filter_map(|at| text_of(context.get_raw(at)));
-            Ok(texts.reduce(|best, other| {
-                let order = compare_part(&other, &best, oid, made.as_ref());
-                if order == wanted { other } else { best }
-            }))
+            let mut best: Option<String> = None;
+            for at in 1..call.len() {
+                let Some(other) = field(call, at)? else { continue };
+                let is_better =
+                    |best: &String| compare_part(&other, best, oid, made.as_ref()) == wanted;
+                if best.as_ref().is_none_or(is_better) {
+                    best = Some(other);
+                }
+            }
+            Ok(best.map_or(Value::Null, Value::Text))
         })?;
     }
-    connection.collation_needed(|connection, name| {
+    registry.connection.collation_needed(|connection, name| {
         let Some(made) = Made::parse(name) else { return Ok(()) };
         connection.create_collation(name, move |left, right| compare(left, right, &made))
     })
 }
 
-fn text_of(value: ValueRef<'_>) -> Option<String> {
-    match value {
-        ValueRef::Null => None,
-        ValueRef::Integer(value) => Some(value.to_string()),
-        ValueRef::Real(value) => Some(value.to_string()),
-        ValueRef::Text(bytes) | ValueRef::Blob(bytes) => {
-            Some(String::from_utf8_lossy(bytes).into_owned())
-        }
-    }
+/// A field of a row as it is written there.
+fn field(call: &Call<'_, '_>, at: usize) -> Result<Option<String>, SqlError> {
+    Ok(call.optional_text(at)?.map(Cow::into_owned))
 }
 
 fn compare(left: &str, right: &str, made: &Made) -> Ordering {

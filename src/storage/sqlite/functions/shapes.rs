@@ -11,19 +11,16 @@
 //! | `towline_shape_cast(a, type, to)` | casts |
 //! | `towline_shape_part(a, type, name)` | `area`, `center`, `length`, … |
 
-use rusqlite::Connection;
-use rusqlite::types::Value;
-
-use super::Surroundings;
-use super::operators::{Arguments, strict};
+use super::call::{Call, Registry};
+use crate::log::Value;
 use crate::pg::types::geometry::Shape;
 use crate::pg::types::shapes::Figure;
 use crate::pg::types::type_by_name;
 use crate::pg::{Oid, SqlError, SqlState};
 
-fn figure(arguments: &Arguments<'_, '_>, at: usize) -> Result<Figure, SqlError> {
-    let oid = type_by_name(&arguments.text(at + 1)?).unwrap_or(Oid::POINT);
-    let shape = Shape::parse(&arguments.text(at)?, oid)?;
+fn figure(call: &Call<'_, '_>, at: usize) -> Result<Figure, SqlError> {
+    let oid = type_by_name(&call.text(at + 1)?).unwrap_or(Oid::POINT);
+    let shape = Shape::parse(&call.text(at)?, oid)?;
     Ok(Figure { oid, shape })
 }
 
@@ -40,10 +37,7 @@ fn printed(figure: &Figure) -> Value {
     Value::Text(figure.shape.print(figure.oid))
 }
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
     type Test = fn(&Figure, &Figure) -> Option<bool>;
     let tests: [(&str, Test); 3] = [
         ("towline_shape_contains", Figure::contains),
@@ -51,40 +45,36 @@ pub(super) fn register(
         ("towline_shape_same", Figure::is_same),
     ];
     for (name, test) in tests {
-        strict(connection, surroundings, name, 4, move |arguments| {
-            truth(test(&figure(arguments, 0)?, &figure(arguments, 2)?))
-        })?;
+        registry.strict(name, 4, move |call| truth(test(&figure(call, 0)?, &figure(call, 2)?)))?;
     }
-    strict(connection, surroundings, "towline_shape_lies", 5, |arguments| {
-        truth(figure(arguments, 0)?.lies(&arguments.text(4)?, &figure(arguments, 2)?))
+    registry.strict("towline_shape_lies", 5, |call| {
+        truth(figure(call, 0)?.lies(&call.text(4)?, &figure(call, 2)?))
     })?;
-    strict(connection, surroundings, "towline_shape_compares", 5, |arguments| {
-        truth(figure(arguments, 0)?.compares(&arguments.text(4)?, &figure(arguments, 2)?))
+    registry.strict("towline_shape_compares", 5, |call| {
+        truth(figure(call, 0)?.compares(&call.text(4)?, &figure(call, 2)?))
     })?;
-    strict(connection, surroundings, "towline_shape_distance", 4, |arguments| {
-        let distance = figure(arguments, 0)?.distance(&figure(arguments, 2)?);
+    registry.strict("towline_shape_distance", 4, |call| {
+        let distance = figure(call, 0)?.distance(&figure(call, 2)?);
         distance.map(Value::Real).ok_or_else(missing)
     })?;
-    strict(connection, surroundings, "towline_shape_moved", 5, |arguments| {
-        let by = figure(arguments, 2)?.shape.numbers;
-        let op = arguments.text(4)?;
-        let moved = figure(arguments, 0)?.moved(&op, (by[0], by[1]));
+    registry.strict("towline_shape_moved", 5, |call| {
+        let by = figure(call, 2)?.shape.numbers;
+        let op = call.text(4)?;
+        let moved = figure(call, 0)?.moved(&op, (by[0], by[1]));
         moved.as_ref().map(printed).ok_or_else(|| match &*op {
             "/" => SqlError::new(SqlState::DIVISION_BY_ZERO, "division by zero"),
             _ => missing(),
         })
     })?;
-    strict(connection, surroundings, "towline_shape_cast", 3, |arguments| {
-        let to = type_by_name(&arguments.text(2)?).unwrap_or(Oid::POINT);
-        let figure = figure(arguments, 0)?;
+    registry.strict("towline_shape_cast", 3, |call| {
+        let to = type_by_name(&call.text(2)?).unwrap_or(Oid::POINT);
+        let figure = figure(call, 0)?;
         figure.cast(to).as_ref().map(printed).ok_or_else(|| {
             let message = "open path cannot be converted to polygon";
             SqlError::new(SqlState::INVALID_PARAMETER_VALUE, message)
         })
     })?;
-    strict(connection, surroundings, "towline_shape_part", 3, |arguments| {
-        part(figure(arguments, 0)?, &arguments.text(2)?)
-    })
+    registry.strict("towline_shape_part", 3, |call| part(figure(call, 0)?, &call.text(2)?))
 }
 
 fn part(mut figure: Figure, name: &str) -> Result<Value, SqlError> {

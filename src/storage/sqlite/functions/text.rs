@@ -9,13 +9,11 @@ use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use md5::{Digest as _, Md5};
-use rusqlite::Connection;
 
+use super::PURE;
 use super::call::{
-    Answer, Call, LONGEST_RESULT, bad_argument, boolean, count, define, define_strict, integer,
-    text, too_long,
+    Answer, Call, LONGEST_RESULT, Registry, bad_argument, boolean, count, integer, text, too_long,
 };
-use super::{PURE, Surroundings};
 use crate::log::{Value, ValueRef};
 use crate::pg::types::array::Array;
 use crate::pg::types::number::parse_integer;
@@ -23,13 +21,8 @@ use crate::pg::types::unicode;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog;
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    define_strict(
-        connection,
-        surroundings,
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.define_strict(
         PURE,
         &[
             ("ascii", 1, ascii),
@@ -87,9 +80,7 @@ pub(super) fn register(
             ("upper", 1, |call| text(map_chars(&call.text(0)?, upper))),
         ],
     )?;
-    define(
-        connection,
-        surroundings,
+    registry.define(
         PURE,
         &[
             ("num_nonnulls", -1, |call| {

@@ -2,29 +2,26 @@
 
 use std::collections::VecDeque;
 
-use rusqlite::Connection;
-
-use super::super::Surroundings;
 use super::super::array_text::{self, Element};
 use super::super::arrays::element;
-use super::super::call::{Answer, Call, LONGEST_RESULT, bad_argument, text, too_long};
+use super::super::call::{Answer, Call, LONGEST_RESULT, Registry, bad_argument, text, too_long};
 use super::super::json::{argument_json, key};
 use super::super::json_text::Json;
 use super::{Fold, define};
 use crate::log::Value;
 use crate::pg::{SqlError, SqlState};
 
-pub(super) fn register(c: (&Connection, &Surroundings)) -> rusqlite::Result<()> {
-    define::<ArrayAgg<false>>(c, "array_agg", 1)?;
-    define::<ArrayAgg<true>>(c, "towline_array_nest_agg", 1)?;
-    define::<JsonAgg<false>>(c, "json_agg", 1)?;
-    define::<JsonAgg<true>>(c, "jsonb_agg", 1)?;
-    define::<JsonLines>(c, "towline_json_agg_lines", 1)?;
-    define::<JsonArrayAgg>(c, "towline_array_json_agg", 1)?;
-    define::<JsonArrayLines>(c, "towline_array_json_lines", 1)?;
-    define::<ObjectAgg<false>>(c, "json_object_agg", 2)?;
-    define::<ObjectAgg<true>>(c, "jsonb_object_agg", 2)?;
-    define::<Joined>(c, "towline_string_agg_distinct", 2)
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    define::<ArrayAgg<false>>(registry, "array_agg", 1)?;
+    define::<ArrayAgg<true>>(registry, "towline_array_nest_agg", 1)?;
+    define::<JsonAgg<false>>(registry, "json_agg", 1)?;
+    define::<JsonAgg<true>>(registry, "jsonb_agg", 1)?;
+    define::<JsonLines>(registry, "towline_json_agg_lines", 1)?;
+    define::<JsonArrayAgg>(registry, "towline_array_json_agg", 1)?;
+    define::<JsonArrayLines>(registry, "towline_array_json_lines", 1)?;
+    define::<ObjectAgg<false>>(registry, "json_object_agg", 2)?;
+    define::<ObjectAgg<true>>(registry, "jsonb_object_agg", 2)?;
+    define::<Joined>(registry, "towline_string_agg_distinct", 2)
 }
 
 #[derive(Default)]

@@ -6,38 +6,36 @@
 //! | `mod`     | of truth values and bits; the only row of a subquery            |
 //! | `sums`    | `sum` and `avg` of floats; `variance`, `stddev` and their kin   |
 //! | `collect` | `array_agg`, `json_agg`, `json_object_agg`, `string_agg`        |
+//! | `exact`   | `sum` and `avg` of integers, numerics and intervals             |
 //! | `ordered` | `percentile_cont`, `percentile_disc`, `mode`                    |
 
 mod collect;
+mod exact;
 mod ordered;
 mod sums;
 
 use std::ffi::c_int;
 use std::marker::PhantomData;
 
-use rusqlite::Connection;
 use rusqlite::functions::{Aggregate, Context, FunctionFlags, WindowAggregate};
 
-use super::call::{Answer, Call, Output, boolean, integer};
+use super::call::{Answer, Call, Output, Registry, boolean, integer};
 use super::{PURE, Surroundings};
 use crate::log::Value;
 use crate::pg::{SqlError, SqlState};
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    let c = (connection, surroundings);
-    define::<Only>(c, "towline_only", 1)?;
-    define::<Truth<false>>(c, "bool_and", 1)?;
-    define::<Truth<false>>(c, "every", 1)?;
-    define::<Truth<true>>(c, "bool_or", 1)?;
-    define::<Bits<AND>>(c, "bit_and", 1)?;
-    define::<Bits<OR>>(c, "bit_or", 1)?;
-    define::<Bits<XOR>>(c, "bit_xor", 1)?;
-    collect::register(c)?;
-    ordered::register(c)?;
-    sums::register(c)
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    define::<Only>(registry, "towline_only", 1)?;
+    define::<Truth<false>>(registry, "bool_and", 1)?;
+    define::<Truth<false>>(registry, "every", 1)?;
+    define::<Truth<true>>(registry, "bool_or", 1)?;
+    define::<Bits<AND>>(registry, "bit_and", 1)?;
+    define::<Bits<OR>>(registry, "bit_or", 1)?;
+    define::<Bits<XOR>>(registry, "bit_xor", 1)?;
+    collect::register(registry)?;
+    exact::register(registry)?;
+    ordered::register(registry)?;
+    sums::register(registry)
 }
 
 /// What a subquery in an expression gives: the value of its only row, NULL without one.
@@ -84,13 +82,13 @@ struct Folded<F> {
 }
 
 pub(super) fn define<F: Fold>(
-    (connection, surroundings): (&Connection, &Surroundings),
+    registry: Registry<'_>,
     name: &str,
     arity: c_int,
 ) -> rusqlite::Result<()> {
-    let folded = Folded::<F> { surroundings: surroundings.clone(), kind: PhantomData };
+    let folded = Folded::<F> { surroundings: registry.surroundings.clone(), kind: PhantomData };
     let flags = PURE | FunctionFlags::SQLITE_SUBTYPE;
-    connection.create_window_function(name, arity, flags, folded)
+    registry.connection.create_window_function(name, arity, flags, folded)
 }
 
 impl<F: Fold> Aggregate<F, Output> for Folded<F> {

@@ -2,18 +2,15 @@
 
 use std::collections::VecDeque;
 
-use rusqlite::Connection;
-
-use super::super::Surroundings;
-use super::super::call::{Answer, Call, LONGEST_RESULT, too_long};
+use super::super::call::{Answer, Call, LONGEST_RESULT, Registry, too_long};
 use super::{Fold, define};
 use crate::log::{Value, ValueRef};
 use crate::pg::{SqlError, SqlState};
 
-pub(super) fn register(c: (&Connection, &Surroundings)) -> rusqlite::Result<()> {
-    define::<Ordered<CONTINUOUS>>(c, "towline_percentile_cont", 2)?;
-    define::<Ordered<DISCRETE>>(c, "towline_percentile_disc", 2)?;
-    define::<Ordered<MODE>>(c, "towline_mode", 1)
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    define::<Ordered<CONTINUOUS>>(registry, "towline_percentile_cont", 2)?;
+    define::<Ordered<DISCRETE>>(registry, "towline_percentile_disc", 2)?;
+    define::<Ordered<MODE>>(registry, "towline_mode", 1)
 }
 
 const CONTINUOUS: u8 = 0;

@@ -3,10 +3,8 @@
 use std::collections::VecDeque;
 
 use bigdecimal::{BigDecimal, Signed, Zero};
-use rusqlite::Connection;
 
-use super::super::Surroundings;
-use super::super::call::{Answer, Call, real, text};
+use super::super::call::{Answer, Call, Registry, real, text};
 use super::super::numeric::{self, Number, printed};
 use super::super::operators::float_out_of_range;
 use super::super::regression::Running;
@@ -14,19 +12,19 @@ use super::{Fold, define};
 use crate::log::Value;
 use crate::pg::SqlError;
 
-pub(super) fn register(c: (&Connection, &Surroundings)) -> rusqlite::Result<()> {
-    define::<Spread<VARIANCE_SAMPLE>>(c, "variance", 1)?;
-    define::<Spread<VARIANCE_SAMPLE>>(c, "var_samp", 1)?;
-    define::<Spread<VARIANCE_ALL>>(c, "var_pop", 1)?;
-    define::<Spread<DEVIATION_SAMPLE>>(c, "stddev", 1)?;
-    define::<Spread<DEVIATION_SAMPLE>>(c, "stddev_samp", 1)?;
-    define::<Spread<DEVIATION_ALL>>(c, "stddev_pop", 1)?;
-    define::<FloatSum<SUM>>(c, "towline_float_sum", 1)?;
-    define::<FloatSum<SINGLE_SUM>>(c, "towline_real_sum", 1)?;
-    define::<FloatSum<AVERAGE>>(c, "towline_float_avg", 1)?;
-    define::<FloatFrame<SUM>>(c, "towline_float_sum_over", 1)?;
-    define::<FloatFrame<SINGLE_SUM>>(c, "towline_real_sum_over", 1)?;
-    define::<FloatFrame<AVERAGE>>(c, "towline_float_avg_over", 1)
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    define::<Spread<VARIANCE_SAMPLE>>(registry, "variance", 1)?;
+    define::<Spread<VARIANCE_SAMPLE>>(registry, "var_samp", 1)?;
+    define::<Spread<VARIANCE_ALL>>(registry, "var_pop", 1)?;
+    define::<Spread<DEVIATION_SAMPLE>>(registry, "stddev", 1)?;
+    define::<Spread<DEVIATION_SAMPLE>>(registry, "stddev_samp", 1)?;
+    define::<Spread<DEVIATION_ALL>>(registry, "stddev_pop", 1)?;
+    define::<FloatSum<SUM>>(registry, "towline_float_sum", 1)?;
+    define::<FloatSum<SINGLE_SUM>>(registry, "towline_real_sum", 1)?;
+    define::<FloatSum<AVERAGE>>(registry, "towline_float_avg", 1)?;
+    define::<FloatFrame<SUM>>(registry, "towline_float_sum_over", 1)?;
+    define::<FloatFrame<SINGLE_SUM>>(registry, "towline_real_sum_over", 1)?;
+    define::<FloatFrame<AVERAGE>>(registry, "towline_float_avg_over", 1)
 }
 
 const SUM: u8 = 0;

@@ -5,26 +5,19 @@ mod pattern;
 
 use std::borrow::Cow;
 
-use rusqlite::Connection;
-
 use self::like::{like, similar, similar_part};
 use self::pattern::Match;
 pub(super) use self::pattern::compile;
+use super::PURE;
 use super::array_text::{self, Element};
 use super::call::{
-    Answer, Call, LONGEST_RESULT, bad_argument, boolean, count, define_strict, text, too_long,
+    Answer, Call, LONGEST_RESULT, Registry, bad_argument, boolean, count, text, too_long,
 };
-use super::{PURE, Surroundings};
 use crate::log::{Value, ValueRef};
 use crate::pg::SqlError;
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    define_strict(
-        connection,
-        surroundings,
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.define_strict(
         PURE,
         &[
             ("towline_similar", 2, similar),

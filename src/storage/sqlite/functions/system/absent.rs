@@ -1,16 +1,11 @@
 //! Functions about features that are absent here, or that always hold.
 
-use rusqlite::Connection;
-
-use super::super::call::{bad_argument, boolean, count, define, integer, text};
-use super::super::{IMPURE, PURE, Surroundings};
+use super::super::call::{Registry, bad_argument, boolean, count, integer, text};
+use super::super::{IMPURE, PURE};
 use crate::log::{Value, ValueRef};
 
 /// Functions about features that are absent here, or that always hold.
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
     let holds: super::super::call::Definition = ("", -1, |_| boolean(true));
     let none: super::super::call::Definition = ("", -1, |_| Ok(Value::Null));
     let nothing: super::super::call::Definition = ("", -1, |_| text(""));
@@ -69,11 +64,9 @@ pub(super) fn register(
         named(zero, &["pg_my_temp_schema"]),
     ];
     for group in groups {
-        define(connection, surroundings, IMPURE, &group)?;
+        registry.define(IMPURE, &group)?;
     }
-    define(
-        connection,
-        surroundings,
+    registry.define(
         PURE,
         &[
             ("pg_blocking_pids", 1, |_| text("{}")),

@@ -1,11 +1,7 @@
 //! What the catalog says: definitions, comments, sizes, visibility.
 
-use rusqlite::Connection;
-
-use super::super::call::{
-    Answer, Call, bad_argument, boolean, define, define_strict, integer, text,
-};
-use super::super::{IMPURE, Surroundings};
+use super::super::IMPURE;
+use super::super::call::{Answer, Call, Registry, bad_argument, boolean, integer, text};
 use super::names::{find_stored, no_relation};
 use super::session::{array_item, environment, lookup_path};
 use crate::log::{Value, ValueRef};
@@ -16,13 +12,8 @@ use crate::sql::catalog::{
     view_definition,
 };
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    define_strict(
-        connection,
-        surroundings,
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.define_strict(
         IMPURE,
         &[
             ("acldefault", 2, default_rights),
@@ -116,9 +107,7 @@ pub(super) fn register(
             }),
         ],
     )?;
-    define(
-        connection,
-        surroundings,
+    registry.define(
         IMPURE,
         &[("format_type", 2, |call| {
             if call.is_null(0) {

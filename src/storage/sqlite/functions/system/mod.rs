@@ -10,22 +10,18 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-use rusqlite::Connection;
-
-use super::{Surroundings, privileges};
+use super::call::Registry;
+use super::privileges;
 pub(super) use names::{find_relation, role_named};
 pub(super) use session::environment;
 pub use session::{CANCEL, CANCEL_REQUEST, Orders, TERMINATE, bare_channel, scoped_channel};
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
     node::process_start_us();
-    session::register(connection, surroundings)?;
-    node::register(connection, surroundings)?;
-    catalog::register(connection, surroundings)?;
-    names::register(connection, surroundings)?;
-    privileges::register(connection, surroundings)?;
-    absent::register(connection, surroundings)
+    session::register(registry)?;
+    node::register(registry)?;
+    catalog::register(registry)?;
+    names::register(registry)?;
+    privileges::register(registry)?;
+    absent::register(registry)
 }

@@ -1,9 +1,7 @@
 //! Names to OIDs and back: `regclass` and its kin.
 
-use rusqlite::Connection;
-
-use super::super::call::{Answer, Call, define_strict, integer, text};
-use super::super::{IMPURE, Surroundings, fold_name};
+use super::super::call::{Answer, Call, Registry, integer, text};
+use super::super::{IMPURE, fold_name};
 use super::catalog::{oid, relation_name, role_name};
 use super::session::{environment, lookup_path};
 use crate::log::{Value, ValueRef};
@@ -14,13 +12,8 @@ use crate::sql::catalog::{
     parts_of_written, quote_ident, quote_stored, system_relation, system_relations,
 };
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    define_strict(
-        connection,
-        surroundings,
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.define_strict(
         IMPURE,
         &[
             ("to_regclass", 1, |call| {

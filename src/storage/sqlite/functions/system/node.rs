@@ -3,10 +3,8 @@
 use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use rusqlite::Connection;
-
-use super::super::call::{Answer, Call, boolean, define, define_strict, integer, text};
-use super::super::{IMPURE, Surroundings};
+use super::super::IMPURE;
+use super::super::call::{Answer, Call, Registry, boolean, integer, text};
 use super::session::environment;
 use crate::log::{Lsn, Value};
 use crate::pg::types::datetime::{UNIX_EPOCH, print_timestamptz};
@@ -14,13 +12,8 @@ use crate::pg::types::zone::Zone;
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::default_setting;
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    define(
-        connection,
-        surroundings,
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.define(
         IMPURE,
         &[
             ("getdatabaseencoding", 0, |_| text("UTF8")),
@@ -41,9 +34,7 @@ pub(super) fn register(
             ("version", 0, |_| text(version())),
         ],
     )?;
-    define_strict(
-        connection,
-        surroundings,
+    registry.define_strict(
         IMPURE,
         &[
             ("pg_sleep", 1, sleep),

@@ -2,21 +2,14 @@
 
 use std::sync::Arc;
 
-use rusqlite::Connection;
-
-use super::super::call::{Answer, Call, boolean, define, integer, text};
-use super::super::{IMPURE, Surroundings};
+use super::super::IMPURE;
+use super::super::call::{Answer, Call, Registry, boolean, integer, text};
 use crate::log::{Value, ValueRef};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::{FIRST_DATABASE, PUBLIC, default_setting, parts_of_written};
 
-pub(super) fn register(
-    connection: &Connection,
-    surroundings: &Surroundings,
-) -> rusqlite::Result<()> {
-    define(
-        connection,
-        surroundings,
+pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
+    registry.define(
         IMPURE,
         &[
             ("current_catalog", 0, |call| text(environment(call).database.clone())),
