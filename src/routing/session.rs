@@ -82,6 +82,8 @@ struct Prepared {
     class: Class,
     /// The statement that its EXECUTE runs.
     executes: Option<Bytes>,
+    /// It may ask which prepared statements there are.
+    lists: bool,
 }
 
 /// What one node has of a session.
@@ -245,7 +247,8 @@ impl Session {
                     let name = Bytes::copy_from_slice(name);
                     presence.statements.insert(name.clone(), id);
                     let executes = executes.as_deref().map(Bytes::copy_from_slice);
-                    let prepared = Prepared { id, message, class: *class, executes };
+                    let lists = lists_statements(&message);
+                    let prepared = Prepared { id, message, class: *class, executes, lists };
                     self.statements.insert(name, prepared);
                 }
                 Effect::Close { name } => {
@@ -296,30 +299,29 @@ impl Session {
         }
     }
 
-    /// Statements, each once and behind the one that it executes.
+    /// Statements, each behind the one that it executes.
     fn with_executed<'a>(&'a self, uses: &'a [Bytes]) -> impl Iterator<Item = &'a Bytes> {
-        let mut seen = BTreeSet::new();
-        let names = uses.iter().flat_map(|name| {
+        uses.iter().enumerate().flat_map(|(at, name)| {
             let executed = self.statements.get(name).and_then(|it| it.executes.as_ref());
+            let executed = executed.filter(|executed| !uses[..at].contains(executed));
             executed.into_iter().chain([name])
-        });
-        names.filter(move |name| seen.insert(*name))
+        })
     }
 
     /// The statements that must be at a node, as they must be there, before a part runs:
     /// those that it uses, or all, in their order, where it asks which there are.
     pub fn needs<'a>(&self, summary: &'a Summary, presence: &Presence) -> Cow<'a, [Bytes]> {
-        let asks = |name: &Bytes| {
-            self.statements.get(name).is_some_and(|prepared| lists_statements(&prepared.message))
-        };
-        if !summary.lists_statements && !summary.uses.iter().any(asks) {
+        let lists = |name| self.statements.get(name).is_some_and(|prepared| prepared.lists);
+        if !summary.lists_statements && !summary.uses.iter().any(lists) {
             return Cow::Borrowed(&summary.uses);
         }
         let mut all: Vec<_> = self.statements.iter().collect();
         all.sort_by_key(|(_, prepared)| prepared.id);
-        let gone = presence.statements.keys().filter(|name| !self.statements.contains_key(*name));
-        let known = all.into_iter().map(|(name, _)| name).chain(gone);
-        Cow::Owned(known.chain(&summary.uses).cloned().collect())
+        let all = all.into_iter().map(|(name, _)| name);
+        let is_gone = |name: &&Bytes| !self.statements.contains_key(*name);
+        let others: BTreeSet<&Bytes> =
+            presence.statements.keys().chain(&summary.uses).filter(is_gone).collect();
+        Cow::Owned(others.into_iter().chain(all).cloned().collect())
     }
 
     /// Messages that bring a node to where the session is, as far as a part that
