@@ -124,9 +124,8 @@ impl Translator<'_> {
             let sql = format!("towline_network_{function}({}, {})", address.sql, number.sql);
             return Ok(Some(Typed::plain(sql, Oid::INET)));
         }
-        if common(left.oid(), right.oid()) != Some(Oid::INET)
-            && common(left.oid(), right.oid()) != Some(Oid::CIDR)
-        {
+        let both = common(left.oid(), right.oid());
+        if op == "||" || !matches!(both, Some(Oid::INET | Oid::CIDR)) {
             return Ok(None);
         }
         let left = self.coerce(left, Type::plain(Oid::INET))?;

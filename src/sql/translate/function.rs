@@ -439,6 +439,10 @@ impl Translator<'_> {
                 format!("CASE {} WHEN TRUE THEN 't' WHEN FALSE THEN 'f' END", argument.sql),
                 Oid::TEXT,
             )),
+            // An address alone, to which a cast to text puts the length.
+            "concat" | "concat_ws" | "format" if oid == Oid::INET => {
+                Ok(Typed::plain(argument.sql, Oid::TEXT))
+            }
             "concat" | "concat_ws" | "format" | "quote_literal" | "quote_nullable" => {
                 self.convert(argument, Type::TEXT, How::Assignment)
             }
