@@ -387,7 +387,13 @@ impl<'a> Translator<'a> {
                 names::quote_literal(check)
             );
         }
-        if domain.checks.is_empty() {
+        if domain.not_null && !matches!(typed.form, Form::Column { not_null: true }) {
+            let name = names::quote_literal(&name);
+            sql = format!(
+                "(SELECT towline_domain_value(value, value IS NOT NULL, {name}, NULL) FROM \
+                 (SELECT {sql} AS value))"
+            );
+        } else if domain.checks.is_empty() {
             return Ok(typed);
         }
         Ok(Typed { form: Form::Plain, atomic: true, sql, ..typed })

@@ -8,6 +8,7 @@ use sqlparser::ast::{
 };
 
 use super::create_table::{Draft, default_text, deferral};
+use super::identity::identity_change;
 use super::nothing;
 use super::rows::{self, Oids};
 use crate::pg::{Oid, Severity, SqlError, SqlState};
@@ -22,7 +23,7 @@ use crate::sql::types;
 
 /// What a column of the rebuilt table is filled with.
 #[derive(Clone)]
-enum Fill {
+pub(super) enum Fill {
     /// A column of the old table, by its name there.
     Old(String),
     /// An expression over the old row.
@@ -30,16 +31,16 @@ enum Fill {
 }
 
 /// A table on its way from what it was to what it shall be.
-struct Change {
-    draft: Draft,
+pub(super) struct Change {
+    pub(super) draft: Draft,
     fills: Vec<Fill>,
     rebuild: bool,
     /// Statements of SQLite's own ALTER TABLE.
     native: Vec<String>,
-    /// Queries that fail where rows are in the way.
-    before: Vec<String>,
+    /// What runs before: queries that fail where rows are in the way, changes of sequences.
+    pub(super) before: Vec<String>,
     /// Columns whose sequences are gone, mostly with them.
-    dropped: Vec<String>,
+    pub(super) dropped: Vec<String>,
 }
 
 impl Change {
@@ -95,7 +96,7 @@ impl Translator<'_> {
         for operation in &alter.operations {
             self.apply(&mut change, operation, relation)?;
         }
-        let changed = change.rebuild || !change.native.is_empty();
+        let changed = change.rebuild || !(change.native.is_empty() && change.before.is_empty());
         if !changed {
             return Ok(nothing("ALTER TABLE"));
         }
@@ -559,6 +560,11 @@ impl Translator<'_> {
         else {
             return Err(undefined_column(&change.draft.relation, &name));
         };
+        if let AlterColumnOperation::SetDefault { value } = operation
+            && let Some(said) = identity_change(value)
+        {
+            return self.change_identity(change, at, &said);
+        }
         change.rebuild = true;
         match operation {
             AlterColumnOperation::SetNotNull => {
@@ -693,27 +699,6 @@ impl Translator<'_> {
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
             format!("column \"{name}\" of relation \"{table}\" {why}"),
         ))
-    }
-
-    fn drop_identity(
-        &mut self,
-        change: &mut Change,
-        at: usize,
-        if_exists: bool,
-    ) -> Result<(), SqlError> {
-        let table = self.context.catalog.bare(&change.draft.relation.name).to_owned();
-        let attribute = &mut change.draft.relation.attributes[at];
-        let name = attribute.name.clone();
-        if attribute.identity.take().is_some() {
-            change.dropped.push(name);
-            return Ok(());
-        }
-        let text = format!("column \"{name}\" of relation \"{table}\" is not an identity column");
-        if !if_exists {
-            return Err(SqlError::new(SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE, text));
-        }
-        self.skipped(SqlState::SUCCESSFUL_COMPLETION, format_args!("{text}"));
-        Ok(())
     }
 
     /// A view over the table whose query mentions the column, if there is one.

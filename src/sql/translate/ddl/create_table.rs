@@ -619,7 +619,12 @@ impl Translator<'_> {
     }
 
     /// The name of the sequence behind an identity column: it may not exist yet.
-    fn sequence_of(&self, relation: &Relation, drafted: &[Sequence], column: &str) -> String {
+    pub(super) fn sequence_of(
+        &self,
+        relation: &Relation,
+        drafted: &[Sequence],
+        column: &str,
+    ) -> String {
         let known = self.context.catalog.sequences.values();
         drafted
             .iter()

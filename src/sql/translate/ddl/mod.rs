@@ -15,6 +15,7 @@ mod comment;
 mod create_table;
 mod domain;
 mod drop;
+mod identity;
 mod index;
 mod like;
 mod refuse;

@@ -86,25 +86,7 @@ pub(in crate::sql::translate) fn alter_sequence(
     };
     translator.demand_owner_of_sequence(old);
     let said = reader.options()?;
-    let quoted = names::quote_literal(&name);
     let mut sets = Vec::new();
-    let increment = said.increment.unwrap_or(old.increment);
-    if said.increment.is_some() {
-        sets.push(format!("increment = {increment}"));
-    }
-    let (lowest, highest) = if increment > 0 { (1, i64::MAX) } else { (i64::MIN, -1) };
-    if let Some(min) = said.min {
-        sets.push(format!("min = {}", min.unwrap_or(lowest)));
-    }
-    if let Some(max) = said.max {
-        sets.push(format!("max = {}", max.unwrap_or(highest)));
-    }
-    if let Some(start) = said.start {
-        sets.push(format!("start = {start}"));
-    }
-    if let Some(cycle) = said.cycle {
-        sets.push(format!("cycle = {}", u8::from(cycle)));
-    }
     match &said.owner {
         None => {}
         Some(None) => sets.push("owner_table = NULL, owner_column = NULL".to_owned()),
@@ -123,16 +105,7 @@ pub(in crate::sql::translate) fn alter_sequence(
         translator.check_free(&renamed)?;
         sets.push(format!("name = {}", names::quote_literal(&renamed)));
     }
-    let mut statements = Vec::new();
-    if !sets.is_empty() {
-        statements
-            .push(format!("UPDATE towline_sequence SET {} WHERE name = {quoted}", sets.join(", ")));
-    }
-    statements.extend(rows::touch());
-    if let Some(restart) = said.restart {
-        let at = restart.or(said.start).unwrap_or(old.start);
-        statements.push(format!("SELECT setval({quoted}, {at}, 0)"));
-    }
+    let statements = said.changes(old, sets);
     Ok(translator.demanding(translated(
         Kind::Ddl { rebuild: false },
         Tag::Fixed("ALTER SEQUENCE"),
@@ -157,6 +130,34 @@ fn owning_column(
 }
 
 impl Said {
+    /// The statements that change a sequence so; `sets` is what else changes in its row.
+    pub(super) fn changes(&self, old: &Sequence, sets: Vec<String>) -> Vec<String> {
+        let quoted = names::quote_literal(&old.name);
+        let increment = self.increment.unwrap_or(old.increment);
+        let (lowest, highest) = if increment > 0 { (1, i64::MAX) } else { (i64::MIN, -1) };
+        let numbers = [
+            ("increment", self.increment),
+            ("min", self.min.map(|min| min.unwrap_or(lowest))),
+            ("max", self.max.map(|max| max.unwrap_or(highest))),
+            ("start", self.start),
+            ("cycle", self.cycle.map(i64::from)),
+        ];
+        let said = numbers.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        let said = said.map(|(name, value)| format!("{name} = {value}"));
+        let sets: Vec<String> = said.chain(sets).collect();
+        let mut statements = Vec::new();
+        if !sets.is_empty() {
+            let sets = sets.join(", ");
+            statements.push(format!("UPDATE towline_sequence SET {sets} WHERE name = {quoted}"));
+        }
+        statements.extend(rows::touch());
+        if let Some(restart) = self.restart {
+            let at = restart.or(self.start).unwrap_or(old.start);
+            statements.push(format!("SELECT setval({quoted}, {at}, 0)"));
+        }
+        statements
+    }
+
     /// The parts of the name that an identity column's sequence shall have.
     pub(super) fn name(&self) -> Option<&[String]> {
         self.name.as_deref()

@@ -12,6 +12,7 @@ use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Attribute, CheckOption, PUBLIC, Relation, RelationKind, SimpleView};
 use crate::sql::scan::{self, Scanner};
 use crate::sql::translate::query::Wish;
+use crate::sql::translate::with::calls_volatile;
 use crate::sql::translate::{Translator, names, syntax, translated};
 use crate::sql::translated::{Kind, Tag, TranslateContext, Translated};
 use crate::sql::types;
@@ -67,7 +68,7 @@ impl Translator<'_> {
         }
         let names_list: Vec<String> =
             attributes.iter().map(|attribute| attribute.name.clone()).collect();
-        statements.push(view_sql(&name, &names_list, &selected.sql));
+        statements.push(view_sql(&name, &names_list, &selected.sql, &create.query));
         let mut oids = Oids::default();
         statements.push(rows::relation(&oids.allot(), &name, 'v', Some(&definition)));
         if let Some(option) = self.check_option(create)? {
@@ -158,7 +159,7 @@ impl Translator<'_> {
             view.attributes.iter().map(|attribute| attribute.name.clone()).collect();
         let wish = Wish { inner: true, names: Some(&columns), ..Wish::default() };
         let selected = self.while_defining(|this| this.query(&query, wish))?;
-        Ok(Some(view_sql(&view.name, &columns, &selected.sql)))
+        Ok(Some(view_sql(&view.name, &columns, &selected.sql, &query)))
     }
 }
 
@@ -211,6 +212,14 @@ pub(in crate::sql::translate) fn refresh(
     Ok(translator.demanding(translated(Kind::Write, tag, Vec::new(), statements)))
 }
 
-fn view_sql(name: &str, columns: &[String], query: &str) -> String {
-    format!("CREATE VIEW {} ({}) AS {query}", names::quote(name), names::quote_all(columns))
+/// CREATE VIEW for SQLite, of the text that it has for `query`.
+fn view_sql(name: &str, columns: &[String], text: &str, query: &Query) -> String {
+    let (name, columns) = (names::quote(name), names::quote_all(columns));
+    match calls_volatile(query) {
+        true => format!(
+            "CREATE VIEW {name} ({columns}) AS WITH towline_rows ({columns}) AS MATERIALIZED \
+             ({text}) SELECT * FROM towline_rows"
+        ),
+        false => format!("CREATE VIEW {name} ({columns}) AS {text}"),
+    }
 }

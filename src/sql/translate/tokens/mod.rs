@@ -14,6 +14,9 @@
 //! | `ON CONFLICT (lower(a)) WHERE b DO` | `ON CONFLICT ("( lower ( a ) ) WHERE b") DO` |
 //! | `a OPERATOR(pg_catalog.=) ANY (b)`  | `a = ANY (b)`                                |
 //! | MERGE's `INSERT DEFAULT VALUES`     | `INSERT VALUES (DEFAULT)`                    |
+//! | `a IN ((SELECT b), c)`              | `a = ANY (ARRAY[(SELECT b), c])`             |
+//! | `FETCH FIRST (a) ROWS ONLY`         | `LIMIT (a)`                                  |
+//! | `ALTER a RESTART WITH 5`            | `ALTER a SET DEFAULT towline_identity('…')`  |
 //! | `TRIM(BOTH FROM a)`                 | `TRIM(BOTH a)`                               |
 //! | a frame's `EXCLUDE TIES`            | `ORDER BY "␁EXCLUDE TIES"` before the frame  |
 //! | `'a'`, and `'b'` in the next line   | `'ab'`                                       |
@@ -37,6 +40,9 @@ pub(super) const VARIADIC: &str = "towline_variadic";
 /// Before the name of what USING merges, where it stands among the columns.
 pub(super) const MERGED_AS: char = '\u{1}';
 
+/// The function whose text says how an identity column changes.
+pub(super) const IDENTITY: &str = "towline_identity";
+
 /// The name that stands for all fields of a row.
 pub(super) const ALL_FIELDS: &str = "*";
 
@@ -59,6 +65,7 @@ pub(super) fn tokens(text: &str) -> Result<Tokens, TokenizerError> {
     if starts(&["create", "domain"]) {
         put_as(&mut tokens);
     }
+    let alters_table = starts(&["alter", "table"]);
     let values = ["select", "insert", "update", "delete", "with", "values"];
     let has_literals = values.iter().any(|word| starts(&[word]));
     for at in (0..tokens.len()).rev() {
@@ -70,6 +77,8 @@ pub(super) fn tokens(text: &str) -> Result<Tokens, TokenizerError> {
         };
         match word.keyword {
             Keyword::EXCLUDE => exclusion::place(&mut tokens, at),
+            Keyword::FETCH => computed_limit(&mut tokens, at),
+            Keyword::IN => list_of_queries(&mut tokens, at),
             Keyword::INTERVAL => interval_precision(&mut tokens, at),
             Keyword::ON => inference(&mut tokens, at),
             Keyword::OPERATOR => compared_with_any(&mut tokens, at),
@@ -77,6 +86,7 @@ pub(super) fn tokens(text: &str) -> Result<Tokens, TokenizerError> {
             Keyword::THEN => default_row(&mut tokens, at),
             Keyword::TRIM => trimmed(&mut tokens, at),
             Keyword::USING => merged_name(&mut tokens, at),
+            Keyword::ALTER if alters_table => changed_identity(&mut tokens, at),
             Keyword::VARIADIC => variadic(&mut tokens, at),
             Keyword::NoKeyword | Keyword::NAME if has_literals => typed_literal(&mut tokens, at),
             Keyword::BIT | Keyword::CHAR | Keyword::CHARACTER if has_literals => {
@@ -319,6 +329,93 @@ fn default_row(tokens: &mut Tokens, at: usize) {
     }
 }
 
+/// Where the parenthesis that opens at `open` closes.
+fn closing(tokens: &[TokenWithSpan], open: usize) -> Option<usize> {
+    let mut depth = 0_usize;
+    for (at, token) in tokens.iter().enumerate().skip(open) {
+        match token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth = depth.checked_sub(1)?,
+            _ => {}
+        }
+        if depth == 0 {
+            return (at > open).then_some(at);
+        }
+    }
+    None
+}
+
+/// `sqlparser` takes the first query for the whole list.
+fn list_of_queries(tokens: &mut Tokens, at: usize) {
+    let [open, inner, query, ..] = &tokens[at + 1..] else { return };
+    let nested = open.token == Token::LParen && inner.token == Token::LParen;
+    if !nested || ![Keyword::SELECT, Keyword::WITH, Keyword::VALUES].iter().any(|k| is(query, *k)) {
+        return;
+    }
+    let behind = closing(tokens, at + 2).and_then(|close| tokens.get(close + 1));
+    let (true, Some(close)) =
+        (behind.is_some_and(|token| token.token == Token::Comma), closing(tokens, at + 1))
+    else {
+        return;
+    };
+    let span = tokens[at].span;
+    tokens.insert(close, made(Token::RBracket, span));
+    let array = [Token::make_keyword("ARRAY"), Token::LBracket].map(|token| made(token, span));
+    tokens.splice(at + 2..at + 2, array);
+    if at > 0 && is(&tokens[at - 1], Keyword::NOT) {
+        tokens[at - 1].token = Token::Neq;
+        tokens[at].token = Token::make_keyword("ALL");
+    } else {
+        tokens[at].token = Token::make_keyword("ANY");
+        tokens.insert(at, made(Token::Eq, span));
+    }
+}
+
+fn computed_limit(tokens: &mut Tokens, at: usize) {
+    if tokens.get(at + 2).is_none_or(|token| token.token != Token::LParen) {
+        return;
+    }
+    let Some(close) = closing(tokens, at + 2) else { return };
+    if let [rows, only, ..] = &tokens[close + 1..]
+        && (is(rows, Keyword::ROW) || is(rows, Keyword::ROWS))
+        && is(only, Keyword::ONLY)
+    {
+        tokens.drain(close + 1..=close + 2);
+        tokens.remove(at + 1);
+        tokens[at].token = Token::make_keyword("LIMIT");
+    }
+}
+
+/// What ALTER COLUMN says of the sequence behind an identity column, as the text of a default.
+fn changed_identity(tokens: &mut Tokens, at: usize) {
+    const OPTIONS: [&str; 8] =
+        ["cache", "cycle", "generated", "increment", "maxvalue", "minvalue", "no", "start"];
+    let column = tokens.get(at + 1).is_some_and(|token| is(token, Keyword::COLUMN));
+    let begin = at + if column { 3 } else { 2 };
+    let says = |at: usize, words: &[&str]| match tokens.get(at).map(|token| &token.token) {
+        Some(Token::Word(word)) => words.iter().any(|it| word.value.eq_ignore_ascii_case(it)),
+        _ => false,
+    };
+    let changes = says(begin, &["restart"]) || (says(begin, &["set"]) && says(begin + 1, &OPTIONS));
+    // The first ALTER is the statement's.
+    if at == 0 || !changes {
+        return;
+    }
+    let ends = |token: &TokenWithSpan| matches!(token.token, Token::Comma | Token::SemiColon);
+    let end = tokens[begin..].iter().position(ends).map_or(tokens.len(), |end| begin + end);
+    let span = tokens[begin].span;
+    let said = Token::SingleQuotedString(text_of(&tokens[begin..end]));
+    let call = [
+        Token::make_keyword("SET"),
+        Token::make_keyword("DEFAULT"),
+        Token::make_word(IDENTITY, None),
+        Token::LParen,
+        said,
+        Token::RParen,
+    ];
+    tokens.splice(begin..end, call.map(|token| made(token, span)));
+}
+
 #[cfg(test)]
 mod tests {
     use sqlparser::dialect::PostgreSqlDialect;
@@ -405,6 +502,27 @@ mod tests {
         told("SELECT a OPERATOR(pg_catalog.=) ANY (b)", "SELECT a = ANY (b)");
         told("SELECT a OPERATOR(<) ALL (b), c", "SELECT a < ALL (b), c");
         told("SELECT a OPERATOR(pg_catalog.=) b", "SELECT a OPERATOR(pg_catalog.=) b");
+    }
+
+    #[test]
+    fn lists_may_begin_with_a_query() {
+        told(
+            "SELECT a IN ((SELECT 1), 2), b NOT IN ((VALUES (1)), (SELECT 2))",
+            "SELECT a = ANY (ARRAY[(SELECT 1), 2]), b <> ALL (ARRAY[(VALUES (1)), (SELECT 2)])",
+        );
+        told("SELECT a IN ((SELECT 1)), b IN (1, 2)", "SELECT a IN ((SELECT 1)), b IN (1, 2)");
+        told("SELECT a FETCH NEXT (1 + 1) ROWS ONLY", "SELECT a LIMIT (1 + 1)");
+        told("SELECT a FETCH FIRST 2 ROWS ONLY", "SELECT a FETCH FIRST 2 ROWS ONLY");
+    }
+
+    #[test]
+    fn identity_columns_change() {
+        told(
+            "ALTER TABLE t ALTER a RESTART, ALTER COLUMN b SET GENERATED ALWAYS SET START 5",
+            "ALTER TABLE t ALTER a SET DEFAULT towline_identity('RESTART'), ALTER COLUMN b \
+             SET DEFAULT towline_identity('SET GENERATED ALWAYS SET START 5')",
+        );
+        told("ALTER TABLE t ALTER a SET NOT NULL", "ALTER TABLE t ALTER a SET NOT NULL");
     }
 
     #[test]

@@ -150,7 +150,7 @@ fn cast_text(call: &Call<'_, '_>, oid: Oid) -> Result<Value, SqlError> {
 }
 
 /// `towline_enum(value, type, label, …)` and `towline_domain_value(value, holds, domain,
-/// check)`: the value, if it may be one.
+/// check)`: the value, if it may be one. Without a check it may not be NULL.
 fn register_user_types(registry: Registry<'_>) -> rusqlite::Result<()> {
     registry.strict("towline_enum", -1, |call| {
         let value = call.text(0)?;
@@ -182,11 +182,17 @@ fn register_user_types(registry: Registry<'_>) -> rusqlite::Result<()> {
     })?;
     registry.lenient("towline_domain_value", 4, |call| {
         if call.value(1) == ValueRef::Integer(0) {
-            let (domain, check) = (call.text(2)?, call.text(3)?);
-            return Err(SqlError::new(
-                SqlState::CHECK_VIOLATION,
-                format!("value for domain {domain} violates check constraint \"{check}\""),
-            ));
+            let domain = call.text(2)?;
+            return Err(match call.optional_text(3)? {
+                Some(check) => SqlError::new(
+                    SqlState::CHECK_VIOLATION,
+                    format!("value for domain {domain} violates check constraint \"{check}\""),
+                ),
+                None => SqlError::new(
+                    SqlState::NOT_NULL_VIOLATION,
+                    format!("domain {domain} does not allow null values"),
+                ),
+            });
         }
         Ok(call.value(0).to_owned())
     })
