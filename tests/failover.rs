@@ -70,8 +70,9 @@ impl Drop for Node {
     }
 }
 
+/// Of a port that no outgoing connection takes meanwhile: those come from 127.0.0.1.
 fn free_address() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let listener = TcpListener::bind("127.0.0.2:0").expect("a free port");
     listener.local_addr().expect("bound").to_string()
 }
 
