@@ -62,7 +62,8 @@ struct Doing {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Who {
     pub(super) user: String,
-    pub(super) role: Oid,
+    /// None: as before, for it acts as another.
+    pub(super) role: Option<Oid>,
     pub(super) database: Arc<str>,
     pub(super) database_number: u32,
     pub(super) application: String,
@@ -125,7 +126,8 @@ impl Activity {
     }
 
     pub(super) fn is_known_as(&self, who: Who) {
-        lock(&self.doing).who = who;
+        let mut doing = lock(&self.doing);
+        doing.who = Who { role: who.role.or(doing.who.role), ..who };
     }
 }
 
@@ -143,7 +145,7 @@ impl Doing {
             ("datid", Value::Integer(database_oid(self.who.database_number))),
             ("datname", text(&self.who.database)),
             ("pid", Value::Integer(self.pid.into())),
-            ("usesysid", Value::Integer(self.who.role.0.into())),
+            ("usesysid", self.who.role.map_or(Value::Null, |role| Value::Integer(role.0.into()))),
             ("usename", text(&self.who.user)),
             ("application_name", text(&self.who.application)),
         ];

@@ -304,7 +304,7 @@ impl EngineSession {
         self.shown = Some(Arc::clone(self.settings.map()));
         self.activity.is_known_as(Who {
             user: self.session_user().to_owned(),
-            role: self.current_role,
+            role: (self.user() == self.session_user()).then_some(self.current_role),
             database: Arc::clone(&self.database_name),
             database_number: self.place.number(),
             application: self.settings.map().get("application_name").cloned().unwrap_or_default(),

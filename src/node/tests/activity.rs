@@ -70,4 +70,8 @@ async fn what_others_do_is_for_superusers() {
                 where usename <> current_user";
     assert_eq!(bob.value(seen).await, "test|<insufficient privilege>");
     assert_eq!(admin.value(seen).await, format!("bob|idle|{seen}"));
+    let own = "select usesysid from pg_stat_activity where usename = 'test'";
+    let itself = admin.value(own).await;
+    run(&mut admin, &["set role bob"]).await;
+    assert_eq!(admin.value(own).await, itself);
 }
