@@ -21,6 +21,14 @@ use crate::sql::translate::{Translator, names, syntax, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
 use crate::sql::types;
 
+/// What a column shall have that an identity or an expression may fill.
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Asked {
+    Nulls,
+    Default,
+    NoDefault,
+}
+
 /// What a column of the rebuilt table is filled with.
 #[derive(Clone)]
 pub(super) enum Fill {
@@ -584,16 +592,16 @@ impl Translator<'_> {
                         format!("column \"{name}\" is in a primary key"),
                     ));
                 }
-                self.refuse_filled(&change.draft.relation, at, None)?;
+                self.refuse_filled(&change.draft.relation, at, Asked::Nulls)?;
                 change.draft.relation.attributes[at].not_null = false;
             }
             AlterColumnOperation::SetDefault { value } => {
-                self.refuse_filled(&change.draft.relation, at, Some(""))?;
+                self.refuse_filled(&change.draft.relation, at, Asked::Default)?;
                 change.draft.relation.attributes[at].default = default_text(value);
             }
             AlterColumnOperation::DropDefault => match self.clauses.drops.pop_front().flatten() {
                 None => {
-                    self.refuse_filled(&change.draft.relation, at, Some("DROP"))?;
+                    self.refuse_filled(&change.draft.relation, at, Asked::NoDefault)?;
                     change.draft.relation.attributes[at].default = None;
                 }
                 Some(if_exists) => return self.drop_identity(change, at, if_exists),
@@ -661,23 +669,18 @@ impl Translator<'_> {
     }
 
     /// Fails where a column is filled otherwise than by a default.
-    fn refuse_filled(
-        &self,
-        relation: &Relation,
-        at: usize,
-        default: Option<&str>,
-    ) -> Result<(), SqlError> {
+    fn refuse_filled(&self, relation: &Relation, at: usize, asked: Asked) -> Result<(), SqlError> {
         let attribute = &relation.attributes[at];
         let (what, remedy) = match (attribute.identity, &attribute.generated) {
             (Some(_), _) => ("an identity", "IDENTITY"),
-            (None, Some(_)) if default.is_some() => ("a generated", "EXPRESSION"),
+            (None, Some(_)) if asked != Asked::Nulls => ("a generated", "EXPRESSION"),
             _ => return Ok(()),
         };
         let (name, table) = (&attribute.name, self.context.catalog.bare(&relation.name));
         let text = format!("column \"{name}\" of relation \"{table}\" is {what} column");
         let error = SqlError::new(SqlState::SYNTAX_ERROR, text);
-        Err(match default {
-            Some("DROP") => error
+        Err(match asked {
+            Asked::NoDefault => error
                 .with_hint(format!("Use ALTER TABLE ... ALTER COLUMN ... DROP {remedy} instead.")),
             _ => error,
         })
