@@ -215,9 +215,14 @@ fn a_nearly_full_disk_stops_writes_before_harm_and_nothing_else() {
     let leader = demo.leader();
     let rows: u64 = demo.psql("SELECT count(*) FROM t").parse().expect("a count");
     assert!(rows > 0);
-    let view = demo.view().expect("a view");
-    let reason = &view["nodes"].as_array().expect("nodes")[0]["reason"];
-    assert!(reason.as_str().expect("text").starts_with("disk nearly full"), "{reason}");
+    // Told with the nodes' next report, which the refusal may be ahead of.
+    wait_for("the status to say why", || {
+        let view = demo.view()?;
+        let mut nodes = view["nodes"].as_array()?.iter();
+        nodes
+            .all(|n| n["reason"].as_str().unwrap_or("").starts_with("disk nearly full"))
+            .then_some(())
+    });
     drop(file);
     std::fs::remove_file(&path).expect("removed");
     wait_for("writes to go on", || write().0.then_some(()));
