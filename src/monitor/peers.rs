@@ -13,7 +13,7 @@ use super::events::EventLog;
 use crate::cluster::NodeId;
 use crate::config::MonitorConfig;
 use crate::failover::{ToMonitor, decode};
-use crate::net::{FrameStream, Hello, HelloReply, NetError, PeerListener, Purpose};
+use crate::net::{FrameStream, Hello, HelloReply, NetError, PeerListener, Purpose, Refusals};
 
 /// Frames queued for a node, and from it.
 const FRAMES_MAX: usize = 64;
@@ -36,6 +36,7 @@ pub(super) struct Door {
     generation: u64,
     /// Members whose earlier process is not known to be gone, until that is settled.
     contested: JoinSet<(FrameStream, Hello)>,
+    refusals: Refusals,
 }
 
 /// The connection of one member.
@@ -65,6 +66,7 @@ impl Door {
             guests: Arc::new(Semaphore::new(GUESTS_MAX)),
             generation: 0,
             contested: JoinSet::new(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -113,7 +115,9 @@ impl Door {
         match self.admission(hello) {
             Ok(()) => {}
             Err(refusal) => {
-                tracing::warn!(name = hello.name, ?refusal, "refused");
+                if self.refusals.is_news(&hello.name, &format!("{refusal:?}")) {
+                    tracing::warn!(name = hello.name, ?refusal, "refused");
+                }
                 tokio::spawn(refuse(stream, refusal));
                 return;
             }

@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::framed::READ_AHEAD;
 use super::tls::identity;
-use super::{FrameStream, Hello, HelloReply, NetError, PeerIdentity, PeerTls, Purpose};
+use super::{FrameStream, Hello, HelloReply, NetError, PeerIdentity, PeerTls, Purpose, Refusals};
 
 /// Handshakes in flight at most; further callers wait in the kernel's backlog.
 const HANDSHAKES_MAX: usize = 128;
@@ -84,12 +84,12 @@ pub fn tune(stream: &TcpStream) -> io::Result<()> {
 
 async fn accept_all(listener: TcpListener, tls: PeerTls, ready: mpsc::Sender<Accepted>) {
     let handshakes = Arc::new(Semaphore::new(HANDSHAKES_MAX));
+    let entrance = Entrance { tls, ready, refusals: Arc::default() };
     loop {
         let permit = Arc::clone(&handshakes).acquire_owned().await.expect("never closed");
         match listener.accept().await {
             Ok((tcp, from)) => {
-                let (tls, ready) = (tls.clone(), ready.clone());
-                tokio::spawn(receive(tcp, from, tls, ready, permit));
+                tokio::spawn(entrance.clone().receive(tcp, from, permit));
             }
             Err(error) => {
                 // Out of descriptors, most likely: others must end first.
@@ -100,26 +100,36 @@ async fn accept_all(listener: TcpListener, tls: PeerTls, ready: mpsc::Sender<Acc
     }
 }
 
-async fn receive(
-    tcp: TcpStream,
-    from: SocketAddr,
+/// What every handshake needs.
+#[derive(Clone)]
+struct Entrance {
     tls: PeerTls,
     ready: mpsc::Sender<Accepted>,
-    permit: OwnedSemaphorePermit,
-) {
-    let peer = from.to_string();
-    let outcome = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake(tcp, &peer, &tls))
-        .await
-        .unwrap_or(Err(NetError::TimedOut { peer: peer.clone() }));
-    // Waiting to be accepted is not a handshake in flight.
-    drop(permit);
-    match outcome {
-        Ok(accepted) => drop(ready.send(accepted).await),
-        // Something that connects and leaves, as health checks do.
-        Err(NetError::Io { source, .. }) if source.kind() == io::ErrorKind::UnexpectedEof => {
-            tracing::debug!(%peer, "left before the handshake");
+    refusals: Arc<Refusals>,
+}
+
+impl Entrance {
+    async fn receive(self, tcp: TcpStream, from: SocketAddr, permit: OwnedSemaphorePermit) {
+        let peer = from.to_string();
+        let outcome = tokio::time::timeout(HANDSHAKE_TIMEOUT, handshake(tcp, &peer, &self.tls))
+            .await
+            .unwrap_or(Err(NetError::TimedOut { peer: peer.clone() }));
+        // Waiting to be accepted is not a handshake in flight.
+        drop(permit);
+        match outcome {
+            Ok(accepted) => drop(self.ready.send(accepted).await),
+            // Something that connects and leaves, as health checks do.
+            Err(NetError::Io { source, .. }) if source.kind() == io::ErrorKind::UnexpectedEof => {
+                tracing::debug!(%peer, "left before the handshake");
+            }
+            Err(error) => {
+                // It comes from another port each time.
+                let host = from.ip().to_string();
+                if self.refusals.is_news(&host, &error.to_string().replace(&peer, &host)) {
+                    tracing::warn!(%error, "a peer's connection was refused");
+                }
+            }
         }
-        Err(error) => tracing::warn!(%error, "a peer's connection was refused"),
     }
 }
 

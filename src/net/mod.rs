@@ -19,6 +19,7 @@ mod framed;
 mod hello;
 pub mod http;
 mod listen;
+mod refusals;
 mod sql;
 mod tls;
 
@@ -33,5 +34,6 @@ pub use error::NetError;
 pub use framed::{FrameReader, FrameStream, FrameWriter, put_frame};
 pub use hello::{Hello, HelloReply, Purpose};
 pub use listen::{PeerListener, bind_tcp, tune};
+pub use refusals::Refusals;
 pub use sql::SqlTls;
 pub use tls::{PeerIdentity, PeerTls};

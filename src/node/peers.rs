@@ -29,7 +29,9 @@ use super::verify::{Digests, Look};
 use crate::cluster::{NodeId, Role};
 use crate::gateway::link;
 use crate::log::{Entry, LogEnd, Lsn, Term};
-use crate::net::{FrameStream, Hello, HelloReply, NetError, PeerIdentity, PeerListener, Purpose};
+use crate::net::{
+    FrameStream, Hello, HelloReply, NetError, PeerIdentity, PeerListener, Purpose, Refusals,
+};
 use crate::storage::archive::Manifest;
 
 /// The version of the hello that this node speaks.
@@ -50,6 +52,7 @@ pub(super) struct Peers {
     pub(super) engine: Engine,
     /// To the archiver, if there is one.
     pub(super) backups: Option<mpsc::Sender<Wish>>,
+    pub(super) refusals: Refusals,
 }
 
 #[derive(Debug, Deserialize)]
@@ -166,7 +169,9 @@ impl Peers {
             Some("too many connections".to_owned())
         };
         if let Some(reason) = refused {
-            tracing::warn!(name = hello.name, reason, "refused");
+            if self.refusals.is_news(&hello.name, &reason) {
+                tracing::warn!(name = hello.name, reason, "refused");
+            }
             // Whether it hears why or not, the connection ends.
             let _ = stream.answer(&HelloReply::Refused(reason)).await;
             return;

@@ -37,7 +37,7 @@ use crate::config::NodeConfig;
 use crate::failover::Rule;
 use crate::gateway::{Gateway, GatewayConfig, GatewayError};
 use crate::log::{Entry, Lsn, Term};
-use crate::net::{NetError, PeerListener, PeerTls};
+use crate::net::{NetError, PeerListener, PeerTls, Refusals};
 use crate::storage::control_file::{Control, ControlError, ControlFile};
 use crate::storage::fs::{Fs, Op, RealFs};
 use crate::storage::log_store::{LogError, LogOptions, LogStore};
@@ -219,6 +219,7 @@ pub async fn run(
         replication,
         engine,
         backups,
+        refusals: Refusals::default(),
     });
     let listening = tokio::spawn(Arc::clone(&peers).serve(listener, serving.clone()));
     let clients = tokio::spawn(gateway.run(hub.view.subscribe(), serving.clone()));
