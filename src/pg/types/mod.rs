@@ -38,6 +38,7 @@ pub mod calendar;
 mod catalog;
 pub mod date_style;
 pub mod datetime;
+pub mod fixed;
 pub mod geometry;
 pub mod interval;
 mod interval_style;

@@ -18,6 +18,7 @@ use std::cmp::Ordering;
 
 use bytes::{BufMut, BytesMut};
 
+use super::fixed::Fixed;
 use super::number::trim;
 use super::{invalid_binary, invalid_text};
 use crate::pg::{SqlError, SqlState};
@@ -137,6 +138,11 @@ pub fn from_float8(value: f64) -> Result<String, SqlError> {
 /// meaning. A total order on all texts (a collation needs one): what is no number
 /// comes behind the numbers, by its bytes.
 pub fn compare(left: &str, right: &str) -> Ordering {
+    if let (Some(left), Some(right)) = (Fixed::parse(left), Fixed::parse(right))
+        && let Some(order) = left.compare(right)
+    {
+        return order;
+    }
     let (a, b) = (Parts::of(left), Parts::of(right));
     match (&a, &b) {
         (Some(a), Some(b)) => a.compare(b),

@@ -18,6 +18,7 @@ use bigdecimal::{BigDecimal, Zero};
 
 use super::call::{Answer, Call, Registry, real};
 use crate::log::{Value, ValueRef};
+use crate::pg::types::fixed::Fixed;
 use crate::pg::types::interval::{Interval, timestamp_minus, timestamp_plus, timestamptz_plus};
 use crate::pg::types::number::check_integer;
 use crate::pg::types::zone::Zone;
@@ -334,16 +335,28 @@ fn multiply(left: &BigDecimal, right: &BigDecimal) -> BigDecimal {
 fn register_numerics(registry: Registry<'_>) -> rusqlite::Result<()> {
     type Exact = fn(&BigDecimal, &BigDecimal) -> Result<BigDecimal, SqlError>;
     type Limit = fn(f64, f64) -> f64;
-    let operations: [(&str, Exact, Limit); 5] = [
-        ("add", |left, right| Ok(left + right), |left, right| left + right),
-        ("sub", |left, right| Ok(left - right), |left, right| left - right),
-        ("mul", |left, right| Ok(multiply(left, right)), |left, right| left * right),
-        ("div", super::numeric::divide, |left, right| left / right),
-        ("mod", remainder, |left, right| left % right),
+    type Short = fn(Fixed, Fixed) -> Option<Fixed>;
+    let operations: [(&str, Short, Exact, Limit); 5] = [
+        ("add", Fixed::checked_add, |left, right| Ok(left + right), |left, right| left + right),
+        ("sub", Fixed::checked_sub, |left, right| Ok(left - right), |left, right| left - right),
+        (
+            "mul",
+            Fixed::checked_mul,
+            |left, right| Ok(multiply(left, right)),
+            |left, right| left * right,
+        ),
+        ("div", |_, _| None, super::numeric::divide, |left, right| left / right),
+        ("mod", |_, _| None, remainder, |left, right| left % right),
     ];
-    for (operator, exact, limit) in operations {
+    for (operator, short, exact, limit) in operations {
         registry.strict(&format!("towline_numeric_{operator}"), 2, move |call| {
-            let (left, right) = (call.decimal(0)?, call.decimal(1)?);
+            let (left, right) = (call.text(0)?, call.text(1)?);
+            if let (Some(left), Some(right)) = (Fixed::parse(&left), Fixed::parse(&right))
+                && let Some(result) = short(left, right)
+            {
+                return Ok(Value::Text(result.to_string()));
+            }
+            let (left, right) = (Decimal::read(&left)?, Decimal::read(&right)?);
             let result = match (&left, &right) {
                 (Decimal::Finite(left), Decimal::Finite(right)) => {
                     Decimal::Finite(exact(left, right)?)

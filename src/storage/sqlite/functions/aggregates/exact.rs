@@ -10,6 +10,7 @@ use super::super::operators::{Decimal, interval_text};
 use super::{Fold, define};
 use crate::log::{Value, ValueRef};
 use crate::pg::SqlError;
+use crate::pg::types::fixed::Fixed;
 use crate::pg::types::interval::{Interval, interval_out_of_range};
 use crate::pg::types::numeric;
 
@@ -20,14 +21,15 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
     define::<Intervals<true>>(registry, "towline_interval_avg", 1)
 }
 
-/// Integers add up in a machine word for as long as they fit; decimals apart.
+/// Numbers add up in a machine word for as long as they fit.
 #[derive(Default)]
 struct Total<const AVERAGE: bool> {
     count: i64,
-    whole: i128,
-    decimals: Option<BigDecimal>,
+    short: Fixed,
+    /// The rest of the sum: values too long for that, and earlier sums.
+    long: Option<BigDecimal>,
     /// How many values have so many decimals: the sum shows as many as any.
-    scales: BTreeMap<i64, i64>,
+    scales: BTreeMap<u64, i64>,
     /// Values that are no number: NaN, and both infinities, by how many there are.
     special: [i64; 3],
 }
@@ -37,24 +39,23 @@ impl<const AVERAGE: bool> Total<AVERAGE> {
         let text = match value {
             ValueRef::Null => return Ok(()),
             ValueRef::Integer(value) => {
-                self.whole += i128::from(value) * i128::from(sign);
                 self.count += sign;
+                self.take_short(value.into(), sign);
                 return Ok(());
             }
             ValueRef::Real(value) => numeric::from_float8(value)?.into(),
             other => text_of(other)?,
         };
         self.count += sign;
+        if let Some(value) = Fixed::parse(&text) {
+            self.take_scale(value.scale().into(), sign);
+            self.take_short(value, sign);
+            return Ok(());
+        }
         match Decimal::read(&text)? {
             Decimal::Finite(value) => {
-                let scale = value.fractional_digit_count().max(0);
-                let count = self.scales.entry(scale).or_default();
-                *count += sign;
-                if *count == 0 {
-                    self.scales.remove(&scale);
-                }
-                let total = self.decimals.take().unwrap_or_default();
-                self.decimals = Some(if sign > 0 { total + value } else { total - value });
+                self.take_scale(value.fractional_digit_count().max(0).cast_unsigned(), sign);
+                self.take_long(if sign > 0 { value } else { -value });
             }
             Decimal::Special(value) => {
                 let at = match value {
@@ -67,6 +68,36 @@ impl<const AVERAGE: bool> Total<AVERAGE> {
         }
         Ok(())
     }
+
+    fn take_short(&mut self, value: Fixed, sign: i64) {
+        let sum =
+            if sign > 0 { self.short.checked_add(value) } else { self.short.checked_sub(value) };
+        match sum {
+            Some(sum) => self.short = sum,
+            None => {
+                self.take_long(decimal_of(self.short));
+                let value = decimal_of(value);
+                self.take_long(if sign > 0 { value } else { -value });
+                self.short = Fixed::default();
+            }
+        }
+    }
+
+    fn take_long(&mut self, value: BigDecimal) {
+        *self.long.get_or_insert_default() += value;
+    }
+
+    fn take_scale(&mut self, scale: u64, sign: i64) {
+        let count = self.scales.entry(scale).or_default();
+        *count += sign;
+        if *count == 0 {
+            self.scales.remove(&scale);
+        }
+    }
+}
+
+fn decimal_of(value: Fixed) -> BigDecimal {
+    BigDecimal::new(value.unscaled().into(), value.scale().into())
 }
 
 impl<const AVERAGE: bool> Fold for Total<AVERAGE> {
@@ -88,12 +119,12 @@ impl<const AVERAGE: bool> Fold for Total<AVERAGE> {
             [0, 0, _] => return Decimal::Special(f64::NEG_INFINITY).write(),
             _ => return Decimal::Special(f64::NAN).write(),
         }
-        let mut total = BigDecimal::from(self.whole);
-        if let Some(decimals) = &self.decimals {
-            total += decimals;
-            let scale = self.scales.last_key_value().map_or(0, |(scale, _)| *scale);
-            total = total.with_scale(scale);
+        let mut total = decimal_of(self.short);
+        if let Some(long) = &self.long {
+            total += long;
         }
+        let scale = self.scales.last_key_value().map_or(0, |(scale, _)| *scale);
+        total = total.with_scale(scale.cast_signed());
         if AVERAGE {
             total = divide(&total, &BigDecimal::from(self.count))?;
         }
