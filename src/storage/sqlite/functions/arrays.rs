@@ -9,9 +9,9 @@ use super::PURE;
 use super::array_text::{self, Bounds, Element, flatten};
 use super::call::{Answer, Call, Registry, bad_argument, boolean, count, integer, text, too_long};
 use super::json::json_of_kind;
-use super::json_text::{Json, write_string};
 use crate::log::{Value, ValueRef};
 use crate::pg::types::array::Array;
+use crate::pg::types::json::{Json, print_json_string};
 use crate::pg::{SqlError, SqlState};
 
 pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
@@ -674,7 +674,7 @@ fn row_field(call: &Call<'_, '_>) -> Answer {
 /// A text as a JSON string.
 pub(super) fn json_string(text: &str) -> String {
     let mut json = String::with_capacity(text.len() + 2);
-    write_string(text, &mut json);
+    print_json_string(text, &mut json);
     json
 }
 

@@ -12,12 +12,12 @@ use super::arrays::json_string;
 use super::call::{
     Answer, Call, JSON_SUBTYPE, Output, Registry, bad_argument, boolean, count, text, text_of,
 };
-use super::json_text::{self, Json, Step, child, element_position};
 use crate::log::{Value, ValueRef};
+use crate::pg::types::json::{self, Json, Step, child, element_position, normalize_jsonb};
 use crate::pg::{SqlError, SqlState};
 
 pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
-    registry.connection.create_collation("jsonb", json_text::compare)?;
+    registry.connection.create_collation("jsonb", json::compare)?;
     registry.define_strict(
         PURE,
         &[
@@ -75,7 +75,7 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
             ("towline_json_object_lines", -1, |call| text(build_object(call, ":", ",\n ")?)),
             ("towline_jsonb_assign", -1, assign),
             ("towline_jsonb_set_lax", -1, set_lax),
-            ("jsonb_build_array", -1, |call| text(normalized(&build_array(call)?)?)),
+            ("jsonb_build_array", -1, |call| text(normalize_jsonb(&build_array(call)?)?)),
             ("jsonb_build_object", -1, |call| {
                 if let Some(at) = (0..call.len()).step_by(2).find(|at| call.is_null(*at))
                     && call.len().is_multiple_of(2)
@@ -83,10 +83,10 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
                     let message = format!("argument {}: key must not be null", at + 1);
                     return Err(bad_argument(message));
                 }
-                text(normalized(&build_object(call, ":", ",")?)?)
+                text(normalize_jsonb(&build_object(call, ":", ",")?)?)
             }),
             ("to_json", 1, |call| of_argument(call, 0, Ok)),
-            ("to_jsonb", 1, |call| of_argument(call, 0, |json| normalized(&json))),
+            ("to_jsonb", 1, |call| of_argument(call, 0, |json| normalize_jsonb(&json))),
         ],
     )?;
     let surroundings = registry.surroundings.clone();
@@ -106,11 +106,7 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
 }
 
 fn jsonb(call: &Call<'_, '_>, at: usize) -> Result<Json, SqlError> {
-    Ok(Json::parse(&call.text(at)?)?.normalized())
-}
-
-pub(super) fn normalized(json: &str) -> Result<String, SqlError> {
-    Ok(Json::parse(json)?.normalized().to_string())
+    Json::parse(&call.text(at)?)?.normalized()
 }
 
 /// A value as JSON, by the kind that the translator knows its type to be.
@@ -360,7 +356,7 @@ fn concatenate(call: &Call<'_, '_>) -> Answer {
             Json::Array(left)
         }
     };
-    text(joined.normalized().to_string())
+    text(joined.normalized()?.to_string())
 }
 
 /// `-`: a member or string by name, an element by number.
@@ -425,7 +421,7 @@ fn set(call: &Call<'_, '_>) -> Answer {
     let create = call.len() < 4 || call.boolean(3);
     let change_here = Change::Set { value: jsonb(call, 2)?, create };
     let json = jsonb(call, 0)?;
-    text(change(json, &path_to_change(call, 1)?, 1, &change_here)?.normalized().to_string())
+    text(change(json, &path_to_change(call, 1)?, 1, &change_here)?.normalized()?.to_string())
 }
 
 /// `SET doc['a'][1] = value`: the document, the value, and the subscripts.
@@ -446,7 +442,7 @@ fn assign(call: &Call<'_, '_>) -> Answer {
         None if matches!(call.value(2), ValueRef::Integer(_)) => Json::Array(Vec::new()),
         None => Json::Object(Vec::new()),
     };
-    text(assigned(document, &path, 1, value)?.normalized().to_string())
+    text(assigned(document, &path, 1, value)?.normalized()?.to_string())
 }
 
 /// Elements that an assignment may make.
@@ -545,14 +541,14 @@ fn set_lax(call: &Call<'_, '_>) -> Answer {
         }
     };
     let path = path_to_change(call, 1)?;
-    text(change(jsonb(call, 0)?, &path, 1, &change_here)?.normalized().to_string())
+    text(change(jsonb(call, 0)?, &path, 1, &change_here)?.normalized()?.to_string())
 }
 
 fn insert(call: &Call<'_, '_>) -> Answer {
     let after = call.len() > 3 && call.boolean(3);
     let change_here = Change::Insert { value: jsonb(call, 2)?, after };
     let json = jsonb(call, 0)?;
-    text(change(json, &path_to_change(call, 1)?, 1, &change_here)?.normalized().to_string())
+    text(change(json, &path_to_change(call, 1)?, 1, &change_here)?.normalized()?.to_string())
 }
 
 fn change(json: Json, path: &[String], depth: usize, what: &Change) -> Result<Json, SqlError> {

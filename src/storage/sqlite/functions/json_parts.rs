@@ -7,9 +7,8 @@ use super::PURE;
 use super::array_text::{self, Element};
 use super::arrays::json_string;
 use super::call::{Answer, Call, Registry, bad_argument, text};
-use super::json::normalized;
-use super::json_text::{self, Json, Parts};
 use crate::log::Value;
+use crate::pg::types::json::{self, Json, Parts, normalize_jsonb};
 use crate::pg::{SqlError, SqlState};
 
 pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
@@ -55,7 +54,7 @@ fn misfit(function: &str, wanted: &str, is: &Parts<'_>) -> SqlError {
 
 /// For SQLite's `json_each`: an array of the elements' texts, as they stand there.
 fn elements(call: &Call<'_, '_>) -> Answer {
-    match json_text::parts(&call.text(0)?)? {
+    match json::parts(&call.text(0)?)? {
         Parts::Elements(elements) => text(array_of_texts(&elements)),
         other => Err(misfit(&call.text(1)?, "array", &other)),
     }
@@ -63,7 +62,7 @@ fn elements(call: &Call<'_, '_>) -> Answer {
 
 /// For SQLite's `json_each`: an object of the members' texts, as they stand there.
 fn members(call: &Call<'_, '_>) -> Answer {
-    match json_text::parts(&call.text(0)?)? {
+    match json::parts(&call.text(0)?)? {
         Parts::Members(members) => {
             let member = |(key, part): (String, &str)| (key, Json::String(part.to_owned()));
             text(Json::Object(members.into_iter().map(member).collect()).compact())
@@ -75,7 +74,7 @@ fn members(call: &Call<'_, '_>) -> Answer {
 /// The object that a function of one record is given.
 fn record(call: &Call<'_, '_>) -> Answer {
     let json = call.text(0)?;
-    match json_text::parts(&json)? {
+    match json::parts(&json)? {
         Parts::Members(_) => text(&*json),
         other => Err(misfit("populate_composite", "object", &other)),
     }
@@ -85,7 +84,7 @@ fn record(call: &Call<'_, '_>) -> Answer {
 /// records is given.
 fn records(call: &Call<'_, '_>) -> Answer {
     let (json, function) = (call.text(0)?, call.text(1)?);
-    match json_text::parts(&json)? {
+    match json::parts(&json)? {
         Parts::Elements(elements) if elements.iter().all(|element| element.starts_with('{')) => {
             text(array_of_texts(&elements))
         }
@@ -119,7 +118,7 @@ fn array_text_of(call: &Call<'_, '_>) -> Answer {
 
 fn of_text(json: Value) -> Answer {
     match json {
-        Value::Text(json) => text(normalized(&json)?),
+        Value::Text(json) => text(normalize_jsonb(&json)?),
         other => Ok(other),
     }
 }

@@ -13,9 +13,9 @@ use bigdecimal::{BigDecimal, RoundingMode};
 
 use super::call::{Answer, Call, Registry, bad_argument, boolean, text};
 use super::json_parts::array_of_texts;
-use super::json_text::Json;
 use super::{PURE, numeric, regex};
 use crate::log::Value;
+use crate::pg::types::json::Json;
 use crate::pg::types::jsonpath::{Arithmetic, Chain, JsonPath, LEAVES, Method, Node, parse};
 use crate::pg::{SqlError, SqlState};
 use item::{calculate, compared, decimal, letters, method, number};
@@ -71,9 +71,9 @@ fn soft<T>(state: &'static str, message: impl Into<String>) -> Result<T, Failure
 
 /// Evaluates the call's path for its values. False: an error cut it short, silently.
 fn evaluate(call: &Call<'_, '_>, path: &JsonPath, sink: Sink<'_>) -> Result<bool, SqlError> {
-    let root = Json::parse(&call.text(0)?)?.normalized();
+    let root = Json::parse(&call.text(0)?)?.normalized()?;
     let variables = if call.len() > 2 {
-        Json::parse(&call.text(2)?)?.normalized()
+        Json::parse(&call.text(2)?)?.normalized()?
     } else {
         Json::Object(Vec::new())
     };

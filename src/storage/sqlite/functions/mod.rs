@@ -46,7 +46,6 @@ mod determinism;
 mod extents;
 mod json;
 mod json_parts;
-mod json_text;
 mod jsonpath;
 mod math;
 mod moment;

@@ -16,9 +16,10 @@ use std::cmp::Ordering;
 
 use super::arrays::compare_elements;
 use super::call::{Call, Registry, text};
-use super::{array_text, extents, json_text};
+use super::{array_text, extents};
 use crate::log::Value;
 use crate::pg::types::interval::Interval;
+use crate::pg::types::json;
 use crate::pg::types::made::{self, Made};
 use crate::pg::types::{Display, Format, element_of, network, numeric, parse_lsn, range};
 use crate::pg::{Oid, SqlError};
@@ -143,7 +144,7 @@ fn compare_part(left: &str, right: &str, oid: Oid, made: Option<&Made>) -> Order
         Oid::TIMETZ => extents::compare_timetz(left, right),
         Oid::INET | Oid::CIDR => network::compare(left, right),
         Oid::PG_LSN => parse_lsn(left).ok().cmp(&parse_lsn(right).ok()),
-        Oid::JSONB => json_text::compare(left, right),
+        Oid::JSONB => json::compare(left, right),
         _ if range::subtype(oid).is_some() => extents::compare_ranges(left, right),
         _ => match element_of(oid) {
             Some(element) => {

@@ -6,9 +6,9 @@ use super::super::array_text::{self, Element};
 use super::super::arrays::element;
 use super::super::call::{Answer, Call, LONGEST_RESULT, Registry, bad_argument, text, too_long};
 use super::super::json::{argument_json, key};
-use super::super::json_text::Json;
 use super::{Fold, define};
 use crate::log::Value;
+use crate::pg::types::json::normalize_jsonb;
 use crate::pg::{SqlError, SqlState};
 
 pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
@@ -121,7 +121,7 @@ impl Pieces {
         }
         let pieces: Vec<_> = self.pieces.iter().map(String::as_str).collect();
         let json = format!("{open}{}{close}", pieces.join(comma));
-        if normal { text(Json::parse(&json)?.normalized().to_string()) } else { text(json) }
+        if normal { text(normalize_jsonb(&json)?) } else { text(json) }
     }
 }
 

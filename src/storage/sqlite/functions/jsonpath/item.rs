@@ -2,10 +2,10 @@
 
 use bigdecimal::{BigDecimal, RoundingMode, Zero};
 
-use super::super::json_text::Json;
 use super::super::numeric;
 use super::{Failure, soft};
 use crate::log::Value;
+use crate::pg::types::json::Json;
 use crate::pg::types::jsonpath::{Arithmetic, Comparison, Method, RegexFlags};
 use crate::pg::types::numeric::{compare, from_float8};
 use crate::pg::{SqlError, SqlState};

@@ -1,9 +1,6 @@
-//! `json` is kept as written, `jsonb` in PostgreSQL's normal form: members sorted
-//! by the length of their key in bytes, then by its bytes; of equal keys the last
-//! wins; numbers as numerics, which keep their trailing zeros; one space behind
-//! `:` and `,`; only what must be escaped is.
-use std::fmt::Write as _;
+//! Reading JSON texts, with PostgreSQL's errors.
 
+use super::Json;
 use crate::pg::{SqlError, SqlState};
 
 /// Deepest nesting; each level costs stack.
@@ -14,77 +11,35 @@ pub fn check_json(text: &str) -> Result<(), SqlError> {
     Parser { text, at: 0, build: false }.document().map(|_| ())
 }
 
-/// The normal form of a JSON text.
-pub fn normalize_jsonb(text: &str) -> Result<String, SqlError> {
-    let json = Parser { text, at: 0, build: true }.document()?;
-    let mut out = String::with_capacity(text.len());
-    json.print(&mut out);
-    Ok(out)
-}
-
-/// Appends a string in quotes, escaped as PostgreSQL does.
-pub fn print_json_string(text: &str, out: &mut String) {
-    out.push('"');
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            c if c < ' ' => {
-                // Writing to memory does not fail.
-                let _ = write!(out, "\\u{:04x}", u32::from(c));
-            }
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-}
-
-enum Json {
-    Null,
-    Bool(bool),
-    Number(String),
-    Text(String),
-    Array(Vec<Self>),
-    Object(Vec<(String, Self)>),
-}
-
 impl Json {
-    fn print(&self, out: &mut String) {
-        match self {
-            Self::Null => out.push_str("null"),
-            Self::Bool(true) => out.push_str("true"),
-            Self::Bool(false) => out.push_str("false"),
-            Self::Number(number) => out.push_str(number),
-            Self::Text(text) => print_json_string(text, out),
-            Self::Array(elements) => {
-                out.push('[');
-                for (at, element) in elements.iter().enumerate() {
-                    if at > 0 {
-                        out.push_str(", ");
-                    }
-                    element.print(out);
-                }
-                out.push(']');
-            }
-            Self::Object(members) => {
-                out.push('{');
-                for (at, (key, value)) in members.iter().enumerate() {
-                    if at > 0 {
-                        out.push_str(", ");
-                    }
-                    print_json_string(key, out);
-                    out.push_str(": ");
-                    value.print(out);
-                }
-                out.push('}');
-            }
-        }
+    pub fn parse(text: &str) -> Result<Self, SqlError> {
+        Parser { text, at: 0, build: true }.document()
     }
+}
+
+/// What a JSON text is made of, each part as it stands there.
+pub enum Parts<'a> {
+    Scalar,
+    Elements(Vec<&'a str>),
+    Members(Vec<(String, &'a str)>),
+}
+
+pub fn parts(text: &str) -> Result<Parts<'_>, SqlError> {
+    let mut parser = Parser { text, at: 0, build: true };
+    let (mut elements, mut members) = (Vec::new(), Vec::new());
+    let first = parser.peek();
+    match first {
+        Some(b'{') => parser.members(|parser, key| {
+            members.push((key, parser.part()?));
+            Ok(())
+        })?,
+        Some(b'[') => parser.elements(|parser| {
+            elements.push(parser.part()?);
+            Ok(())
+        })?,
+        _ => return Ok(Parts::Scalar),
+    }
+    Ok(if first == Some(b'{') { Parts::Members(members) } else { Parts::Elements(elements) })
 }
 
 struct Parser<'a> {
@@ -94,7 +49,7 @@ struct Parser<'a> {
     build: bool,
 }
 
-impl Parser<'_> {
+impl<'a> Parser<'a> {
     fn document(mut self) -> Result<Json, SqlError> {
         let json = self.value(0, "JSON value")?;
         match self.peek() {
@@ -122,7 +77,7 @@ impl Parser<'_> {
         match self.peek() {
             Some(b'{') => self.object(depth),
             Some(b'[') => self.array(depth),
-            Some(b'"') => Ok(Json::Text(self.string()?)),
+            Some(b'"') => Ok(Json::String(self.string()?)),
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(byte) if byte.is_ascii_alphabetic() || byte >= 0x80 => match self.token() {
                 "null" => self.word("null", Json::Null),
@@ -139,23 +94,45 @@ impl Parser<'_> {
         Ok(json)
     }
 
+    /// The text of the value that comes next.
+    fn part(&mut self) -> Result<&'a str, SqlError> {
+        self.peek();
+        let mut skipped = Parser { build: false, ..*self };
+        skipped.value(1, "JSON value")?;
+        let part = &self.text[self.at..skipped.at];
+        self.at = skipped.at;
+        Ok(part)
+    }
+
     fn array(&mut self, depth: usize) -> Result<Json, SqlError> {
-        self.at += 1;
         let mut elements = Vec::new();
-        if self.peek() == Some(b']') {
-            self.at += 1;
-            return Ok(Json::Array(elements));
-        }
-        loop {
-            let element = self.value(depth + 1, "JSON value")?;
-            if self.build {
+        self.elements(|parser| {
+            let element = parser.value(depth + 1, "JSON value")?;
+            if parser.build {
                 elements.push(element);
             }
+            Ok(())
+        })?;
+        Ok(Json::Array(elements))
+    }
+
+    /// Has `take` read each element.
+    fn elements(
+        &mut self,
+        mut take: impl FnMut(&mut Self) -> Result<(), SqlError>,
+    ) -> Result<(), SqlError> {
+        self.at += 1;
+        if self.peek() == Some(b']') {
+            self.at += 1;
+            return Ok(());
+        }
+        loop {
+            take(self)?;
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b']') => {
                     self.at += 1;
-                    return Ok(Json::Array(elements));
+                    return Ok(());
                 }
                 _ => return Err(self.expected("\",\" or \"]\"")),
             }
@@ -163,11 +140,26 @@ impl Parser<'_> {
     }
 
     fn object(&mut self, depth: usize) -> Result<Json, SqlError> {
+        let mut members = Vec::new();
+        self.members(|parser, key| {
+            let value = parser.value(depth + 1, "JSON value")?;
+            if parser.build {
+                members.push((key, value));
+            }
+            Ok(())
+        })?;
+        Ok(Json::Object(members))
+    }
+
+    /// Reads the keys and has `take` read each value.
+    fn members(
+        &mut self,
+        mut take: impl FnMut(&mut Self, String) -> Result<(), SqlError>,
+    ) -> Result<(), SqlError> {
         self.at += 1;
-        let mut members: Vec<(String, Json)> = Vec::new();
         if self.peek() == Some(b'}') {
             self.at += 1;
-            return Ok(Json::Object(members));
+            return Ok(());
         }
         let mut what = "string or \"}\"";
         loop {
@@ -180,15 +172,12 @@ impl Parser<'_> {
                 return Err(self.expected("\":\""));
             }
             self.at += 1;
-            let value = self.value(depth + 1, "JSON value")?;
-            if self.build {
-                members.push((key, value));
-            }
+            take(self, key)?;
             match self.peek() {
                 Some(b',') => self.at += 1,
                 Some(b'}') => {
                     self.at += 1;
-                    return Ok(Json::Object(sorted(members)));
+                    return Ok(());
                 }
                 _ => return Err(self.expected("\",\" or \"}\"")),
             }
@@ -210,7 +199,7 @@ impl Parser<'_> {
         if !valid {
             return Err(invalid_token(token));
         }
-        let number = if self.build { super::numeric::canonical(token)? } else { String::new() };
+        let number = if self.build { token.to_owned() } else { String::new() };
         self.at = start + token.len();
         Ok(Json::Number(number))
     }
@@ -338,21 +327,6 @@ impl Parser<'_> {
             other => invalid_token(&other.map(String::from).unwrap_or_default()),
         }
     }
-}
-
-fn sorted(mut members: Vec<(String, Json)>) -> Vec<(String, Json)> {
-    // The sort is stable, so that of equal keys the last written stands last.
-    members.sort_by(|(a, _), (b, _)| {
-        a.len().cmp(&b.len()).then_with(|| a.as_bytes().cmp(b.as_bytes()))
-    });
-    let mut kept: Vec<(String, Json)> = Vec::with_capacity(members.len());
-    for member in members {
-        match kept.last_mut() {
-            Some(last) if last.0 == member.0 => *last = member,
-            _ => kept.push(member),
-        }
-    }
-    kept
 }
 
 fn invalid_token(token: &str) -> SqlError {
