@@ -6,7 +6,7 @@ use super::fetching::Fetching;
 use super::watching::Watching;
 use super::{Appointed, Asked, Candidate, Cluster, Command, Input, Operator, Phase};
 use crate::cluster::{NodeId, Role};
-use crate::failover::election::{Chosen, choose, leases_end, missing};
+use crate::failover::election::{Chosen, Shortfall, choose, leases_end, missing};
 use crate::failover::{Appointment, Moment, PromiseMade, Rule, ToMonitor, ToNode};
 use crate::log::LogEnd;
 
@@ -200,7 +200,6 @@ impl Promising {
     }
 
     fn maybe_choose(self, now: Moment, cluster: &mut Cluster, out: &mut Vec<Command>) -> Phase {
-        let timing = cluster.options.timing;
         let counted = self.counted(cluster);
         let last = cluster.state.appointed.as_ref().map(|appointed| appointed.node.clone());
         let own_word = last.as_ref().is_some_and(|node| counted.contains(node));
@@ -211,23 +210,8 @@ impl Promising {
             Err(shortfall) if shortfall.rule == Rule::Data && cluster.is_without(10) => true,
             Err(_) if self.forced => !counted.is_empty(),
             Err(shortfall) => {
-                if now.since(self.since) >= timing.heartbeat * 2 {
-                    let missing = missing(cluster.electors().iter(), &counted);
-                    let missing = list(&missing);
-                    let needed = match (shortfall.needed, &last) {
-                        (Some(needed), _) => format!("{needed} promises"),
-                        (None, Some(last)) => {
-                            format!("the report of the last leader {last}, or of every member")
-                        }
-                        (None, None) => "the report of every member".to_owned(),
-                    };
-                    let sentence = format!(
-                        "the election of term {} needs {needed} (rule {}), {} count: missing {missing}; start them, or accept \
-                         the loss of what only they hold with `towline failover --allow-data-loss`",
-                        cluster.state.term,
-                        shortfall.rule,
-                        counted.len(),
-                    );
+                if now.since(self.since) >= cluster.options.timing.heartbeat * 2 {
+                    let sentence = shortage(&shortfall, last.as_ref(), &counted, cluster);
                     cluster.block(shortfall.rule, sentence, out);
                 }
                 false
@@ -237,26 +221,7 @@ impl Promising {
         if !enough || self.waits_for_preferred(now, own_word, cluster) {
             return Phase::Promising(self);
         }
-        let candidates: BTreeMap<NodeId, Candidate> = counted
-            .iter()
-            .map(|node| {
-                let candidate = Candidate {
-                    end: if cluster.is_without(11) {
-                        LogEnd::default()
-                    } else {
-                        self.promises[node].1.end
-                    },
-                    // Who is leaving leads only as long as nobody else holds what it holds.
-                    priority: if cluster.never_leads(node) || !cluster.newest().counts(node) {
-                        0
-                    } else {
-                        cluster.priority(node)
-                    },
-                    serving_since: cluster.nodes.get(node).map_or(now, |known| known.since),
-                };
-                (node.clone(), candidate)
-            })
-            .collect();
+        let candidates = self.candidates(now, &counted, cluster);
         // P11: while weakened, whoever is not behind the last leader holds all.
         let suffices = last.as_ref().filter(|_| cluster.is_weakened() && own_word);
         let suffices = suffices.and_then(|last| Some(candidates.get(last)?.end));
@@ -272,21 +237,7 @@ impl Promising {
             cluster.block(Rule::LagGuard, sentence, out);
             return Phase::Promising(self);
         }
-        // P12. Own word cancels its own lease's part only; what is owed for older terms stays.
-        let lease_and_drift = timing.lease + timing.drift;
-        let promises = self.promises.values();
-        let ages = promises
-            .map(|(receipt, promise)| (*receipt, Duration::from_nanos(promise.grant_age_ns)));
-        let part = if self.forced {
-            Some(now.plus(lease_and_drift))
-        } else if own_word {
-            None
-        } else {
-            leases_end(cluster.granted, ages, lease_and_drift)
-        };
-        if let Some(part) = part {
-            cluster.owed_until = cluster.owed_until.max(part);
-        }
+        self.owe_leases(now, own_word, cluster);
         let chosen = match chosen.then {
             // Rule 18; P18 is of nodes.
             Some(node) if cluster.is_without(18) => Chosen { node, then: None },
@@ -312,6 +263,44 @@ impl Promising {
             cluster,
             out,
         )
+    }
+
+    fn candidates(
+        &self,
+        now: Moment,
+        counted: &BTreeSet<NodeId>,
+        cluster: &Cluster,
+    ) -> BTreeMap<NodeId, Candidate> {
+        let candidate = |node: &NodeId| Candidate {
+            end: if cluster.is_without(11) { LogEnd::default() } else { self.promises[node].1.end },
+            // Who is leaving leads only as long as nobody else holds what it holds.
+            priority: if cluster.never_leads(node) || !cluster.newest().counts(node) {
+                0
+            } else {
+                cluster.priority(node)
+            },
+            serving_since: cluster.nodes.get(node).map_or(now, |known| known.since),
+        };
+        counted.iter().map(|node| (node.clone(), candidate(node))).collect()
+    }
+
+    /// P12. Own word cancels its own lease's part only; what is owed for older terms stays.
+    fn owe_leases(&self, now: Moment, own_word: bool, cluster: &mut Cluster) {
+        let timing = cluster.options.timing;
+        let lease_and_drift = timing.lease + timing.drift;
+        let promises = self.promises.values();
+        let ages = promises
+            .map(|(receipt, promise)| (*receipt, Duration::from_nanos(promise.grant_age_ns)));
+        let part = if self.forced {
+            Some(now.plus(lease_and_drift))
+        } else if own_word {
+            None
+        } else {
+            leases_end(cluster.granted, ages, lease_and_drift)
+        };
+        if let Some(part) = part {
+            cluster.owed_until = cluster.owed_until.max(part);
+        }
     }
 
     /// A planned hand-over waits a little for the two that it is about.
@@ -468,6 +457,29 @@ impl Appointing {
 }
 
 /// Names, for a sentence.
+/// What an election still needs, and what an operator can do.
+fn shortage(
+    shortfall: &Shortfall,
+    last: Option<&NodeId>,
+    counted: &BTreeSet<NodeId>,
+    cluster: &Cluster,
+) -> String {
+    let needed = match (shortfall.needed, last) {
+        (Some(needed), _) => format!("{needed} promises"),
+        (None, Some(last)) => format!("the report of the last leader {last}, or of every member"),
+        (None, None) => "the report of every member".to_owned(),
+    };
+    let missing = missing(cluster.electors().iter(), counted);
+    format!(
+        "the election of term {} needs {needed} (rule {}), {} count: missing {}; start them, or accept the loss of what \
+         only they hold with `towline failover --allow-data-loss`",
+        cluster.state.term,
+        shortfall.rule,
+        counted.len(),
+        list(&missing),
+    )
+}
+
 fn list<'a>(nodes: impl IntoIterator<Item = &'a NodeId>) -> String {
     nodes.into_iter().map(NodeId::as_str).collect::<Vec<_>>().join(", ")
 }

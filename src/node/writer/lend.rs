@@ -8,6 +8,7 @@ use super::group::FUNCTIONS;
 use super::job::{Borrow, Done, Durability, Reply, UnitError};
 use super::journal::Ended;
 use super::loan::{Commit, End, Left, Lender, Loan, Look, Revoked};
+use super::notify::Notifications;
 use super::outcome::{self, Recorded};
 use super::sequence;
 use super::{Ordering, Writer};
@@ -133,10 +134,9 @@ impl Writer {
                 return result;
             }
         };
-        let changed = !transcript.is_empty();
         let notifications = transcript.take_notifications();
         let mut entries: Vec<Entry> = left.reservations.iter().map(|r| r.entry(database)).collect();
-        if changed {
+        if !transcript.is_empty() {
             let mut statements = transcript.into_statements();
             statements.extend(settled);
             entries.push(Entry::Transaction(Transaction {
@@ -150,24 +150,39 @@ impl Writer {
             }));
         }
         if entries.is_empty() {
-            // What is open holds at most changes that no node keeps (temporary tables).
-            let ended = self.sqlite().execute_batch("COMMIT");
-            self.sqlite().effect_reset();
-            let lease = self.journal.wait_lease(term);
-            let position = Position { term, lsn: *self.hub.applied.borrow() };
-            let _ = reply.send(match (ended, lease) {
-                (Ok(()), Ok(())) => Ok(done(position)),
-                (_, Err(_)) => Err(self.not_leading().into()),
-                (Err(error), _) => {
-                    Err(SqlError::new(SqlState::INTERNAL_ERROR, error.message).into())
-                }
-            });
-            return lease;
+            return self.end_unlogged(term, reply);
         }
+        self.log_and_commit(term, &entries, notifications, durability, reply)
+    }
+
+    /// Ends a transaction that holds at most changes that no node keeps (temporary tables).
+    fn end_unlogged(&mut self, term: Term, reply: Reply) -> Result<(), Ended> {
+        let ended = self.sqlite().execute_batch("COMMIT");
+        self.sqlite().effect_reset();
+        let lease = self.journal.wait_lease(term);
+        let position = Position { term, lsn: *self.hub.applied.borrow() };
+        let _ = reply.send(match (ended, lease) {
+            (Ok(()), Ok(())) => Ok(done(position)),
+            (_, Err(_)) => Err(self.not_leading().into()),
+            (Err(error), _) => Err(SqlError::new(SqlState::INTERNAL_ERROR, error.message).into()),
+        });
+        lease
+    }
+
+    /// Log first: appends, makes it as safe as the policy says, then commits. The reply
+    /// goes out once the transaction is as durable as its session wants it.
+    fn log_and_commit(
+        &mut self,
+        term: Term,
+        entries: &[Entry],
+        notifications: Notifications,
+        durability: Durability,
+        reply: Reply,
+    ) -> Result<(), Ended> {
         let mut reply = Some(reply);
         let hub = Arc::clone(&self.hub);
         let awaiting = (durability == Durability::Written).then(|| hub.awaiting_written());
-        let spans = match self.journal.append(term, &entries) {
+        let spans = match self.journal.append(term, entries) {
             Ok(spans) => spans,
             Err(Ended::Before) => {
                 // Cut off before it was logged whole: it can't come to be committed.
@@ -200,7 +215,7 @@ impl Writer {
             self.journal.wait_commit(term, end)
         });
         let committed = safe
-            .and_then(|()| self.commit(term, end, &entries))
+            .and_then(|()| self.commit(term, end, entries))
             .inspect(|()| self.send_notifications(notifications.placed(position)))
             .and_then(|()| self.journal.wait_lease(term));
         match committed {
