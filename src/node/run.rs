@@ -22,6 +22,7 @@ use std::time::Duration;
 use nix::fcntl::{Flock, FlockArg};
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::archive::Archiver;
@@ -120,158 +121,26 @@ pub async fn run(
     let tls = PeerTls::load(&config.tls.ca, &config.tls.certificate, &config.tls.key)?;
     let opened = open(&config)?;
     let listener = PeerListener::bind(&config.peer_listen, tls.clone()).await?;
-
-    let end = lock(&opened.log).end();
-    let hub = Hub::new(
+    let hub = Arc::new(Hub::new(
         config.name.clone(),
         roll(&config, lock(&opened.control).get()),
         config.policy.clone(),
-        end,
+        lock(&opened.log).end(),
         opened.applied,
-    );
-    let hub = Arc::new(hub);
+    ));
     if let Some(lost) = &opened.lost {
         hub.notice(Rule::Unproven, None, lost.clone());
     }
     if opened.edited {
         quarantine_edited(&hub, opened.applied);
     }
-    // Ends last: the writer, and what it depends on.
-    let stop = CancellationToken::new();
-    // Ends first: what serves others.
-    let serving = CancellationToken::new();
-
-    let readers = Readers::new(opened.database.clone(), config.readers + READERS_BEYOND);
-    let options = WriterOptions {
-        path: opened.database.clone(),
-        commit: opened.commit,
-        queue: QUEUE,
-        idle_while_others_wait: IDLE_WHILE_OTHERS_WAIT,
-    };
-    let (writer, thread) = writer::spawn(
-        options,
-        Arc::clone(&hub),
-        Arc::clone(&opened.log),
-        readers.clone(),
-        Handle::current(),
-        stop.clone(),
-    )
-    .map_err(|source| NodeError::Database { path: opened.database.clone(), source })?;
-    let users: Vec<String> = config.sql.users.iter().map(|(name, _)| name.clone()).collect();
-    let options = EngineOptions {
-        database: config.sql.database.clone(),
-        superuser: users.first().cloned().unwrap_or_else(|| "towline".to_owned()),
-        users,
-        see_patience: SEE_PATIENCE,
-        leave_patience: LEAVE_PATIENCE,
-    };
-    let log = lock(&opened.log).reader();
-    let engine = Engine::new(Arc::clone(&hub), readers.clone(), writer.clone(), log, options);
-
-    let (replication, installs) = Replication::new(
-        &config,
-        Arc::clone(&hub),
-        Arc::clone(&opened.log),
-        Arc::clone(&opened.control),
-        tls.clone(),
-    );
-    let gateway_config = GatewayConfig {
-        sql: config.sql.clone(),
-        cluster: config.cluster.clone(),
-        name: config.name.to_string(),
-        nodes: config.members.clone(),
-        tls: tls.clone(),
-        leader_wait: LEADER_WAIT,
-    };
-    let archiver = {
-        let reader = lock(&opened.log).reader();
-        Archiver::new(&config, Arc::clone(&hub), reader, Arc::clone(&opened.control))
-    };
-    let (archiving, backups) = match archiver {
-        Some((archiver, backups)) => {
-            (Some(tokio::spawn(archiver.run(stop.clone()))), Some(backups))
-        }
-        None => (None, None),
-    };
-    let local = Some((config.name.clone(), engine.clone()));
-    let gateway = Gateway::bind(gateway_config, local).await?;
-    let reload_clients = gateway.reloader();
-
-    let mut control = control::spawn(
-        &config,
-        Arc::clone(&hub),
-        Arc::clone(&opened.control),
-        Arc::clone(&opened.log),
-        tls.clone(),
-        Arc::clone(&supervisor),
-        stop.clone(),
-    )?;
-    let mut keeping = std::mem::replace(&mut control.task, tokio::spawn(async { Ok(()) }));
-    let mut replicating = tokio::spawn(Arc::clone(&replication).run(stop.clone()));
-    let noting = tokio::spawn(note_members(Arc::clone(&hub), writer.clone()));
-    let installing = tokio::spawn(install(installs, writer));
-    let limit = WalLimit { bytes: config.wal_max_bytes, read_max: config.wal_read_max };
-    let checkpointing = tokio::spawn(checkpoint(Arc::clone(&hub), readers, limit));
-    let peers = Arc::new(Peers {
-        cluster: config.cluster.clone(),
-        hub: Arc::clone(&hub),
-        control,
-        replication,
-        engine,
-        backups,
-        refusals: Refusals::default(),
-    });
-    let listening = tokio::spawn(Arc::clone(&peers).serve(listener, serving.clone()));
-    let clients = tokio::spawn(gateway.run(hub.view.subscribe(), serving.clone()));
-    let reloading = tokio::spawn(tls.reload_on_hangup(reload_clients));
+    let mut tasks = Tasks::start(&config, &opened, &hub, tls, listener, &supervisor).await?;
     supervisor.ready();
-
-    let mut dropped = hub.dropped.subscribe();
-    let ended = tokio::select! {
-        () = shutdown.cancelled() => Ok(()),
-        _ = dropped.wait_for(|dropped| *dropped) => {
-            tracing::warn!(
-                rule = "P22",
-                "this node was dropped from the cluster, and ends; it may join again once it is added"
-            );
-            Ok(())
-        }
-        ended = &mut keeping => match ended {
-            Ok(Err(error)) => Err(NodeError::from(error)),
-            _ => Err(NodeError::TaskEnded),
-        },
-        ended = &mut replicating => match ended {
-            Ok(Err(error)) => Err(NodeError::from(error)),
-            _ => Err(NodeError::TaskEnded),
-        },
-    };
-    if ended.is_ok() && !peers.control.handover().await {
+    let ended = tasks.watch(&hub, shutdown).await;
+    if ended.is_ok() && !tasks.peers.control.handover().await {
         tracing::warn!("the leadership could not be handed over");
     }
-    reloading.abort();
-    serving.cancel();
-    let _ = tokio::join!(clients, listening);
-    for task in [&checkpointing, &installing, &noting] {
-        task.abort();
-    }
-    let _ = tokio::join!(checkpointing, installing, noting);
-    stop.cancel();
-    if let Some(archiving) = archiving {
-        archiving.abort();
-    }
-    let _ = tokio::join!(
-        async {
-            if !keeping.is_finished() {
-                let _ = keeping.await;
-            }
-        },
-        async {
-            if !replicating.is_finished() {
-                let _ = replicating.await;
-            }
-        },
-    );
-    let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+    tasks.end().await;
     if let Some(look) = hub.look.send_replace(None) {
         look.give_up();
     }
@@ -280,6 +149,186 @@ pub async fn run(
         let _ = tokio::task::spawn_blocking(move || seal(&config, &control)).await;
     }
     ended
+}
+
+/// A running node's tasks, by when they end.
+struct Tasks {
+    peers: Arc<Peers>,
+    reloading: JoinHandle<()>,
+    /// Ends first: what serves others.
+    serving: CancellationToken,
+    clients: JoinHandle<()>,
+    listening: JoinHandle<()>,
+    /// What keeps the house.
+    chores: Vec<JoinHandle<()>>,
+    /// Ends last: the writer, and what it depends on.
+    stop: CancellationToken,
+    archiving: Option<JoinHandle<()>>,
+    keeping: JoinHandle<Result<(), KeepError>>,
+    replicating: JoinHandle<Result<(), LogError>>,
+    writer: std::thread::JoinHandle<()>,
+}
+
+impl Tasks {
+    async fn start(
+        config: &NodeConfig,
+        opened: &Opened,
+        hub: &Arc<Hub>,
+        tls: PeerTls,
+        listener: PeerListener,
+        supervisor: &Arc<Supervisor>,
+    ) -> Result<Self, NodeError> {
+        let (stop, serving) = (CancellationToken::new(), CancellationToken::new());
+        let (log, control_file) = (&opened.log, &opened.control);
+        let readers = Readers::new(opened.database.clone(), config.readers + READERS_BEYOND);
+        let options = WriterOptions {
+            path: opened.database.clone(),
+            commit: opened.commit,
+            queue: QUEUE,
+            idle_while_others_wait: IDLE_WHILE_OTHERS_WAIT,
+        };
+        let (writer, thread) = writer::spawn(
+            options,
+            Arc::clone(hub),
+            Arc::clone(log),
+            readers.clone(),
+            Handle::current(),
+            stop.clone(),
+        )
+        .map_err(|source| NodeError::Database { path: opened.database.clone(), source })?;
+        let engine = Engine::new(
+            Arc::clone(hub),
+            readers.clone(),
+            writer.clone(),
+            lock(log).reader(),
+            engine_options(config),
+        );
+        let (replication, installs) = Replication::new(
+            config,
+            Arc::clone(hub),
+            Arc::clone(log),
+            Arc::clone(control_file),
+            tls.clone(),
+        );
+        let archiver =
+            Archiver::new(config, Arc::clone(hub), lock(log).reader(), Arc::clone(control_file));
+        let (archiver, backups) = archiver.unzip();
+        let archiving = archiver.map(|archiver| tokio::spawn(archiver.run(stop.clone())));
+        let local = Some((config.name.clone(), engine.clone()));
+        let gateway = Gateway::bind(gateway_config(config, &tls), local).await?;
+        let reload_clients = gateway.reloader();
+
+        let mut control = control::spawn(
+            config,
+            Arc::clone(hub),
+            Arc::clone(control_file),
+            Arc::clone(log),
+            tls.clone(),
+            Arc::clone(supervisor),
+            stop.clone(),
+        )?;
+        let keeping = std::mem::replace(&mut control.task, tokio::spawn(async { Ok(()) }));
+        let replicating = tokio::spawn(Arc::clone(&replication).run(stop.clone()));
+        let limit = WalLimit { bytes: config.wal_max_bytes, read_max: config.wal_read_max };
+        let chores = vec![
+            tokio::spawn(note_members(Arc::clone(hub), writer.clone())),
+            tokio::spawn(install(installs, writer)),
+            tokio::spawn(checkpoint(Arc::clone(hub), readers, limit)),
+        ];
+        let peers = Arc::new(Peers {
+            cluster: config.cluster.clone(),
+            hub: Arc::clone(hub),
+            control,
+            replication,
+            engine,
+            backups,
+            refusals: Refusals::default(),
+        });
+        let listening = tokio::spawn(Arc::clone(&peers).serve(listener, serving.clone()));
+        let clients = tokio::spawn(gateway.run(hub.view.subscribe(), serving.clone()));
+        let reloading = tokio::spawn(tls.reload_on_hangup(reload_clients));
+        Ok(Self {
+            peers,
+            reloading,
+            serving,
+            clients,
+            listening,
+            chores,
+            stop,
+            archiving,
+            keeping,
+            replicating,
+            writer: thread,
+        })
+    }
+
+    /// Until `shutdown`, the node's drop from the cluster, or the end of a task without
+    /// which it can't go on.
+    async fn watch(&mut self, hub: &Hub, shutdown: CancellationToken) -> Result<(), NodeError> {
+        let mut dropped = hub.dropped.subscribe();
+        tokio::select! {
+            () = shutdown.cancelled() => Ok(()),
+            _ = dropped.wait_for(|dropped| *dropped) => {
+                tracing::warn!(
+                    rule = "P22",
+                    "this node was dropped from the cluster, and ends; it may join again once it is added"
+                );
+                Ok(())
+            }
+            ended = &mut self.keeping => match ended {
+                Ok(Err(error)) => Err(NodeError::from(error)),
+                _ => Err(NodeError::TaskEnded),
+            },
+            ended = &mut self.replicating => match ended {
+                Ok(Err(error)) => Err(NodeError::from(error)),
+                _ => Err(NodeError::TaskEnded),
+            },
+        }
+    }
+
+    async fn end(self) {
+        self.reloading.abort();
+        self.serving.cancel();
+        let _ = tokio::join!(self.clients, self.listening);
+        self.chores.iter().for_each(JoinHandle::abort);
+        for chore in self.chores {
+            let _ = chore.await;
+        }
+        self.stop.cancel();
+        if let Some(archiving) = self.archiving {
+            archiving.abort();
+        }
+        // One that has ended was waited for already.
+        if !self.keeping.is_finished() {
+            let _ = self.keeping.await;
+        }
+        if !self.replicating.is_finished() {
+            let _ = self.replicating.await;
+        }
+        let _ = tokio::task::spawn_blocking(move || self.writer.join()).await;
+    }
+}
+
+fn engine_options(config: &NodeConfig) -> EngineOptions {
+    let users: Vec<String> = config.sql.users.iter().map(|(name, _)| name.clone()).collect();
+    EngineOptions {
+        database: config.sql.database.clone(),
+        superuser: users.first().cloned().unwrap_or_else(|| "towline".to_owned()),
+        users,
+        see_patience: SEE_PATIENCE,
+        leave_patience: LEAVE_PATIENCE,
+    }
+}
+
+fn gateway_config(config: &NodeConfig, tls: &PeerTls) -> GatewayConfig {
+    GatewayConfig {
+        sql: config.sql.clone(),
+        cluster: config.cluster.clone(),
+        name: config.name.to_string(),
+        nodes: config.members.clone(),
+        tls: tls.clone(),
+        leader_wait: LEADER_WAIT,
+    }
 }
 
 /// Opens the node's directory, and mends what may be mended by itself.
