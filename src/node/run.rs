@@ -315,6 +315,7 @@ fn engine_options(config: &NodeConfig) -> EngineOptions {
         database: config.sql.database.clone(),
         superuser: users.first().cloned().unwrap_or_else(|| "towline".to_owned()),
         users,
+        max_connections: config.sql.max_connections,
         see_patience: SEE_PATIENCE,
         leave_patience: LEAVE_PATIENCE,
     }

@@ -21,6 +21,10 @@ enum Kind {
     Numbered(&'static str),
     /// Fixed by the server.
     ReadOnly,
+    /// Of its configuration, which is read once.
+    Restart,
+    /// As PostgreSQL reads it again when told so.
+    Reload,
 }
 
 /// A setting that the node knows.
@@ -61,13 +65,16 @@ const COMMITS: &[&str] =
 pub const KNOWN: &[Known] = &[
     reported("application_name", Kind::Text, "", "application_name"),
     known("array_nulls", Kind::Bool, "on"),
+    known("autovacuum", Kind::Reload, "on"),
     known("backend_flush_after", Kind::Text, "0"),
     known("backslash_quote", Kind::Text, "safe_encoding"),
+    known("block_size", Kind::ReadOnly, "8192"),
     known("bytea_output", Kind::Choice(&["hex", "escape"]), "hex"),
     known("check_function_bodies", Kind::Bool, "on"),
     known("client_connection_check_interval", Kind::Text, "0"),
     reported("client_encoding", Kind::Text, "UTF8", "client_encoding"),
     known("client_min_messages", Kind::Choice(LEVELS), "notice"),
+    known("cluster_name", Kind::Restart, ""),
     known("commit_delay", Kind::Text, "0"),
     known("commit_siblings", Kind::Text, "5"),
     known("compute_query_id", Kind::Text, "auto"),
@@ -76,8 +83,10 @@ pub const KNOWN: &[Known] = &[
     known("cpu_operator_cost", Kind::Text, "0.0025"),
     known("cpu_tuple_cost", Kind::Text, "0.01"),
     known("cursor_tuple_fraction", Kind::Text, "0.1"),
+    known("data_checksums", Kind::ReadOnly, "off"),
     reported("datestyle", Kind::Text, "ISO, MDY", "DateStyle"),
     known("deadlock_timeout", Kind::Duration, "1000"),
+    known("default_statistics_target", Kind::Integer(1, 10000), "100"),
     known("default_table_access_method", Kind::Text, "heap"),
     known("default_tablespace", Kind::Text, ""),
     known("default_text_search_config", Kind::Text, "pg_catalog.english"),
@@ -113,6 +122,8 @@ pub const KNOWN: &[Known] = &[
     known("extra_float_digits", Kind::Integer(-15, 3), "1"),
     known("force_parallel_mode", Kind::Text, "off"),
     known("from_collapse_limit", Kind::Text, "8"),
+    known("fsync", Kind::Reload, "on"),
+    known("full_page_writes", Kind::Reload, "on"),
     known("geqo", Kind::Bool, "on"),
     known("geqo_effort", Kind::Text, "5"),
     known("geqo_generations", Kind::Text, "0"),
@@ -123,6 +134,7 @@ pub const KNOWN: &[Known] = &[
     known("gin_fuzzy_search_limit", Kind::Text, "0"),
     known("gin_pending_list_limit", Kind::Text, "4MB"),
     known("hash_mem_multiplier", Kind::Text, "2"),
+    known("hot_standby", Kind::Restart, "on"),
     known("idle_in_transaction_session_timeout", Kind::Duration, "0"),
     known("idle_session_timeout", Kind::Duration, "0"),
     known("in_hot_standby", Kind::ReadOnly, "off"),
@@ -139,6 +151,7 @@ pub const KNOWN: &[Known] = &[
     known("lc_monetary", Kind::Text, "C"),
     known("lc_numeric", Kind::Text, "C"),
     known("lc_time", Kind::Text, "C"),
+    known("listen_addresses", Kind::Restart, "localhost"),
     known("lo_compat_privileges", Kind::Text, "off"),
     known("lock_timeout", Kind::Duration, "0"),
     known("log_duration", Kind::Text, "off"),
@@ -146,15 +159,22 @@ pub const KNOWN: &[Known] = &[
     known("log_min_error_statement", Kind::Text, "error"),
     known("log_min_messages", Kind::Text, "warning"),
     known("log_statement", Kind::Text, "none"),
+    known("logging_collector", Kind::Restart, "off"),
     known("logical_decoding_work_mem", Kind::Text, "64MB"),
     known("maintenance_work_mem", Kind::Text, "64MB"),
+    known("max_connections", Kind::Restart, "1000"),
+    known("max_function_args", Kind::ReadOnly, "100"),
     known("max_identifier_length", Kind::ReadOnly, "63"),
     known("max_index_keys", Kind::ReadOnly, "32"),
+    known("max_locks_per_transaction", Kind::Restart, "64"),
     known("max_parallel_maintenance_workers", Kind::Text, "2"),
     known("max_parallel_workers", Kind::Text, "8"),
     known("max_parallel_workers_per_gather", Kind::Integer(0, 1024), "0"),
     known("max_prepared_transactions", Kind::ReadOnly, "0"),
+    known("max_replication_slots", Kind::Restart, "10"),
     known("max_stack_depth", Kind::Text, "2MB"),
+    known("max_wal_senders", Kind::Restart, "10"),
+    known("max_worker_processes", Kind::Restart, "8"),
     known("min_parallel_index_scan_size", Kind::Text, "512kB"),
     known("min_parallel_table_scan_size", Kind::Text, "8MB"),
     known("parallel_leader_participation", Kind::Text, "on"),
@@ -162,6 +182,7 @@ pub const KNOWN: &[Known] = &[
     known("parallel_tuple_cost", Kind::Text, "0.1"),
     known("password_encryption", Kind::Text, "scram-sha-256"),
     known("plan_cache_mode", Kind::Text, "auto"),
+    known("port", Kind::Restart, "5432"),
     known("quote_all_identifiers", Kind::Bool, "off"),
     known("random_page_cost", Kind::Real, "4"),
     known("recursive_worktable_factor", Kind::Text, "10"),
@@ -174,11 +195,16 @@ pub const KNOWN: &[Known] = &[
     known("server_version_num", Kind::ReadOnly, SERVER_VERSION_NUM),
     reported("session_authorization", Kind::Text, "", "session_authorization"),
     known("session_replication_role", Kind::Text, "origin"),
+    known("shared_buffers", Kind::Restart, "128MB"),
+    known("shared_preload_libraries", Kind::Restart, ""),
+    known("ssl", Kind::Reload, "off"),
     known("ssl_renegotiation_limit", Kind::Text, "0"),
     reported("standard_conforming_strings", Kind::Choice(&["on"]), "on", "standard_conforming_strings"),
     known("statement_timeout", Kind::Duration, "0"),
+    known("superuser_reserved_connections", Kind::Restart, "0"),
     known("synchronize_seqscans", Kind::Bool, "on"),
     known("synchronous_commit", Kind::Choice(COMMITS), "on"),
+    known("synchronous_standby_names", Kind::Reload, ""),
     known("tcp_keepalives_count", Kind::Text, "0"),
     known("tcp_keepalives_idle", Kind::Text, "0"),
     known("tcp_keepalives_interval", Kind::Text, "0"),
@@ -187,12 +213,14 @@ pub const KNOWN: &[Known] = &[
     known("temp_file_limit", Kind::Text, "-1"),
     known("temp_tablespaces", Kind::Text, ""),
     reported("timezone", Kind::Text, "UTC", "TimeZone"),
+    known("timezone_abbreviations", Kind::Text, "Default"),
     known("towline.dialect", Kind::Choice(&["postgresql", "sqlite"]), "postgresql"),
     known("towline.max_staleness", Kind::Duration, "0"),
     known("towline.read_level", Kind::Choice(&["strong", "session", "bounded", "eventual"]), "session"),
     known("towline.temporary_schema", Kind::Numbered("pg_temp_"), ""),
     known("towline.transactions", Kind::Choice(&["optimistic", "locking"]), "optimistic"),
     known("track_activities", Kind::Text, "on"),
+    known("track_counts", Kind::Bool, "off"),
     known("track_functions", Kind::Text, "none"),
     known("track_io_timing", Kind::Text, "off"),
     known("transaction_deferrable", Kind::Bool, "off"),
@@ -203,6 +231,7 @@ pub const KNOWN: &[Known] = &[
     known("vacuum_cost_limit", Kind::Text, "200"),
     known("vacuum_freeze_min_age", Kind::Text, "50000000"),
     known("vacuum_freeze_table_age", Kind::Text, "150000000"),
+    known("wal_block_size", Kind::ReadOnly, "8192"),
     known("wal_compression", Kind::Text, "off"),
     known("wal_level", Kind::ReadOnly, "replica"),
     known("work_mem", Kind::Text, "4MB"),
@@ -265,10 +294,15 @@ pub fn check(name: &str, value: &str) -> Result<String, SqlError> {
             if value.is_empty() || named { Ok(value.to_owned()) } else { Err(invalid()) }
         }
         Kind::Text => text(name, value, invalid),
-        Kind::ReadOnly => {
-            Err(SqlError::new(SqlState("55P02"), format!("parameter \"{name}\" cannot be changed")))
-        }
+        Kind::ReadOnly => Err(fixed(name, "")),
+        Kind::Restart => Err(fixed(name, " without restarting the server")),
+        Kind::Reload => Err(fixed(name, " now")),
     }
+}
+
+fn fixed(name: &str, otherwise: &str) -> SqlError {
+    let text = format!("parameter \"{name}\" cannot be changed{otherwise}");
+    SqlError::new(SqlState("55P02"), text)
 }
 
 /// Texts that are not simply kept.
@@ -330,6 +364,28 @@ pub fn milliseconds(value: &str) -> Option<i64> {
     (ms.is_finite() && ms.abs() < 2_147_483_648.0).then(|| ms.ceil() as i64)
 }
 
+/// How many units a value is that is written with one of its own, as `pg_settings` has it.
+pub fn in_units(value: &str, unit: &str) -> Option<i64> {
+    const SIZES: [(&str, i64); 5] =
+        [("kB", 1 << 10), ("MB", 1 << 20), ("GB", 1 << 30), ("TB", 1 << 40), ("B", 1)];
+    let (each, ms) = match unit {
+        "ms" => return milliseconds(value),
+        "s" => (1_000, true),
+        "min" => (60_000, true),
+        "8kB" => (8 << 10, false),
+        unit => (SIZES.iter().find(|(name, _)| *name == unit)?.1, false),
+    };
+    if let Ok(number) = value.parse() {
+        return Some(number);
+    }
+    if ms {
+        return Some(milliseconds(value)? / each);
+    }
+    let (name, size) = SIZES.iter().find(|(name, _)| value.ends_with(name))?;
+    let number: i64 = value.strip_suffix(name)?.trim().parse().ok()?;
+    Some(number.checked_mul(*size)? / each)
+}
+
 /// A duration as SHOW prints it: in the largest unit that it is a multiple of.
 fn duration(ms: i64) -> String {
     let units = [(86_400_000, "d"), (3_600_000, "h"), (60_000, "min"), (1_000, "s"), (1, "ms")];
@@ -347,6 +403,20 @@ mod tests {
             [("10500", "10500ms"), ("60s", "1min"), ("1.5 h", "90min"), ("0", "0"), ("36h", "36h")]
         {
             assert_eq!(check("statement_timeout", given).ok().as_deref(), Some(shown));
+        }
+    }
+
+    #[test]
+    fn a_value_is_counted_in_its_settings_unit() {
+        for (value, unit, number) in [
+            ("4MB", "kB", Some(4096)),
+            ("4GB", "8kB", Some(524_288)),
+            ("10500ms", "ms", Some(10_500)),
+            ("2min", "s", Some(120)),
+            ("-1", "kB", Some(-1)),
+            ("x", "kB", None),
+        ] {
+            assert_eq!(in_units(value, unit), number, "{value}");
         }
     }
 

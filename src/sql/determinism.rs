@@ -73,6 +73,7 @@ const NODE: &[&str] = &[
     "pg_last_xact_replay_timestamp",
     "pg_postmaster_start_time",
     "pg_relation_size",
+    "pg_reload_conf",
     "pg_sleep",
     "pg_table_size",
     "pg_terminate_backend",

@@ -64,6 +64,8 @@ pub(super) struct EngineOptions {
     /// The users of the configuration, and how sessions of others call them.
     pub users: Vec<String>,
     pub superuser: String,
+    /// Clients that the node takes at a time.
+    pub max_connections: usize,
     /// How long a read waits until the node has applied what it must see.
     pub see_patience: Duration,
     /// How long DROP DATABASE waits for sessions that are about to go.

@@ -164,6 +164,7 @@ impl EngineSession {
             // A write at a follower is forwarded: none is refused because of where it came to.
             "transaction_read_only" => on(self.characteristics().1),
             "is_superuser" => on(self.superuser),
+            "max_connections" => self.inner.options.max_connections.to_string(),
             "session_authorization" => self.session_user().to_owned(),
             _ => self.settings.get(name)?.to_owned(),
         })

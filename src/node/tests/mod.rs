@@ -124,6 +124,7 @@ impl TestNode {
             database: "towline".to_owned(),
             users: vec!["root".to_owned()],
             superuser: "root".to_owned(),
+            max_connections: 100,
             see_patience: Duration::from_millis(200),
             leave_patience: Duration::from_millis(200),
         };

@@ -26,6 +26,17 @@ const SIGNALS_BACKENDS: Oid = Oid(4200);
 /// OIDs from here on follow from the names of what came with a file.
 const HASHED: u32 = 0x4000_0000;
 
+/// Functions that superusers may call, and what others are told.
+pub(super) const RESERVED: &[(&str, &str)] = &[
+    ("pg_reload_conf", "permission denied for function pg_reload_conf"),
+    ("pg_stat_reset", "permission denied for function pg_stat_reset"),
+    ("pg_stat_reset_shared", "permission denied for function pg_stat_reset_shared"),
+    (
+        "pg_stat_reset_single_table_counters",
+        "permission denied for function pg_stat_reset_single_table_counters",
+    ),
+];
+
 /// A demand for a superuser.
 pub(super) fn superuser(message: &'static str) -> Demand {
     Demand::Member { role: BOOTSTRAP_ROLE, message }

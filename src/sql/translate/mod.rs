@@ -431,6 +431,9 @@ impl<'a> Translator<'a> {
         if matches!(function, "pg_cancel_backend" | "pg_terminate_backend") {
             self.demand_signalling();
         }
+        if let Some((_, message)) = access::RESERVED.iter().find(|(name, _)| *name == function) {
+            self.demand(access::superuser(message));
+        }
         match determinism::function_reads(function) {
             Reads::Frozen | Reads::Session | Reads::Node => {}
             Reads::Leader => self.leader = true,

@@ -3,6 +3,7 @@
 use super::{DEFAULT_TABLESPACE, FIRST_DATABASE_OID};
 use crate::log::Value;
 use crate::pg::Oid;
+use crate::pg::settings::{find, in_units};
 use crate::sql::catalog::rows::{Facts, Rows, row};
 use crate::sql::catalog::types::data_lines;
 use crate::sql::catalog::{
@@ -94,16 +95,27 @@ pub(super) fn add_settings(rows: &mut Rows, facts: &Facts<'_>) {
         let name = fields[0];
         let set = facts.settings.iter().find(|(set, _)| set.eq_ignore_ascii_case(name));
         let some = |at: usize| Some(fields[at]).filter(|text| !text.is_empty());
+        let default = find(&name.to_ascii_lowercase()).map(|known| known.default);
+        let source = match (set, fields[5]) {
+            (Some((_, value)), _) if default == Some(value) => "default",
+            (Some(_), "user" | "superuser") => "session",
+            (Some(_), _) => "configuration file",
+            (None, _) => "default",
+        };
+        let set = set.map(|(_, value)| match in_units(value, fields[2]) {
+            Some(number) => number.to_string(),
+            None => value.clone(),
+        });
         seen.push(name);
         row!(rows,
             "name" => name,
-            "setting" => set.map_or(fields[1], |(_, value)| value.as_str()),
+            "setting" => set.as_deref().unwrap_or(fields[1]),
             "unit" => some(2),
             "category" => some(3),
             "short_desc" => some(4),
             "context" => fields[5],
             "vartype" => fields[6],
-            "source" => if set.is_some() { "session" } else { "default" },
+            "source" => source,
             "min_val" => some(7),
             "max_val" => some(8),
             "enumvals" => some(9),

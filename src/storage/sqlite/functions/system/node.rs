@@ -26,6 +26,15 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
             ("pg_current_xact_id_if_assigned", 0, |_| Ok(Value::Null)),
             ("pg_is_in_recovery", 0, |call| boolean(environment(call).in_recovery)),
             ("pg_is_wal_replay_paused", 0, |_| boolean(false)),
+            // Notifications are read from the log, which does not end.
+            ("pg_notification_queue_usage", 0, |_| Ok(Value::Real(0.0))),
+            // The configuration is read once.
+            ("pg_reload_conf", 0, |_| boolean(true)),
+            // Nobody keeps statistics.
+            ("pg_stat_clear_snapshot", 0, |_| text("")),
+            ("pg_stat_reset", 0, |_| text("")),
+            ("pg_stat_reset_shared", 1, |_| text("")),
+            ("pg_stat_reset_single_table_counters", 1, |_| text("")),
             ("pg_last_wal_receive_lsn", 0, |call| replayed(call, |env| env.commit_lsn)),
             ("pg_last_wal_replay_lsn", 0, |call| replayed(call, |env| env.applied_lsn)),
             ("pg_last_xact_replay_timestamp", 0, |_| Ok(Value::Null)),
