@@ -245,9 +245,10 @@ fn classify_pragma(mut scanner: Scanner<'_>) -> Class {
 
 /// What BEGIN, START TRANSACTION and SET TRANSACTION say.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
-pub(super) struct TransactionModes {
+pub struct TransactionModes {
     pub isolation: Option<Isolation>,
     pub read_only: Option<bool>,
+    pub deferrable: Option<bool>,
     /// Whether every word was understood.
     pub complete: bool,
 }
@@ -285,7 +286,10 @@ pub(super) fn transaction_modes(scanner: &mut Scanner<'_>) -> TransactionModes {
             if !scanner.take_word("deferrable") {
                 return modes;
             }
-        } else if !(scanner.take_word("deferrable")
+            modes.deferrable = Some(false);
+        } else if scanner.take_word("deferrable") {
+            modes.deferrable = Some(true);
+        } else if !(
             // SQLite's own words for the same statement.
             || scanner.take_word("deferred")
             || scanner.take_word("immediate")

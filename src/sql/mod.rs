@@ -14,8 +14,8 @@ mod translate;
 mod translated;
 mod types;
 
-pub use classify::{Class, Isolation, classify, is_definition};
-pub use determinism::{function_is_local, mentions_local, relation_is_local};
+pub use classify::{Class, Isolation, TransactionModes, classify, is_definition};
+pub use determinism::{function_is_local, mentions_drawn, mentions_local, relation_is_local};
 pub use shape::{Shape, shape};
 pub use split::split;
 pub use temporary::may_be_temporary;

@@ -3,7 +3,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use super::Isolation;
+use super::TransactionModes;
 use super::catalog::{BOOTSTRAP_ROLE, Catalog, ObjectKind, Rights};
 use crate::pg::types::date_style::Order;
 use crate::pg::types::made::Made;
@@ -107,10 +107,7 @@ pub enum Kind {
     Ddl {
         rebuild: bool,
     },
-    Begin {
-        isolation: Option<Isolation>,
-        read_only: Option<bool>,
-    },
+    Begin(TransactionModes),
     Commit {
         chain: bool,
     },
@@ -128,8 +125,7 @@ pub enum Kind {
     },
     /// SET TRANSACTION / SET SESSION CHARACTERISTICS.
     SetTransaction {
-        isolation: Option<Isolation>,
-        read_only: Option<bool>,
+        modes: TransactionModes,
         session: bool,
     },
     /// SET CONSTRAINTS: those that are deferrable, all or these.

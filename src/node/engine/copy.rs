@@ -20,7 +20,7 @@ use crate::pg::backend::Writer;
 use crate::pg::copy::{Decoder, Encoder, Row, located};
 use crate::pg::frontend::{Message, RawMessage};
 use crate::pg::{SqlError, SqlState};
-use crate::sql::{self, Column};
+use crate::sql::{self, Column, TransactionModes};
 
 /// Rows inserted as one logged statement at most.
 const BATCH_ROWS: usize = 512;
@@ -56,7 +56,7 @@ impl EngineSession {
         out: &mut Out,
     ) -> Result<(), Stop> {
         self.check_may_write("COPY FROM")?;
-        self.open(false, None, None);
+        self.open(false, TransactionModes::default());
         self.loan().await?;
         let options = options.clone();
         let format = options.field_format();

@@ -23,7 +23,7 @@ use crate::node::rows::RowFormat;
 use crate::pg::backend::Writer;
 use crate::pg::types::{self, Display, Format};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::{Argument, Kind};
+use crate::sql::{Argument, Kind, TransactionModes};
 
 /// Bytes of a page.
 const PAGE: i64 = 8192;
@@ -121,7 +121,7 @@ impl EngineSession {
         arguments: &[Value],
     ) -> Result<Answer, Stop> {
         self.check_may_write(name)?;
-        self.open(false, None, None);
+        self.open(false, TransactionModes::default());
         self.loan().await?;
         let number = |at: usize| match arguments.get(at) {
             Some(Value::Integer(number)) => *number,

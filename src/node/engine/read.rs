@@ -69,6 +69,9 @@ impl EngineSession {
         let prepare = || prepare(&mut reader, plan, params, &limits, now_us);
         let statement = read_through(&plan.text, prepare)?;
         self.saw(seen);
+        if let Some(open) = &mut self.open {
+            open.begun = true;
+        }
         Ok(Source::Live { statement, _reader: Some(reader), limits })
     }
 

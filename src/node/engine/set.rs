@@ -10,16 +10,16 @@ use crate::cluster::Role;
 use crate::gateway::{Out, SettingsMap};
 use crate::pg::settings::shown_name;
 use crate::pg::{SqlError, SqlState};
-use crate::sql::{Isolation, Kind};
+use crate::sql::{Isolation, Kind, TransactionModes};
 
 impl EngineSession {
     pub(super) fn set_transaction(
         &mut self,
-        isolation: Option<Isolation>,
-        read_only: Option<bool>,
+        modes: TransactionModes,
         session: bool,
         out: &mut Out,
     ) -> Result<(), Stop> {
+        let TransactionModes { isolation, read_only, deferrable, .. } = modes;
         if session {
             if let Some(isolation) = isolation {
                 let name = isolation_name(isolation);
@@ -28,6 +28,10 @@ impl EngineSession {
             if let Some(read_only) = read_only {
                 let value = if read_only { "on" } else { "off" };
                 self.settings.set("default_transaction_read_only", Some(value), false)?;
+            }
+            if let Some(deferrable) = deferrable {
+                let value = if deferrable { "on" } else { "off" };
+                self.settings.set("default_transaction_deferrable", Some(value), false)?;
             }
             return Ok(());
         }
@@ -51,7 +55,15 @@ impl EngineSession {
                     return Err(SqlError::new(SqlState::ACTIVE_SQL_TRANSACTION, text).into());
                 }
                 open.isolation = isolation.unwrap_or(open.isolation);
+                if began && deferrable.is_some_and(|deferrable| deferrable != open.deferrable) {
+                    return Err(SqlError::new(
+                        SqlState::ACTIVE_SQL_TRANSACTION,
+                        "SET TRANSACTION [NOT] DEFERRABLE must be called before any query",
+                    )
+                    .into());
+                }
                 open.read_only = read_only.unwrap_or(open.read_only);
+                open.deferrable = deferrable.unwrap_or(open.deferrable);
             }
             None => warn(
                 out,
@@ -118,18 +130,25 @@ impl EngineSession {
                 let mut scratch = self.settings.clone();
                 scratch.set(&lower, Some(value), true)?;
                 let isolation = settings::isolation(&value.to_ascii_lowercase());
-                return self.set_transaction(Some(isolation), None, false, out);
+                let modes = TransactionModes { isolation: Some(isolation), ..Default::default() };
+                return self.set_transaction(modes, false, out);
             }
             "transaction_read_only" => {
-                let read_only = matches!(value, Some("on" | "true" | "yes" | "1"));
-                return self.set_transaction(None, Some(read_only), false, out);
+                let read_only = Some(matches!(value, Some("on" | "true" | "yes" | "1")));
+                let modes = TransactionModes { read_only, ..Default::default() };
+                return self.set_transaction(modes, false, out);
+            }
+            "transaction_deferrable" => {
+                let deferrable = Some(matches!(value, Some("on" | "true" | "yes" | "1")));
+                let modes = TransactionModes { deferrable, ..Default::default() };
+                return self.set_transaction(modes, false, out);
             }
             _ => {}
         }
         let outside = self.open.as_ref().is_none_or(|open| !open.explicit);
         if local && outside && !run.alone {
             // To the end of the statements that came together.
-            self.open(false, None, None);
+            self.open(false, TransactionModes::default());
         } else if local && outside {
             let text = "SET LOCAL can only be used in transaction blocks";
             warn(out, SqlState::NO_ACTIVE_SQL_TRANSACTION, text);
@@ -144,7 +163,12 @@ impl EngineSession {
     /// Every setting, as it is at the moment.
     pub(super) fn all_settings(&self) -> Arc<SettingsMap> {
         let mut all = self.settings.all(self.in_recovery());
-        for name in ["transaction_isolation", "transaction_read_only"] {
+        for name in [
+            "max_connections",
+            "transaction_deferrable",
+            "transaction_isolation",
+            "transaction_read_only",
+        ] {
             if let Ok(value) = self.shown(name)
                 && all.get(name) != Some(&value)
             {
@@ -162,7 +186,8 @@ impl EngineSession {
             "in_hot_standby" => on(recovery),
             "transaction_isolation" => isolation_name(self.characteristics().0).to_owned(),
             // A write at a follower is forwarded: none is refused because of where it came to.
-            "transaction_read_only" => on(self.characteristics().1),
+            "transaction_read_only" => on(self.characteristics().read_only == Some(true)),
+            "transaction_deferrable" => on(self.characteristics().deferrable == Some(true)),
             "is_superuser" => on(self.superuser),
             "max_connections" => self.inner.options.max_connections.to_string(),
             "session_authorization" => self.session_user().to_owned(),

@@ -289,6 +289,10 @@ impl Settings {
         self.known("default_transaction_read_only") == "on"
     }
 
+    pub(super) fn default_deferrable(&self) -> bool {
+        self.known("default_transaction_deferrable") == "on"
+    }
+
     /// Whether transactions take the writer with their first write, and so never fail
     /// because of what others wrote since.
     pub(super) fn locks(&self) -> bool {

@@ -41,7 +41,7 @@ use crate::node::rows::RowFormat;
 use crate::node::writer::{Borrow, Claim, Loan, Script, Statement, Trial, Tried, UnitError};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::Deferral;
-use crate::sql::{Isolation, Kind};
+use crate::sql::{Isolation, Kind, TransactionModes};
 
 /// How many transactions take the writer at once after one that held nothing failed.
 const CAUTION: u32 = 32;
@@ -53,6 +53,8 @@ pub(super) struct Open {
     pub(super) failed: bool,
     pub(super) isolation: Isolation,
     pub(super) read_only: bool,
+    /// As was said: nobody is waited for.
+    pub(super) deferrable: bool,
     /// What `now()` answers.
     pub(super) now_us: i64,
     /// Whether a statement has run: isolation can't change any more.
@@ -85,17 +87,14 @@ struct Savepoint {
 
 impl EngineSession {
     /// Opens the transaction of a unit with several statements, or of a client's BEGIN.
-    pub(super) fn open(
-        &mut self,
-        explicit: bool,
-        isolation: Option<Isolation>,
-        read_only: Option<bool>,
-    ) -> &mut Open {
+    pub(super) fn open(&mut self, explicit: bool, modes: TransactionModes) -> &mut Open {
+        let TransactionModes { isolation, read_only, deferrable, .. } = modes;
         if let Some(open) = &mut self.open {
             open.explicit |= explicit;
             if !open.begun {
                 open.isolation = isolation.unwrap_or(open.isolation);
                 open.read_only = read_only.unwrap_or(open.read_only);
+                open.deferrable = deferrable.unwrap_or(open.deferrable);
             }
         }
         if self.open.is_none() {
@@ -107,6 +106,7 @@ impl EngineSession {
             failed: false,
             isolation: isolation.unwrap_or_else(|| settings.default_isolation()),
             read_only: read_only.unwrap_or_else(|| settings.default_read_only()),
+            deferrable: deferrable.unwrap_or_else(|| settings.default_deferrable()),
             now_us: wall_clock_us(),
             begun: false,
             snapshot: None,
@@ -522,6 +522,7 @@ impl EngineSession {
         if let Some(loan) = &mut open.loan {
             loan.release(name)?;
         }
+        open.read_only = open.savepoints[at].read_only;
         open.savepoints.truncate(at);
         Ok(())
     }

@@ -15,7 +15,7 @@ use crate::node::plan::Plan;
 use crate::node::rows::RowFormat;
 use crate::pg::backend::Writer;
 use crate::pg::{Oid, Severity, SqlError, SqlState};
-use crate::sql::{Column, Isolation, Kind, Tag, Translated};
+use crate::sql::{Column, Kind, Tag, TransactionModes, Translated};
 
 /// What a utility statement answers with.
 pub(super) enum Answer {
@@ -47,7 +47,7 @@ impl EngineSession {
             self.check_not_failed()?;
         }
         let answer = match &plan.translated.kind {
-            Kind::Begin { .. }
+            Kind::Begin(_)
             | Kind::Commit { .. }
             | Kind::Rollback { .. }
             | Kind::Savepoint(_)
@@ -142,7 +142,7 @@ impl EngineSession {
                     )
                     .into());
                 }
-                self.open(false, None, None);
+                self.open(false, TransactionModes::default());
                 self.loan().await?;
                 "LOCK TABLE".into()
             }
@@ -189,7 +189,7 @@ impl EngineSession {
         out: &mut Out,
     ) -> Result<Answer, Stop> {
         match &statement.kind {
-            Kind::Begin { isolation, read_only } => {
+            Kind::Begin(modes) => {
                 if self.open.as_ref().is_some_and(|open| open.explicit) {
                     let text = "there is already a transaction in progress";
                     warn(out, SqlState::ACTIVE_SQL_TRANSACTION, text);
@@ -214,7 +214,7 @@ impl EngineSession {
                 let as_before = self.characteristics();
                 self.roll_back().await;
                 if *chain && explicit {
-                    self.open(true, Some(as_before.0), Some(as_before.1));
+                    self.open(true, as_before);
                 }
                 Ok("ROLLBACK".into())
             }
@@ -230,8 +230,8 @@ impl EngineSession {
                 self.roll_back_to(name)?;
                 Ok("ROLLBACK".into())
             }
-            Kind::SetTransaction { isolation, read_only, session } => {
-                self.set_transaction(*isolation, *read_only, *session, out)?;
+            Kind::SetTransaction { modes, session } => {
+                self.set_transaction(*modes, *session, out)?;
                 Ok("SET".into())
             }
             _ => unreachable!("not a transaction statement"),
@@ -259,15 +259,26 @@ impl EngineSession {
             self.commit(Some("COMMIT")).await?;
         }
         if chain && explicit {
-            self.open(true, Some(as_before.0), Some(as_before.1));
+            self.open(true, as_before);
         }
         Ok(if failed { "ROLLBACK" } else { "COMMIT" }.into())
     }
 
-    pub(super) fn characteristics(&self) -> (Isolation, bool) {
-        match &self.open {
-            Some(open) => (open.isolation, open.read_only),
-            None => (self.settings.default_isolation(), self.settings.default_read_only()),
+    pub(super) fn characteristics(&self) -> TransactionModes {
+        let settings = &self.settings;
+        let (isolation, read_only, deferrable) = match &self.open {
+            Some(open) => (open.isolation, open.read_only, open.deferrable),
+            None => (
+                settings.default_isolation(),
+                settings.default_read_only(),
+                settings.default_deferrable(),
+            ),
+        };
+        TransactionModes {
+            isolation: Some(isolation),
+            read_only: Some(read_only),
+            deferrable: Some(deferrable),
+            complete: true,
         }
     }
 

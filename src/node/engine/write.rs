@@ -17,7 +17,7 @@ use crate::node::rows::RowFormat;
 use crate::node::writer::{Claim, Done, Script, Unit, command_tag};
 use crate::pg::SqlError;
 use crate::pg::SqlState;
-use crate::sql::Tag;
+use crate::sql::{Tag, TransactionModes};
 
 /// How often a session that gave up looks whether its unit has been logged.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -55,7 +55,7 @@ impl EngineSession {
                 .unwrap_or_else(|| command_tag(&plan.translated.tag, done.count, done.rows.count));
             return Ok(Written { rows: CompleteRows::new(done.rows)?, tag });
         }
-        self.open(false, None, None);
+        self.open(false, TransactionModes::default());
         let ran = self.run_written(plan, params, format).await?;
         let tag = command_tag(&plan.translated.tag, ran.count, ran.rows.count);
         Ok(Written { rows: CompleteRows::new(ran.rows)?, tag })

@@ -306,7 +306,7 @@ impl Words<'_> {
 
     fn begin(&mut self, tag: &'static str) -> Result<Translated, SqlError> {
         let modes = self.modes()?;
-        Ok(plain(Kind::Begin { isolation: modes.isolation, read_only: modes.read_only }, tag))
+        Ok(plain(Kind::Begin(modes), tag))
     }
 
     /// `[WORK|TRANSACTION] [AND [NO] CHAIN]`.
@@ -346,12 +346,7 @@ impl Words<'_> {
                 return Err(SqlError::unsupported("SET TRANSACTION SNAPSHOT"));
             }
             let modes = self.modes()?;
-            let kind = Kind::SetTransaction {
-                isolation: modes.isolation,
-                read_only: modes.read_only,
-                session: false,
-            };
-            return Ok(plain(kind, "SET"));
+            return Ok(plain(Kind::SetTransaction { modes, session: false }, "SET"));
         }
         let local = self.take("local");
         if !local && self.take("session") {
@@ -359,12 +354,7 @@ impl Words<'_> {
                 self.expect("as")?;
                 self.expect("transaction")?;
                 let modes = self.modes()?;
-                let kind = Kind::SetTransaction {
-                    isolation: modes.isolation,
-                    read_only: modes.read_only,
-                    session: true,
-                };
-                return Ok(plain(kind, "SET"));
+                return Ok(plain(Kind::SetTransaction { modes, session: true }, "SET"));
             }
             if self.take("authorization") {
                 let value = self.role_value()?;
