@@ -393,7 +393,9 @@ impl EngineSession {
         }
         role.connection_limit = options.connection_limit.unwrap_or(role.connection_limit);
         if let Some(password) = &options.password {
-            role.verifier = password.as_ref().map(verifier_of).transpose()?;
+            // Nobody logs in with an empty one: it is none.
+            let password = password.as_ref().filter(|password| !password.0.is_empty());
+            role.verifier = password.map(verifier_of).transpose()?;
         }
         if let Some(until) = &options.valid_until {
             let display = &self.settings.display;
