@@ -88,9 +88,11 @@ impl<'a> Translator<'a> {
         bare: &str,
     ) -> Vec<&'a Routine> {
         let catalog = self.context.catalog;
+        // Temporary functions are called by their schema's name.
+        let temporary = self.context.temporary_schema;
         let schemas = match schema {
             Some(schema) => vec![schema.to_owned()],
-            None => self.path(),
+            None => self.path().into_iter().filter(|schema| schema != temporary).collect(),
         };
         let mut found: Vec<&Routine> = Vec::new();
         for schema in schemas {
