@@ -10,7 +10,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::pg::types::date_style::Order;
 use crate::pg::{Oid, SqlError};
 use crate::sql::catalog::{Catalog, Index, RelationKind};
-use crate::sql::{self, Kind, Shape, Tag, TranslateContext, Translated, mentions_local};
+use crate::sql::{self, Kind, Shape, Tag, TranslateContext, Translated, mentions_drawn, mentions_local};
 
 /// One client statement, ready to run.
 #[derive(Debug)]
@@ -90,7 +90,8 @@ impl Plan {
         let needs_environment =
             catalog.relations.values().any(|relation| {
                 let mut defaults = relation.attributes.iter().filter_map(|a| a.default.as_deref());
-                relation.kind == RelationKind::View || defaults.any(mentions_local)
+                let asks = |default| mentions_local(default) || mentions_drawn(default);
+                relation.kind == RelationKind::View || defaults.any(asks)
             }) || catalog.routines.iter().any(|routine| mentions_local(&routine.said.body))
                 || translated.statements.iter().any(|s| asks_for_surroundings(&s.text));
         let quick = OnceLock::new();

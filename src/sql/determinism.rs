@@ -121,6 +121,11 @@ pub fn mentions_local(text: &str) -> bool {
     mentions(text, function_is_local)
 }
 
+/// Whether a text has the name of a function that asks what the session drew from sequences.
+pub fn mentions_drawn(text: &str) -> bool {
+    mentions(text, |name| matches!(name, "currval" | "lastval"))
+}
+
 /// Whether a text has the name of a function that belongs on the leader, in any case.
 pub(super) fn mentions_leader(text: &str) -> bool {
     mentions(text, must_see_leader)
