@@ -169,6 +169,25 @@ pub(super) fn common(left: Oid, right: Oid) -> Option<Oid> {
     }
 }
 
+/// Whether a foreign key's column may be of type `own` where the key's is of type `key`: they
+/// are in one order, or the first becomes the second by itself.
+pub(super) fn meets_key(own: Oid, key: Oid) -> bool {
+    const FLOATS: [Oid; 2] = [Oid::FLOAT4, Oid::FLOAT8];
+    let alike = |oids: &[Oid]| oids.contains(&own) && oids.contains(&key);
+    match common(own, key) {
+        None => false,
+        Some(met) => {
+            met == key
+                || (is_integer(own) && is_integer(key))
+                || family(key) == Family::String
+                || alike(&FLOATS)
+                || alike(&[Oid::DATE, Oid::TIMESTAMP, Oid::TIMESTAMPTZ])
+                || alike(&[Oid::INET, Oid::CIDR])
+                || alike(&[Oid::BIT, Oid::VARBIT])
+        }
+    }
+}
+
 /// The collation under which stored forms of the type compare as PostgreSQL compares the
 /// values, where SQLite's own order of them is another.
 pub(super) fn collation(oid: Oid) -> Option<&'static str> {

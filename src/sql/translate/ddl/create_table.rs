@@ -465,6 +465,7 @@ impl Translator<'_> {
             }
         };
         check_new_constraint(draft, &name)?;
+        self.check_key_types(&name, (&draft.relation, &columns), (referenced, &target_columns))?;
         let (deferrable, deferred) = deferral(key.characteristics.as_ref())?;
         draft.relation.constraints.push(Constraint {
             oid: Oid(0),

@@ -2,11 +2,12 @@
 //! by a query that fails at the first one as PostgreSQL does: SQLite would tell of the table
 //! that is being made.
 
-use crate::pg::SqlError;
+use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::{Attribute, Constraint, ConstraintKind, Index, Relation, split_order};
 use crate::sql::translate::cast::How;
+use crate::sql::translate::returning::type_of;
 use crate::sql::translate::{Translator, names};
-use crate::sql::types::Type;
+use crate::sql::types::{self, Type};
 
 /// Where in a table an error is, as its fields say.
 enum At<'n> {
@@ -38,6 +39,38 @@ fn refusal(
 }
 
 impl Translator<'_> {
+    /// Fails where a foreign key's columns are of types that never meet those of the key.
+    pub(super) fn check_key_types(
+        &self,
+        constraint: &str,
+        (table, columns): (&Relation, &[String]),
+        (target, target_columns): (&Relation, &[String]),
+    ) -> Result<(), SqlError> {
+        let base = |relation: &Relation, column: &str| {
+            relation.attribute(column).map(|attribute| self.base_of(type_of(attribute)).oid)
+        };
+        for (column, target_column) in columns.iter().zip(target_columns) {
+            let (own, key) = (base(table, column), base(target, target_column));
+            let (Some(own), Some(key)) = (own, key) else { continue };
+            if !types::meets_key(own, key) {
+                let shown = |relation: &Relation, column: &str| {
+                    relation.attribute(column).map(|attribute| self.type_name(attribute.oid))
+                };
+                return Err(SqlError::new(
+                    SqlState::DATATYPE_MISMATCH,
+                    format!("foreign key constraint \"{constraint}\" cannot be implemented"),
+                )
+                .with_detail(format!(
+                    "Key columns \"{column}\" and \"{target_column}\" are of incompatible types: \
+                     {} and {}.",
+                    shown(table, column).unwrap_or_default(),
+                    shown(target, target_column).unwrap_or_default(),
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Fails where a column has NULL, of a table that messages call by `word`.
     pub(super) fn refuse_null(&self, table: &Relation, column: &str, word: &str) -> String {
         let from = format!("{} WHERE {} IS NULL", names::quote(&table.name), names::quote(column));
