@@ -11,8 +11,8 @@ use sqlparser::ast::{
 
 use super::nothing;
 use super::rows::{self, Oids};
-use crate::pg::{SqlError, SqlState};
-use crate::sql::catalog::{Field, UserTypeKind};
+use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::catalog::{ConstraintKind, Field, Relation, UserType, UserTypeKind};
 use crate::sql::translate::{Translator, names, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
 
@@ -187,6 +187,7 @@ impl Translator<'_> {
                     "UPDATE towline_type SET labels = {} WHERE name = {quoted}",
                     rows::list(&labels)
                 ));
+                self.check_label_unused(kind, &rename.from.value)?;
                 // The label is what rows hold.
                 for relation in self.context.catalog.relations.values() {
                     for attribute in relation.attributes.iter().filter(|a| a.oid == kind.oid) {
@@ -209,7 +210,50 @@ impl Translator<'_> {
         }
         statements.extend(rows::touch());
         let tag = Tag::Fixed("ALTER TYPE");
-        Ok(translated(Kind::Ddl { rebuild: false }, tag, Vec::new(), statements))
+        // Foreign keys hold again once all columns of the type have the new label.
+        let rebuild = matches!(alter.operation, AlterTypeOperation::RenameValue(_));
+        Ok(translated(Kind::Ddl { rebuild }, tag, Vec::new(), statements))
+    }
+
+    /// Refuses to rename a label that is written elsewhere than in columns of its type.
+    fn check_label_unused(&self, kind: &UserType, label: &str) -> Result<(), SqlError> {
+        let catalog = self.context.catalog;
+        let literal = names::quote_literal(label);
+        let names_it = |text: &String| text.contains(&literal);
+        let holds = |oid: Oid| oid == kind.array;
+        let of_type = |relation: &&Relation| relation.attributes.iter().any(|a| a.oid == kind.oid);
+        let in_table = |relation: &Relation| {
+            let attributes = relation.attributes.iter();
+            let mut written = attributes.flat_map(|a| a.default.iter().chain(&a.generated));
+            let checks =
+                relation.constraints.iter().filter_map(|constraint| match &constraint.kind {
+                    ConstraintKind::Check(condition) => Some(condition),
+                    _ => None,
+                });
+            let indexes = relation.indexes.iter();
+            let mut indexed =
+                indexes.flat_map(|index| index.columns.iter().chain(&index.predicate));
+            written.any(names_it) || checks.into_iter().any(names_it) || indexed.any(names_it)
+        };
+        let mut relations = catalog.relations.values();
+        let in_array = relations.any(|relation| relation.attributes.iter().any(|a| holds(a.oid)));
+        let in_row = catalog.types.values().any(|other| match &other.kind {
+            UserTypeKind::Composite { fields, .. } => {
+                fields.iter().any(|field| field.oid == kind.oid || holds(field.oid))
+            }
+            _ => false,
+        });
+        let in_text = catalog.relations.values().filter(of_type).any(in_table)
+            || catalog
+                .relations
+                .values()
+                .any(|view| view.definition.as_ref().is_some_and(names_it));
+        if in_array || in_row || in_text {
+            return Err(SqlError::unsupported(
+                "RENAME VALUE of an enum that arrays, rows, defaults, conditions or views hold",
+            ));
+        }
+        Ok(())
     }
 
     fn new_type_name(&self, name: &ObjectName) -> Result<String, SqlError> {
