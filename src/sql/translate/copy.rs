@@ -201,10 +201,14 @@ fn copied_columns<'r>(
     };
     listed
         .iter()
-        .map(|column| {
-            all()
-                .find(|(_, attribute)| attribute.name == *column)
-                .ok_or_else(|| super::returning::undefined_column(relation, column))
+        .map(|column| match all().find(|(_, attribute)| attribute.name == *column) {
+            Some((_, attribute)) if attribute.generated.is_some() => {
+                let text = format!("column \"{column}\" is a generated column");
+                Err(SqlError::new(SqlState("42P10"), text)
+                    .with_detail("Generated columns cannot be used in COPY."))
+            }
+            Some(found) => Ok(found),
+            None => Err(super::returning::undefined_column(relation, column)),
         })
         .collect()
 }
