@@ -66,6 +66,9 @@ impl Translator<'_> {
                 generated: None,
             });
         }
+        if let Some(existing) = existing {
+            self.check_replacement(existing, &attributes)?;
+        }
         let names_list: Vec<String> =
             attributes.iter().map(|attribute| attribute.name.clone()).collect();
         statements.push(view_sql(&name, &names_list, &selected.sql, &create.query));
@@ -89,6 +92,35 @@ impl Translator<'_> {
             Vec::new(),
             statements,
         ))
+    }
+
+    /// OR REPLACE only adds columns behind those that a view has.
+    fn check_replacement(&self, view: &Relation, columns: &[Attribute]) -> Result<(), SqlError> {
+        let refused = |text: String| Err(SqlError::new(SqlState("42P16"), text));
+        if columns.len() < view.attributes.len() {
+            return refused("cannot drop columns from view".to_owned());
+        }
+        for (old, new) in view.attributes.iter().zip(columns) {
+            let name = &old.name;
+            if *name != new.name {
+                let text = format!("cannot change name of view column \"{name}\" to \"{}\"", new.name);
+                let hint = "Use ALTER VIEW ... RENAME COLUMN ... to change name of view column \
+                            instead.";
+                return refused(text).map_err(|error: SqlError| error.with_hint(hint));
+            }
+            if (old.oid, old.typmod) != (new.oid, new.typmod) {
+                let catalog = self.context.catalog;
+                let shown = |column: &Attribute| {
+                    catalog.format_type(column.oid, Some(column.typmod).filter(|typmod| *typmod >= 0))
+                };
+                return refused(format!(
+                    "cannot change data type of view column \"{name}\" from {} to {}",
+                    shown(old),
+                    shown(new)
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// What the view asks of rows that are written through it.
