@@ -404,6 +404,7 @@ mod tests {
             constraints: Vec::new(),
             indexes: Vec::new(),
             definition: None,
+            populated: true,
             check_option: None,
         }
     }

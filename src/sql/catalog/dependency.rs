@@ -168,6 +168,7 @@ mod tests {
             constraints: Vec::new(),
             indexes: Vec::new(),
             definition: query.map(str::to_owned),
+            populated: true,
             check_option: None,
         }
     }

@@ -132,6 +132,8 @@ pub struct Relation {
     pub indexes: Vec<Index>,
     /// A view's query, as PostgreSQL would print it.
     pub definition: Option<String>,
+    /// Whether it may be read: a materialized view WITH NO DATA may not.
+    pub populated: bool,
     /// Which conditions a view asks of rows that are written through it.
     pub check_option: Option<CheckOption>,
 }
@@ -141,6 +143,15 @@ pub struct Relation {
 pub const HASHED_OIDS: u32 = 0x4000_0000;
 
 impl Relation {
+    /// The letter by which it is stored: its kind's, or another where it is not populated.
+    pub fn stored_kind(&self) -> char {
+        if self.kind == RelationKind::MaterializedView && !self.populated {
+            'n'
+        } else {
+            self.kind.letter()
+        }
+    }
+
     /// Whether SQLite's own dialect made it: there a key that is left out is a new number.
     pub fn is_sqlites(&self) -> bool {
         self.oid.0 >= HASHED_OIDS

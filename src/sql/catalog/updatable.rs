@@ -174,6 +174,7 @@ mod tests {
             constraints: Vec::new(),
             indexes: Vec::new(),
             definition: Some(definition.to_owned()),
+            populated: true,
             check_option: None,
         }
     }

@@ -101,6 +101,7 @@ pub(super) fn translate(
             )
             .with_hint("Try the COPY (SELECT ...) TO variant."));
         }
+        translator.check_populated(relation)?;
         let sql =
             format!("SELECT {} FROM {}", names::quote_all(&columns), names::quote(&relation.name));
         super::translated(

@@ -128,6 +128,7 @@ fn translate_plainly(
     let mut translator = Translator::new(statement, context);
     translator.clauses = clauses;
     let translated = translator.statement(&parsed)?;
+    translator.check_readable(&translated)?;
     Ok(translator.finish(translated))
 }
 

@@ -258,13 +258,14 @@ fn relations(sqlite: &mut Sqlite) -> Result<Vec<Relation>, SqliteError> {
             name: text(row, 1),
             kind: match text(row, 2).as_str() {
                 "v" => RelationKind::View,
-                "m" => RelationKind::MaterializedView,
+                "m" | "n" => RelationKind::MaterializedView,
                 _ => RelationKind::Table,
             },
             attributes: Vec::new(),
             constraints: Vec::new(),
             indexes: Vec::new(),
             definition: optional(row, 3),
+            populated: text(row, 2) != "n",
             check_option: CheckOption::named(&text(row, 4)),
         },
     )
@@ -429,6 +430,7 @@ fn describe_foreign(
                     constraints: Vec::new(),
                     indexes: Vec::new(),
                     definition: sql.filter(|_| is_view).map(|sql| query_of_view(&sql)),
+                    populated: true,
                     check_option: None,
                 };
                 if !is_view {

@@ -260,6 +260,7 @@ pub(super) fn add_classes(rows: &mut Rows, facts: &Facts<'_>) {
             },
         );
         set_access(rows, facts, "rel", ObjectKind::Table, relation.oid);
+        rows.amend("relispopulated", Some(relation.populated));
         for index in &relation.indexes {
             add_class(
                 rows,

@@ -287,7 +287,7 @@ fn add_materialized_views(rows: &mut Rows, facts: &Facts<'_>) {
                 "matviewname" => facts.catalog.bare(&relation.name),
                 "matviewowner" => owner_name(facts, ObjectKind::Table, relation.oid),
                 "hasindexes" => !relation.indexes.is_empty(),
-                "ispopulated" => true,
+                "ispopulated" => relation.populated,
                 "definition" => view_definition(relation),
             );
         }

@@ -91,6 +91,7 @@ impl Translator<'_> {
                 constraints: Vec::new(),
                 indexes: Vec::new(),
                 definition: None,
+                populated: true,
                 check_option: None,
             },
             sequences: Vec::new(),
@@ -724,6 +725,7 @@ impl Translator<'_> {
                     None => RelationKind::Table,
                     Some(_) => RelationKind::MaterializedView,
                 },
+                populated: !self.clauses.no_data,
                 attributes,
                 constraints: Vec::new(),
                 indexes: Vec::new(),
@@ -774,7 +776,7 @@ pub(super) fn described(draft: &Draft) -> Vec<String> {
     let mut statements = vec![rows::relation(
         &oids.allot(),
         &relation.name,
-        relation.kind.letter(),
+        relation.stored_kind(),
         relation.definition.as_deref(),
     )];
     let oid = rows::oid_of(&relation.name);

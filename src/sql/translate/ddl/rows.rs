@@ -1,7 +1,7 @@
 //! The rows that Towline's catalog keeps of an object, as SQL.
 
 use crate::sql::catalog::{
-    Attribute, CheckOption, Constraint, ConstraintKind, Field, Identity, Index, Sequence,
+    Attribute, CheckOption, Constraint, ConstraintKind, Field, Identity, Index, Relation, Sequence,
 };
 use crate::sql::translate::names::{quote, quote_literal};
 
@@ -77,6 +77,15 @@ pub(super) fn relation(oid: &str, name: &str, kind: char, definition: Option<&st
         "INSERT INTO towline_relation (oid, name, kind, definition) VALUES ({oid}, {}, '{kind}', {})",
         quote_literal(name),
         optional(definition)
+    )
+}
+
+/// A relation is of another kind, or is populated or not.
+pub(super) fn stored_kind(relation: &Relation) -> String {
+    format!(
+        "UPDATE towline_relation SET kind = '{}' WHERE name = {}",
+        relation.stored_kind(),
+        quote_literal(&relation.name)
     )
 }
 

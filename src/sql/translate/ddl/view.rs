@@ -4,17 +4,19 @@ use std::ops::ControlFlow;
 
 use sqlparser::ast::{
     CreateTableOptions, CreateView, Expr, Ident, Query, SqlOption, visit_expressions_mut,
-    visit_relations_mut,
+    visit_relations, visit_relations_mut,
 };
 
 use super::rows::{self, Oids};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::{Attribute, CheckOption, PUBLIC, Relation, RelationKind, SimpleView};
+use crate::sql::catalog::{
+    Attribute, CheckOption, ObjectKind, PUBLIC, Relation, RelationKind, Rights, SimpleView,
+};
 use crate::sql::scan::{self, Scanner};
 use crate::sql::translate::query::Wish;
 use crate::sql::translate::with::calls_volatile;
 use crate::sql::translate::{Translator, names, syntax, translated};
-use crate::sql::translated::{Kind, Tag, TranslateContext, Translated};
+use crate::sql::translated::{Demand, Kind, Tag, TranslateContext, Translated};
 use crate::sql::types;
 
 impl Translator<'_> {
@@ -103,7 +105,8 @@ impl Translator<'_> {
         for (old, new) in view.attributes.iter().zip(columns) {
             let name = &old.name;
             if *name != new.name {
-                let text = format!("cannot change name of view column \"{name}\" to \"{}\"", new.name);
+                let text =
+                    format!("cannot change name of view column \"{name}\" to \"{}\"", new.name);
                 let hint = "Use ALTER VIEW ... RENAME COLUMN ... to change name of view column \
                             instead.";
                 return refused(text).map_err(|error: SqlError| error.with_hint(hint));
@@ -111,7 +114,8 @@ impl Translator<'_> {
             if (old.oid, old.typmod) != (new.oid, new.typmod) {
                 let catalog = self.context.catalog;
                 let shown = |column: &Attribute| {
-                    catalog.format_type(column.oid, Some(column.typmod).filter(|typmod| *typmod >= 0))
+                    catalog
+                        .format_type(column.oid, Some(column.typmod).filter(|typmod| *typmod >= 0))
                 };
                 return refused(format!(
                     "cannot change data type of view column \"{name}\" from {} to {}",
@@ -180,6 +184,65 @@ impl Translator<'_> {
         query
     }
 
+    /// Fails where a statement reads a materialized view that holds nothing yet.
+    pub(in crate::sql::translate) fn check_readable(
+        &self,
+        translated: &Translated,
+    ) -> Result<(), SqlError> {
+        let catalog = self.context.catalog;
+        let runs = match translated.kind {
+            Kind::Read { .. } | Kind::Write | Kind::Advisory => true,
+            _ => translated.tag == Tag::SelectInto,
+        };
+        if !runs || catalog.relations.values().all(|relation| relation.populated) {
+            return Ok(());
+        }
+        for demand in self.demands.borrow().iter() {
+            if let Demand::Rights { kind: ObjectKind::Table, object, rights } = demand
+                && !rights.and(Rights::SELECT).is_empty()
+                && let Some(relation) = catalog.relation(*object)
+            {
+                self.check_populated(relation)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Fails where a relation, or what a view reads, holds nothing yet.
+    pub(in crate::sql::translate) fn check_populated(
+        &self,
+        relation: &Relation,
+    ) -> Result<(), SqlError> {
+        if !relation.populated {
+            return Err(SqlError::new(
+                SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!(
+                    "materialized view \"{}\" has not been populated",
+                    self.shown(&relation.name)
+                ),
+            )
+            .with_hint("Use the REFRESH MATERIALIZED VIEW command."));
+        }
+        match &relation.definition {
+            Some(definition) if relation.kind == RelationKind::View => {
+                self.check_populated_in(definition)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn check_populated_in(&self, definition: &str) -> Result<(), SqlError> {
+        let Ok(parsed) = syntax::parse(definition) else { return Ok(()) };
+        let checked = visit_relations(&parsed, |name| {
+            let read = self.context.catalog.relation_written(name);
+            match read.map_or(Ok(()), |read| self.check_populated(read)) {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(error) => ControlFlow::Break(error),
+            }
+        });
+        checked.break_value().map_or(Ok(()), Err)
+    }
+
     /// CREATE VIEW for SQLite, from a description; `None` for a view that SQLite's own
     /// dialect made.
     pub(super) fn view_again(&mut self, view: &Relation) -> Result<Option<String>, SqlError> {
@@ -206,7 +269,7 @@ pub(in crate::sql::translate) fn refresh(
     if !scanner.take_word("materialized") || !scanner.take_word("view") {
         return Err(wrong());
     }
-    scanner.take_word("concurrently");
+    let concurrently = scanner.take_word("concurrently");
     let mut parts = Vec::new();
     while let Ok(Some(token)) = scanner.next() {
         parts.push(scan::identifier(token).ok_or_else(wrong)?);
@@ -231,8 +294,19 @@ pub(in crate::sql::translate) fn refresh(
         ));
     }
     translator.demand_owner_of(view);
+    if concurrently && empty {
+        let text = "REFRESH options CONCURRENTLY and WITH NO DATA cannot be used together";
+        return Err(SqlError::new(SqlState::SYNTAX_ERROR, text));
+    }
+    if concurrently && !view.populated {
+        return Err(SqlError::new(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            "CONCURRENTLY cannot be used when the materialized view is not populated",
+        ));
+    }
     let mut statements = vec![format!("DELETE FROM {}", names::quote(&view.name))];
     if !empty {
+        translator.check_populated_in(definition)?;
         let sqlparser::ast::Statement::Query(query) = syntax::parse(definition)? else {
             return Err(wrong());
         };
@@ -241,7 +315,14 @@ pub(in crate::sql::translate) fn refresh(
         statements.push(format!("INSERT INTO {} {}", names::quote(&view.name), selected.sql));
     }
     let tag = Tag::Fixed("REFRESH MATERIALIZED VIEW");
-    Ok(translator.demanding(translated(Kind::Write, tag, Vec::new(), statements)))
+    let mut kind = Kind::Write;
+    if view.populated == empty {
+        kind = Kind::Ddl { rebuild: false };
+        let view = Relation { populated: !empty, ..view.clone() };
+        statements.push(rows::stored_kind(&view));
+        statements.extend(rows::touch());
+    }
+    Ok(translator.demanding(translated(kind, tag, Vec::new(), statements)))
 }
 
 /// CREATE VIEW for SQLite, of the text that it has for `query`.
