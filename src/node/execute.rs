@@ -487,11 +487,11 @@ fn step_all(
     rows: &mut Rows<'_>,
 ) -> Result<(), StepError> {
     statement.bind_all(work.params).map_err(StepError::Sqlite)?;
-    let columns = &work.plan.translated.columns;
     match rows {
-        Rows::Answer(rows) if !columns.is_empty() => {
+        Rows::Answer(rows) if work.plan.translated.gives_rows() => {
             while statement.step().map_err(StepError::Sqlite)? {
-                rows.push(statement, columns, work.format).map_err(StepError::Encode)?;
+                rows.push(statement, &work.plan.translated, work.format)
+                    .map_err(StepError::Encode)?;
             }
         }
         Rows::Keep(kept) => {

@@ -10,7 +10,9 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use crate::pg::types::date_style::Order;
 use crate::pg::{Oid, SqlError};
 use crate::sql::catalog::{Catalog, Index, RelationKind};
-use crate::sql::{self, Kind, Shape, Tag, TranslateContext, Translated, mentions_drawn, mentions_local};
+use crate::sql::{
+    self, Kind, Shape, Tag, TranslateContext, Translated, mentions_drawn, mentions_local,
+};
 
 /// One client statement, ready to run.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub(super) struct Given {
     pub reading: Arc<Reading>,
     /// The role that owns what is made.
     pub owner: Oid,
+    /// It is a cursor's query.
+    pub of_cursor: bool,
 }
 
 /// How a session's settings say that its texts are to be read.
@@ -81,6 +85,7 @@ impl Plan {
             date_order: given.reading.date_order,
             check_function_bodies: !given.reading.bodies_unchecked,
             sqlite_dialect: given.reading.sqlite_dialect,
+            of_cursor: given.of_cursor,
         };
         let mut translated = sql::translate(text, &context)?;
         if let Kind::Declare { query, .. } = &translated.kind {
@@ -135,6 +140,9 @@ impl Plan {
             statements: Vec::new(),
             notices: Vec::new(),
             demands: Vec::new(),
+            rows_of: None,
+            no_wait: None,
+            current_of: None,
         };
         Self {
             text: "".into(),

@@ -4,13 +4,13 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 
 use crate::log::ValueRef;
 use crate::pg::backend::{Field, Writer};
 use crate::pg::types::{self, Display, Format};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::Column;
+use crate::sql::{Column, Translated};
 use crate::storage::sqlite::Statement;
 
 /// How a result is encoded: a format a column, and the session's display settings.
@@ -95,6 +95,14 @@ pub(super) fn encode_row(
     Ok(())
 }
 
+/// The rowid of the current row, which stands behind its columns where rows are told apart.
+pub(super) fn rowid(statement: &Statement) -> Option<i64> {
+    match statement.column(statement.column_count().checked_sub(1)?) {
+        ValueRef::Integer(rowid) => Some(rowid),
+        _ => None,
+    }
+}
+
 /// Rows of one statement run on the writer, complete before the next statement runs.
 #[derive(Debug, Default)]
 pub(super) struct RowBuffer {
@@ -111,14 +119,17 @@ impl RowBuffer {
     /// Bytes a single result may have on the writer.
     const TOTAL_MAX: u64 = 4 << 30;
 
-    /// Appends the current row.
+    /// Appends the current row, and its rowid where rows are told apart.
     pub(super) fn push(
         &mut self,
         statement: &Statement,
-        columns: &[Column],
+        translated: &Translated,
         format: &RowFormat,
     ) -> Result<(), SqlError> {
-        encode_row(statement, columns, format, &mut self.memory)?;
+        encode_row(statement, &translated.columns, format, &mut self.memory)?;
+        if translated.rows_of.is_some() {
+            self.memory.put_i64(rowid(statement).unwrap_or_default());
+        }
         self.count += 1;
         if self.memory.len() > Self::MEMORY_MAX { self.spill() } else { Ok(()) }
     }

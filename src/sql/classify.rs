@@ -291,7 +291,7 @@ pub(super) fn transaction_modes(scanner: &mut Scanner<'_>) -> TransactionModes {
             modes.deferrable = Some(true);
         } else if !(
             // SQLite's own words for the same statement.
-            || scanner.take_word("deferred")
+            scanner.take_word("deferred")
             || scanner.take_word("immediate")
             || scanner.take_word("exclusive"))
         {

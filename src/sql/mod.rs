@@ -25,7 +25,7 @@ pub use translate::{
     write_start_setting,
 };
 pub use translated::{
-    Argument, Column, CopyFormat, CopyOptions, Counts, DatabaseChange, Demand, Grantee, Kind,
-    Movement, Owned, Password, RoleChange, RoleName, RoleOptions, SettingChange, SqliteStatement,
-    Tag, TranslateContext, Translated,
+    Argument, Column, CopyFormat, CopyOptions, Counts, CurrentOf, DatabaseChange, Demand, Grantee,
+    Kind, Movement, Owned, Password, RoleChange, RoleName, RoleOptions, SettingChange,
+    SqliteStatement, Tag, TranslateContext, Translated,
 };

@@ -26,6 +26,22 @@ pub struct Translated {
     pub notices: Vec<SqlError>,
     /// What its user must be allowed.
     pub demands: Vec<Demand>,
+    /// The table of whose rows each is one, where those of a cursor are told apart: its
+    /// rowid stands behind the columns.
+    pub rows_of: Option<Oid>,
+    /// NOWAIT: what to say where the writer is not to be had at once.
+    pub no_wait: Option<String>,
+    /// The cursor whose row it changes, which is told by a parameter behind the client's.
+    pub current_of: Option<CurrentOf>,
+}
+
+/// WHERE CURRENT OF.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct CurrentOf {
+    pub cursor: String,
+    pub table: Oid,
+    /// What messages call the table.
+    pub name: String,
 }
 
 /// What a user must be allowed for a statement to run.
@@ -411,6 +427,8 @@ pub struct TranslateContext<'a> {
     pub check_function_bodies: bool,
     /// SQLite's own dialect: pass the text through, translate nothing.
     pub sqlite_dialect: bool,
+    /// It is a cursor's query, whose rows are to be told apart.
+    pub of_cursor: bool,
 }
 
 impl<'a> TranslateContext<'a> {
@@ -428,6 +446,7 @@ impl<'a> TranslateContext<'a> {
             date_order: Order::default(),
             check_function_bodies: true,
             sqlite_dialect: false,
+            of_cursor: false,
         }
     }
 }

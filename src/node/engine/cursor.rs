@@ -20,11 +20,11 @@ use super::session::{EngineSession, Stop};
 use crate::gateway::Out;
 use crate::log::Value;
 use crate::node::execute::wall_clock_us;
-use crate::node::plan::Plan;
+use crate::node::plan::{Given, Plan};
 use crate::node::rows::RowFormat;
 use crate::pg::types::Format;
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::{Kind, Movement};
+use crate::sql::{CurrentOf, Kind, Movement};
 
 /// Bytes of rows that a cursor keeps to go back to.
 const KEPT_MAX: usize = 64 << 20;
@@ -55,7 +55,8 @@ pub(super) struct Place {
 
 #[derive(Default)]
 struct Kept {
-    rows: Vec<BytesMut>,
+    /// With the rowid of each, where they are told apart.
+    rows: Vec<(BytesMut, Option<i64>)>,
     bytes: usize,
 }
 
@@ -72,6 +73,16 @@ impl Place {
 
     pub(super) fn can_scroll(&self) -> bool {
         self.kept.is_some()
+    }
+
+    /// The rowid of the row at the position, if there is one and rows are told apart.
+    fn rowid(&self, state: &State) -> Option<i64> {
+        let index = self.position.checked_sub(1)?;
+        match (&self.kept, state) {
+            (Some(kept), _) => kept.rows.get(usize::try_from(index).ok()?)?.1,
+            (None, State::Open(source)) if self.position == self.taken => source.rowid(),
+            _ => None,
+        }
     }
 }
 
@@ -95,7 +106,9 @@ impl EngineSession {
             )
             .into());
         }
-        let plan = self.plan(query, types).await?;
+        let given = Given { of_cursor: true, ..self.given(types) };
+        let catalog = self.catalog().await?;
+        let plan = self.inner.plans.get(query, &given, catalog)?;
         self.check_allowed(&plan).await?;
         if !matches!(plan.translated.kind, Kind::Read { .. }) {
             return Err(SqlError::new(
@@ -118,6 +131,7 @@ impl EngineSession {
             state: State::Open(source),
             tag: None,
             hold,
+            held: false,
             declared: Some(Declaration { said: Arc::clone(said), made_us: wall_clock_us() }),
             number: 0,
             place: Place::new(scroll),
@@ -175,6 +189,38 @@ impl EngineSession {
             return rows.stream(count, out).await;
         }
         rows.go(movement, if discard { None } else { Some(out) }).await
+    }
+
+    /// The rowid of the row that a cursor stands on.
+    pub(super) fn current_row(&self, current: &CurrentOf) -> Result<i64, SqlError> {
+        let CurrentOf { cursor, table, name } = current;
+        let portal = self.portals.get(cursor).ok_or_else(|| no_cursor(cursor))?;
+        let misused = |what: String| {
+            let text = format!("cursor \"{cursor}\" {what}");
+            Err(SqlError::new(SqlState::INVALID_CURSOR_STATE, text))
+        };
+        let translated = &portal.plan.translated;
+        let Kind::Read { for_update: locks } = translated.kind else {
+            return misused("is not a SELECT query".to_owned());
+        };
+        if portal.held {
+            return misused("is held from a previous transaction".to_owned());
+        }
+        match translated.rows_of {
+            Some(of) if of == *table => {}
+            Some(_) if locks => {
+                let what = "does not have a FOR UPDATE/SHARE reference to table";
+                return misused(format!("{what} \"{name}\""));
+            }
+            None if locks => {
+                return Err(SqlError::unsupported("WHERE CURRENT OF a cursor over several tables"));
+            }
+            _ => return misused(format!("is not a simply updatable scan of table \"{name}\"")),
+        }
+        match portal.place.rowid(&portal.state) {
+            Some(rowid) => Ok(rowid),
+            None => misused("is not positioned on a row".to_owned()),
+        }
     }
 
     pub(super) fn close(&mut self, name: Option<&str>) -> Result<Cow<'static, str>, Stop> {
@@ -279,7 +325,7 @@ impl Rows<'_> {
         let Some(index) = target.checked_sub(1) else { return Ok(0) };
         if let Some(out) = out {
             match &self.place.kept {
-                Some(kept) => out.buffer.extend_from_slice(&kept.rows[index as usize]),
+                Some(kept) => out.buffer.extend_from_slice(&kept.rows[index as usize].0),
                 None => out.buffer.extend_from_slice(&last),
             }
             if out.is_full() {
@@ -320,7 +366,7 @@ impl Rows<'_> {
                 )
                 .into());
             }
-            kept.rows.push(message.clone());
+            kept.rows.push((message.clone(), source.rowid()));
         }
         Ok(true)
     }

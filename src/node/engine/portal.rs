@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Buf, BytesMut};
 use tokio::runtime::Handle;
 use tokio::task::block_in_place;
 
@@ -30,6 +30,8 @@ pub(super) struct Portal {
     pub(super) tag: Option<String>,
     /// A cursor WITH HOLD outlives its transaction.
     pub(super) hold: bool,
+    /// It has outlived it.
+    pub(super) held: bool,
     /// Made by DECLARE.
     pub(super) declared: Option<Declaration>,
     /// Which of the session's portals it is, once that has kept it.
@@ -55,6 +57,7 @@ impl Portal {
             state,
             tag: None,
             hold: false,
+            held: false,
             declared: None,
             number: 0,
             place,
@@ -124,6 +127,14 @@ impl Source {
     pub(super) fn set_resting(&self, resting: bool) {
         if let Self::Live { statement, .. } = self {
             statement.set_resting(resting);
+        }
+    }
+
+    /// The rowid of the row that was given out last, where the plan's rows are told apart.
+    pub(super) fn rowid(&self) -> Option<i64> {
+        match self {
+            Self::Live { statement, .. } => rows::rowid(statement),
+            Self::Complete(rows) => rows.rowid,
         }
     }
 
@@ -200,12 +211,22 @@ pub(super) struct CompleteRows {
     pieces: Pieces,
     /// Read from `pieces` and not given out.
     ahead: BytesMut,
+    /// Whether the rowid of each is behind it.
+    told_apart: bool,
+    /// That of the last row given out.
+    rowid: Option<i64>,
 }
 
 impl CompleteRows {
     pub(super) fn new(rows: RowBuffer) -> Result<Self, SqlError> {
         let pieces = rows.pieces().map_err(|_| lost())?;
-        Ok(Self { pieces, ahead: BytesMut::new() })
+        Ok(Self { pieces, ahead: BytesMut::new(), told_apart: false, rowid: None })
+    }
+
+    /// The rows of a plan.
+    pub(super) fn of(plan: &Plan, rows: RowBuffer) -> Result<Self, SqlError> {
+        let told_apart = plan.translated.rows_of.is_some();
+        Ok(Self { told_apart, ..Self::new(rows)? })
     }
 
     async fn pump(&mut self, max: u64, out: &mut Out) -> Result<(u64, bool), Stop> {
@@ -239,8 +260,11 @@ impl CompleteRows {
                 Some(bytes) => 1 + u32::from_be_bytes(bytes.try_into().expect("four")) as usize,
                 None => usize::MAX,
             };
-            if self.ahead.len() >= length {
-                return Ok(Some(self.ahead.split_to(length)));
+            let behind = if self.told_apart { size_of::<i64>() } else { 0 };
+            if self.ahead.len() >= length.saturating_add(behind) {
+                let row = self.ahead.split_to(length);
+                self.rowid = self.told_apart.then(|| self.ahead.get_i64());
+                return Ok(Some(row));
             }
             if !self.pieces.next(&mut self.ahead).map_err(|_| lost())? {
                 return Ok(None);

@@ -24,7 +24,7 @@ impl EngineSession {
     ) -> Result<Source, Stop> {
         if self.has_written() {
             let ran = self.run_written(plan, params.to_vec(), format).await?;
-            return Ok(Source::Complete(CompleteRows::new(ran.rows)?));
+            return Ok(Source::Complete(CompleteRows::of(plan, ran.rows)?));
         }
         let strong = self.settings.strong_reads();
         if strong {

@@ -349,9 +349,6 @@ impl EngineSession {
     async fn sync(&mut self, out: &mut Out) -> Result<(), Stop> {
         let failed = std::mem::take(&mut self.skipping);
         let ended = self.end_implicit(!failed).await;
-        if self.open.is_none() {
-            self.end_portals();
-        }
         match ended {
             Ok(()) => {}
             Err(Stop::Sql(error)) => self.report(&error, out),
@@ -397,6 +394,7 @@ impl EngineSession {
         self.tell_settings(out);
         if self.open.is_none() {
             self.locks.end_transaction();
+            self.end_portals(true);
         }
         Writer(&mut out.buffer).ready_for_query(self.status());
         self.at_rest = true;
@@ -536,7 +534,8 @@ impl EngineSession {
     pub(super) fn given(&self, types: &[Oid]) -> Given {
         let reading = Arc::clone(&self.settings.reading);
         let database = Arc::clone(&self.database_name);
-        Given { types: types.to_vec(), database, reading, owner: self.current_role }
+        let owner = self.current_role;
+        Given { types: types.to_vec(), database, reading, owner, of_cursor: false }
     }
 
     /// The plan of one statement, against the schema that it will meet.

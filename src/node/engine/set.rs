@@ -184,7 +184,10 @@ impl EngineSession {
         let on = |yes: bool| if yes { "on" } else { "off" }.to_owned();
         Ok(match name {
             "in_hot_standby" => on(recovery),
-            "transaction_isolation" => isolation_name(self.characteristics().0).to_owned(),
+            "transaction_isolation" => {
+                isolation_name(self.characteristics().isolation.unwrap_or(Isolation::ReadCommitted))
+                    .to_owned()
+            }
             // A write at a follower is forwarded: none is refused because of where it came to.
             "transaction_read_only" => on(self.characteristics().read_only == Some(true)),
             "transaction_deferrable" => on(self.characteristics().deferrable == Some(true)),

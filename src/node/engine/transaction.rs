@@ -27,6 +27,7 @@ use std::time::Instant;
 
 use tokio::sync::oneshot;
 
+use super::activity;
 use super::portal::State;
 use super::session::{EngineSession, Stop, unless_cancelled};
 use super::settings::Settings;
@@ -594,9 +595,11 @@ impl EngineSession {
         Ok(())
     }
 
-    /// Portals end with their transaction, but for cursors WITH HOLD; large objects close.
-    pub(super) fn end_portals(&mut self) {
-        self.portals.retain(|_, portal| portal.hold);
+    /// Portals end with their transaction, but for cursors WITH HOLD of one that did
+    /// commit; large objects close.
+    pub(super) fn end_portals(&mut self, committed: bool) {
+        self.portals.retain(|_, portal| portal.held || (portal.hold && committed));
+        self.portals.values_mut().for_each(|portal| portal.held = true);
         self.objects.close_all();
     }
 }

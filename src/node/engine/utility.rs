@@ -194,7 +194,7 @@ impl EngineSession {
                     let text = "there is already a transaction in progress";
                     warn(out, SqlState::ACTIVE_SQL_TRANSACTION, text);
                 } else {
-                    self.open(true, *isolation, *read_only);
+                    self.open(true, *modes);
                 }
                 Ok(match statement.tag {
                     Tag::Fixed(tag) => tag.into(),

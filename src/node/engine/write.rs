@@ -39,11 +39,14 @@ impl EngineSession {
     pub(super) async fn write(
         &mut self,
         plan: &Arc<Plan>,
-        params: Vec<Value>,
+        mut params: Vec<Value>,
         format: &RowFormat,
         alone: bool,
     ) -> Result<Written, Stop> {
         self.check_may_write(verb(&plan.translated.tag))?;
+        if let Some(current) = &plan.translated.current_of {
+            params.push(Value::Integer(self.current_row(current)?));
+        }
         if self.mode == Mode::Lookup || (alone && self.open.is_none()) {
             let done = self.run_unit(None, plan, params, format).await?;
             self.saw(done.position);

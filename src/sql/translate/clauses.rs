@@ -14,6 +14,8 @@ pub(super) struct Clauses {
     pub overriding: bool,
     /// OVERRIDING USER VALUE: what is given for identity columns is not taken.
     pub overriding_user: bool,
+    /// WHERE CURRENT OF: the cursor.
+    pub current_of: Option<String>,
     /// CREATE DOMAIN … NOT NULL.
     pub domain_not_null: bool,
     /// CREATE TABLE AS or MATERIALIZED VIEW … WITH NO DATA.
@@ -128,6 +130,8 @@ fn others(text: &str) -> Result<(Option<String>, Clauses), SqlError> {
     let Ok(Some(first)) = scanner.next() else { return Ok((None, Clauses::default())) };
     if first.is("insert") || first.is("with") {
         overriding(text, scanner)
+    } else if first.is("update") || first.is("delete") {
+        Ok(current_of(text, scanner))
     } else if first.is("create") && scanner.take_word("domain") {
         Ok(nullability(text, scanner))
     } else if first.is("drop") && scanner.take_word("index") {
@@ -231,6 +235,27 @@ fn overriding(text: &str, mut scanner: Scanner<'_>) -> Result<(Option<String>, C
         }
     }
     Ok((None, Clauses::default()))
+}
+
+/// `WHERE CURRENT OF cursor`, for which `WHERE true` stands.
+fn current_of(text: &str, mut scanner: Scanner<'_>) -> (Option<String>, Clauses) {
+    while let Ok(Some(token)) = scanner.next() {
+        if !token.is("where") {
+            continue;
+        }
+        let (begin, mut ahead) = (scanner.offset(), scanner);
+        if ahead.take_word("current")
+            && ahead.take_word("of")
+            && let Ok(Some(token)) = ahead.next()
+            && let Some(cursor) = scan::identifier(token)
+        {
+            let (before, after) = (&text[..begin], &text[ahead.offset()..]);
+            let plain =
+                format!("{before}{:width$}{after}", " true", width = ahead.offset() - begin);
+            return (Some(plain), Clauses { current_of: Some(cursor), ..Clauses::default() });
+        }
+    }
+    (None, Clauses::default())
 }
 
 fn nullability(text: &str, mut scanner: Scanner<'_>) -> (Option<String>, Clauses) {
@@ -368,6 +393,10 @@ mod tests {
             (
                 "ALTER TABLE t ALTER a TYPE text COLLATE \"C\" USING b COLLATE \"C\"",
                 "ALTER TABLE t ALTER a TYPE text             USING b COLLATE \"C\"",
+            ),
+            (
+                "DELETE FROM t WHERE CURRENT OF \"C\" RETURNING a",
+                "DELETE FROM t WHERE true           RETURNING a",
             ),
             ("DROP INDEX CONCURRENTLY IF EXISTS i", "DROP INDEX              IF EXISTS i"),
         ];

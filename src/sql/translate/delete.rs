@@ -50,10 +50,7 @@ impl Translator<'_> {
             Some(using) => Some(self.from(using)?),
             None => None,
         };
-        let condition = match &delete.selection {
-            Some(condition) => Some(self.condition(condition, "WHERE")?),
-            None => None,
-        };
+        let condition = self.changed_rows(delete.selection.as_ref(), target)?;
         let condition = target.filter(condition);
         let returning = delete.returning.as_deref();
         let Some(returned) = self.returning_alone(returning, target, using.is_some())? else {

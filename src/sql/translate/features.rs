@@ -6,7 +6,6 @@ use crate::sql::scan::{Scanner, Token};
 
 /// Words that stand one behind another in a feature's syntax; `)` is a parenthesis.
 const FEATURES: &[(&[&str], &str)] = &[
-    (&["current", "of"], "WHERE CURRENT OF"),
     (&["as", "execute"], "CREATE TABLE AS EXECUTE"),
     (&["search", "depth", "first"], "SEARCH in WITH"),
     (&["search", "breadth", "first"], "SEARCH in WITH"),
@@ -66,7 +65,6 @@ mod tests {
     #[test]
     fn a_feature_that_is_missing_is_named() {
         let cases = [
-            ("update t set a = 1 where current of c", "WHERE CURRENT OF is not supported"),
             ("create table t as execute p", "CREATE TABLE AS EXECUTE is not supported"),
             (
                 "with recursive t as (select 1) search depth first by n set o select 1",

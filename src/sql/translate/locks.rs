@@ -1,7 +1,7 @@
 //! FOR UPDATE and its kin: which tables' rows a query locks.
 
 use sqlparser::ast::{
-    Distinct, Expr, GroupByExpr, Query, Select, SelectItem, SetExpr, TableFactor,
+    Distinct, Expr, GroupByExpr, NonBlock, Query, Select, SelectItem, SetExpr, TableFactor,
 };
 
 use super::grouping::has_aggregate;
@@ -14,7 +14,7 @@ use crate::sql::catalog::Rights;
 impl Translator<'_> {
     /// Asks for the right to change what a query locks: the tables of its own FROM, or
     /// those of them that OF names.
-    pub(super) fn demand_locked(&self, query: &Query) -> Result<(), SqlError> {
+    pub(super) fn demand_locked(&mut self, query: &Query) -> Result<(), SqlError> {
         let SetExpr::Select(select) = &*query.body else { return Ok(()) };
         let factors: Vec<&TableFactor> = select
             .from
@@ -69,7 +69,7 @@ pub(super) fn check_lockable(query: &Query) -> Result<(), SqlError> {
 }
 
 /// What makes the rows that a SELECT gives others than its tables'.
-fn made_rows(select: &Select) -> Option<&'static str> {
+pub(super) fn made_rows(select: &Select) -> Option<&'static str> {
     let grouped = match &select.group_by {
         GroupByExpr::Expressions(keys, _) => !keys.is_empty(),
         GroupByExpr::All(_) => true,

@@ -16,7 +16,7 @@
 //! | queries            | `query`, `with`, `set_operation`, `source`, `set_returning`, `grouping*`, `order`, `locks`, `one_row` |
 //! | expressions        | `expression`, `operator`, `comparison`, `pattern`, `cast`, `function`, `known`, `aggregate`; `routine`: functions of clients'; `large_object` |
 //! | values made of others | `row`, `part`, `json`, `extent`, `user_type`                      |
-//! | writes             | `insert`, `update`, `delete`, `merge`; `target`, `returning`, `steps` |
+//! | writes             | `insert`, `update`, `delete`, `merge`; `target`, `current`, `returning`, `steps` |
 //! | definitions        | `ddl`; `database`, `role`                                            |
 
 mod access;
@@ -26,6 +26,7 @@ mod cast;
 mod clauses;
 mod comparison;
 mod copy;
+mod current;
 mod database;
 mod ddl;
 mod delete;
@@ -89,7 +90,7 @@ use self::clauses::Clauses;
 use self::scope::{Scope, SourceColumn};
 use super::determinism::{self, Reads};
 use super::translated::{
-    Column, Counts, Demand, Kind, SqliteStatement, Tag, TranslateContext, Translated,
+    Column, Counts, CurrentOf, Demand, Kind, SqliteStatement, Tag, TranslateContext, Translated,
 };
 use super::types::{self, Type};
 use crate::pg::{Oid, Severity, SqlError, SqlState};
@@ -181,6 +182,10 @@ struct Translator<'a> {
     called: Vec<(Oid, bool)>,
     /// SQLite takes no subquery here.
     expression_only: bool,
+    /// The cursor whose row is changed.
+    current_of: Option<CurrentOf>,
+    /// NOWAIT: what to say where rows can't be locked at once.
+    no_wait: Option<String>,
 }
 
 /// A common table expression: its name and columns.
@@ -332,6 +337,8 @@ impl<'a> Translator<'a> {
             shadows: Vec::new(),
             called: Vec::new(),
             expression_only: false,
+            current_of: None,
+            no_wait: None,
         }
     }
 
@@ -508,6 +515,9 @@ fn translated(kind: Kind, tag: Tag, columns: Vec<Column>, statements: Vec<String
         statements,
         notices: Vec::new(),
         demands: Vec::new(),
+        rows_of: None,
+        no_wait: None,
+        current_of: None,
     }
 }
 

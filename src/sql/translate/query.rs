@@ -34,6 +34,8 @@ pub(super) struct Wish<'w> {
     pub inner: bool,
     /// Whether the client sees it: regclass and kin are shown as names.
     pub printed: bool,
+    /// Whether the rowid of its one table stands behind the columns.
+    pub told_apart: bool,
 }
 
 /// ORDER BY, LIMIT and OFFSET around a query's body.
@@ -83,13 +85,13 @@ impl Translator<'_> {
             self.ctes.truncate(outer);
             return translated;
         }
-        let selected = self.query(query, Wish { printed: true, ..Wish::default() })?;
-        Ok(super::translated(
-            Kind::Read { for_update: false },
-            Tag::Select,
-            super::result_columns(&selected.columns),
-            vec![selected.sql],
-        ))
+        let rows_of = if self.context.of_cursor { self.table_of_rows(query) } else { None };
+        let told_apart = rows_of.is_some();
+        let selected = self.query(query, Wish { printed: true, told_apart, ..Wish::default() })?;
+        let columns = super::result_columns(&selected.columns);
+        let kind = Kind::Read { for_update: false };
+        let translated = super::translated(kind, Tag::Select, columns, vec![selected.sql]);
+        Ok(Translated { rows_of, ..translated })
     }
 
     /// A subquery whose columns are read by position.
@@ -312,7 +314,14 @@ impl Translator<'_> {
                 item.typed.sql = self.distinct(&item.typed);
             }
         }
-        let sql = format!("SELECT {distinct}{}{sql}", item_list(&items, wish));
+        let mut list = item_list(&items, wish);
+        if wish.told_apart
+            && let Some(source) = self.scopes.last().and_then(|scope| scope.sources.first())
+        {
+            let comma = if list.is_empty() { "" } else { ", " };
+            list.push_str(&format!("{comma}{}.rowid", names::quote(&source.alias)));
+        }
+        let sql = format!("SELECT {distinct}{list}{sql}");
         Ok(Selected { sql, columns: items.into_iter().map(|item| item.column).collect() })
     }
 

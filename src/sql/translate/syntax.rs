@@ -185,6 +185,9 @@ pub(super) fn pass_through(
         statements: vec![super::shipped(text.to_owned())],
         notices: Vec::new(),
         demands: vec![super::access::superuser("must be superuser to use SQLite's dialect")],
+        rows_of: None,
+        no_wait: None,
+        current_of: None,
     })
 }
 

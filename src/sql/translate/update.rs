@@ -46,10 +46,11 @@ impl Translator<'_> {
             }
         };
         let set = self.assignments(&update.assignments, target)?;
-        let condition = match &update.selection {
-            Some(condition) => Some(self.condition(condition, "WHERE")?),
-            None => None,
-        };
+        if self.clauses.current_of.is_some() && assigns_rowid(&update.assignments, target) {
+            let text = "WHERE CURRENT OF where the primary key changes";
+            return Err(SqlError::unsupported(text));
+        }
+        let condition = self.changed_rows(update.selection.as_ref(), target)?;
         let condition = target.filter(condition);
         let others = !from.is_empty();
         let returning = update.returning.as_deref();
