@@ -146,7 +146,9 @@ fn classify_query(mut scanner: Scanner<'_>) -> Class {
                 _ => false,
             };
             let calls = || matches!(scanner.peek(), Some(Token::Symbol(b'(')));
-            if writes || (determinism::must_see_leader(word) && calls()) {
+            // Locks are the leader's.
+            let locks = token.is("pg_locks");
+            if writes || locks || (determinism::must_see_leader(word) && calls()) {
                 return Class::Write;
             }
         }
@@ -292,9 +294,9 @@ pub(super) fn transaction_modes(scanner: &mut Scanner<'_>) -> TransactionModes {
         } else if !(
             // SQLite's own words for the same statement.
             scanner.take_word("deferred")
-            || scanner.take_word("immediate")
-            || scanner.take_word("exclusive"))
-        {
+                || scanner.take_word("immediate")
+                || scanner.take_word("exclusive")
+        ) {
             modes.complete = matches!(scanner.next(), Ok(None));
             return modes;
         }
@@ -325,6 +327,7 @@ mod tests {
             ("select pg_catalog.setval('s', 1)", Class::Write),
             ("select currval('s')", Class::Write),
             ("select nextval from t", Class::Read),
+            ("select pid from pg_locks where not granted", Class::Write),
             ("select * into x from t", Class::Write),
             ("select t.into from t", Class::Read),
             ("with a as (select 1) select * from a", Class::Read),

@@ -56,6 +56,15 @@ struct Doing {
     rests: Option<TransactionStatus>,
     /// The latest statement.
     statement: String,
+    writer: Claim,
+}
+
+/// What a session has of the one writer.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Claim {
+    Nothing,
+    Waits,
+    Holds,
 }
 
 /// What a session is known by, which it may change.
@@ -82,6 +91,7 @@ impl Activities {
             changed_us: now,
             rests: Some(TransactionStatus::Idle),
             statement: String::new(),
+            writer: Claim::Nothing,
         }));
         let mut sessions = lock(&self.0);
         sessions.numbers += 1;
@@ -94,6 +104,12 @@ impl Activities {
     pub(super) fn rows(&self, viewer: &Viewer) -> Vec<NamedRow> {
         let sessions: Vec<_> = lock(&self.0).by_number.values().cloned().collect();
         sessions.iter().map(|doing| lock(doing).row(viewer)).collect()
+    }
+
+    /// Rows of `pg_locks`: who holds the writer with a transaction, and who waits for it.
+    pub(super) fn locks(&self) -> Vec<NamedRow> {
+        let sessions: Vec<_> = lock(&self.0).by_number.values().cloned().collect();
+        sessions.iter().filter_map(|doing| lock(doing).lock_row()).collect()
     }
 }
 
@@ -125,6 +141,11 @@ impl Activity {
         (doing.rests, doing.changed_us) = (Some(status), wall_clock_us());
     }
 
+    /// It asks for the writer, has it, or has given it back.
+    pub(super) fn claims(&self, writer: Claim) {
+        lock(&self.doing).writer = writer;
+    }
+
     pub(super) fn is_known_as(&self, who: Who) {
         let mut doing = lock(&self.doing);
         doing.who = Who { role: who.role.or(doing.who.role), ..who };
@@ -138,6 +159,16 @@ impl Drop for Activity {
 }
 
 impl Doing {
+    fn lock_row(&self) -> Option<NamedRow> {
+        let granted = match self.writer {
+            Claim::Nothing => return None,
+            Claim::Waits => false,
+            Claim::Holds => true,
+        };
+        let mode = if granted { "ExclusiveLock" } else { "ShareLock" };
+        Some(lock_row("transactionid", self.pid, mode, granted))
+    }
+
     fn row(&self, viewer: &Viewer) -> NamedRow {
         let moment = |at: Option<i64>| at.map_or(Value::Null, |us| Value::Text(printed(us)));
         let text = |text: &str| Value::Text(text.to_owned());
@@ -150,11 +181,13 @@ impl Doing {
             ("application_name", text(&self.who.application)),
         ];
         if viewer.superuser || viewer.user == self.who.user {
+            let client = Some(("Client", "ClientRead"));
             let (state, waits) = match self.rests {
-                None => ("active", false),
-                Some(TransactionStatus::Idle) => ("idle", true),
-                Some(TransactionStatus::InTransaction) => ("idle in transaction", true),
-                Some(TransactionStatus::Failed) => ("idle in transaction (aborted)", true),
+                None if self.writer == Claim::Waits => ("active", Some(("Lock", "transactionid"))),
+                None => ("active", None),
+                Some(TransactionStatus::Idle) => ("idle", client),
+                Some(TransactionStatus::InTransaction) => ("idle in transaction", client),
+                Some(TransactionStatus::Failed) => ("idle in transaction (aborted)", client),
             };
             let client = self.client;
             row.extend([
@@ -164,8 +197,8 @@ impl Doing {
                 ("xact_start", moment(self.transaction_us)),
                 ("query_start", moment(self.statement_us)),
                 ("state_change", moment(Some(self.changed_us))),
-                ("wait_event_type", if waits { text("Client") } else { Value::Null }),
-                ("wait_event", if waits { text("ClientRead") } else { Value::Null }),
+                ("wait_event_type", waits.map_or(Value::Null, |(kind, _)| text(kind))),
+                ("wait_event", waits.map_or(Value::Null, |(_, event)| text(event))),
                 ("state", text(state)),
                 ("query", text(&self.statement)),
                 ("backend_type", text("client backend")),
@@ -175,6 +208,18 @@ impl Doing {
         }
         row.into_iter().map(|(column, value)| (column.to_owned(), value)).collect()
     }
+}
+
+/// What all rows of `pg_locks` tell.
+pub(super) fn lock_row(kind: &str, pid: i32, mode: &str, granted: bool) -> NamedRow {
+    let cells = [
+        ("locktype", Value::Text(kind.to_owned())),
+        ("pid", Value::Integer(pid.into())),
+        ("mode", Value::Text(mode.to_owned())),
+        ("granted", Value::Integer(granted.into())),
+        ("fastpath", Value::Integer(0)),
+    ];
+    cells.into_iter().map(|(column, value)| (column.to_owned(), value)).collect()
 }
 
 /// A `timestamptz`, from microseconds since 1970.

@@ -11,6 +11,7 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
+use super::activity::lock_row;
 use super::portal::{CompleteRows, Source};
 use super::session::{EngineSession, Stop, unless_cancelled};
 use crate::log::Value;
@@ -18,6 +19,7 @@ use crate::node::errors;
 use crate::node::plan::Plan;
 use crate::node::rows::{RowBuffer, RowFormat};
 use crate::pg::{SqlError, SqlState};
+use crate::sql::catalog::{NamedRow, database_oid};
 use crate::storage::sqlite::{AdvisoryCall, AdvisoryKey, AdvisoryLocks, NEEDS_LOCK};
 
 /// The locks of a node.
@@ -33,6 +35,8 @@ struct State {
     /// Who waits for what.
     waiting: BTreeMap<u64, Wish>,
     owners: u64,
+    /// The owners' sessions.
+    pids: BTreeMap<u64, i32>,
 }
 
 /// How often one session holds one lock, in one way.
@@ -77,10 +81,41 @@ impl Default for Table {
 }
 
 impl Table {
-    pub(super) fn owner(self: &Arc<Self>) -> Owner {
+    pub(super) fn owner(self: &Arc<Self>, pid: i32) -> Owner {
         let mut state = self.lock();
         state.owners += 1;
-        Owner { table: Arc::clone(self), number: state.owners, statement: Arc::default() }
+        let number = state.owners;
+        state.pids.insert(number, pid);
+        Owner { table: Arc::clone(self), number, statement: Arc::default() }
+    }
+
+    /// Rows of `pg_locks`.
+    pub(super) fn rows(&self) -> Vec<NamedRow> {
+        let state = self.lock();
+        let held = state.held.iter().flat_map(|(key, holds)| {
+            holds.iter().map(|hold| (*key, hold.owner, hold.shared, true))
+        });
+        let waiting = state.waiting.iter();
+        let waiting = waiting.map(|(owner, wish)| (wish.key, *owner, wish.shared, false));
+        held.chain(waiting)
+            .map(|((database, key), owner, shared, granted)| {
+                let mode = if shared { "ShareLock" } else { "ExclusiveLock" };
+                let pid = state.pids.get(&owner).copied().unwrap_or_default();
+                let (class, object, words) = match key {
+                    AdvisoryKey::One(key) => ((key >> 32) as u32, key as u32, 1),
+                    AdvisoryKey::Two(class, object) => (class as u32, object as u32, 2),
+                };
+                let mut row = lock_row("advisory", pid, mode, granted);
+                let cells = [
+                    ("database", database_oid(database)),
+                    ("classid", class.into()),
+                    ("objid", object.into()),
+                    ("objsubid", words),
+                ];
+                row.extend(cells.map(|(column, value)| (column.to_owned(), Value::Integer(value))));
+                row
+            })
+            .collect()
     }
 
     fn take(&self, owner: u64, wish: Wish) -> bool {
@@ -245,6 +280,7 @@ impl Drop for Owner {
         if self.statement().any {
             self.table.release(self.number, |_, hold| (hold.session, hold.transaction) = (0, 0));
         }
+        self.table.lock().pids.remove(&self.number);
     }
 }
 
@@ -312,7 +348,7 @@ impl EngineSession {
             let told = |error| Stop::Sql(errors::translate(&error, plan, params));
             let mut rows = RowBuffer::default();
             while statement.step().map_err(told)? {
-                rows.push(statement, &plan.translated.columns, format)?;
+                rows.push(statement, &plan.translated, format)?;
             }
             return Ok(Source::Complete(CompleteRows::new(rows)?));
         }
@@ -332,7 +368,7 @@ mod tests {
     #[test]
     fn a_lock_is_one_sessions_until_it_is_gone() {
         let table = Arc::new(Table::default());
-        let (a, b) = (table.owner(), table.owner());
+        let (a, b) = (table.owner(1), table.owner(2));
         let calls = a.calls(0);
         let key = AdvisoryKey::One(1);
         let wish = AdvisoryCall::Lock { key, shared: false, transaction: false };
@@ -350,14 +386,14 @@ mod tests {
     #[test]
     fn shared_locks_are_shared() {
         let table = Arc::new(Table::default());
-        let (a, b) = (table.owner(), table.owner());
+        let (a, b) = (table.owner(1), table.owner(2));
         assert!(lock(&a, 1, true) && lock(&b, 1, true) && !lock(&a, 1, false));
     }
 
     #[test]
     fn who_would_wait_for_itself_is_told() {
         let table = Arc::new(Table::default());
-        let (a, b) = (table.owner(), table.owner());
+        let (a, b) = (table.owner(1), table.owner(2));
         assert!(lock(&a, 1, false) && lock(&b, 2, false));
         let wish =
             |key| Wish { key: (0, AdvisoryKey::One(key)), shared: false, transaction: false };

@@ -16,6 +16,7 @@ use bytes::BytesMut;
 use tokio::task::block_in_place;
 
 use super::portal::{Declaration, Portal, State};
+use super::run::not_at_once;
 use super::session::{EngineSession, Stop};
 use crate::gateway::Out;
 use crate::log::Value;
@@ -121,7 +122,8 @@ impl EngineSession {
         let format = RowFormat { formats, display: self.settings.display.clone() };
         if plan.is_write() {
             self.check_may_write("DECLARE CURSOR")?;
-            self.loan().await?;
+            self.no_wait = plan.translated.no_wait.is_some();
+            self.loan().await.map_err(|stop| not_at_once(stop, &plan))?;
         }
         let source = self.begin_read(&plan, params, &format).await?;
         let portal = Portal {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError};
 
 use super::activity::{Activities, Viewer, printed};
+use super::advisory::Table;
 use super::prepared::Statements;
 use crate::cluster::Role;
 use crate::log::{Lsn, Value};
@@ -27,14 +28,17 @@ pub(super) struct Cursor {
 pub(super) fn relations(
     hub: &Arc<Hub>,
     activities: &Arc<Activities>,
+    advisory: &Arc<Table>,
     viewer: Viewer,
     cursors: Vec<Cursor>,
     statements: Statements,
 ) -> LiveRelations {
     let (hub, activities) = (Arc::clone(hub), Arc::clone(activities));
+    let advisory = Arc::clone(advisory);
     LiveRelations::new(move |name| match name {
         "pg_stat_activity" => Some(activities.rows(&viewer)),
         "pg_stat_replication" => Some(replication(&hub)),
+        "pg_locks" => Some([advisory.rows(), activities.locks()].concat()),
         "pg_cursors" => Some(cursors.iter().map(cursor_row).collect()),
         "pg_prepared_statements" => Some(prepared(&statements)),
         _ => None,

@@ -12,9 +12,9 @@ use crate::node::errors;
 use crate::node::plan::Plan;
 use crate::node::rows::RowFormat;
 use crate::node::writer::command_tag;
-use crate::pg::Oid;
 use crate::pg::backend::Writer;
 use crate::pg::settings::shown_name;
+use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::{self, Class, Column, Kind, Tag};
 use crate::storage::sqlite::SettingMade;
 
@@ -130,6 +130,7 @@ impl EngineSession {
             let plan = Arc::clone(&portal.plan);
             self.check_allowed(&plan).await?;
             self.send_notices(&plan, out);
+            self.no_wait = plan.translated.no_wait.is_some();
             match &plan.translated.kind {
                 Kind::Empty => {
                     portal.state = State::Done;
@@ -149,7 +150,8 @@ impl EngineSession {
                 Kind::Read { .. } | Kind::Write | Kind::Ddl { .. } => {
                     self.check_not_failed()?;
                     let params = std::mem::take(&mut portal.params);
-                    let written = self.write(&plan, params, &portal.format, run.alone).await?;
+                    let written = self.write(&plan, params, &portal.format, run.alone).await;
+                    let written = written.map_err(|stop| not_at_once(stop, &plan))?;
                     portal.tag = Some(written.tag);
                     portal.state = State::Open(Source::Complete(written.rows));
                 }
@@ -157,7 +159,8 @@ impl EngineSession {
                     portal.state = State::Done;
                     let params = std::mem::take(&mut portal.params);
                     let format = portal.format.clone();
-                    return self.utility(&plan, &params, &format, run, out).await;
+                    let done = self.utility(&plan, &params, &format, run, out).await;
+                    return done.map_err(|stop| not_at_once(stop, &plan));
                 }
             }
             if !run.extended && plan.translated.gives_rows() {
@@ -221,5 +224,15 @@ impl EngineSession {
             }
         }
         Ok(())
+    }
+}
+
+/// The error of a statement that was not to wait, where it had to.
+pub(super) fn not_at_once(stop: Stop, plan: &Plan) -> Stop {
+    match (stop, &plan.translated.no_wait) {
+        (Stop::Sql(error), Some(text)) if error.state == SqlState::LOCK_NOT_AVAILABLE => {
+            SqlError::new(error.state, text.clone()).into()
+        }
+        (stop, _) => stop,
     }
 }

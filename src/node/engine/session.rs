@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::Inner;
-use super::activity::{Activity, Viewer, Who};
+use super::activity::{Activity, Claim, Viewer, Who};
 use super::advisory::Owner;
 use super::copy::CopyIn;
 use super::database::Place;
@@ -60,6 +60,8 @@ pub(crate) struct EngineSession {
     /// Transactions to come that take the writer with their first write, because one
     /// that held nothing could not be committed.
     pub(super) cautious: u32,
+    /// The statement that runs is not to wait for the writer.
+    pub(super) no_wait: bool,
     /// After an error: everything up to Sync is passed over.
     pub(super) skipping: bool,
     /// Set while COPY FROM STDIN takes data.
@@ -208,7 +210,7 @@ impl EngineSession {
             database_name: name.as_str().into(),
             told: Arc::clone(settings.map()),
             objects: LargeObjects::default(),
-            locks: inner.advisory.owner(),
+            locks: inner.advisory.owner(params.backend_pid),
             activity: inner.activities.enter(&params),
             shown: None,
             inner,
@@ -219,6 +221,7 @@ impl EngineSession {
             portals_made: 0,
             open: None,
             cautious: 0,
+            no_wait: false,
             skipping: false,
             copy: None,
             rest: None,
@@ -248,6 +251,8 @@ impl EngineSession {
         if !matches!(served, Ok(true)) {
             self.show();
             self.activity.rests(self.status());
+            let holds = self.open.as_ref().is_some_and(Open::holds_writer);
+            self.activity.claims(if holds { Claim::Holds } else { Claim::Nothing });
         }
         self.set_reads_resting(true);
         self.unpin_loan();
@@ -320,6 +325,7 @@ impl EngineSession {
         if self.copy.is_some() {
             return self.copy_message(message, out).await;
         }
+        self.no_wait = false;
         match message.tag() {
             // Left over from a COPY that has failed.
             b'd' | b'c' | b'f' => return Ok(()),
@@ -623,6 +629,7 @@ impl EngineSession {
             live: super::live::relations(
                 hub,
                 &self.inner.activities,
+                &self.inner.advisory,
                 Viewer { user: self.session_user().to_owned(), superuser: self.superuser },
                 self.cursors(),
                 Arc::clone(&self.statements),

@@ -23,7 +23,7 @@
 //! | –      | yes  | runs on the loan                           | the loan's             |
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
@@ -46,6 +46,10 @@ use crate::sql::{Isolation, Kind, TransactionModes};
 
 /// How many transactions take the writer at once after one that held nothing failed.
 const CAUTION: u32 = 32;
+
+/// How long whoever says NOWAIT waits for the writer: while it only runs what others have
+/// queued, nobody holds it.
+const AT_ONCE: Duration = Duration::from_millis(100);
 
 /// The open transaction.
 pub(super) struct Open {
@@ -245,7 +249,7 @@ impl EngineSession {
         }
         self.leading_term()?;
         let limits = self.limits();
-        let lock_deadline = self.settings.lock_timeout().map(|timeout| Instant::now() + timeout);
+        let lock_deadline = self.lock_patience().map(|patience| Instant::now() + patience);
         let claim = Arc::new(Claim::default());
         let (reply, answer) = oneshot::channel();
         let trial = Trial {
@@ -322,7 +326,14 @@ impl EngineSession {
         let held = self.open.as_ref().is_some_and(|open| open.loan.is_some());
         if !held {
             self.leading_term()?;
-            let mut loan = self.borrow().await?;
+            self.activity.claims(activity::Claim::Waits);
+            let borrowed = self.borrow().await;
+            self.activity.claims(if borrowed.is_ok() {
+                activity::Claim::Holds
+            } else {
+                activity::Claim::Nothing
+            });
+            let mut loan = borrowed?;
             let limits = self.limits();
             let open = self.open.as_mut().expect("a loan belongs to a transaction");
             let moved = |snapshot: &Snapshot| snapshot.lsn != loan.began_at();
@@ -352,10 +363,15 @@ impl EngineSession {
         Ok(open.loan.as_mut().expect("taken above"))
     }
 
+    /// How long a statement waits for the writer, if not for ever.
+    pub(super) fn lock_patience(&self) -> Option<Duration> {
+        if self.no_wait { Some(AT_ONCE) } else { self.settings.lock_timeout() }
+    }
+
     /// Queues for the writer's connection.
     async fn borrow(&mut self) -> Result<Loan, Stop> {
         let limits = self.limits();
-        let patience = self.settings.lock_timeout();
+        let patience = self.lock_patience();
         let deadlines = [patience.map(|p| Instant::now() + p), limits.deadline];
         let (reply, answer) = oneshot::channel();
         let borrow = Borrow {
@@ -404,7 +420,8 @@ impl EngineSession {
             return Err(stop);
         }
         let Some(mut open) = self.open.take() else { return Ok(()) };
-        self.end_portals();
+        self.activity.claims(activity::Claim::Nothing);
+        self.end_portals(true);
         self.cautious = self.cautious.saturating_sub(1);
         let result = match (open.loan.take(), open.script.take()) {
             (None, Some(script)) if !script.is_empty() => {
@@ -492,7 +509,8 @@ impl EngineSession {
     pub(super) async fn roll_back(&mut self) {
         let Some(mut open) = self.open.take() else { return };
         self.cautious = self.cautious.saturating_sub(u32::from(open.failed));
-        self.end_portals();
+        self.activity.claims(activity::Claim::Nothing);
+        self.end_portals(false);
         if let Some(loan) = open.loan.take() {
             loan.rollback().await;
         }
@@ -608,6 +626,11 @@ impl Open {
     /// Whether a loan is held, or something was tried.
     pub(super) fn has_written(&self) -> bool {
         self.loan.is_some() || self.script.as_ref().is_some_and(|script| !script.is_empty())
+    }
+
+    /// Whether others wait until it ends: it has the loan, and could not do without.
+    pub(super) fn holds_writer(&self) -> bool {
+        self.loan.is_some() && self.script.is_none()
     }
 
     pub(super) fn has_savepoints(&self) -> bool {

@@ -73,7 +73,7 @@ impl EngineSession {
         format: &RowFormat,
     ) -> Result<Done, Stop> {
         let limits = self.limits();
-        let lock_deadline = self.settings.lock_timeout().map(|timeout| Instant::now() + timeout);
+        let lock_deadline = self.lock_patience().map(|patience| Instant::now() + patience);
         let claim = Arc::new(Claim::default());
         let (reply, answer) = oneshot::channel();
         let unit = Unit {

@@ -45,6 +45,11 @@ impl Translator<'_> {
                     && let Some(relation) = self.find_relation(schema.as_deref(), &table)
                 {
                     self.demand_table(relation, Rights::UPDATE);
+                    if lock.nonblock == Some(NonBlock::Nowait) {
+                        let table = self.context.catalog.bare(&relation.name);
+                        let text = format!("could not obtain lock on row in relation \"{table}\"");
+                        self.no_wait.get_or_insert(text);
+                    }
                 }
             }
         }

@@ -378,6 +378,8 @@ impl<'a> Translator<'a> {
         }
         translated.notices = self.notices;
         translated.demands = self.demands.into_inner();
+        translated.current_of = self.current_of;
+        translated.no_wait = self.no_wait;
         if let Kind::Read { .. } = translated.kind {
             translated.kind = match (self.leader, self.advisory) {
                 (true, _) => Kind::Write,

@@ -684,11 +684,15 @@ impl Words<'_> {
             | "access exclusive" => changing,
             _ => return Err(self.syntax_error()),
         };
-        self.take("nowait");
+        let no_wait = self.take("nowait");
         let kind = if reads { Kind::Nothing } else { Kind::Lock };
         let mut lock = self.done(kind, "LOCK TABLE")?;
         let kind = ObjectKind::Table;
         let one_of = |object: Oid| Demand::OneOf { kind, object, rights };
+        lock.no_wait = tables.first().filter(|_| no_wait).map(|table| {
+            let table = context.catalog.bare(&table.name);
+            format!("could not obtain lock on relation \"{table}\"")
+        });
         lock.demands = tables.into_iter().map(|table| one_of(table.oid)).collect();
         Ok(lock)
     }
