@@ -1,12 +1,14 @@
 //! CREATE TABLE, from columns or from a query. The table is first described as the
 //! catalog describes it, then spelled out from that: a rebuild starts from there too.
 
+use std::ops::ControlFlow;
+
 use sqlparser::ast::{
     CheckConstraint, ColumnDef, ColumnOption, ConstraintCharacteristics, CreateTable,
     CreateTableOptions, DataType, DeferrableInitial, Expr, ForeignKeyConstraint, FunctionArg,
     FunctionArgExpr, FunctionArguments, GeneratedAs, GeneratedExpressionMode, Ident, IndexColumn,
     NullsDistinctOption, OnCommit, PrimaryKeyConstraint, Query, ReferentialAction, Select,
-    SelectInto, SetExpr, TableConstraint, UniqueConstraint, Value,
+    SelectInto, SetExpr, TableConstraint, UniqueConstraint, Value, visit_expressions,
 };
 
 use super::rows::{self, Oids};
@@ -347,9 +349,8 @@ impl Translator<'_> {
             Some(name) => names::fold(name),
             None => {
                 let table = self.context.catalog.bare(&draft.relation.name);
-                chosen_name(table, column.unwrap_or_default(), "check", |name| {
-                    Self::is_constraint(draft, name)
-                })
+                let only = only_column(&check.expr).unwrap_or_default();
+                chosen_name(table, &only, "check", |name| Self::is_constraint(draft, name))
             }
         };
         check_new_constraint(draft, &name)?;
@@ -767,6 +768,23 @@ impl Translator<'_> {
         *plain.body = SetExpr::Select(Box::new(Select { into: None, ..select.clone() }));
         self.create_table_as(&name, &[], &plain, None)
     }
+}
+
+/// The column that a condition reads, if that is one: it names the constraint.
+fn only_column(condition: &Expr) -> Option<String> {
+    let mut only = None;
+    let read = visit_expressions(condition, |part: &Expr| {
+        let name = match part {
+            Expr::Identifier(ident) => names::fold(ident),
+            Expr::CompoundIdentifier(parts) => parts.last().map(names::fold).unwrap_or_default(),
+            _ => return ControlFlow::Continue(()),
+        };
+        match only.get_or_insert_with(|| name.clone()) {
+            known if *known == name => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        }
+    });
+    only.filter(|_| read.is_continue())
 }
 
 /// The catalog's rows for a new table.
