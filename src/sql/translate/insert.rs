@@ -341,10 +341,9 @@ impl Translator<'_> {
                 let found = relation.constraints.iter().any(|constraint| {
                     matches!(constraint.kind, ConstraintKind::PrimaryKey | ConstraintKind::Unique)
                         && unique(&constraint.columns)
-                }) || relation
-                    .indexes
-                    .iter()
-                    .any(|index| index.unique && unique(&index.columns));
+                }) || relation.indexes.iter().any(|index| {
+                    index.unique && index.predicate.is_none() && unique(&index.columns)
+                });
                 if !found {
                     return Err(nothing_inferred());
                 }
