@@ -34,7 +34,6 @@ const SESSION: &[&str] = &[
     "acldefault",
     "current_catalog",
     "current_database",
-    "current_query",
     "current_role",
     "current_schema",
     "current_schemas",

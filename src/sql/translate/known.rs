@@ -232,7 +232,6 @@ const FUNCTIONS: &[Known] = &[
     known("cume_dist", "", of(Oid::FLOAT8), Takes::Any),
     known("current_catalog", "current_database", of(Oid::NAME), Takes::Any),
     known("current_database", "", of(Oid::NAME), Takes::Any),
-    known("current_query", "", of(Oid::TEXT), Takes::Any),
     known("current_role", "current_user", of(Oid::NAME), Takes::Any),
     known("current_schema", "", of(Oid::NAME), Takes::Any),
     known("current_schemas", "", of(Oid::NAME_ARRAY), Takes::Any),

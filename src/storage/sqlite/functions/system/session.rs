@@ -14,7 +14,6 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
         &[
             ("current_catalog", 0, |call| text(environment(call).database.clone())),
             ("current_database", 0, |call| text(environment(call).database.clone())),
-            ("current_query", 0, |_| text("")),
             ("current_role", 0, |call| text(environment(call).user.clone())),
             ("current_schema", 0, current_schema),
             ("current_schemas", 1, current_schemas),
