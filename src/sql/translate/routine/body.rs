@@ -256,7 +256,8 @@ impl<'a> Translator<'a> {
     ) -> Result<Selected, SqlError> {
         if routine.said.result.oid == Oid::VOID {
             let selected = self.subquery(query)?;
-            let sql = format!("SELECT '' AS \"void\" FROM ({})", selected.sql);
+            let none = if routine.said.returns_set { " LIMIT 0" } else { "" };
+            let sql = format!("SELECT NULL AS \"void\" FROM ({}){none}", selected.sql);
             let column = output("void".to_owned(), Type::plain(Oid::VOID));
             return Ok(Selected { sql, columns: vec![column] });
         }
@@ -348,7 +349,7 @@ impl<'a> Translator<'a> {
         if !self.is_of_rows(routine) {
             let ty = rows.columns.first().map_or(Type::TEXT, |column| column.ty);
             if ty.oid == Oid::VOID {
-                let sql = format!("coalesce(({}), '')", rows.sql);
+                let sql = format!("nullif(coalesce(({}), ''), '')", rows.sql);
                 return Ok(Typed::of(sql, ty));
             }
             return Ok(Typed::of(format!("({})", rows.sql), ty));
@@ -389,7 +390,7 @@ impl<'a> Translator<'a> {
             Some(query) => this.routine_rows(routine, fields, query),
             None => {
                 let columns = vec![output("void".to_owned(), Type::plain(Oid::VOID))];
-                Ok(Selected { sql: "SELECT '' AS \"void\"".to_owned(), columns })
+                Ok(Selected { sql: "SELECT NULL AS \"void\"".to_owned(), columns })
             }
         })?;
         let test = nulls.map_or_else(|| "TRUE".to_owned(), |nulls| format!("NOT ({nulls})"));

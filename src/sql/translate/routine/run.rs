@@ -120,7 +120,7 @@ impl<'a> Translator<'a> {
                         return Err(self.no_result(routine));
                     }
                     None => Selected {
-                        sql: "SELECT ''".to_owned(),
+                        sql: "SELECT NULL".to_owned(),
                         columns: vec![output(name, Type::plain(Oid::VOID))],
                     },
                 };
