@@ -244,7 +244,7 @@ pub(super) fn interval_typmod(
 /// What SQLite declares for a column: the affinity that keeps the type's stored form.
 pub(super) fn sqlite_column_type(oid: Oid) -> &'static str {
     match oid {
-        Oid::INT2 | Oid::INT4 | Oid::INT8 | Oid::OID => "INTEGER",
+        Oid::INT2 | Oid::INT4 | Oid::INT8 | Oid::OID | Oid::MONEY => "INTEGER",
         Oid::BOOL => "BOOLEAN",
         Oid::FLOAT4 | Oid::FLOAT8 => "REAL",
         Oid::BYTEA => "BLOB",
@@ -299,8 +299,8 @@ pub(super) fn by_name(name: &str) -> Option<Oid> {
         other => other,
     };
     let info = TYPES.iter().find(|info| info.name == alias)?;
-    // Of these there are no values here.
-    (!matches!(alias, "money" | "xml")).then_some(info.oid)
+    // Of this there are no values here.
+    (alias != "xml").then_some(info.oid)
 }
 
 /// A type as a client writes it in a list of types: `varchar(20)`, `int[]`.

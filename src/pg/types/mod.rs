@@ -7,6 +7,7 @@
 //! |-----------------------------|-----------------------------------------------------------|
 //! | bool                        | Integer 0 or 1                                            |
 //! | int2 int4 int8 oid xid      | Integer                                                   |
+//! | money                       | Integer, of hundredths ([`money`])                        |
 //! | float4 float8               | Real; NaN, which SQLite would make NULL: Text `NaN`       |
 //! | numeric                     | Text, canonical ([`numeric`]); compared under collation `numeric`. Integers that SQLite computed are read too |
 //! | text varchar name xml       | Text; bpchar: Text padded to its length                   |
@@ -45,6 +46,7 @@ mod interval_style;
 pub mod json;
 pub mod jsonpath;
 pub mod made;
+pub mod money;
 pub mod network;
 pub mod number;
 pub mod numeric;
@@ -251,6 +253,9 @@ pub fn encode_text(
             let width = usize::try_from(i64::from(typmod) - 4).unwrap_or(0);
             out.put_bytes(b' ', width.saturating_sub(text.chars().count()));
         }
+        (Oid::MONEY, ValueRef::Integer(value)) => {
+            out.put_slice(money::print_money(value).as_bytes());
+        }
         (Oid::XID8, ValueRef::Integer(value)) => {
             out.put_slice((value as u64).to_string().as_bytes());
         }
@@ -387,6 +392,10 @@ pub fn encode_binary(value: ValueRef<'_>, oid: Oid, out: &mut BytesMut) -> Resul
         Oid::INT2 => out.put_i16(integer_of(value, oid)? as i16),
         Oid::INT4 => out.put_i32(integer_of(value, oid)? as i32),
         Oid::INT8 => out.put_i64(integer_of(value, oid)?),
+        Oid::MONEY => out.put_i64(match value {
+            ValueRef::Integer(hundredths) => hundredths,
+            _ => money::parse_money(&text_of(value))?,
+        }),
         Oid::OID | Oid::XID | Oid::CID => out.put_u32(integer_of(value, oid)? as u32),
         _ if is_reg(oid) => out.put_u32(integer_of(value, Oid::OID)? as u32),
         Oid::XID8 => out.put_i64(integer_of(value, Oid::INT8)?),
@@ -498,7 +507,7 @@ fn is_geometric(oid: Oid) -> bool {
 
 /// Types whose binary form is not their text, and is not made here.
 fn lacks_binary(oid: Oid) -> bool {
-    matches!(oid, Oid::TID | Oid::MONEY | Oid::RECORD | Oid::RECORD_ARRAY)
+    matches!(oid, Oid::TID | Oid::RECORD | Oid::RECORD_ARRAY)
 }
 
 fn integer_of(value: ValueRef<'_>, oid: Oid) -> Result<i64, SqlError> {
@@ -546,6 +555,7 @@ fn decode_text(text: &str, oid: Oid, display: &Display) -> Result<Value, SqlErro
         }
         Oid::XID | Oid::CID => Value::Integer((number::parse_unsigned(text) as u32).into()),
         Oid::XID8 => Value::Integer(number::parse_unsigned(text) as i64),
+        Oid::MONEY => Value::Integer(money::parse_money(text)?),
         _ if is_reg(oid) => match number::parse_integer(text, Oid::OID) {
             Ok(value) => Value::Integer(value),
             Err(_) => Value::Text(text.to_owned()),
@@ -655,7 +665,9 @@ fn decode_binary(bytes: &[u8], oid: Oid) -> Result<Value, SqlError> {
         Oid::BOOL => Value::Integer((fixed::<1>(bytes, oid)?[0] != 0).into()),
         Oid::INT2 => Value::Integer(i16::from_be_bytes(fixed(bytes, oid)?).into()),
         Oid::INT4 => Value::Integer(i32::from_be_bytes(fixed(bytes, oid)?).into()),
-        Oid::INT8 | Oid::XID8 => Value::Integer(i64::from_be_bytes(fixed(bytes, oid)?)),
+        Oid::INT8 | Oid::XID8 | Oid::MONEY => {
+            Value::Integer(i64::from_be_bytes(fixed(bytes, oid)?))
+        }
         Oid::OID | Oid::XID | Oid::CID => {
             Value::Integer(u32::from_be_bytes(fixed(bytes, oid)?).into())
         }

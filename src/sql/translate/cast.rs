@@ -152,6 +152,9 @@ impl Translator<'_> {
             Value::Integer(value) if oid == Oid::NUMERIC => {
                 super::expression::numeric(value.to_string())
             }
+            Value::Integer(value) if oid == Oid::MONEY => {
+                Typed { atomic: value >= 0, ..Typed::plain(value.to_string(), oid) }
+            }
             Value::Integer(value) => Typed {
                 form: Form::Number(value.to_string()),
                 atomic: value >= 0,
@@ -265,6 +268,18 @@ impl Translator<'_> {
                     _ => call(&format!("towline_{name}")),
                 }
             }
+            (Family::Number, Family::Other)
+                if to == Oid::MONEY
+                    && how >= How::Assignment
+                    && (from == Oid::NUMERIC || is_integer(from)) =>
+            {
+                call("towline_money")
+            }
+            (Family::Other, Family::Number)
+                if (from, to) == (Oid::MONEY, Oid::NUMERIC) && how >= How::Assignment =>
+            {
+                call("towline_money_numeric")
+            }
             (Family::Number, Family::Boolean) if explicit && is_integer(from) => {
                 Ok(Typed::compound(format!("{} <> 0", typed.operand()), to))
             }
@@ -335,7 +350,11 @@ impl Translator<'_> {
                 }
                 Ok(self.array_cast(&typed, a, to))
             }
-            (Family::Other, Family::Other | Family::Number) if explicit => same(typed),
+            (Family::Other, Family::Other | Family::Number)
+                if explicit && from != Oid::MONEY && to != Oid::MONEY =>
+            {
+                same(typed)
+            }
             _ => refused(),
         }
     }
@@ -357,6 +376,7 @@ impl Translator<'_> {
             Family::Boolean | Family::Bytes | Family::Reference => {
                 format!("towline_text_{name}({})", typed.sql)
             }
+            Family::Other if from == Oid::MONEY => format!("towline_text_money({})", typed.sql),
             Family::Network if from == Oid::INET => {
                 format!("towline_network_text({})", typed.sql)
             }
@@ -377,7 +397,7 @@ impl Translator<'_> {
 
 /// Whether a type that belongs to no family is not simply kept as it is written.
 fn has_own_form(oid: Oid) -> bool {
-    matches!(oid, Oid::JSONPATH | Oid::PG_LSN | Oid::XID | Oid::XID8 | Oid::CID)
+    matches!(oid, Oid::JSONPATH | Oid::PG_LSN | Oid::XID | Oid::XID8 | Oid::CID | Oid::MONEY)
 }
 
 /// A name of a relation, type or function as its OID.
@@ -510,7 +530,7 @@ pub(super) fn array_element(element: &Typed) -> String {
     match element.oid() {
         Oid::BOOL => format!("towline_array_bool({})", element.sql),
         Oid::BYTEA => format!("towline_text_bytea({})", element.sql),
-        Oid::FLOAT4 | Oid::FLOAT8 => {
+        Oid::FLOAT4 | Oid::FLOAT8 | Oid::MONEY => {
             format!("towline_text_{}({})", types::internal_name(element.oid()), element.sql)
         }
         _ => element.sql.clone(),
@@ -526,6 +546,7 @@ pub(super) fn record_text(fields: &[Typed]) -> String {
 /// An element's text, taken out of an array, in the type's stored form.
 pub(super) fn from_array_element(text: String, element: Oid) -> Typed {
     let sql = match family(element) {
+        Family::Other if element == Oid::MONEY => format!("towline_cast_money({text})"),
         Family::String
         | Family::Other
         | Family::DateTime
@@ -560,7 +581,10 @@ pub(super) fn array_rows(array: &Typed, element: Oid, alias: &str) -> String {
 pub(super) fn array_row_value(element: Oid, alias: &str) -> Typed {
     let value = format!("{alias}.value");
     match element {
-        Oid::BYTEA => Typed::plain(format!("towline_cast_bytea({value})"), element),
+        Oid::BYTEA | Oid::MONEY => Typed::plain(
+            format!("towline_cast_{}({value})", types::internal_name(element)),
+            element,
+        ),
         _ => Typed::plain(value, element),
     }
 }

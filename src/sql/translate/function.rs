@@ -744,7 +744,8 @@ fn takes_family(known: &Known, argument: &Typed) -> bool {
         Family::String => known.name == "to_timestamp",
         Family::Boolean => false,
         Family::Reference => true,
-        Family::Other => argument.oid() == Oid(3220),
+        Family::Other if argument.oid() == Oid::MONEY => known.name == "sum",
+        Family::Other => argument.oid() == Oid::PG_LSN,
         _ => false,
     }
 }

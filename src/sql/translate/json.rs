@@ -225,6 +225,7 @@ impl Translator<'_> {
                 (self.cast(argument, Type::TEXT)?, kind)
             }
             Family::Reference | Family::Bytes => (self.cast(argument, Type::TEXT)?, "text"),
+            Family::Other if oid == Oid::MONEY => (self.cast(argument, Type::TEXT)?, "text"),
             _ => return Ok(argument),
         };
         Ok(Typed::plain(format!("towline_json_value({}, '{kind}')", argument.sql), oid))

@@ -418,7 +418,38 @@ impl Translator<'_> {
         if left_family == Family::Number && right_family == Family::Number {
             return self.number_arithmetic(left, op, right);
         }
+        if left.oid() == Oid::MONEY || right.oid() == Oid::MONEY {
+            return self.money_arithmetic(left, op, right);
+        }
         self.time_arithmetic(left, op, right)
+    }
+
+    /// Amounts add up, and are multiplied and divided by numbers.
+    fn money_arithmetic(
+        &mut self,
+        left: Typed,
+        op: &BinaryOperator,
+        right: Typed,
+    ) -> Result<Typed, SqlError> {
+        use BinaryOperator::{Divide, Minus, Multiply, Plus};
+        let number = |typed: &Typed| family(typed.oid()) == Family::Number;
+        let (function, left, right) = match (left.oid(), op, right.oid()) {
+            (Oid::MONEY, Plus, Oid::MONEY) => ("int8_add", left, right),
+            (Oid::MONEY, Minus, Oid::MONEY) => ("int8_sub", left, right),
+            (Oid::MONEY, Divide, Oid::MONEY) => {
+                let sql = format!("towline_float8_div({}, {})", left.sql, right.sql);
+                return Ok(Typed::plain(sql, Oid::FLOAT8));
+            }
+            (Oid::MONEY, Multiply, _) if number(&right) => ("money_mul", left, right),
+            (_, Multiply, Oid::MONEY) if number(&left) => ("money_mul", right, left),
+            (Oid::MONEY, Divide, _) if number(&right) => ("money_div", left, right),
+            (l, _, r) => return Err(undefined_operator(Some(l), &op.to_string(), r)),
+        };
+        let right = match right.oid() {
+            Oid::NUMERIC => self.coerce(right, Type::plain(Oid::FLOAT8))?,
+            _ => right,
+        };
+        Ok(Typed::plain(format!("towline_{function}({}, {})", left.sql, right.sql), Oid::MONEY))
     }
 
     /// Gives an untyped operand the type that PostgreSQL gives it, by the other side.
@@ -439,6 +470,7 @@ impl Translator<'_> {
             (Family::DateTime, _) => Oid::INTERVAL,
             (Family::Interval, BinaryOperator::Multiply | BinaryOperator::Divide) => Oid::FLOAT8,
             (Family::Json, _) => Oid::TEXT,
+            (_, BinaryOperator::Multiply) if known == Oid::MONEY => Oid::FLOAT8,
             _ => known,
         };
         match (left.is_unknown(), right.is_unknown()) {

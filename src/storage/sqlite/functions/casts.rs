@@ -52,6 +52,7 @@ const FROM_TEXT: &[(&str, Oid)] = &[
     ("jsonb", Oid::JSONB),
     ("jsonpath", Oid::JSONPATH),
     ("pg_lsn", Oid::PG_LSN),
+    ("money", Oid::MONEY),
     ("xid", Oid::XID),
     ("xid8", Oid::XID8),
     ("cid", Oid::CID),
@@ -443,6 +444,7 @@ fn register_texts(registry: Registry<'_>) -> rusqlite::Result<()> {
         ("towline_text_float8", Oid::FLOAT8),
         ("towline_text_bytea", Oid::BYTEA),
         ("towline_text_timestamptz", Oid::TIMESTAMPTZ),
+        ("towline_text_money", Oid::MONEY),
     ] {
         for count in [1, 2] {
             registry.strict(name, count, move |call| {

@@ -24,6 +24,7 @@
 //! | `json`        | `json_*`, `jsonb_*`, `towline_json*`                                |
 //! | `json_parts`  | what `json_each` and functions of records walk over; `json_object` |
 //! | `jsonpath`    | `jsonb_path_*`, `towline_jsonb_path_query`                          |
+//! | `money`       | `towline_money*`: what amounts of money do                         |
 //! | `math`        | mathematics; `towline_round` and others that SQLite has otherwise   |
 //! | `datetime`    | `date_trunc`, `to_char`, …; `towline_extract`                       |
 //! | `degrees`     | trigonometry in degrees: `sind`, …                                  |
@@ -49,6 +50,7 @@ mod json_parts;
 mod jsonpath;
 mod math;
 mod moment;
+mod money;
 mod number_format;
 mod numeric;
 mod operators;
@@ -98,6 +100,7 @@ pub(super) fn register_all(
     aggregates::register(registry)?;
     regression::register(registry)?;
     math::register(registry)?;
+    money::register(registry)?;
     degrees::register(registry)?;
     datetime::register(registry)?;
     json::register(registry)?;
