@@ -1,13 +1,13 @@
 //! How dates and timestamps print, and what `1/2/2003` means: the setting DateStyle. Style
-//! `ISO` is the form in which values are stored ([`datetime`](super::datetime)); the others
-//! are for the client's eyes.
+//! `ISO` is the form in which values are stored, but for some years
+//! ([`datetime`](super::datetime)); the others are for the client's eyes.
 
 use std::fmt::Write;
 
 use super::calendar::{Civil, civil_from_days, split_days};
 use super::datetime::{
     DATE_INFINITY, DATE_NEGATIVE_INFINITY, INFINITY, NEGATIVE_INFINITY, print_date, print_era,
-    print_time, print_timestamp, print_timestamptz,
+    print_time, print_timestamp, print_timestamptz, shown,
 };
 use super::zone::Zone;
 use crate::pg::{SqlError, SqlState};
@@ -106,7 +106,7 @@ impl DateStyle {
 
     pub fn print_date(self, days: i32, out: &mut impl Write) {
         if self.form == Form::Iso || matches!(days, DATE_INFINITY | DATE_NEGATIVE_INFINITY) {
-            return print_date(days, out);
+            return iso(out, |stored| print_date(days, stored));
         }
         let civil = civil_from_days(days.into());
         // Writing to memory does not fail.
@@ -116,14 +116,14 @@ impl DateStyle {
 
     pub fn print_timestamp(self, micros: i64, out: &mut impl Write) {
         if self.form == Form::Iso || matches!(micros, INFINITY | NEGATIVE_INFINITY) {
-            return print_timestamp(micros, out);
+            return iso(out, |stored| print_timestamp(micros, stored));
         }
         let _ = self.write_moment(micros, None, out);
     }
 
     pub fn print_timestamptz(self, micros: i64, zone: &Zone, out: &mut impl Write) {
         if self.form == Form::Iso || matches!(micros, INFINITY | NEGATIVE_INFINITY) {
-            return print_timestamptz(micros, zone, out);
+            return iso(out, |stored| print_timestamptz(micros, zone, stored));
         }
         let local = micros.saturating_add(i64::from(zone.offset_at(micros)) * 1_000_000);
         let _ = self.write_moment(local, Some(&zone.abbreviation_at(micros)), out);
@@ -175,6 +175,14 @@ impl DateStyle {
         print_era(civil, out);
         Ok(())
     }
+}
+
+/// Shows what `print` prints as it is stored.
+fn iso(out: &mut impl Write, print: impl FnOnce(&mut String)) {
+    let mut stored = String::with_capacity(40);
+    print(&mut stored);
+    // Writing to memory does not fail.
+    let _ = out.write_str(&shown(&stored));
 }
 
 const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];

@@ -8,7 +8,14 @@
 //! | timestamp   | µs since 2000-01-01 00:00 (i64; ends: infinity)          | `2024-01-31 12:34:56.789`   |
 //! | timestamptz | µs since 2000-01-01 00:00 UTC                            | `2024-01-31 12:34:56.789+00`|
 //!
-//! Output is PostgreSQL's DateStyle `ISO`; years before 1 end in ` BC`.
+//! Output is PostgreSQL's DateStyle `ISO`, but for years outside 1 to 9999. So that all
+//! dates sort by their text, these are written with a mark and seven digits:
+//!
+//! | year            | mark, digits                | stored as        | shown as ([`shown`]) |
+//! |-----------------|-----------------------------|------------------|----------------------|
+//! | before Christ   | `/`, 10000000 less the year | `/9999956-03-15` | `0044-03-15 BC`      |
+//! | 10000 and later | `Y`, the year               | `Y0012024-03-15` | `12024-03-15`        |
+//!
 //! Input takes what PostgreSQL's parser takes in common use: ISO 8601, `1/8/1999`
 //! (in the order that DateStyle says), `Jan 8, 1999`, `8-Jan-1999`, `19990108`, `1999.008`, `J2451187`,
 //! times with AM and PM, zones by offset, abbreviation and name, `infinity`,
@@ -17,6 +24,7 @@
 
 mod fields;
 
+use std::borrow::Cow;
 use std::fmt::Write;
 
 use self::fields::{Day, Fields};
@@ -59,12 +67,37 @@ pub fn date_in_range(days: i64) -> bool {
     (DATE_MIN..DATE_END).contains(&days)
 }
 
-/// Reads a date. `now` is the present moment, if words such as `today` are allowed.
-pub fn parse_date(text: &str, zone: &Zone, now: Option<i64>) -> Result<i32, SqlError> {
-    parse_date_ordered(text, zone, now, Order::default())
+/// The marks of years before Christ, and of those from 10000 on: in front of all digits and
+/// behind them, but between `-infinity` and `infinity`.
+const EARLY: char = '/';
+const LATE: char = 'Y';
+
+/// What years before Christ are counted down from.
+const EARLY_YEARS: i64 = 10_000_000;
+
+/// A stored date or timestamp, or what begins with one, as DateStyle `ISO` shows it.
+pub fn shown(stored: &str) -> Cow<'_, str> {
+    let Some(marked) = stored.strip_prefix([EARLY, LATE]) else { return stored.into() };
+    let Some((year, rest)) = marked.split_at_checked(7) else { return stored.into() };
+    match year.parse::<i64>() {
+        Ok(year) if stored.starts_with(LATE) => format!("{year}{rest}").into(),
+        Ok(year) => format!("{:04}{rest} BC", EARLY_YEARS - year).into(),
+        Err(_) => stored.into(),
+    }
 }
 
-/// As [`parse_date`], of numbers in an order.
+/// Whether there may be a date in the text that is not shown as it is stored.
+pub fn is_marked(text: &str) -> bool {
+    text.contains([EARLY, LATE])
+}
+
+/// Reads a date, stored ones too. `now` is the present moment, if words such as `today` are
+/// allowed.
+pub fn parse_date(text: &str, zone: &Zone, now: Option<i64>) -> Result<i32, SqlError> {
+    parse_date_ordered(&shown(text), zone, now, Order::default())
+}
+
+/// Reads a date as clients write it, of numbers in an order.
 pub fn parse_date_ordered(
     text: &str,
     zone: &Zone,
@@ -118,12 +151,12 @@ pub fn parse_timetz(text: &str, zone: &Zone, now: Option<i64>) -> Result<(i64, i
     Ok((time, fields.zone.as_ref().unwrap_or(zone).offset_at_local(local)))
 }
 
-/// Reads a timestamp without a zone; a zone in the text is ignored.
+/// Reads a timestamp without a zone, stored ones too; a zone in the text is ignored.
 pub fn parse_timestamp(text: &str, zone: &Zone, now: Option<i64>) -> Result<i64, SqlError> {
-    parse_timestamp_ordered(text, zone, now, Order::default())
+    parse_timestamp_ordered(&shown(text), zone, now, Order::default())
 }
 
-/// As [`parse_timestamp`], of numbers in an order.
+/// Reads a timestamp as clients write it, of numbers in an order.
 pub fn parse_timestamp_ordered(
     text: &str,
     zone: &Zone,
@@ -148,12 +181,12 @@ fn moment_to_local(moment: i64, zone: &Zone) -> i64 {
     if moment == UNIX_EPOCH { moment } else { to_local(moment, zone) }
 }
 
-/// Reads a moment; local where the text names no zone.
+/// Reads a moment, stored ones too; local where the text names no zone.
 pub fn parse_timestamptz(text: &str, zone: &Zone, now: Option<i64>) -> Result<i64, SqlError> {
-    parse_timestamptz_ordered(text, zone, now, Order::default())
+    parse_timestamptz_ordered(&shown(text), zone, now, Order::default())
 }
 
-/// As [`parse_timestamptz`], of numbers in an order.
+/// Reads a moment as clients write it, of numbers in an order.
 pub fn parse_timestamptz_ordered(
     text: &str,
     zone: &Zone,
@@ -180,15 +213,13 @@ pub fn parse_timestamptz_ordered(
     }
 }
 
-/// Prints a date.
+/// Prints a date as it is stored.
 pub fn print_date(days: i32, out: &mut impl Write) {
     match days {
         DATE_INFINITY => put(out, "infinity"),
         DATE_NEGATIVE_INFINITY => put(out, "-infinity"),
         _ => {
-            let civil = civil_from_days(days.into());
-            print_civil(civil, out);
-            print_era(civil, out);
+            print_civil(civil_from_days(days.into()), out);
         }
     }
 }
@@ -210,12 +241,12 @@ pub fn print_timetz(micros: i64, offset: i32, out: &mut impl Write) {
     print_offset(offset, out);
 }
 
-/// Prints a timestamp without a zone.
+/// Prints a timestamp without a zone as it is stored.
 pub fn print_timestamp(micros: i64, out: &mut impl Write) {
     print_moment(micros, None, out);
 }
 
-/// Prints a moment by a zone's clock.
+/// Prints a moment by a zone's clock; by that of UTC it is as stored.
 pub fn print_timestamptz(micros: i64, zone: &Zone, out: &mut impl Write) {
     print_moment(micros, Some(zone), out);
 }
@@ -229,14 +260,12 @@ fn print_moment(micros: i64, zone: Option<&Zone>, out: &mut impl Write) {
     let offset = zone.map(|zone| zone.offset_at(micros));
     let local = micros.saturating_add(i64::from(offset.unwrap_or(0)) * MICROS_PER_SECOND);
     let (days, time) = split_days(local);
-    let civil = civil_from_days(days);
-    print_civil(civil, out);
+    print_civil(civil_from_days(days), out);
     put(out, " ");
     print_time(time, out);
     if let Some(offset) = offset {
         print_offset(offset, out);
     }
-    print_era(civil, out);
 }
 
 /// Prints `+hh`, and minutes and seconds where there are any.
@@ -264,14 +293,17 @@ pub(super) fn print_fraction(micros: i64, out: &mut impl Write) {
 }
 
 fn print_civil(civil: Civil, out: &mut impl Write) {
-    let year = if civil.year > 0 { civil.year } else { 1 - civil.year };
-    if year > 9999 {
-        // Writing to memory does not fail.
-        let _ = write!(out, "{year}");
-    } else {
-        put2(out, year / 100);
-        put2(out, year % 100);
-    }
+    // Writing to memory does not fail.
+    let _ = match civil.year {
+        year @ 1..=9999 => {
+            put2(out, year / 100);
+            put2(out, year % 100);
+            Ok(())
+        }
+        // The year 0 is 1 BC.
+        year @ ..=0 => write!(out, "{EARLY}{:07}", EARLY_YEARS - (1 - year)),
+        year => write!(out, "{LATE}{year:07}"),
+    };
     put(out, "-");
     put2(out, civil.month);
     put(out, "-");

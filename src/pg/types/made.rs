@@ -174,13 +174,13 @@ pub fn encode_made_text(
 }
 
 fn show(text: &str, made: &Made, display: &Display) -> Result<String, SqlError> {
-    if !made.depends_on_display(display) {
+    if !made.depends_on_display(display) && !super::datetime::is_marked(text) {
         return Ok(text.to_owned());
     }
     let part = |text: &str, oid: Oid, made: Option<&Made>| match made {
         Some(made) => show(text, made, display),
         None => {
-            let value = decode(text.as_bytes(), oid, Format::Text, &Display::default())?;
+            let value = super::part(text, oid)?;
             let mut out = BytesMut::new();
             super::encode_text(value.as_ref(), oid, -1, display, &mut out)?;
             Ok(utf8(&out)?.to_owned())
@@ -227,8 +227,7 @@ pub(super) fn encode_text_as_binary(
     oid: Oid,
     out: &mut BytesMut,
 ) -> Result<(), SqlError> {
-    let value = decode(text.as_bytes(), oid, Format::Text, &Display::default())?;
-    encode_binary(value.as_ref(), oid, out)
+    encode_binary(super::part(text, oid)?.as_ref(), oid, out)
 }
 
 /// Reads a value of such a type into its form in SQLite, the text of an array or a row.

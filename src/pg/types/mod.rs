@@ -13,7 +13,7 @@
 //! | text varchar name xml       | Text; bpchar: Text padded to its length                   |
 //! | `"char"`                    | Text of one character                                     |
 //! | bytea                       | Blob                                                      |
-//! | date, time, timetz, timestamp | Text as printed in DateStyle ISO ([`datetime`])          |
+//! | date, time, timetz, timestamp | Text as printed in DateStyle ISO, so that it sorts ([`datetime`]) |
 //! | timestamptz                 | as timestamp, in UTC, with `+00` behind                   |
 //! | interval                    | Text, as printed in style `postgres` ([`interval`])       |
 //! | uuid                        | Text, lower case with hyphens                             |
@@ -275,10 +275,13 @@ pub fn encode_text(
             let micros = datetime::parse_timestamp(text, &Zone::UTC, None)?;
             display.date_style.print_timestamp(micros, out);
         }
+        (Oid::DATE | Oid::TIMESTAMP, ValueRef::Text(text)) => {
+            out.put_slice(datetime::shown(text).as_bytes());
+        }
         (Oid::TIMESTAMPTZ, ValueRef::Text(text)) => with_zone(display, |zone| {
             let is_iso = display.date_style.form == date_style::Form::Iso;
             if is_iso && *zone == Zone::UTC && text.ends_with("+00") {
-                out.put_slice(text.as_bytes());
+                out.put_slice(datetime::shown(text).as_bytes());
                 return Ok(());
             }
             let micros = datetime::parse_timestamptz(text, &Zone::UTC, None)?;
@@ -289,7 +292,7 @@ pub fn encode_text(
             display.interval_style.print(Interval::parse(text)?, out);
         }
         (Oid::TSTZRANGE | Oid::TSRANGE | Oid::DATERANGE, ValueRef::Text(text))
-            if depends_on_display(oid, display) =>
+            if depends_on_display(oid, display) || datetime::is_marked(text) =>
         {
             let of = match oid {
                 Oid::TSTZRANGE => Oid::TIMESTAMPTZ,
@@ -305,12 +308,14 @@ pub fn encode_text(
             out.put_slice(shown.print().as_bytes());
         }
         (_, ValueRef::Text(text)) => match element_of(oid) {
-            Some(element) if depends_on_display(element, display) => {
+            Some(element)
+                if depends_on_display(element, display)
+                    || is_moment(element) && datetime::is_marked(text) =>
+            {
                 let mut array = Array::parse(text)?;
                 let mut buffer = BytesMut::new();
                 for text in array.elements.iter_mut().flatten() {
-                    let value =
-                        decode(text.as_bytes(), element, Format::Text, &Display::default())?;
+                    let value = part(text, element)?;
                     buffer.clear();
                     encode_text(value.as_ref(), element, typmod, display, &mut buffer)?;
                     *text = String::from_utf8_lossy(&buffer).into_owned();
@@ -324,6 +329,20 @@ pub fn encode_text(
         _ => print_any(value, out),
     }
     Ok(())
+}
+
+/// Dates and timestamps, whose text in an array, a row or a range is that in which they are
+/// stored.
+fn is_moment(oid: Oid) -> bool {
+    matches!(oid, Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ)
+}
+
+/// A value out of an array, a row or a range.
+pub fn part(text: &str, oid: Oid) -> Result<Value, SqlError> {
+    match is_moment(oid) {
+        true => Ok(Value::Text(text.to_owned())),
+        false => decode_text(text, oid, &Display::default()),
+    }
 }
 
 /// Whether the session's settings change how the type prints.
@@ -787,8 +806,11 @@ fn element_texts(bytes: &[u8], element: Oid) -> Result<Array, SqlError> {
     })
 }
 
-/// An element's text form as array literals in SQLite hold it.
-fn canonical_text(value: &Value, oid: Oid) -> Result<String, SqlError> {
+/// An element's text form as array literals in SQLite hold it; see [`part`].
+pub fn canonical_text(value: &Value, oid: Oid) -> Result<String, SqlError> {
+    if let (Value::Text(text), true) = (value, is_moment(oid)) {
+        return Ok(text.clone());
+    }
     let mut out = BytesMut::new();
     encode_text(value.as_ref(), oid, -1, &Display::default(), &mut out)?;
     Ok(utf8(&out)?.to_owned())

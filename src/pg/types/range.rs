@@ -362,27 +362,9 @@ fn meets(upper: &Bound, lower: &Bound, element: Oid) -> bool {
 pub fn compare_elements(left: &str, right: &str, element: Oid) -> Ordering {
     match element {
         Oid::INT4 | Oid::INT8 | Oid::NUMERIC => numeric::compare(left, right),
-        _ => compare_moments(left, right),
+        // Moments are stored so that their texts are in order.
+        _ => left.cmp(right),
     }
-}
-
-/// Moments print so that their texts are in order, but for infinities and years that are
-/// not of four digits.
-fn compare_moments(left: &str, right: &str) -> Ordering {
-    let usual = |text: &str| text.as_bytes().get(4) == Some(&b'-') && !text.ends_with('C');
-    if usual(left) && usual(right) {
-        return left.cmp(right);
-    }
-    let key = |text: &str| {
-        let bc = text.ends_with(" BC");
-        let year = text.find('-').and_then(|at| text[..at].parse::<i64>().ok());
-        match text {
-            "-infinity" => (-2, 0),
-            "infinity" => (2, 0),
-            _ => (0, year.map_or(0, |year| if bc { -year } else { year })),
-        }
-    };
-    key(left).cmp(&key(right)).then_with(|| left.cmp(right))
 }
 
 fn compare_lower(left: &Bound, right: &Bound, element: Oid) -> Ordering {

@@ -203,6 +203,26 @@ fn settings_change_how_values_print() {
 }
 
 #[test]
+fn years_with_marks_are_shown_without() {
+    let plain = Display::default();
+    for (stored, oid, expected) in [
+        ("/9999956-03-15", Oid::DATE, "0044-03-15 BC"),
+        ("/9999999-12-31 10:00:00", Oid::TIMESTAMP, "0001-12-31 10:00:00 BC"),
+        ("Y0010000-01-01 00:00:00+00", Oid::TIMESTAMPTZ, "10000-01-01 00:00:00+00"),
+        ("[/9999956-03-15,Y0012024-01-01)", Oid::DATERANGE, "[\"0044-03-15 BC\",12024-01-01)"),
+        ("{/9999956-03-15,2024-01-01}", Oid::DATE_ARRAY, "{\"0044-03-15 BC\",2024-01-01}"),
+    ] {
+        let mut out = BytesMut::new();
+        encode_text(ValueRef::Text(stored), oid, -1, &plain, &mut out).expect("it prints");
+        assert_eq!(out, expected);
+        let read = decode(expected.as_bytes(), oid, Format::Text, &plain);
+        assert_eq!(read, Ok(Value::Text(stored.to_owned())));
+    }
+    // Nobody writes it so.
+    assert!(decode(b"Y0010000-01-01", Oid::DATE, Format::Text, &plain).is_err());
+}
+
+#[test]
 fn the_presence_of_a_clock_decides_over_its_words() {
     let noon = datetime::parse_timestamptz("2024-01-31 12:00:00+00", &Zone::UTC, None);
     let now = noon.clone().ok();
@@ -302,6 +322,23 @@ mod properties {
             let zone = Zone::parse("America/New_York").expect("it exists");
             datetime::print_timestamptz(micros, &zone, &mut text);
             prop_assert_eq!(datetime::parse_timestamptz(&text, &Zone::UTC, None), Ok(micros));
+        }
+
+        #[test]
+        fn stored_moments_are_in_order_as_texts(
+            one in -211_813_488_000_000_000_i64..9_223_371_331_200_000_000,
+            other in -211_813_488_000_000_000_i64..9_223_371_331_200_000_000,
+            apart in 0..100_000_000_000_i64,
+        ) {
+            let stored = |micros: i64| {
+                let mut text = String::new();
+                datetime::print_timestamptz(micros, &Zone::UTC, &mut text);
+                text
+            };
+            prop_assert_eq!(stored(one).cmp(&stored(other)), one.cmp(&other));
+            let near = one.saturating_sub(apart).max(-211_813_488_000_000_000);
+            prop_assert_eq!(stored(near).cmp(&stored(one)), near.cmp(&one));
+            prop_assert!(stored(i64::MIN) < stored(one) && stored(one) < stored(i64::MAX));
         }
 
         #[test]

@@ -113,8 +113,8 @@ impl Translator<'_> {
     fn array_cast(&self, typed: &Typed, from: Oid, to: Oid) -> Typed {
         let element = types::element_of(to).unwrap_or(Oid::TEXT);
         let name = |oid| names::quote_literal(&types::internal_name(oid));
-        let zoned = |oid| matches!(oid, Oid::TIMESTAMPTZ | Oid::TIMETZ);
-        let zone = if zoned(from) || zoned(element) {
+        let moment = |oid| family(oid) == Family::DateTime;
+        let zone = if moment(from) || moment(element) {
             format!(", {}{}", name(from), self.zone_argument())
         } else {
             String::new()
@@ -382,6 +382,16 @@ impl Translator<'_> {
             }
             Family::DateTime if from == Oid::TIMESTAMPTZ => {
                 format!("towline_text_{name}({}{})", typed.sql, self.zone_argument())
+            }
+            Family::DateTime if matches!(from, Oid::DATE | Oid::TIMESTAMP) => {
+                format!("towline_text_moment({})", typed.sql)
+            }
+            Family::Array
+                if types::element_of(from)
+                    .is_some_and(|element| family(element) == Family::DateTime) =>
+            {
+                let texts = Type::plain(Oid::TEXT_ARRAY);
+                self.convert(typed, texts, How::Explicit)?.sql
             }
             _ if to == Oid::CHAR => format!("substr({}, 1, 1)", typed.sql),
             _ if self.collation(typed.ty).is_some() => {

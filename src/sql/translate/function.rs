@@ -476,6 +476,13 @@ impl Translator<'_> {
                 let ty = argument.ty;
                 Ok(Typed { ty, ..Typed::of(cast::array_element(&argument), ty) })
             }
+            "array_to_string"
+                if at == 0
+                    && types::element_of(oid)
+                        .is_some_and(|element| family(element) == Family::DateTime) =>
+            {
+                self.convert(argument, Type::plain(Oid::TEXT_ARRAY), How::Explicit)
+            }
             "array_fill" if at == 0 => {
                 let ty = argument.ty;
                 Ok(Typed::of(cast::array_element(&argument), ty))

@@ -26,7 +26,8 @@ use crate::pg::types::interval::Interval;
 use crate::pg::types::number::check_integer;
 use crate::pg::types::zone::Zone;
 use crate::pg::types::{
-    Display, Format, datetime, decode, encode_text, numeric, out_of_range, type_by_name,
+    Display, Format, canonical_text, datetime, decode, encode_text, numeric, out_of_range, part,
+    type_by_name,
 };
 use crate::pg::{Oid, SqlError, SqlState};
 
@@ -454,17 +455,19 @@ fn register_texts(registry: Registry<'_>) -> rusqlite::Result<()> {
                     return Ok(Value::Text(word.to_owned()));
                 }
                 let zone = if call.len() > 1 { call.text(1)?.into_owned() } else { String::new() };
-                print(call.value(0), oid, &zone)
+                printed(call.value(0), oid, &zone).map(Value::Text)
             })?;
         }
     }
-    Ok(())
+    registry.strict("towline_text_moment", 1, |call| {
+        Ok(Value::Text(datetime::shown(&call.text(0)?).into_owned()))
+    })
 }
 
-fn print(value: ValueRef<'_>, oid: Oid, zone: &str) -> Result<Value, SqlError> {
+fn printed(value: ValueRef<'_>, oid: Oid, zone: &str) -> Result<String, SqlError> {
     let mut out = BytesMut::new();
     encode_text(value, oid, -1, &display(zone), &mut out)?;
-    Ok(Value::Text(String::from_utf8_lossy(&out).into_owned()))
+    Ok(String::from_utf8_lossy(&out).into_owned())
 }
 
 fn register_modifiers(registry: Registry<'_>) -> rusqlite::Result<()> {
@@ -566,12 +569,10 @@ fn cast_array(text: &str, element: &str, zoned: Option<(&str, &str)>) -> Result<
     let oid = type_by_name(element).unwrap_or(Oid::TEXT);
     let zone = zoned.map_or(String::new(), |(_, zone)| zone.to_owned());
     let from = zoned.and_then(|(from, _)| type_by_name(from));
-    let local = Display { time_zone: zone, ..Display::default() };
-    let stored = Display::default();
     let mut array = Array::parse(text)?;
     for item in array.elements.iter_mut().flatten() {
-        if let Some(from @ (Oid::TIMESTAMPTZ | Oid::TIMETZ)) = from {
-            *item = printed_as(item, from, &stored, &local)?;
+        if let Some(from) = from {
+            *item = printed(part(item, from)?.as_ref(), from, &zone)?;
         }
         // A decimal among integers rounds; anything else must read as the type.
         let rounded = match oid {
@@ -580,17 +581,11 @@ fn cast_array(text: &str, element: &str, zoned: Option<(&str, &str)>) -> Result<
             }
             _ => None,
         };
-        *item = printed_as(rounded.as_deref().unwrap_or(item), oid, &local, &stored)?;
+        let text = rounded.as_deref().unwrap_or(item);
+        let value = decode(text.as_bytes(), oid, Format::Text, &display(&zone))?;
+        *item = canonical_text(&value, oid)?;
     }
     let mut printed = String::new();
     array.print(&mut printed);
     Ok(Value::Text(printed))
-}
-
-/// A value's text, read in one display and printed in another.
-fn printed_as(text: &str, oid: Oid, read: &Display, print: &Display) -> Result<String, SqlError> {
-    let value = decode(text.as_bytes(), oid, Format::Text, read)?;
-    let mut out = BytesMut::new();
-    encode_text(value.as_ref(), oid, -1, print, &mut out)?;
-    Ok(String::from_utf8_lossy(&out).into_owned())
 }

@@ -131,12 +131,14 @@ pub(super) fn json_of_kind(value: &str, kind: &str) -> String {
 
 /// A date or time as ISO 8601 writes it: with a `T`, and minutes in the offset.
 fn iso_time(printed: &str) -> String {
+    let moment = printed.strip_suffix(" BC").unwrap_or(printed);
+    let era = &printed[moment.len()..];
     let joined =
-        printed.replacen(' ', "T", usize::from(printed.starts_with(|c: char| c.is_ascii_digit())));
+        moment.replacen(' ', "T", usize::from(moment.starts_with(|c: char| c.is_ascii_digit())));
     let offset = joined.rfind(['+', '-']).filter(|at| joined.contains(':') && *at > 7);
     match offset {
-        Some(at) if joined.len() - at == 3 => joined + ":00",
-        _ => joined,
+        Some(at) if joined.len() - at == 3 => joined + ":00" + era,
+        _ => joined + era,
     }
 }
 

@@ -6,7 +6,7 @@ use crate::pg::types::calendar::{
     split_days,
 };
 use crate::pg::types::datetime::{
-    INFINITY, NEGATIVE_INFINITY, parse_timestamp, parse_timestamptz, parse_timetz,
+    INFINITY, NEGATIVE_INFINITY, parse_timestamp, parse_timestamptz, parse_timetz, shown,
 };
 use crate::pg::types::interval::Interval;
 use crate::pg::types::zone::Zone;
@@ -27,7 +27,7 @@ pub(super) enum Moment {
 
 impl Moment {
     pub(super) fn parse(text: &str) -> Result<Self, SqlError> {
-        let text = text.trim();
+        let text = &*shown(text.trim());
         if matches!(text, "infinity" | "-infinity") {
             let infinite = if text.starts_with('-') { NEGATIVE_INFINITY } else { INFINITY };
             return Ok(Self::Timestamp(infinite));

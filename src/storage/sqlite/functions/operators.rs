@@ -42,7 +42,7 @@ impl Call<'_, '_> {
     /// A date as days, a timestamp (with or without zone) as microseconds.
     pub(super) fn timestamp(&self, at: usize) -> Result<i64, SqlError> {
         let text = self.text(at)?;
-        if text.ends_with("+00") || text.ends_with("+00 BC") {
+        if datetime::shown(&text).trim_end_matches(" BC").ends_with("+00") {
             datetime::parse_timestamptz(&text, &Zone::UTC, None)
         } else {
             datetime::parse_timestamp(&text, &Zone::UTC, None)
