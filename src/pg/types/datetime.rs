@@ -129,7 +129,9 @@ pub fn parse_time(text: &str, zone: &Zone, now: Option<i64>) -> Result<i64, SqlE
     {
         return Ok(split_days(to_local(moment, zone)).1);
     }
-    fields.time.ok_or_else(|| invalid_datetime("time", text))
+    // A zone by name has no clock without a date.
+    let is_known = !fields.zone_needs_date();
+    fields.time.filter(|_| is_known).ok_or_else(|| invalid_datetime("time", text))
 }
 
 /// Reads a time of day and its offset, which the zone gives where the text does
@@ -141,7 +143,9 @@ pub fn parse_timetz(text: &str, zone: &Zone, now: Option<i64>) -> Result<(i64, i
     {
         return Ok((split_days(to_local(moment, zone)).1, zone.offset_at(moment)));
     }
-    let time = fields.time.ok_or_else(|| invalid_datetime("time with time zone", text))?;
+    let is_known = !fields.zone_needs_date();
+    let time = fields.time.filter(|_| is_known);
+    let time = time.ok_or_else(|| invalid_datetime("time with time zone", text))?;
     let day = match (&fields.date, now) {
         (Some(Day::Days(days)), _) => *days,
         (_, Some(now)) => split_days(now).0,

@@ -2,7 +2,8 @@
 //!
 //! The tz database is compiled in and never read from the machine, so that all
 //! nodes of one version agree on every conversion.
-use std::sync::OnceLock;
+use std::collections::BTreeMap;
+use std::sync::{LazyLock, OnceLock};
 
 use jiff::tz::{AmbiguousOffset, TimeZone, TimeZoneDatabase};
 
@@ -27,9 +28,9 @@ impl Zone {
         if name.is_empty() || name.eq_ignore_ascii_case("utc") {
             return Some(Self::UTC);
         }
-        if let Some(offset) = abbreviation(name) {
+        if let Some(zone) = abbreviation(name) {
             // "EST" and the like are zones of the database too, "CST" is not.
-            return Some(named(name).unwrap_or(Self::Fixed(offset)));
+            return Some(named(name).unwrap_or(zone));
         }
         if let Ok(hours) = name.parse::<f64>() {
             let seconds = hours * 3600.0;
@@ -44,15 +45,17 @@ impl Zone {
         match self {
             Self::Fixed(offset) => *offset,
             Self::Named(zone) => {
-                let (days, time) = split_days(micros);
-                let seconds = days * 86_400 + time / MICROS_PER_SECOND + UNIX_EPOCH_OFFSET;
-                // Far from now zones follow a rule that repeats with the calendar.
-                let seconds = wrap(seconds, UNIX_MIN, UNIX_MAX, CYCLE_SECONDS);
-                match jiff::Timestamp::from_second(seconds) {
-                    Ok(timestamp) => zone.to_offset(timestamp).seconds(),
-                    Err(_) => 0,
-                }
+                timestamp(micros).map_or(0, |timestamp| zone.to_offset(timestamp).seconds())
             }
+        }
+    }
+
+    /// Whether summer time is in force at a moment.
+    pub fn is_summer_at(&self, micros: i64) -> bool {
+        match self {
+            Self::Fixed(_) => false,
+            Self::Named(zone) => timestamp(micros)
+                .is_ok_and(|timestamp| zone.to_offset_info(timestamp).dst().is_dst()),
         }
     }
 
@@ -95,21 +98,16 @@ impl Zone {
                 super::datetime::print_offset(*offset, &mut text);
                 text
             }
-            Self::Named(zone) => {
-                let (days, time) = split_days(micros);
-                let seconds = days * 86_400 + time / MICROS_PER_SECOND + UNIX_EPOCH_OFFSET;
-                let seconds = wrap(seconds, UNIX_MIN, UNIX_MAX, CYCLE_SECONDS);
-                match jiff::Timestamp::from_second(seconds) {
-                    Ok(timestamp) => match zone.to_offset_info(timestamp) {
-                        // What has no name of its own is called by its offset.
-                        info if info.abbreviation() == NAMELESS => {
-                            Self::Fixed(info.offset().seconds()).abbreviation_at(micros)
-                        }
-                        info => info.abbreviation().to_owned(),
-                    },
-                    Err(_) => String::new(),
-                }
-            }
+            Self::Named(zone) => match timestamp(micros) {
+                Ok(timestamp) => match zone.to_offset_info(timestamp) {
+                    // What has no name of its own is called by its offset.
+                    info if info.abbreviation() == NAMELESS => {
+                        Self::Fixed(info.offset().seconds()).abbreviation_at(micros)
+                    }
+                    info => info.abbreviation().to_owned(),
+                },
+                Err(_) => String::new(),
+            },
         }
     }
 }
@@ -130,6 +128,13 @@ const UNIX_MAX: i64 = 250_000_000_000;
 /// Seconds in 400 years of the Gregorian calendar.
 const CYCLE_SECONDS: i64 = 146_097 * 86_400;
 
+/// A moment as jiff has it. Far from now zones follow a rule that repeats with the calendar.
+fn timestamp(micros: i64) -> Result<jiff::Timestamp, jiff::Error> {
+    let (days, time) = split_days(micros);
+    let seconds = days * 86_400 + time / MICROS_PER_SECOND + UNIX_EPOCH_OFFSET;
+    jiff::Timestamp::from_second(wrap(seconds, UNIX_MIN, UNIX_MAX, CYCLE_SECONDS))
+}
+
 /// Moves `value` by whole cycles into `min..=max`.
 fn wrap(value: i64, min: i64, max: i64, cycle: i64) -> i64 {
     if value > max {
@@ -141,10 +146,13 @@ fn wrap(value: i64, min: i64, max: i64, cycle: i64) -> i64 {
     }
 }
 
-fn named(name: &str) -> Option<Zone> {
+fn database() -> &'static TimeZoneDatabase {
     static DATABASE: OnceLock<TimeZoneDatabase> = OnceLock::new();
-    let database = DATABASE.get_or_init(TimeZoneDatabase::bundled);
-    let zone = database.get(name).ok()?;
+    DATABASE.get_or_init(TimeZoneDatabase::bundled)
+}
+
+fn named(name: &str) -> Option<Zone> {
+    let zone = database().get(name).ok()?;
     if zone.is_unknown() { None } else { Some(Zone::Named(zone)) }
 }
 
@@ -166,53 +174,61 @@ fn posix(name: &str) -> Option<Zone> {
     TimeZone::posix(name).ok().map(Zone::Named)
 }
 
-/// Seconds east of UTC of a zone abbreviation.
-pub(super) fn abbreviation(name: &str) -> Option<i32> {
-    let name = name.to_ascii_lowercase();
-    let at = ABBREVIATIONS.binary_search_by_key(&name.as_str(), |(name, _)| name).ok()?;
-    Some(ABBREVIATIONS[at].1)
+/// The zone that an abbreviation means.
+pub(super) fn abbreviation(name: &str) -> Option<Zone> {
+    let (meaning, _) = ABBREVIATIONS.get(name.to_ascii_lowercase().as_str())?;
+    abbreviated(meaning)
 }
 
-/// Of PostgreSQL's default set, those of fixed offset in wide use.
-const ABBREVIATIONS: &[(&str, i32)] = &[
-    ("acst", 34_200),
-    ("adt", -10_800),
-    ("aest", 36_000),
-    ("akdt", -28_800),
-    ("akst", -32_400),
-    ("ast", -14_400),
-    ("awst", 28_800),
-    ("bst", 3_600),
-    ("cdt", -18_000),
-    ("cest", 7_200),
-    ("cet", 3_600),
-    ("cst", -21_600),
-    ("eat", 10_800),
-    ("edt", -14_400),
-    ("eest", 10_800),
-    ("eet", 7_200),
-    ("est", -18_000),
-    ("gmt", 0),
-    ("hst", -36_000),
-    ("ist", 7_200),
-    ("jst", 32_400),
-    ("kst", 32_400),
-    ("mdt", -21_600),
-    ("met", 3_600),
-    ("mst", -25_200),
-    ("ndt", -9_052),
-    ("nzdt", 46_800),
-    ("nzst", 43_200),
-    ("pdt", -25_200),
-    ("pst", -28_800),
-    ("sast", 7_200),
-    ("ut", 0),
-    ("utc", 0),
-    ("wet", 0),
-    ("wetdst", 3_600),
-    ("z", 0),
-    ("zulu", 0),
-];
+fn abbreviated(meaning: &str) -> Option<Zone> {
+    meaning.parse().map_or_else(|_| named(meaning), |offset| Some(Zone::Fixed(offset)))
+}
+
+/// By their names what abbreviations mean, and whether that is summer time.
+static ABBREVIATIONS: LazyLock<BTreeMap<&str, (&str, bool)>> = LazyLock::new(|| {
+    let lines = include_str!("data/abbreviations.txt").lines();
+    let fields = |line: &'static str| {
+        let mut fields = line.split(' ');
+        let (name, meaning) = (fields.next()?, fields.next()?);
+        Some((name, (meaning, fields.next().is_some())))
+    };
+    lines.filter(|line| !line.starts_with('#')).filter_map(fields).collect()
+});
+
+/// What a zone or abbreviation is at a moment.
+#[derive(Debug)]
+pub struct Standing {
+    pub name: String,
+    pub abbreviation: String,
+    /// Seconds east of UTC.
+    pub offset: i32,
+    pub is_summer: bool,
+}
+
+/// The zones of the database at a moment, in microseconds since 2000-01-01 UTC.
+pub fn zones_at(micros: i64) -> impl Iterator<Item = Standing> {
+    database().available().filter_map(move |name| {
+        let name = name.as_str().to_owned();
+        let zone = named(&name)?;
+        let (abbreviation, offset) = (zone.abbreviation_at(micros), zone.offset_at(micros));
+        Some(Standing { name, abbreviation, offset, is_summer: zone.is_summer_at(micros) })
+    })
+}
+
+/// As [`zones_at`], of abbreviations.
+pub fn abbreviations_at(micros: i64) -> impl Iterator<Item = Standing> {
+    ABBREVIATIONS.iter().filter_map(move |(name, (meaning, is_summer))| {
+        let zone = abbreviated(meaning)?;
+        let name = name.to_uppercase();
+        let is_summer = *is_summer || zone.is_summer_at(micros);
+        Some(Standing {
+            abbreviation: name.clone(),
+            name,
+            offset: zone.offset_at(micros),
+            is_summer,
+        })
+    })
+}
 
 /// The civil date of a moment in a zone, and microseconds into its day.
 pub fn local_civil(micros: i64, zone: &Zone) -> (Civil, i64) {

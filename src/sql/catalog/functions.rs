@@ -73,6 +73,24 @@ impl BuiltinFunction {
     }
 }
 
+/// The rows of `pg_get_keywords()`, as a JSON array of arrays.
+pub fn keywords() -> String {
+    let rows = data_lines(include_str!("data/keywords.txt")).map(|line| {
+        let mut fields = line.split(' ');
+        let mut field = || fields.next().unwrap_or_default();
+        let (word, category, label) = (field(), field(), field());
+        let reserved = match category {
+            "U" => "unreserved",
+            "C" => "unreserved (cannot be function or type name)",
+            "T" => "reserved (can be function or type name)",
+            _ => "reserved",
+        };
+        let bare = if label == "t" { "can be bare label" } else { "requires AS" };
+        format!(r#"["{word}","{category}","{label}","{reserved}","{bare}"]"#)
+    });
+    format!("[{}]", rows.collect::<Vec<_>>().join(","))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

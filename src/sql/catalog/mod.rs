@@ -34,7 +34,7 @@ pub use definition::{
     constraint_definition, domain_check_definition, index_definition, index_key_definition,
     quote_ident, quote_literal, quote_qualified, quote_stored, split_order, view_definition,
 };
-pub use functions::{BuiltinFunction, builtin_function, builtin_functions};
+pub use functions::{BuiltinFunction, builtin_function, builtin_functions, keywords};
 pub use pg_catalog::{database_oid, default_setting};
 pub use relation::{
     Attribute, Catalog, CheckOption, Comment, Constraint, ConstraintKind, DomainCheck, Field,

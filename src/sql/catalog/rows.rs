@@ -27,6 +27,8 @@ pub struct Facts<'a> {
     pub owner: &'a str,
     pub settings: &'a BTreeMap<String, String>,
     pub backend_pid: i32,
+    /// The statement's clock, in microseconds since 2000-01-01 UTC.
+    pub now: i64,
     /// Rows of relations about the running node (`pg_stat_activity`), by name;
     /// `None` where the node has nothing to tell of that relation.
     pub live: &'a dyn Fn(&str) -> Option<Vec<NamedRow>>,
@@ -206,6 +208,7 @@ mod tests {
             owner: "ann",
             settings: &BTreeMap::new(),
             backend_pid: 1,
+            now: 0,
             live: &|_| None,
         };
         for relation in system_relations() {

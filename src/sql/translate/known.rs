@@ -374,7 +374,6 @@ const FUNCTIONS: &[Known] = &[
     known("pg_get_function_sqlbody", "", of(Oid::TEXT), Takes::Any),
     known("pg_get_functiondef", "", of(Oid::TEXT), Takes::Any),
     known("pg_get_indexdef", "", of(Oid::TEXT), Takes::Any),
-    known("pg_get_keywords", "", of(Oid::RECORD), Takes::Any),
     known("pg_get_partkeydef", "", of(Oid::TEXT), Takes::Any),
     known("pg_get_ruledef", "", of(Oid::TEXT), Takes::Any),
     known("pg_get_serial_sequence", "", of(Oid::TEXT), Takes::Text),

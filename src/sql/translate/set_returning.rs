@@ -38,6 +38,7 @@ pub(in crate::sql) fn is_set_returning(name: &str) -> bool {
             | "regexp_split_to_table"
             | "string_to_table"
             | "_pg_expandarray"
+            | "pg_get_keywords"
             | "pg_options_to_table"
             | "pg_partition_ancestors"
     )
@@ -120,6 +121,20 @@ impl Translator<'_> {
                     Typed::plain(value, Oid::TEXT).named("option_value"),
                 ];
                 Ok(counted(columns, cast::array_rows(&options, Oid::TEXT, alias)))
+            }
+            "pg_get_keywords" => {
+                let names = ["word", "catcode", "barelabel", "catdesc", "baredesc"];
+                let columns = names.iter().enumerate().map(|(at, name)| {
+                    let oid = match *name {
+                        "catcode" => Oid::CHAR,
+                        "barelabel" => Oid::BOOL,
+                        _ => Oid::TEXT,
+                    };
+                    let field = format!("towline_row_field({alias}.value, {at})");
+                    cast::from_array_element(field, oid).named(*name)
+                });
+                let sql = format!("json_each(towline_keywords()) AS {alias}");
+                Ok(counted(columns.collect(), sql))
             }
             "pg_partition_ancestors" => {
                 let Some(relation) = arguments.next() else { return wrong() };

@@ -38,6 +38,11 @@ enum Problem {
 }
 
 impl Fields {
+    /// Whether the text names a zone whose offset depends on the date, and has none.
+    pub(super) fn zone_needs_date(&self) -> bool {
+        matches!(self.zone, Some(Zone::Named(_))) && self.date.is_none()
+    }
+
     pub(super) fn parse(
         text: &str,
         name: &str,
@@ -383,10 +388,10 @@ impl<'a> Parser<'a> {
         }
         let start = self.at;
         let letters = self.take(|byte| byte.is_ascii_alphabetic());
-        if let Some(offset) = abbreviation(letters)
+        if let Some(zone) = abbreviation(letters)
             && !matches!(self.peek(), Some(b'/' | b'_' | b'+' | b'-'))
         {
-            self.zone = Some(Zone::Fixed(offset));
+            self.zone = Some(zone);
             return Ok(());
         }
         self.at = start;

@@ -4,6 +4,8 @@ use super::{DEFAULT_TABLESPACE, FIRST_DATABASE_OID};
 use crate::log::Value;
 use crate::pg::Oid;
 use crate::pg::settings::{find, in_units};
+use crate::pg::types::interval::Interval;
+use crate::pg::types::zone::Standing;
 use crate::sql::catalog::rows::{Facts, Rows, row};
 use crate::sql::catalog::types::data_lines;
 use crate::sql::catalog::{
@@ -135,6 +137,21 @@ pub(super) fn add_settings(rows: &mut Rows, facts: &Facts<'_>) {
                 "source" => "session",
                 "pending_restart" => false,
             );
+        }
+    }
+}
+
+/// Zones, or abbreviations, as they are by the statement's clock.
+pub(super) fn add_zones(rows: &mut Rows, zones: impl Iterator<Item = Standing>) {
+    for zone in zones {
+        let offset = Interval { months: 0, days: 0, micros: i64::from(zone.offset) * 1_000_000 };
+        row!(rows,
+            "abbrev" => &zone.abbreviation,
+            "utc_offset" => &offset.to_string(),
+            "is_dst" => zone.is_summer,
+        );
+        if rows.relation.position("name").is_some() {
+            rows.amend("name", &zone.name);
         }
     }
 }

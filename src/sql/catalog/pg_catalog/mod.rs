@@ -8,7 +8,7 @@ mod routines;
 mod types;
 
 use self::classes::{add_attributes, add_classes, add_defaults, set_access, tables};
-use self::cluster::{add_database_statistics, add_databases, add_settings};
+use self::cluster::{add_database_statistics, add_databases, add_settings, add_zones};
 use self::constraints::add_constraints;
 use self::indexes::{add_index_definitions, add_indexes, add_operator_classes};
 use self::types::{add_enum_labels, add_ranges, add_types, add_user_types};
@@ -20,6 +20,7 @@ use super::system::system_relations;
 use super::types::format_type;
 use super::{Catalog, NAMESPACES, ObjectKind, RelationKind, Sequence, role_rows};
 use crate::pg::Oid;
+use crate::pg::types::zone::{abbreviations_at, zones_at};
 pub(super) use classes::{default_oid, numbered, owner_name, stored_default};
 pub use cluster::{database_oid, default_setting};
 pub(super) use constraints::{columns_in, supporting_index};
@@ -78,6 +79,8 @@ pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
             row!(rows, "oid" => 1663_i64, "spcname" => "pg_default", "spcowner" => OWNER);
             row!(rows, "oid" => 1664_i64, "spcname" => "pg_global", "spcowner" => OWNER);
         }
+        "pg_timezone_abbrevs" => add_zones(rows, abbreviations_at(facts.now)),
+        "pg_timezone_names" => add_zones(rows, zones_at(facts.now)),
         "pg_type" => {
             add_types(rows);
             add_user_types(rows, catalog);

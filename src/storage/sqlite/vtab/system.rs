@@ -16,6 +16,7 @@ use super::super::functions::Surroundings;
 use super::table::{Cursor, Table, result};
 use crate::log::Value;
 use crate::pg::Oid;
+use crate::pg::types::datetime::UNIX_EPOCH;
 use crate::sql::catalog::{
     Catalog, Facts, HIDDEN_COLUMNS, NamedRow, SystemRelation, system_relation, system_rows,
 };
@@ -160,6 +161,7 @@ impl SystemTable {
             owner: &environment.owner,
             settings: &environment.settings,
             backend_pid: environment.backend_pid,
+            now: self.surroundings.statement_us() + UNIX_EPOCH,
             live: &|name| environment.live.rows(name),
         };
         let rows = Arc::new(Rows {

@@ -8,8 +8,8 @@ use crate::log::{Value, ValueRef};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
     Catalog, Routine, builtin_function, constraint_definition, domain_check_definition,
-    index_definition, index_key_definition, quote_qualified, system_relation, system_relations,
-    view_definition,
+    index_definition, index_key_definition, keywords, quote_qualified, system_relation,
+    system_relations, view_definition,
 };
 
 pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
@@ -90,6 +90,7 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
                 boolean(relation)
             }),
             ("pg_size_pretty", 1, size_pretty),
+            ("towline_keywords", 0, |_| text(keywords())),
             ("pg_table_is_visible", 1, table_is_visible),
             ("pg_type_is_visible", 1, type_is_visible),
             ("obj_description", 1, |call| {
