@@ -74,7 +74,10 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
                 print_date(days.map_err(|_| out_of_range("date"))?, &mut date);
                 text(date)
             }),
-            ("to_number", 2, |call| text(number_format::parse(&call.text(0)?, &call.text(1)?)?)),
+            ("to_number", 2, |call| {
+                let number = number_format::parse(&call.text(0)?, &call.text(1)?)?;
+                Ok(number.map_or(Value::Null, Value::Text))
+            }),
             ("to_timestamp", 1, |call| from_unix(call.real(0)?)),
             ("to_timestamp", 3, |call| {
                 let local = time_parse::parse(&call.text(0)?, &call.text(1)?)?;
@@ -446,7 +449,10 @@ fn to_char(call: &Call<'_, '_>) -> Answer {
     let value = call.text(0)?;
     let is_number = match call.value(0) {
         ValueRef::Integer(_) | ValueRef::Real(_) => true,
-        _ => value.parse::<BigDecimal>().is_ok() || value == "NaN",
+        _ => {
+            value.parse::<BigDecimal>().is_ok()
+                || matches!(&*value, "NaN" | "Infinity" | "-Infinity")
+        }
     };
     if is_number {
         return text(number_format::print(&value, &format)?);

@@ -4,7 +4,7 @@
 use bigdecimal::{BigDecimal, RoundingMode, Signed, ToPrimitive, Zero};
 
 use super::numeric::at_scale;
-use crate::pg::types::numeric::canonical;
+use crate::pg::types::numeric::{canonical, fit, typmod};
 use crate::pg::{SqlError, SqlState};
 
 /// A piece of a template.
@@ -24,6 +24,8 @@ enum Piece {
     Anchored,
     /// `TH` or `th`.
     Ordinal(bool),
+    /// `L`: a blank, as in locale C.
+    Currency,
     Text(String),
 }
 
@@ -94,8 +96,7 @@ fn template(written: &str) -> Template {
                 }
                 ',' | 'G' | 'g' => Some(Piece::Group),
                 'S' | 's' => Some(Piece::Anchored),
-                // The currency sign is a blank, as in locale C.
-                'L' | 'l' => Some(Piece::Text(" ".to_owned())),
+                'L' | 'l' => Some(Piece::Currency),
                 'V' | 'v' => {
                     template.shift = Some(0);
                     None
@@ -130,7 +131,7 @@ pub(super) fn quoted(rest: &str) -> (String, usize) {
 
 /// `to_char(number, template)`.
 pub(super) fn print(number: &str, written: &str) -> Result<String, SqlError> {
-    let template = template(written);
+    let mut template = template(written);
     let point = template.pieces.iter().position(|piece| *piece == Piece::Point);
     let is_digit = |piece: &&Piece| matches!(piece, Piece::Digit(_));
     let (before, after) = match point {
@@ -142,7 +143,7 @@ pub(super) fn print(number: &str, written: &str) -> Result<String, SqlError> {
     };
     let canonical = canonical(number)?;
     let Ok(value) = canonical.parse::<BigDecimal>() else {
-        return Ok(" ".to_owned() + &"#".repeat(before));
+        return Ok(special(&canonical, &mut template, before, after));
     };
     if template.roman {
         let roman = value.to_i64().and_then(roman).unwrap_or_else(|| "#".repeat(15));
@@ -163,11 +164,44 @@ pub(super) fn print(number: &str, written: &str) -> Result<String, SqlError> {
     let decimals = fraction.trim_end_matches('0').len().max(template.forced_decimals());
     let hidden = after > 0 && !(template.bare && decimals == 0 && before > 0);
     let whole = if whole == "0" && hidden { "" } else { whole };
+    let fits = whole.len() <= before;
+    let whole = if fits { whole.to_owned() } else { "#".repeat(before) };
+    let fraction = if fits { fraction } else { "#".repeat(after) };
+    Ok(laid_out(&template, negative, whole, fraction, before))
+}
+
+/// What is no finite number, which takes the places before the point, and those alone.
+fn special(text: &str, template: &mut Template, before: usize, after: usize) -> String {
+    if template.exponent {
+        return format!(" #.{}", "#".repeat(after + 4));
+    }
+    let (negative, name) = match text.strip_prefix('-') {
+        Some(name) => (true, name),
+        None => (false, text),
+    };
+    if name.len() > before {
+        return laid_out(template, negative, "#".repeat(before), "#".repeat(after), before);
+    }
+    let mut behind = false;
+    template.pieces.retain(|piece| {
+        behind |= *piece == Piece::Point;
+        !(behind && matches!(piece, Piece::Point | Piece::Digit(_)))
+    });
+    laid_out(template, negative, name.to_owned(), String::new(), before)
+}
+
+fn laid_out(
+    template: &Template,
+    negative: bool,
+    whole: String,
+    fraction: String,
+    before: usize,
+) -> String {
     let mut layout = Layout {
-        template: &template,
+        template,
         negative,
-        whole: if whole.len() > before { "#".repeat(before) } else { whole.to_owned() },
-        fraction: if whole.len() > before { "#".repeat(after) } else { fraction },
+        whole,
+        fraction,
         before,
         result: String::new(),
         signed: false,
@@ -177,7 +211,7 @@ pub(super) fn print(number: &str, written: &str) -> Result<String, SqlError> {
         }),
     };
     layout.run();
-    Ok(layout.result)
+    layout.result
 }
 
 /// The number as it is laid out over the template.
@@ -264,6 +298,7 @@ impl Layout<'_> {
                         self.result.push_str(&suffix);
                     }
                 }
+                Piece::Currency => self.result.push(' '),
                 Piece::Text(text) => self.result.push_str(text),
             }
         }
@@ -364,29 +399,150 @@ fn roman(number: i64) -> Option<String> {
     Some(text)
 }
 
-/// `to_number(text, template)`: a numeric in canonical form.
-pub(super) fn parse(text: &str, written: &str) -> Result<String, SqlError> {
-    let template = template(written);
-    let decimals = template
-        .pieces
-        .iter()
-        .skip_while(|piece| **piece != Piece::Point)
-        .filter(|piece| matches!(piece, Piece::Digit(_)))
-        .count();
-    let negative = text.contains('-') || (template.brackets && text.contains('<'));
-    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-    let digits = |text: &str| -> String { text.chars().filter(char::is_ascii_digit).collect() };
-    let (whole, mut fraction) = (digits(whole), digits(fraction));
-    if whole.is_empty() && fraction.is_empty() {
-        return Err(SqlError::new(
-            SqlState::INVALID_TEXT_REPRESENTATION,
-            format!("invalid input syntax for type numeric: \"{text}\""),
-        ));
+/// `to_number(text, template)`: a numeric in canonical form, read piece by piece as
+/// PostgreSQL's `NUM_processor` does it; `None` without a template.
+pub(super) fn parse(text: &str, written: &str) -> Result<Option<String>, SqlError> {
+    if written.is_empty() {
+        return Ok(None);
     }
-    fraction.truncate(decimals);
-    let sign = if negative { "-" } else { "" };
-    canonical(&format!("{sign}{whole}.{fraction}0")).map(|number| {
-        let kept = number.len() - 1;
-        number[..kept].trim_end_matches('.').to_owned()
-    })
+    let template = template(written);
+    for (given, name) in [(template.exponent, "EEEE"), (template.roman, "RN")] {
+        if given {
+            let message = format!("\"{name}\" not supported for input");
+            return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, message));
+        }
+    }
+    let count =
+        |pieces: &[Piece]| pieces.iter().filter(|piece| matches!(piece, Piece::Digit(_))).count();
+    let point = template.pieces.iter().position(|piece| *piece == Piece::Point);
+    let mut reader = Reader {
+        template: &template,
+        decimals: point.map(|at| count(&template.pieces[at..])),
+        rest: text,
+        sign: None,
+        digits: String::new(),
+        fraction: None,
+    };
+    for piece in &template.pieces {
+        if reader.rest.is_empty() {
+            break;
+        }
+        reader.take(piece);
+    }
+    let sign = reader.sign.unwrap_or(' ');
+    let number = canonical(&format!("{sign}{}", reader.digits.trim_end_matches('.')))?;
+    let whole = count(&template.pieces) - reader.decimals.unwrap_or(0);
+    let scale = reader.fraction.unwrap_or(0);
+    let modifier = typmod((whole + scale) as i32, scale as i32);
+    let number = fit(&number, modifier)?;
+    let Some(shift) = template.shift else { return Ok(Some(number)) };
+    // A power of ten below one has sixteen decimals.
+    let value: BigDecimal = number.parse().unwrap_or_default();
+    let value = value * BigDecimal::new(1.into(), shift as i64);
+    Ok(Some(value.with_scale(16 + scale as i64).to_plain_string()))
+}
+
+/// Where `to_number` has come in a text.
+struct Reader<'a> {
+    template: &'a Template,
+    /// Digits behind the template's point, if it has one.
+    decimals: Option<usize>,
+    rest: &'a str,
+    sign: Option<char>,
+    /// What was read of the number, its point included.
+    digits: String,
+    /// How many digits were read behind the point, once that was read.
+    fraction: Option<usize>,
+}
+
+impl Reader<'_> {
+    fn take(&mut self, piece: &Piece) {
+        let marks: &[char] = match piece {
+            Piece::Digit(_) | Piece::Point => {
+                self.take_digit(*piece != Piece::Point);
+                return self.skip();
+            }
+            Piece::Group if self.template.bare || !self.rest.starts_with(',') => return,
+            Piece::Group => return self.skip(),
+            Piece::Text(_) => return self.skip(),
+            Piece::Anchored => return,
+            Piece::Currency => return self.skip_marks(1),
+            Piece::Ordinal(_) => {
+                if self.sign != Some('-') && self.decimals.is_none() {
+                    self.skip_marks(2);
+                }
+                return;
+            }
+            Piece::Minus => &['-'],
+            Piece::Plus => &['+'],
+            Piece::Sign => &['-', '+'],
+        };
+        if self.rest.starts_with(marks) {
+            self.sign = self.rest.chars().next();
+            self.skip();
+        } else {
+            self.skip_marks(1);
+        }
+    }
+
+    fn skip(&mut self) {
+        let mut chars = self.rest.chars();
+        chars.next();
+        self.rest = chars.as_str();
+    }
+
+    /// Passes over so many characters that belong to no number.
+    fn skip_marks(&mut self, count: usize) {
+        for _ in 0..count {
+            if !self.rest.starts_with(|char: char| "0123456789.,+-".contains(char)) {
+                self.skip();
+            }
+        }
+    }
+
+    /// Reads a digit or the point, and a sign before or behind it.
+    fn take_digit(&mut self, is_digit: bool) {
+        self.rest = self.rest.strip_prefix(' ').unwrap_or(self.rest);
+        let has = |piece: &Piece| self.template.pieces.contains(piece);
+        let anchored = has(&Piece::Anchored);
+        let placed = has(&Piece::Minus) || has(&Piece::Plus) || has(&Piece::Sign);
+        let begun = |digits: &str| digits.contains(|char: char| char.is_ascii_digit());
+        if self.sign.is_none() && is_digit && !begun(&self.digits) {
+            let brackets = self.template.brackets && self.rest.starts_with('<');
+            if self.rest.starts_with(['-', '+']) || brackets {
+                self.sign = Some(if self.rest.starts_with('+') { '+' } else { '-' });
+                self.skip();
+            }
+        }
+        let mut read = false;
+        match self.rest.chars().next() {
+            Some(digit) if digit.is_ascii_digit() => {
+                if self.fraction.is_some() && self.fraction == self.decimals {
+                    return;
+                }
+                self.digits.push(digit);
+                self.fraction = self.fraction.map(|count| count + 1);
+                read = true;
+            }
+            Some('.') if self.decimals.is_some() && self.fraction.is_none() => {
+                self.digits.push('.');
+                self.fraction = Some(0);
+                read = true;
+            }
+            _ => {}
+        }
+        if self.sign.is_some() || !begun(&self.digits) {
+            return;
+        }
+        let mut behind = self.rest.chars();
+        let next = if read { behind.nth(1) } else { behind.next() };
+        if let Some(sign @ ('-' | '+')) = next
+            && (anchored && read || !anchored && placed && !read)
+        {
+            self.sign = Some(sign);
+            if read {
+                self.skip();
+            }
+        }
+    }
 }
