@@ -66,8 +66,6 @@ pub(super) fn tokens(text: &str) -> Result<Tokens, TokenizerError> {
         put_as(&mut tokens);
     }
     let alters_table = starts(&["alter", "table"]);
-    let values = ["select", "insert", "update", "delete", "with", "values"];
-    let has_literals = values.iter().any(|word| starts(&[word]));
     for at in (0..tokens.len()).rev() {
         let Token::Word(word) = &tokens[at].token else {
             if tokens[at].token == Token::RParen {
@@ -88,10 +86,8 @@ pub(super) fn tokens(text: &str) -> Result<Tokens, TokenizerError> {
             Keyword::USING => merged_name(&mut tokens, at),
             Keyword::ALTER if alters_table => changed_identity(&mut tokens, at),
             Keyword::VARIADIC => variadic(&mut tokens, at),
-            Keyword::NoKeyword | Keyword::NAME if has_literals => typed_literal(&mut tokens, at),
-            Keyword::BIT | Keyword::CHAR | Keyword::CHARACTER if has_literals => {
-                unbounded_literal(&mut tokens, at);
-            }
+            Keyword::NoKeyword | Keyword::NAME => typed_literal(&mut tokens, at),
+            Keyword::BIT | Keyword::CHAR | Keyword::CHARACTER => unbounded_literal(&mut tokens, at),
             _ => {}
         }
     }
