@@ -256,7 +256,7 @@ impl Translator<'_> {
                     (_, Oid::OID) if is_integer(from) => same(typed),
                     (Oid::OID, _) if is_integer(to) => same(typed),
                     _ if is_integer(from) && is_integer(to) && widening => same(typed),
-                    (_, Oid::FLOAT4 | Oid::FLOAT8) if is_integer(from) || from == Oid::NUMERIC => {
+                    (_, Oid::FLOAT8) if is_integer(from) => {
                         Ok(Typed::plain(format!("CAST({} AS REAL)", typed.sql), to))
                     }
                     (Oid::FLOAT4, Oid::FLOAT8) => same(typed),
@@ -449,7 +449,9 @@ fn number_literal(text: &str, to: Oid) -> Option<Typed> {
 
 fn real_literal(value: f64, oid: Oid) -> Typed {
     let value = if oid == Oid::FLOAT4 { f64::from(value as f32) } else { value };
-    let sql = if value == f64::INFINITY {
+    let sql = if value.is_nan() {
+        "'NaN'".to_owned()
+    } else if value == f64::INFINITY {
         "9e999".to_owned()
     } else if value == f64::NEG_INFINITY {
         "-9e999".to_owned()

@@ -181,7 +181,7 @@ impl Translator<'_> {
         let left = self.coerce(left, Type::plain(oid))?;
         let right = self.coerce(right, Type::plain(oid))?;
         let sql = format!("towline_bits_{function}({}, {})", left.sql, right.sql);
-        Ok(Some(Typed::plain(sql, oid)))
+        Ok(Some(Typed::plain(sql, Oid::BIT)))
     }
 
     /// A call of a function that such a type has, or has of its own.

@@ -276,7 +276,12 @@ impl Translator<'_> {
             matches!(name, "array_position" | "array_positions" | "array_remove" | "array_replace");
         let numeric = compares && of(0) == Some(Oid::NUMERIC_ARRAY);
         let kind = if numeric { "towline_numeric_" } else { "" };
-        Ok(Typed::of(format!("{kind}{sqlite}({}{zone})", texts.join(", ")), ty).named(name))
+        let sql = format!("{kind}{sqlite}({}{zone})", texts.join(", "));
+        // These reckon in eight bytes.
+        if matches!((name, ty.oid), ("gcd" | "lcm", Oid::INT2 | Oid::INT4)) {
+            return Ok(Typed::plain(format!("towline_int4({sql})"), Oid::INT4).named(name));
+        }
+        Ok(Typed::of(sql, ty).named(name))
     }
 
     /// Types the untyped arguments, and tells the result's type.

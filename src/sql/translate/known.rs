@@ -109,6 +109,7 @@ const NAMED: &[(&str, &[&str])] = &[
     ("make_time", &["hour", "min", "sec"]),
     ("make_timestamp", &["year", "month", "mday", "hour", "min", "sec"]),
     ("make_timestamptz", &["year", "month", "mday", "hour", "min", "sec", "timezone"]),
+    ("parse_ident", &["str", "strict"]),
 ];
 
 /// The arguments of a call that names some, in order of their places; `None` if it names
@@ -253,7 +254,7 @@ const FUNCTIONS: &[Known] = &[
     known("floor", "towline_floor", Returns::NumericOrFloat, Takes::Float),
     known("format", "towline_format", of(Oid::TEXT), Takes::Text),
     known("format_type", "", of(Oid::TEXT), Takes::Int),
-    known("gcd", "", Returns::Argument(0), Takes::Int),
+    known("gcd", "", Returns::Common, Takes::Int),
     known("gen_random_uuid", "", of(Oid::UUID), Takes::Any),
     known("get_bit", "", of(Oid::INT4), Takes::Bytes),
     known("get_byte", "", of(Oid::INT4), Takes::Bytes),
@@ -309,7 +310,7 @@ const FUNCTIONS: &[Known] = &[
     known("lag", "", Returns::Argument(0), Takes::Any),
     known("last_value", "", Returns::Argument(0), Takes::Text),
     known("lastval", "", of(Oid::INT8), Takes::Any),
-    known("lcm", "", Returns::Argument(0), Takes::Int),
+    known("lcm", "", Returns::Common, Takes::Int),
     known("lead", "", Returns::Argument(0), Takes::Any),
     known("left", "", of(Oid::TEXT), Takes::TextInts),
     known("length", "", of(Oid::INT4), Takes::Text),

@@ -9,10 +9,12 @@ use sqlparser::ast::{
     SetExpr, TableAlias, TableFactor, TableWithJoins, VisitMut, VisitorMut,
 };
 
+use super::expression::type_column_name;
 use super::grouping::{children, same};
 use super::names;
 use super::query::plain_query;
 use crate::pg::SqlError;
+use crate::sql::types::resolve;
 
 /// The SELECT and the query's tail, rewritten for window functions over grouping sets.
 /// `None` without a window function.
@@ -156,15 +158,31 @@ impl VisitorMut for Lift<'_> {
 
 /// What a column without an alias is called.
 fn output_name(expr: &Expr) -> Ident {
-    match expr {
-        Expr::Identifier(ident) => ident.clone(),
-        Expr::CompoundIdentifier(parts) if !parts.is_empty() => parts[parts.len() - 1].clone(),
-        Expr::Nested(inner) | Expr::Cast { expr: inner, .. } => output_name(inner),
+    let of_type = |data_type| resolve(data_type).ok().map(|ty| type_column_name(ty.oid));
+    let name = match expr {
+        Expr::Identifier(ident) => return ident.clone(),
+        Expr::CompoundIdentifier(parts) if !parts.is_empty() => {
+            return parts[parts.len() - 1].clone();
+        }
+        Expr::Nested(inner) | Expr::Collate { expr: inner, .. } => return output_name(inner),
         Expr::Function(call) => match call.name.0.last() {
-            Some(ObjectNamePart::Identifier(ident)) => ident.clone(),
-            _ => Ident::with_quote('"', "?column?"),
+            Some(ObjectNamePart::Identifier(ident)) => return ident.clone(),
+            _ => None,
         },
-        Expr::Case { .. } => Ident::with_quote('"', "case"),
-        _ => Ident::with_quote('"', "?column?"),
-    }
+        Expr::Cast { expr: inner, data_type, .. } => match output_name(inner) {
+            name if name.value == NAMELESS => of_type(data_type),
+            name => return name,
+        },
+        Expr::TypedString(literal) => of_type(&literal.data_type),
+        Expr::Array(_) => Some("array".to_owned()),
+        Expr::Case { .. } => Some("case".to_owned()),
+        Expr::Exists { .. } => Some("exists".to_owned()),
+        Expr::Extract { .. } => Some("extract".to_owned()),
+        Expr::Substring { .. } => Some("substring".to_owned()),
+        _ => None,
+    };
+    Ident::with_quote('"', name.unwrap_or_else(|| NAMELESS.to_owned()))
 }
+
+/// The name of what has none.
+const NAMELESS: &str = "?column?";

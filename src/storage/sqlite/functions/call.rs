@@ -112,6 +112,8 @@ impl SqlFnOutput for Output {
         let value = match &self.0 {
             Value::Null => ValueRef::Null,
             Value::Integer(value) => ValueRef::Integer(*value),
+            // SQLite would make NULL of it.
+            Value::Real(value) if value.is_nan() => ValueRef::Text(b"NaN"),
             Value::Real(value) => ValueRef::Real(*value),
             Value::Text(text) => ValueRef::Text(text.as_bytes()),
             Value::Blob(bytes) => ValueRef::Blob(bytes),

@@ -273,11 +273,13 @@ fn to_integer(call: &Call<'_, '_>, oid: Oid, long: &str) -> Result<i64, SqlError
         }
         _ => {
             let text = numeric::canonical(&call.text(0)?)?;
+            let impossible = |what: &str| {
+                let message = format!("cannot convert {what} to {long}");
+                SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+            };
             numeric::round(&text, 0).parse().map_err(|_| match text.as_str() {
-                "NaN" => SqlError::new(
-                    SqlState::FEATURE_NOT_SUPPORTED,
-                    format!("cannot convert NaN to {long}"),
-                ),
+                "NaN" => impossible("NaN"),
+                "Infinity" | "-Infinity" => impossible("infinity"),
                 _ => out_of_range(long),
             })?
         }

@@ -486,9 +486,10 @@ fn date_bin(call: &Call<'_, '_>) -> Answer {
             "a timestamp cut into bins of an interval of months or years",
         ));
     }
-    let width = i64::from(stride.days) * MICROS_PER_DAY;
-    let width =
-        width.checked_add(stride.micros).ok_or_else(|| zero_or_months("interval out of range"))?;
+    let width = i64::from(stride.days)
+        .checked_mul(MICROS_PER_DAY)
+        .and_then(|width| width.checked_add(stride.micros))
+        .ok_or_else(|| zero_or_months("interval out of range"))?;
     if width <= 0 {
         return Err(zero_or_months("stride must be greater than zero"));
     }

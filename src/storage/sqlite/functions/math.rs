@@ -16,7 +16,7 @@ use std::cmp::Ordering;
 use bigdecimal::{BigDecimal, RoundingMode, Signed, Zero};
 
 use super::PURE;
-use super::call::{Answer, Call, Registry, bad_argument, integer, real};
+use super::call::{Answer, Call, Registry, integer, real};
 use super::numeric::{self, Number, division_by_zero, printed};
 use crate::log::Value;
 use crate::pg::{SqlError, SqlState};
@@ -412,21 +412,27 @@ fn width_bucket(call: &Call<'_, '_>) -> Answer {
     if count <= 0 {
         return Err(bad("count must be greater than zero"));
     }
-    let (Some(value), Some(low), Some(high)) =
-        (number(call, 0)?.exact(), number(call, 1)?.exact(), number(call, 2)?.exact())
-    else {
-        return Err(bad_argument("operand, lower bound, and upper bound cannot be NaN"));
+    let (value, low, high) = (number(call, 0)?, number(call, 1)?, number(call, 2)?);
+    if [&value, &low, &high].iter().any(|number| number.real().is_nan()) {
+        return Err(bad("operand, lower bound, and upper bound cannot be NaN"));
+    }
+    let (Some(low), Some(high)) = (low.exact(), high.exact()) else {
+        return Err(bad("lower and upper bounds must be finite"));
     };
     if low == high {
         return Err(bad("lower bound cannot equal upper bound"));
     }
+    let above = || count.checked_add(1).map_or_else(|| Err(out_of_range("integer")), integer);
+    let Some(exact) = value.exact() else {
+        return if (value.real() > 0.0) == (low < high) { above() } else { integer(0) };
+    };
     let (distance, width) =
-        if low < high { (&value - &low, &high - &low) } else { (&low - &value, &low - &high) };
+        if low < high { (&exact - &low, &high - &low) } else { (&low - &exact, &low - &high) };
     if distance.is_negative() {
         return integer(0);
     }
     if distance >= width {
-        return count.checked_add(1).map_or_else(|| Err(out_of_range("integer")), integer);
+        return above();
     }
     let (bucket, _) = numeric::divide_whole(&(distance * BigDecimal::from(count)), &width)?;
     debug_assert!(!width.is_zero(), "the bounds differ");
