@@ -547,6 +547,10 @@ impl Translator<'_> {
                         Typed::plain(byte, Oid::CHAR)
                     } else {
                         let mut index = self.coerce(index, Type::plain(Oid::INT4))?.sql;
+                        if let Some(part) = super::shapes::shape_at(&typed, &index) {
+                            typed = part;
+                            continue;
+                        }
                         let Some(element) = element else {
                             return Err(SqlError::new(
                                 SqlState::DATATYPE_MISMATCH,

@@ -3,6 +3,7 @@
 use sqlparser::ast::UnaryOperator;
 
 use super::{Translator, Typed, names};
+use crate::pg::types::type_info;
 use crate::pg::{Oid, SqlError};
 use crate::sql::types::{self, Family, Type, family};
 
@@ -49,6 +50,13 @@ fn has(op: &str, left: Oid, right: Oid) -> bool {
         }
         _ => false,
     }
+}
+
+/// The number or point at a place, from 0 on, of a shape that has such.
+pub(super) fn shape_at(shape: &Typed, index: &str) -> Option<Typed> {
+    let part = type_info(shape.oid()).filter(|info| info.category == 'G')?.element;
+    let sql = format!("towline_shape_at({}, {index})", argument(shape));
+    (part != Oid::UNSPECIFIED).then(|| Typed::plain(sql, part))
 }
 
 impl Translator<'_> {

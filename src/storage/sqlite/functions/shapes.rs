@@ -10,6 +10,7 @@
 //! | `towline_shape_moved(a, type, b, type, operator)` | `+`, `-`, `*`, `/` with a point |
 //! | `towline_shape_cast(a, type, to)` | casts |
 //! | `towline_shape_part(a, type, name)` | `area`, `center`, `length`, … |
+//! | `towline_shape_at(a, type, place)` | `a[place]` |
 
 use super::call::{Call, Registry};
 use crate::log::Value;
@@ -72,6 +73,16 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
         figure.cast(to).as_ref().map(printed).ok_or_else(|| {
             let message = "open path cannot be converted to polygon";
             SqlError::new(SqlState::INVALID_PARAMETER_VALUE, message)
+        })
+    })?;
+    registry.strict("towline_shape_at", 3, |call| {
+        let figure = figure(call, 0)?;
+        let width = if matches!(figure.oid, Oid::POINT | Oid::LINE) { 1 } else { 2 };
+        let place = usize::try_from(call.integer(2)?).ok();
+        Ok(match place.and_then(|place| figure.shape.numbers.chunks(width).nth(place)) {
+            Some([number]) => Value::Real(*number),
+            Some([x, y]) => printed(&Figure::new(Oid::POINT, vec![*x, *y])),
+            _ => Value::Null,
         })
     })?;
     registry.strict("towline_shape_part", 3, |call| part(figure(call, 0)?, &call.text(2)?))
