@@ -1024,3 +1024,87 @@ drop domain filled
 create view drawn_rows as select random() as r, gen_random_uuid() as u
 select r = r, u = u from drawn_rows
 drop view drawn_rows
+-- years before Christ and from 10000 on, in order
+create table eras (id int, d date, t timestamp, z timestamptz)
+create index eras_d on eras (d)
+insert into eras values (1, '0044-03-15 BC', '0044-03-15 10:00 BC', '0044-03-15 10:00:00+00 BC'), (2, '4713-11-24 BC', '4713-11-24 00:00 BC', '4713-11-24 00:00+00 BC'), (3, '0001-01-01', '0001-01-01', '0001-01-01 00:00+00'), (4, '9999-12-31', '9999-12-31 23:59:59.5', '9999-12-31 23:59:59.5+00'), (5, '10000-01-01', '10000-01-01 00:00', '10000-01-01 00:00+00'), (6, '5874897-12-31', '294276-12-31', '294276-12-31 00:00+00'), (7, '2024-02-29', '2024-02-29', '2024-02-29 00:00+00'), (8, 'infinity', 'infinity', 'infinity'), (9, '-infinity', '-infinity', '-infinity'), (10, '0001-12-31 BC', '0001-12-31 BC', '0001-12-31 00:00+00 BC')
+select * from eras order by d
+select id from eras order by t desc
+select id from eras order by z
+select min(d), max(t), min(z) from eras where isfinite(d)
+select id from eras where d < '0001-01-01' and t > '0100-01-01 BC' order by id
+select id from eras where z between '5000-01-01' and '20000-01-01 00:00+00' order by z
+select d::text, t::text, z::text, to_json(d), to_json(t), to_jsonb(z), concat(d, '/', t), row(d, t) from eras where id in (1, 5, 7) order by id
+select array_agg(d order by d), array_agg(t order by t)::text, array_to_string(array_agg(z order by z), ';') from eras where id <= 5
+select daterange(min(d), max(d)), tsrange(min(t), max(t), '[]') from eras where id in (1, 5)
+select d - date '2000-01-01', d + 1, t + interval '1 year', extract(year from d), to_char(t, 'YYYY BC'), date_trunc('century', t), d::timestamp, t::date from eras where id in (1, 5, 10) order by id
+select '{"0044-03-15 BC",10000-01-01,NULL}'::date[], ('{0044-03-15 BC}'::text[])::date[], ('{10000-01-01}'::date[])::text[], '[0044-03-15 BC,12000-01-01)'::daterange
+select date '0001-12-31 BC' + 1, date '9999-12-31' + 1, greatest(date '10000-01-01', date '2000-01-01'), least(date '0002-01-01 BC', date '0001-01-01 BC')
+select json_agg(d order by d), jsonb_build_object('t', min(t)) from eras where id in (2, 6)
+drop table eras
+select array_to_string(array[timestamptz '2024-07-01 12:00+02', null], ',', '-'), array[time '10:00', '11:00']::text, array[timestamptz '2024-07-01 12:00+02']::text
+-- amounts of money
+select '12'::money, money '$1,234.567', '-$.5'::money, '(3)'::money, ' 7 $'::money, '92233720368547758.07'::money, ''::money
+select '1.2.3'::money
+select 'a'::money
+select '92233720368547758.08'::money
+create table paid (id int primary key, amount money default 10, tip money)
+insert into paid (id, tip) values (1, '1.50')
+insert into paid values (2, 5, 2.255), (3, '-3', null), (4, 1000000, '$7')
+select * from paid order by amount
+select sum(amount), min(amount), max(tip), count(tip) from paid
+select id from paid where amount > '5' order by id
+select id, amount + tip, amount - tip, amount * 2, 3 * tip, amount * 1.5, tip / 4, amount / 3::float8, tip / '2'::money, amount * '2', amount::numeric, amount::text from paid where tip is not null order by id
+select '5'::money / 0
+select '5'::money / '0'::money
+select '5'::money % 2
+select - '5'::money
+select '5'::money::int
+select 5.5::float8::money
+select 12::money, 12::bigint::money, 1.005::numeric::money, '12.34'::text::money, '5'::money = 5::money, '5'::money between '1' and '9'
+select array['1'::money, '2.5'], (array['1'::money, '2.5'])[2] + '1', to_json('1'::money), row('1'::money, 2), unnest('{$1.00,"$2,000.00"}'::money[]), array_agg(amount) from paid where id = 1
+select jsonb_build_array('1'::money), concat('1'::money, 'x'), format('%s', '3'::money), '1'::money || 'x', pg_typeof('1'::money * 2)
+drop table paid
+-- numbers that are read by templates
+select to_number('123,000', '999G'), to_number('123456', '999'), to_number('1,234.5', '9G999D9'), to_number('<12>', '99PR'), to_number('-12', 'S99'), to_number('12-', '99S'), to_number('12-', '99MI'), to_number('$ 12.5', 'L99.9'), to_number('12th', '99TH'), to_number('+5', 'SG9'), to_number(' 5 6', '99'), to_number('12.34', '99V99'), to_number('1234', '999V9'), to_number('a1b', '9999'), to_number('1-2', '9X9'), to_number('', '') is null
+select to_number('1234.5678', '999.99')
+select to_number('abc', '999')
+select to_number('12', '99EEEE')
+select to_number('XII', 'RN')
+-- zones and keywords
+select name, abbrev, utc_offset, is_dst from pg_timezone_names where name in ('UTC', 'Asia/Tokyo', 'Asia/Kolkata') order by name
+select count(*) > 500, count(distinct name) > 500 from pg_timezone_names
+select abbrev, utc_offset, is_dst from pg_timezone_abbrevs where abbrev in ('CEST', 'MSK', 'PST', 'NFT') order by 1
+select count(*) from pg_timezone_abbrevs
+select timestamptz '2014-10-26 00:00:00 MSK', timestamptz '2020-01-01 12:00 NZDT', timestamptz '2011-03-27 00:00 UTC' at time zone 'MSK'
+select * from pg_get_keywords() where word in ('select', 'abort', 'between', 'as', 'left') order by word
+select count(*), string_agg(distinct catcode::text, '' order by catcode::text) from pg_get_keywords() k
+-- types in front of their literals anywhere
+create table dated (a int check (a > int4 '0'), b uuid default uuid 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', c inet default inet '10.0.0.1', d date default date '2020-01-01', e numeric generated always as (a * numeric '1.5') stored)
+insert into dated (a) values (1)
+select * from dated
+create view dated_view as select float8 '1.5' as f, inet '10.0.0.2' as i
+select * from dated_view
+drop view dated_view
+drop table dated
+-- parts of shapes
+select (point '(1,2)')[0], (point '(1,2)')[1], (point '(1,2)')[2], (box '(3,4),(1,2)')[0], (lseg '[(0,1),(2,3)]')[1], (line '{1,2,3}')[2]
+-- numbers that are none
+with v(x) as (values ('nan'::numeric), ('inf'), ('-inf'), ('1.5')) select x, x::float8, x::float4, x > 1.0::float8 from v
+select 'nan'::numeric::float8, 'inf'::numeric::float4, 16777217::float4 = 16777216::float4, radius(circle '<(0,0),NaN>')
+select 'inf'::numeric::int4
+select width_bucket('nan', 3.0, 4.0, 8)
+select width_bucket(2.0, 3.0, '-inf', 8)
+select width_bucket('inf'::numeric, 1, 10, 10), width_bucket('-inf'::float8, 1, 10, 10), width_bucket('inf'::numeric, 10, 1, 10)
+select to_char('inf'::numeric, 'MI9999999999.99'), to_char('-inf'::float8, 'MI99.99'), to_char('nan'::numeric, '9999.9'), to_char('inf'::numeric, '9.999EEEE')
+select gcd(-2147483648, 0)
+select lcm(2147483647, 2147483646)
+select gcd(12, 18::int8), lcm(4, 6), pg_typeof(gcd(1, 2)), pg_typeof(lcm(1, 2::int8))
+-- the rest
+select bit '101' & b, varbit '101' | b, pg_typeof(varbit '1' # varbit '0') from (values (bit '110')) v(b)
+select date_bin('200000000 days', '2024-02-01'::timestamp, '2024-01-01'::timestamp)
+select time '15:36:39 America/New_York'
+select timetz '15:36:39 America/New_York'
+select time '15:36:39 EST', timetz '2020-01-01 15:36:39 America/New_York', time '2020-01-01 15:36:39 America/New_York'
+select array[1] , unnest(array[1, 2]), 'a'::varchar, array_agg(a) from (values (1)) v(a)
+select parse_ident('foo.boo[]', strict => false)
