@@ -319,7 +319,13 @@ impl Translator<'_> {
                 with_ordinality: false,
                 sample: None,
                 ..
-            } => self.named_table(name, alias.as_ref()),
+            } => match value_keyword(name) {
+                Some(word) => {
+                    let value = self.expression(&super::syntax::parse_expression(&word)?)?;
+                    self.value_source(value, word, false, alias.as_ref())
+                }
+                None => self.named_table(name, alias.as_ref()),
+            },
             TableFactor::Table { name, alias, args: Some(args), with_ordinality, .. } => {
                 self.function_source(name, &args.args, *with_ordinality, alias.as_ref())
             }
@@ -488,8 +494,18 @@ impl Translator<'_> {
         if set_returning::is_set_returning(&function) {
             return self.set_returning_source(&function, arguments, with_ordinality, alias);
         }
-        // A function of one value is a table of one row.
         let typed = self.call(&function, arguments)?;
+        self.value_source(typed, function, with_ordinality, alias)
+    }
+
+    /// A function of one value is a table of one row.
+    fn value_source(
+        &mut self,
+        typed: Typed,
+        function: String,
+        with_ordinality: bool,
+        alias: Option<&TableAlias>,
+    ) -> Result<String, SqlError> {
         let visible = alias.map_or_else(|| function.clone(), |alias| names::fold(&alias.name));
         let column = match alias {
             Some(alias) if !alias.columns.is_empty() => names::fold(&alias.columns[0].name),
@@ -707,6 +723,28 @@ impl Translator<'_> {
             None => sql,
         }
     }
+}
+
+/// The function that is called by a keyword without parentheses, if a name in FROM is one.
+fn value_keyword(name: &ObjectName) -> Option<String> {
+    let [part] = name.0.as_slice() else { return None };
+    let ident = part.as_ident().filter(|ident| ident.quote_style.is_none())?;
+    let word = names::fold(ident);
+    matches!(
+        word.as_str(),
+        "current_catalog"
+            | "current_date"
+            | "current_role"
+            | "current_schema"
+            | "current_time"
+            | "current_timestamp"
+            | "current_user"
+            | "localtime"
+            | "localtimestamp"
+            | "session_user"
+            | "user"
+    )
+    .then_some(word)
 }
 
 fn every_item_aggregates(select: &Select) -> bool {
