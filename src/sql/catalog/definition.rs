@@ -3,6 +3,7 @@
 
 use super::{Attribute, Catalog, Constraint, ConstraintKind, Index, PUBLIC, Relation};
 use crate::pg::Oid;
+use crate::pg::types::number::parse_bool;
 use crate::sql::scan::{Scanner, Token};
 
 /// Words that must be quoted to be a name: PostgreSQL 15's reserved words, and those
@@ -124,7 +125,9 @@ pub(super) fn default_definition(catalog: &Catalog, attribute: &Attribute) -> Op
     if let Some(generated) = &attribute.generated {
         return Some(generated.clone());
     }
-    let text = attribute.default.as_ref()?;
+    let text = attribute.default.as_deref()?;
+    let inside = without_parentheses(text);
+    let text = if is_string(inside) || is_call_or_name(inside) { inside } else { text };
     let oid = catalog.domain_base(attribute.oid).map_or(attribute.oid, |(oid, _)| oid);
     let printed_bare = matches!(oid, Oid::BOOL | Oid::INT4 | Oid::NUMERIC);
     if !printed_bare && is_string(text) {
@@ -133,7 +136,10 @@ pub(super) fn default_definition(catalog: &Catalog, attribute: &Attribute) -> Op
     let number = text.strip_prefix('-').filter(|digits| digits.parse::<u32>().is_ok());
     Some(match number {
         Some(_) => format!("'{text}'::integer"),
-        None => text.clone(),
+        None => match parse_bool(text.trim_matches('\'')) {
+            Ok(value) if oid == Oid::BOOL => value.to_string(),
+            _ => text.to_owned(),
+        },
     })
 }
 

@@ -133,6 +133,7 @@ fn extent(oid: Oid, typmod: i32) -> Extent {
             let octets = characters.map_or(LONGEST_TEXT, |characters| characters * 4);
             Extent { characters, octets: Some(octets), ..Extent::default() }
         }
+        Oid::BIT | Oid::VARBIT => Extent { characters: given, ..Extent::default() },
         Oid::TEXT => Extent { octets: Some(LONGEST_TEXT), ..Extent::default() },
         Oid::DATE => Extent { fraction: Some(0), ..Extent::default() },
         Oid::TIME | Oid::TIMETZ | Oid::TIMESTAMP | Oid::TIMESTAMPTZ | Oid::INTERVAL => {
@@ -143,8 +144,11 @@ fn extent(oid: Oid, typmod: i32) -> Extent {
 }
 
 /// A type's name as the standard would give it.
-fn data_type(oid: Oid) -> String {
+fn data_type(facts: &Facts<'_>, oid: Oid) -> String {
     match builtin_type(oid) {
+        None if facts.catalog.user_type(oid).is_some_and(|kind| kind.array == oid) => {
+            "ARRAY".to_owned()
+        }
         Some(kind) if kind.category == "A" && kind.element != Oid(0) => "ARRAY".to_owned(),
         Some(_) => format_type(oid, None),
         None => "USER-DEFINED".to_owned(),
@@ -188,7 +192,7 @@ fn add_column(
         "ordinal_position" => number,
         "column_default" => default.filter(|_| attribute.generated.is_none()),
         "is_nullable" => yes(!attribute.not_null),
-        "data_type" => data_type(oid),
+        "data_type" => data_type(facts, oid),
         "character_maximum_length" => extent.characters,
         "character_octet_length" => extent.octets,
         "numeric_precision" => extent.precision,

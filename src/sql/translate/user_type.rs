@@ -345,7 +345,7 @@ impl<'a> Translator<'a> {
             }
             _ => Err(SqlError::new(
                 SqlState("42846"),
-                format!("cannot cast type {} to {name}", types::display_name(typed.oid())),
+                format!("cannot cast type {} to {name}", self.type_name(typed.oid())),
             )),
         }
     }

@@ -1,9 +1,9 @@
 //! Functions and procedures of clients', as the standard lists them.
 
 use super::super::rows::{Facts, Rows, row};
-use super::super::types::{builtin_type, format_type};
+use super::super::types::builtin_type;
 use super::super::{Mode, Routine, Volatility};
-use super::yes;
+use super::{data_type, yes};
 use crate::pg::Oid;
 
 /// Overloads share a name; this one is its own.
@@ -24,18 +24,6 @@ fn type_names(facts: &Facts<'_>, oid: Oid) -> (String, String) {
             let name = builtin_type(oid).map_or("record", |kind| kind.name);
             ("pg_catalog".to_owned(), name.to_owned())
         }
-    }
-}
-
-/// What the standard calls a type.
-fn data_type(facts: &Facts<'_>, oid: Oid) -> String {
-    let catalog = facts.catalog;
-    if catalog.user_type(oid).is_some_and(|kind| kind.oid == oid) {
-        return "USER-DEFINED".to_owned();
-    }
-    match catalog.element_of(oid) {
-        Some(_) => "ARRAY".to_owned(),
-        None => format_type(oid, None),
     }
 }
 
