@@ -7,7 +7,7 @@ use sqlparser::parser::Parser;
 
 use super::pg_catalog::{default_oid, numbered, stored_default, supporting_index};
 use super::schema::parts_of_written;
-use super::{Catalog, ConstraintKind, PUBLIC, Relation, UserTypeKind};
+use super::{Attribute, Catalog, ConstraintKind, PUBLIC, Relation, Sequence, UserTypeKind};
 use crate::pg::Oid;
 use crate::sql::translate::{calls_routine, statements_of_body};
 
@@ -122,6 +122,24 @@ fn of_columns(catalog: &Catalog, relation: &Relation, found: &mut Vec<Dependency
         found.push((own, column, "a"));
         let drawn = drawn_from(catalog, default);
         found.extend(drawn.map(|sequence| (own, object(CLASS, sequence), "n")));
+    }
+}
+
+impl Catalog {
+    /// The first column whose values, or whose default, are a sequence's.
+    pub(in crate::sql) fn drawing(&self, sequence: &Sequence) -> Option<(&Relation, &Attribute)> {
+        let columns = self.relations.values().flat_map(|relation| {
+            relation.attributes.iter().map(move |attribute| (relation, attribute))
+        });
+        let mut drawing = columns.filter(|(relation, attribute)| {
+            let owner = (relation.name.as_str(), attribute.name.as_str());
+            let owned = sequence.owner.as_ref().map(|(table, column)| (&**table, &**column));
+            match stored_default(attribute) {
+                Some(default) => drawn_from(self, default) == Some(sequence.oid),
+                None => attribute.identity.is_some() && owned == Some(owner),
+            }
+        });
+        drawing.next()
     }
 }
 

@@ -85,7 +85,14 @@ impl SimpleView {
 
     /// The columns of what it reads that its first columns are, where they are columns.
     fn plain_columns<'c>(&self, base: &'c Relation) -> Vec<Option<&'c Attribute>> {
-        let named = |ident| base.attribute(&names::fold(ident));
+        let renamed = self.alias.as_ref().map_or(&[][..], |alias| &alias.columns);
+        let named = |ident| {
+            let name = names::fold(ident);
+            match renamed.iter().position(|column| names::fold(&column.name) == name) {
+                Some(at) => base.attributes.get(at),
+                None => base.attributes.iter().skip(renamed.len()).find(|other| other.name == name),
+            }
+        };
         let mut found = Vec::new();
         for item in &self.select.projection {
             match item {

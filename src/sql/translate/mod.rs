@@ -69,6 +69,7 @@ mod tokens;
 mod update;
 mod user_type;
 mod utility;
+mod view_query;
 mod with;
 
 pub(in crate::sql) use self::grouping::has_aggregate as calls_aggregate;
@@ -186,6 +187,8 @@ struct Translator<'a> {
     current_of: Option<CurrentOf>,
     /// NOWAIT: what to say where rows can't be locked at once.
     no_wait: Option<String>,
+    /// What each `*` is that a view's query has, where that is asked for.
+    stars: Option<Vec<view_query::Star>>,
 }
 
 /// A common table expression: its name and columns.
@@ -339,6 +342,7 @@ impl<'a> Translator<'a> {
             expression_only: false,
             current_of: None,
             no_wait: None,
+            stars: None,
         }
     }
 

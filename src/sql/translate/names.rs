@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use sqlparser::ast::{Ident, ObjectName, ObjectNamePart};
 
+use crate::sql::catalog::quote_ident;
 use crate::sql::scan::fold as fold_text;
 
 /// An identifier's name: folded unless it was quoted.
@@ -58,6 +59,11 @@ pub(in crate::sql) fn told_apart<'a>(names: impl IntoIterator<Item = &'a str>) -
 /// refuses it before it gets here.
 pub(in crate::sql) fn quote_literal(text: &str) -> String {
     format!("'{}'", text.replace('\'', "''"))
+}
+
+/// A name as an identifier, quoted where it must be.
+pub(in crate::sql) fn ident(name: &str) -> Ident {
+    if quote_ident(name) == name { Ident::new(name) } else { Ident::with_quote('"', name) }
 }
 
 /// Names, quoted and separated by commas.

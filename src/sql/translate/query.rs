@@ -465,8 +465,9 @@ impl Translator<'_> {
                     let typed = self.projected(expr)?;
                     items.push(Item::new(typed, names::fold(alias)));
                 }
-                SelectItem::Wildcard(_) => {
+                SelectItem::Wildcard(said) => {
                     let before = items.len();
+                    self.note_star(said, None);
                     let scope = self.scopes.last();
                     for source in scope.map_or(&[][..], |scope| &scope.sources) {
                         items.extend(expand(source, true));
@@ -480,9 +481,10 @@ impl Translator<'_> {
                 }
                 SelectItem::QualifiedWildcard(
                     SelectItemQualifiedWildcardKind::ObjectName(name),
-                    _,
+                    said,
                 ) => {
                     let table = names::last(name).unwrap_or_default();
+                    self.note_star(said, Some(&table));
                     let source = self
                         .scopes
                         .iter()

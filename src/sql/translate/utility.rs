@@ -128,6 +128,9 @@ pub(super) fn translate(
         "alter" if words.take("domain") => {
             return super::ddl::alter_domain(text, words.scanner, context).map(Some);
         }
+        "alter" if let Some(kind) = words.view() => {
+            return super::ddl::alter_view(text, words.scanner, kind, context).map(Some);
+        }
         "create" if words.take("rule") => return Err(SqlError::unsupported("CREATE RULE")),
         "alter" if words.take("sequence") => {
             return super::ddl::alter_sequence(text, words.scanner, context).map(Some);
@@ -239,6 +242,15 @@ impl Words<'_> {
             ahead.take_word("replace");
         }
         ahead.take_word("function") || ahead.take_word("procedure")
+    }
+
+    /// What kind of view comes next, if one does.
+    fn view(&mut self) -> Option<RelationKind> {
+        let kind = match self.take("materialized") {
+            true => RelationKind::MaterializedView,
+            false => RelationKind::View,
+        };
+        self.take("view").then_some(kind)
     }
 
     fn names_routine(&self) -> bool {
@@ -724,7 +736,10 @@ impl Words<'_> {
     }
 
     /// The relation that a name finds.
-    fn relation<'c>(&mut self, context: &TranslateContext<'c>) -> Result<&'c Relation, SqlError> {
+    pub(super) fn relation<'c>(
+        &mut self,
+        context: &TranslateContext<'c>,
+    ) -> Result<&'c Relation, SqlError> {
         let begin = self.scanner.offset();
         let parts = self.dotted_name()?;
         let translator = Translator::new(self.text, context);
@@ -823,7 +838,12 @@ impl Words<'_> {
                 ["statistics", "storage", "compression"].iter().any(|word| ahead.take(word))
             }
             true => false,
-            false if ahead.take("set") => ahead.take("without"),
+            false if ahead.take("set") => {
+                if ahead.take("schema") {
+                    return Some(relation.and_then(|relation| ahead.stays_in(relation, context)));
+                }
+                ahead.take("without")
+            }
             false => ahead.take("reset") || ahead.take("cluster"),
         };
         let mut rest = ahead.scanner;
@@ -838,6 +858,20 @@ impl Words<'_> {
             Err(error) if !if_exists => Err(error),
             _ => Ok(plain(Kind::Nothing, "ALTER TABLE")),
         })
+    }
+
+    /// `SET SCHEMA name`, of the schema where the relation is.
+    fn stays_in(
+        &mut self,
+        relation: &Relation,
+        context: &TranslateContext<'_>,
+    ) -> Result<Translated, SqlError> {
+        let schema = self.name()?;
+        Translator::new(self.text, context).check_schema(&schema)?;
+        if context.catalog.split_name(&relation.name).0 != schema {
+            return Err(SqlError::unsupported("ALTER TABLE … SET SCHEMA"));
+        }
+        self.done(Kind::Nothing, "ALTER TABLE")
     }
 
     pub(super) fn skip_parenthesised(&mut self) -> Result<(), SqlError> {

@@ -1108,3 +1108,75 @@ select timetz '15:36:39 America/New_York'
 select time '15:36:39 EST', timetz '2020-01-01 15:36:39 America/New_York', time '2020-01-01 15:36:39 America/New_York'
 select array[1] , unnest(array[1, 2]), 'a'::varchar, array_agg(a) from (values (1)) v(a)
 select parse_ident('foo.boo[]', strict => false)
+-- names that change under views
+create table four (a int, b int, c int, d int)
+insert into four values (1, 2, 3, 4)
+create view reads_four as select c as c_of_four from four
+alter table four rename column c to cc
+alter table four add column e int default 5
+alter table four drop column a
+alter table four add check (b > 0)
+select * from reads_four
+alter table four drop column cc
+select pg_get_viewdef('reads_four'::regclass) is not null as there
+drop table four cascade
+create table renamed (id int primary key, x text, y text)
+create view reads_renamed as select * from renamed where id > 0
+create view reads_view as select r.id, x from reads_renamed r
+insert into renamed values (1, 'one', 'uno')
+alter table renamed rename to was_renamed
+alter table was_renamed rename column x to z
+alter table was_renamed add column x text default 'new'
+create table renamed (id int primary key, x text, y text)
+insert into renamed values (99, 'other', 'otro')
+alter table was_renamed add check (id <> 5)
+select * from reads_renamed
+insert into reads_renamed values (2, 'two', 'dos')
+select * from reads_view order by id
+select * from was_renamed order by id
+alter view reads_renamed rename to renamed_view
+alter view renamed_view rename x to xx
+select * from renamed_view order by id
+select * from reads_view order by id
+alter table renamed_view rename column id to number
+alter view if exists no_such_view rename to other
+alter view no_such_view rename to other
+alter view was_renamed rename to other
+alter materialized view renamed_view rename to other
+create materialized view kept_rows as select id, z from was_renamed
+alter materialized view kept_rows rename column z to zz
+alter materialized view kept_rows rename to rows_kept
+refresh materialized view rows_kept
+select * from rows_kept order by id
+alter table was_renamed drop column z
+alter table was_renamed drop column y cascade
+alter table was_renamed set schema differential
+select relname, relkind from pg_class where relname in ('renamed', 'was_renamed', 'renamed_view', 'reads_view', 'rows_kept') order by 1
+drop table was_renamed cascade
+drop table renamed
+create table commented (a int, b int, c int, d bit(3), e bit varying(5))
+comment on column commented.b is 'of b'
+comment on column commented.c is 'of c'
+alter table commented drop column b
+alter table commented add column b int
+select attname, col_description(attrelid, attnum) from pg_attribute where attrelid = 'commented'::regclass and attnum > 0 and not attisdropped order by attname
+create type shade as enum ('dark', 'light')
+alter table commented add column f shade[]
+select column_name, data_type, udt_name, character_maximum_length from information_schema.columns where table_name = 'commented' order by column_name
+select '{dark}'::shade[]::shade
+drop table commented
+drop type shade
+select d is not null as today from current_date d
+select * from current_schema
+create table shown_defaults (a uuid default (gen_random_uuid()), b bool default '1', c bool default 'f', d text default ('x'), e bool default false, f int default (3))
+select column_name, column_default from information_schema.columns where table_name = 'shown_defaults' order by 1
+drop table shown_defaults
+create table draws_ids (id serial primary key, n int generated always as identity)
+create sequence ids_drawn
+alter table draws_ids alter column id set default nextval('ids_drawn')
+drop sequence ids_drawn
+drop sequence draws_ids_n_seq
+drop sequence draws_ids_id_seq
+insert into draws_ids default values returning *
+drop table draws_ids
+drop sequence ids_drawn

@@ -3,20 +3,20 @@
 
 use sqlparser::ast::{
     AlterColumnOperation, AlterTable, AlterTableOperation, ColumnDef, ConstraintUsingIndex,
-    DropBehavior, Expr, GeneratedAs, Ident, RenameTableNameKind, TableConstraint, VisitMut,
-    VisitorMut,
+    DropBehavior, Expr, GeneratedAs, Ident, TableConstraint, VisitMut, VisitorMut,
 };
 
 use super::create_table::{Draft, default_text, deferral};
 use super::identity::identity_change;
 use super::nothing;
+use super::rename::redefinitions;
 use super::rows::{self, Oids};
 use crate::pg::{Oid, Severity, SqlError, SqlState};
 use crate::sql::catalog::{
     Attribute, Constraint, ConstraintKind, Identity, Relation, RelationKind, Sequence, split_order,
 };
 use crate::sql::translate::returning::type_of;
-use crate::sql::translate::returning::{check_table, undefined_column};
+use crate::sql::translate::returning::undefined_column;
 use crate::sql::translate::{Translator, names, syntax, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
 use crate::sql::types;
@@ -49,6 +49,10 @@ pub(super) struct Change {
     pub(super) before: Vec<String>,
     /// Columns whose sequences are gone, mostly with them.
     pub(super) dropped: Vec<String>,
+    /// Views that go with columns that they read.
+    gone: Vec<String>,
+    /// Where the columns stood that go.
+    removed: Vec<usize>,
 }
 
 impl Change {
@@ -85,10 +89,22 @@ impl Translator<'_> {
             }
         };
         self.demand_owner_of(relation);
-        if let [AlterTableOperation::RenameTable { table_name }] = alter.operations.as_slice() {
-            return self.rename_table(relation, table_name);
+        match alter.operations.as_slice() {
+            [AlterTableOperation::RenameTable { table_name }] => {
+                return self.rename_relation(relation, table_name);
+            }
+            [AlterTableOperation::RenameColumn { old_column_name, new_column_name }]
+                if relation.kind != RelationKind::Table =>
+            {
+                let (old, new) = (names::fold(old_column_name), names::fold(new_column_name));
+                return self.rename_view_column(relation, &old, &new);
+            }
+            [first, ..] if relation.kind != RelationKind::Table => {
+                let what = relation.kind.word();
+                return Err(SqlError::unsupported(format_args!("{first} of a {what}")));
+            }
+            _ => {}
         }
-        check_table(relation, "alter")?;
         let mut change = Change {
             draft: Draft { relation: relation.clone(), sequences: Vec::new() },
             fills: relation
@@ -100,6 +116,8 @@ impl Translator<'_> {
             native: Vec::new(),
             before: Vec::new(),
             dropped: Vec::new(),
+            gone: Vec::new(),
+            removed: Vec::new(),
         };
         for operation in &alter.operations {
             self.apply(&mut change, operation, relation)?;
@@ -113,11 +131,19 @@ impl Translator<'_> {
         let dropped = change.dropped.iter();
         statements.extend(dropped.map(|column| rows::forget_owned(&relation.name, column)));
         if change.rebuild {
-            statements.extend(self.rebuild(relation, &change.draft, &change.fills, &[])?);
+            statements.extend(self.rebuild(
+                relation,
+                &change.draft,
+                &change.fills,
+                &change.gone,
+            )?);
         } else {
             statements.extend(std::mem::take(&mut change.native));
         }
         statements.extend(redescribed(&change.draft.relation, &mut oids));
+        if !change.removed.is_empty() {
+            statements.extend(redefinitions(&self.without_columns(relation, &change.removed)));
+        }
         for sequence in &change.draft.sequences {
             statements.push(rows::sequence(sequence, &mut oids));
             if !change.keeps(sequence) {
@@ -357,15 +383,23 @@ impl Translator<'_> {
             }
             return Err(SqlError::unsupported("DROP COLUMN CASCADE of a referenced column"));
         }
-        if let Some(view) = self.view_reading(&table, column) {
-            return Err(SqlError::new(
-                SqlState("2BP01"),
-                format!(
-                    "cannot drop column {column} of table {table} because other objects depend on it"
-                ),
-            )
-            .with_detail(format!("view {view} depends on column {column} of table {table}")));
+        let mut reading = self.views_reading(&table, column);
+        if let Some(view) = reading.first()
+            && !cascade
+        {
+            let what = format!("column {column} of table {}", self.shown(&table));
+            let text = format!("cannot drop {what} because other objects depend on it");
+            let detail = format!("view {} depends on {what}", self.shown(&view.name));
+            return Err(SqlError::new(SqlState("2BP01"), text)
+                .with_detail(detail)
+                .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
         }
+        reading.retain(|view| !change.gone.contains(&view.name));
+        let doomed: Vec<&Relation> = reading.iter().collect();
+        change.before.extend(self.drop_views_with(&doomed, &mut change.gone));
+        change.before.extend(rows::forget_comment(&table, at + 1));
+        let stood = self.context.catalog.relations.get(&table).and_then(|old| old.number(column));
+        change.removed.extend(stood.and_then(|number| usize::try_from(number - 1).ok()));
         let relation = &mut change.draft.relation;
         let mentions = |text: &String| {
             syntax::parse_expression(text).is_ok_and(|expr| mentions_column(&expr, column))
@@ -456,6 +490,9 @@ impl Translator<'_> {
             names::quote(new)
         ));
         // What others say of it.
+        if let Some(before) = self.context.catalog.relations.get(&table) {
+            change.native.extend(redefinitions(&self.redefined(before, &table, true)));
+        }
         change.native.push(format!(
             "UPDATE towline_sequence SET owner_column = {} WHERE owner_table = {} AND owner_column = {}",
             names::quote_literal(new),
@@ -607,12 +644,12 @@ impl Translator<'_> {
                 Some(if_exists) => return self.drop_identity(change, at, if_exists),
             },
             AlterColumnOperation::SetDataType { data_type, using, .. } => {
-                if let Some(view) = self.view_reading(&table, &name) {
+                if let Some(view) = self.views_reading(&table, &name).first() {
                     return Err(SqlError::new(
                         SqlState::FEATURE_NOT_SUPPORTED,
                         "cannot alter type of a column used by a view or rule",
                     )
-                    .with_detail(format!("view {view} depends on column \"{name}\"")));
+                    .with_detail(format!("view {} depends on column \"{name}\"", view.name)));
                 }
                 let ty = self.storable_type(data_type, &name)?;
                 let before = change.draft.relation.attributes[at].clone();
@@ -704,19 +741,6 @@ impl Translator<'_> {
         ))
     }
 
-    /// A view over the table whose query mentions the column, if there is one.
-    fn view_reading(&self, table: &str, column: &str) -> Option<String> {
-        self.views_over(table)
-            .into_iter()
-            .find(|view| {
-                let parsed = view.definition.as_deref().map(syntax::parse);
-                let Some(Ok(parsed)) = parsed else { return true };
-                let text = parsed.to_string();
-                mentions_column(&parsed, column) || text.contains("SELECT *") || text.contains(".*")
-            })
-            .map(|view| view.name.clone())
-    }
-
     /// A default must still fit its column.
     fn check_default(&mut self, before: &Attribute, after: Attribute) -> Result<(), SqlError> {
         let Some(default) = &after.default else { return Ok(()) };
@@ -802,36 +826,6 @@ impl Translator<'_> {
         }
         Ok(statements)
     }
-
-    fn rename_table(
-        &mut self,
-        relation: &Relation,
-        name: &RenameTableNameKind,
-    ) -> Result<Translated, SqlError> {
-        let (RenameTableNameKind::As(name) | RenameTableNameKind::To(name)) = name;
-        let schema = self.context.catalog.split_name(&relation.name).0.to_owned();
-        let new = self.new_name_in((Some(schema), names::last(name).unwrap_or_default()))?;
-        self.check_free(&new)?;
-        let old = &relation.name;
-        let (new_text, old_text) = (names::quote_literal(&new), names::quote_literal(old));
-        if relation.kind != RelationKind::Table {
-            return Err(SqlError::unsupported("renaming a view"));
-        }
-        let statements = vec![
-            format!("ALTER TABLE {} RENAME TO {}", names::quote(old), names::quote(&new)),
-            format!("UPDATE towline_relation SET name = {new_text} WHERE name = {old_text}"),
-            format!(
-                "UPDATE towline_sequence SET owner_table = {new_text} WHERE owner_table = {old_text}"
-            ),
-            format!("UPDATE towline_constraint SET target = {new_text} WHERE target = {old_text}"),
-        ];
-        Ok(translated(
-            Kind::Ddl { rebuild: false },
-            Tag::Fixed("ALTER TABLE"),
-            Vec::new(),
-            statements,
-        ))
-    }
 }
 
 /// The catalog's rows of a table that has changed.
@@ -873,7 +867,7 @@ fn is_constant(sql: &str) -> bool {
         || (!number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
 }
 
-fn mentions_column<V: sqlparser::ast::Visit>(tree: &V, column: &str) -> bool {
+pub(super) fn mentions_column<V: sqlparser::ast::Visit>(tree: &V, column: &str) -> bool {
     sqlparser::ast::visit_expressions(tree, |inner: &Expr| match inner {
         Expr::Identifier(ident) if names::fold(ident) == column => std::ops::ControlFlow::Break(()),
         Expr::CompoundIdentifier(idents)
@@ -903,11 +897,7 @@ fn rename_in(expr: &mut Expr, old: &str, new: &str) {
             if let Some(ident) = ident
                 && names::fold(ident) == self.old
             {
-                *ident = if names::quote(self.new) == self.new {
-                    Ident::new(self.new)
-                } else {
-                    Ident::with_quote('"', self.new)
-                };
+                *ident = names::ident(self.new);
             }
             std::ops::ControlFlow::Continue(())
         }

@@ -10,7 +10,7 @@ use crate::sql::translate::{Translator, names, syntax, translated};
 use crate::sql::translated::{Kind, Tag, TranslateContext, Translated};
 
 /// The system catalogs that list what can be commented on.
-const PG_CLASS: u32 = 1259;
+pub(super) const PG_CLASS: u32 = 1259;
 const PG_TYPE: u32 = 1247;
 const PG_CONSTRAINT: u32 = 2606;
 const PG_NAMESPACE: u32 = 2615;

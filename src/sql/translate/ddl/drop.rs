@@ -5,7 +5,7 @@ use sqlparser::ast::{ObjectType, Statement};
 use super::nothing;
 use super::rows;
 use crate::pg::{SqlError, SqlState};
-use crate::sql::catalog::{Relation, RelationKind};
+use crate::sql::catalog::{Attribute, Relation, RelationKind};
 use crate::sql::translate::{Translator, names, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
 
@@ -77,11 +77,11 @@ impl Translator<'_> {
                 Some(_) => {
                     return Err(SqlError::new(
                         SqlState::WRONG_OBJECT_TYPE,
-                        format!("\"{name}\" is not a {word}"),
+                        format!("\"{}\" is not a {word}", self.context.catalog.bare(name)),
                     ));
                 }
                 None if if_exists => self.skip_missing(word, name),
-                None => return Err(undefined(word, name)),
+                None => return Err(undefined(word, self.context.catalog.bare(name))),
             }
         }
         if doomed.is_empty() {
@@ -124,9 +124,7 @@ impl Translator<'_> {
         }
         let mut statements = Vec::new();
         for view in views.iter().rev() {
-            let verb = drop_verb(self.context.catalog.relations.get(view));
-            statements.push(format!("{verb} {}", names::quote(view)));
-            statements.extend(rows::forget_relation(view));
+            statements.extend(self.drop_view(view));
         }
         let rebuild = !constraints.is_empty()
             || doomed.iter().any(|relation| !self.referencing(&relation.name).is_empty());
@@ -153,6 +151,32 @@ impl Translator<'_> {
             statements.extend(rows::forget_relation(&relation.name));
         }
         Ok(translated(Kind::Ddl { rebuild }, Tag::Fixed(tag), Vec::new(), statements))
+    }
+
+    fn drop_view(&self, view: &str) -> Vec<String> {
+        let verb = drop_verb(self.context.catalog.relations.get(view));
+        let mut statements = vec![format!("{verb} {}", names::quote(view))];
+        statements.extend(rows::forget_relation(view));
+        statements
+    }
+
+    /// Drops views and those that read them, and adds all to those that are gone.
+    pub(super) fn drop_views_with(
+        &self,
+        views: &[&Relation],
+        gone: &mut Vec<String>,
+    ) -> Vec<String> {
+        let mut doomed: Vec<String> = Vec::new();
+        for view in views {
+            let above = self.views_over(&view.name).into_iter();
+            for name in [*view].into_iter().chain(above).map(|view| &view.name) {
+                doomed.retain(|known| known != name);
+                doomed.push(name.clone());
+            }
+        }
+        doomed.retain(|name| !gone.contains(name));
+        gone.extend(doomed.iter().cloned());
+        doomed.iter().rev().flat_map(|view| self.drop_view(view)).collect()
     }
 
     pub(super) fn skip_missing(&mut self, word: &str, name: &str) {
@@ -211,14 +235,12 @@ impl Translator<'_> {
         for name in wanted {
             match self.context.catalog.sequences.get(name) {
                 None if if_exists => self.skip_missing("sequence", name),
-                None => return Err(undefined("sequence", name)),
+                None => return Err(undefined("sequence", self.context.catalog.bare(name))),
                 Some(sequence) => {
-                    if let Some((table, column)) = &sequence.owner
+                    if let Some((table, column)) = self.context.catalog.drawing(sequence)
                         && !cascade
                     {
-                        return Err(depended_on("sequence", name).with_detail(format!(
-                            "default value for column {column} of table {table} depends on sequence {name}"
-                        )));
+                        return Err(drawn_by(self.shown(name), self.shown(&table.name), column));
                     }
                     statements.push(format!(
                         "DELETE FROM towline_sequence WHERE name = {}",
@@ -238,6 +260,19 @@ impl Translator<'_> {
             statements,
         ))
     }
+}
+
+/// The refusal to drop a sequence that a column draws from.
+fn drawn_by(sequence: &str, table: &str, column: &Attribute) -> SqlError {
+    let of_identity = column.identity.is_some();
+    let column = format!("column {} of table {table}", column.name);
+    if of_identity {
+        let text = format!("cannot drop sequence {sequence} because {column} requires it");
+        return SqlError::new(SqlState("2BP01"), text)
+            .with_hint(format!("You can drop {column} instead."));
+    }
+    let detail = format!("default value for {column} depends on sequence {sequence}");
+    depended_on("sequence", sequence).with_detail(detail)
 }
 
 /// How SQLite drops a relation: a materialized view is a table to it.

@@ -19,6 +19,7 @@ mod identity;
 mod index;
 mod like;
 mod refuse;
+mod rename;
 mod routine;
 mod rows;
 mod schema;
@@ -28,6 +29,7 @@ mod view;
 
 pub(super) use self::comment::comment_on;
 pub(super) use self::domain::alter_domain;
+pub(super) use self::rename::alter_view;
 pub(super) use self::routine::{About, alter_routine, create_routine, drop_routines, routine_in};
 pub(super) use self::rows::touch;
 pub(super) use self::sequence::{alter_sequence, create_sequence};
@@ -158,7 +160,7 @@ impl Translator<'_> {
         if self.is_taken(name) {
             return Err(SqlError::new(
                 SqlState::DUPLICATE_TABLE,
-                format!("relation \"{name}\" already exists"),
+                format!("relation \"{}\" already exists", self.context.catalog.bare(name)),
             ));
         }
         Ok(())

@@ -1,5 +1,6 @@
 //! The rows that Towline's catalog keeps of an object, as SQL.
 
+use super::comment::PG_CLASS;
 use crate::sql::catalog::{
     Attribute, CheckOption, Constraint, ConstraintKind, Field, Identity, Index, Relation, Sequence,
 };
@@ -226,6 +227,17 @@ pub(super) fn forget_owned(table: &str, column: &str) -> String {
         quote_literal(table),
         quote_literal(column)
     )
+}
+
+/// Forgets the comment on a column that goes; those behind it move up.
+pub(super) fn forget_comment(table: &str, number: usize) -> [String; 2] {
+    let of_table = format!("object = {} AND class = {PG_CLASS}", oid_of(table));
+    [
+        format!("DELETE FROM towline_comment WHERE {of_table} AND number = {number}"),
+        format!(
+            "UPDATE towline_comment SET number = number - 1 WHERE {of_table} AND number > {number}"
+        ),
+    ]
 }
 
 /// Forgets a relation and all that hangs on it.

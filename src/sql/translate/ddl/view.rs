@@ -40,12 +40,13 @@ impl Translator<'_> {
         }
         let columns: Vec<String> =
             create.columns.iter().map(|column| names::fold(&column.name)).collect();
-        let definition = self.qualified_query(&create.query).to_string();
+        let query = self.with_columns_named(&create.query)?;
+        let definition = self.qualified_query(&query).to_string();
         if create.materialized {
-            return self.create_table_as(&name, &columns, &create.query, Some(definition));
+            return self.create_table_as(&name, &columns, &query, Some(definition));
         }
-        let selected = self
-            .query(&create.query, Wish { inner: true, names: Some(&columns), ..Wish::default() })?;
+        let selected =
+            self.query(&query, Wish { inner: true, names: Some(&columns), ..Wish::default() })?;
         if !self.params.is_empty() {
             return Err(SqlError::new(SqlState::UNDEFINED_PARAMETER, "there is no parameter $1"));
         }
@@ -73,7 +74,7 @@ impl Translator<'_> {
         }
         let names_list: Vec<String> =
             attributes.iter().map(|attribute| attribute.name.clone()).collect();
-        statements.push(view_sql(&name, &names_list, &selected.sql, &create.query));
+        statements.push(view_sql(&name, &names_list, &selected.sql, &query));
         let mut oids = Oids::default();
         statements.push(rows::relation(&oids.allot(), &name, 'v', Some(&definition)));
         if let Some(option) = self.check_option(create)? {

@@ -1,0 +1,277 @@
+//! ALTER TABLE and ALTER VIEW: RENAME TO, and RENAME COLUMN of views.
+//!
+//! A view's query is kept as text: where what it reads gets another name, the text reads it
+//! under the name that it had.
+
+use std::ops::ControlFlow;
+
+use sqlparser::ast::{
+    ObjectName, RenameTableNameKind, Statement, TableAlias, TableAliasColumnDef, TableFactor,
+    VisitMut, VisitorMut,
+};
+
+use super::alter_table::mentions_column;
+use super::rows;
+use crate::pg::{SqlError, SqlState};
+use crate::sql::catalog::{Catalog, PUBLIC, Relation, RelationKind};
+use crate::sql::scan::Scanner;
+use crate::sql::translate::returning::undefined_column;
+use crate::sql::translate::utility::Words;
+use crate::sql::translate::{Translator, names, syntax, translated};
+use crate::sql::translated::{Kind, Tag, TranslateContext, Translated};
+
+/// What stands behind ALTER VIEW or ALTER MATERIALIZED VIEW.
+pub(in crate::sql::translate) fn alter_view(
+    text: &str,
+    scanner: Scanner<'_>,
+    kind: RelationKind,
+    context: &TranslateContext<'_>,
+) -> Result<Translated, SqlError> {
+    let mut ahead = Words { text, scanner };
+    let if_exists = ahead.take("if") && ahead.take("exists");
+    let begin = ahead.scanner.offset();
+    match ahead.relation(context) {
+        Ok(relation) if relation.kind != kind => {
+            let name = text[begin..ahead.scanner.offset()].trim();
+            let message = format!("\"{name}\" is not a {}", kind.word());
+            return Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message));
+        }
+        Err(error) if !if_exists => return Err(error),
+        _ => {}
+    }
+    let altered = format!("ALTER TABLE {}", scanner.rest());
+    let tag = match kind {
+        RelationKind::MaterializedView => "ALTER MATERIALIZED VIEW",
+        _ => "ALTER VIEW",
+    };
+    let altered = crate::sql::translate::translate(&altered, context)?;
+    Ok(Translated { tag: Tag::Fixed(tag), ..altered })
+}
+
+impl Translator<'_> {
+    pub(super) fn rename_relation(
+        &mut self,
+        relation: &Relation,
+        name: &RenameTableNameKind,
+    ) -> Result<Translated, SqlError> {
+        let (RenameTableNameKind::As(name) | RenameTableNameKind::To(name)) = name;
+        let schema = self.context.catalog.split_name(&relation.name).0.to_owned();
+        let new = self.new_name_in((Some(schema), names::last(name).unwrap_or_default()))?;
+        self.check_free(&new)?;
+        let old = &relation.name;
+        let (new_text, old_text) = (names::quote_literal(&new), names::quote_literal(old));
+        let mut changed = self.context.catalog.clone();
+        let redefined = self.redefined(relation, &new, false);
+        changed.relations.remove(old);
+        let renamed = Relation { name: new.clone(), ..relation.clone() };
+        changed.relations.insert(new.clone(), renamed);
+        let mut statements = match relation.kind {
+            RelationKind::View => self.views_anew(relation, &new, changed, &redefined)?,
+            _ => {
+                vec![format!("ALTER TABLE {} RENAME TO {}", names::quote(old), names::quote(&new))]
+            }
+        };
+        statements.extend([
+            format!("UPDATE towline_relation SET name = {new_text} WHERE name = {old_text}"),
+            format!(
+                "UPDATE towline_sequence SET owner_table = {new_text} WHERE owner_table = {old_text}"
+            ),
+            format!("UPDATE towline_constraint SET target = {new_text} WHERE target = {old_text}"),
+        ]);
+        statements.extend(redefinitions(&redefined));
+        let tag = Tag::Fixed("ALTER TABLE");
+        Ok(translated(Kind::Ddl { rebuild: false }, tag, Vec::new(), statements))
+    }
+
+    /// RENAME COLUMN of a view.
+    pub(super) fn rename_view_column(
+        &mut self,
+        view: &Relation,
+        old: &str,
+        new: &str,
+    ) -> Result<Translated, SqlError> {
+        if view.attribute(new).is_some() {
+            let message = format!("column \"{new}\" of relation \"{}\" already exists", view.name);
+            return Err(SqlError::new(SqlState::DUPLICATE_COLUMN, message));
+        }
+        let mut renamed = view.clone();
+        let attribute = renamed.attributes.iter_mut().find(|attribute| attribute.name == old);
+        let Some(attribute) = attribute else { return Err(undefined_column(view, old)) };
+        new.clone_into(&mut attribute.name);
+        let redefined = self.redefined(view, &view.name, true);
+        let mut changed = self.context.catalog.clone();
+        changed.relations.insert(view.name.clone(), renamed);
+        let mut statements = match view.kind {
+            RelationKind::View => self.views_anew(view, &view.name, changed, &redefined)?,
+            _ => vec![format!(
+                "ALTER TABLE {} RENAME COLUMN {} TO {}",
+                names::quote(&view.name),
+                names::quote(old),
+                names::quote(new)
+            )],
+        };
+        statements.push(format!(
+            "UPDATE towline_attribute SET name = {} WHERE relation = {} AND name = {}",
+            names::quote_literal(new),
+            rows::oid_of(&view.name),
+            names::quote_literal(old)
+        ));
+        statements.extend(redefinitions(&redefined));
+        let tag = Tag::Fixed("ALTER TABLE");
+        Ok(translated(Kind::Ddl { rebuild: false }, tag, Vec::new(), statements))
+    }
+
+    /// The views that read a relation themselves, with definitions that read it as what it
+    /// was: by its name, and where asked by its columns' names too.
+    pub(super) fn redefined(&self, old: &Relation, new: &str, columns: bool) -> Vec<Relation> {
+        let (schema, bare) = self.context.catalog.split_name(new);
+        let read_as: ObjectName = match schema {
+            PUBLIC => vec![names::ident(bare)].into(),
+            schema => vec![names::ident(schema), names::ident(bare)].into(),
+        };
+        let attributes: &[_] = if columns { &old.attributes } else { &[] };
+        self.reading_otherwise(old, |name, alias| {
+            let called = names::last(name).unwrap_or_default();
+            *name = read_as.clone();
+            let alias = alias.get_or_insert_with(|| TableAlias {
+                explicit: true,
+                name: names::ident(&called),
+                columns: Vec::new(),
+                at: None,
+            });
+            let named = alias.columns.len();
+            let more = attributes.iter().skip(named);
+            alias.columns.extend(more.map(|attribute| TableAliasColumnDef {
+                name: names::ident(&attribute.name),
+                data_type: None,
+            }));
+        })
+    }
+
+    /// The views that read a relation themselves, with definitions that give no names to
+    /// those of its columns that go.
+    pub(super) fn without_columns(&self, relation: &Relation, gone: &[usize]) -> Vec<Relation> {
+        self.reading_otherwise(relation, |_, alias| {
+            if let Some(alias) = alias {
+                let mut at = 0..;
+                alias.columns.retain(|_| at.next().is_none_or(|at| !gone.contains(&at)));
+            }
+        })
+    }
+
+    /// The views that read a relation themselves, where `change` changes how.
+    fn reading_otherwise(
+        &self,
+        relation: &Relation,
+        mut change: impl FnMut(&mut ObjectName, &mut Option<TableAlias>),
+    ) -> Vec<Relation> {
+        let mut changed = Vec::new();
+        for view in self.views_over(&relation.name) {
+            let parsed = view.definition.as_deref().map(syntax::parse);
+            let Some(Ok(mut parsed)) = parsed else { continue };
+            let before = parsed.clone();
+            self.each_reading(&mut parsed, relation, &mut change);
+            if parsed != before {
+                changed.push(Relation { definition: Some(parsed.to_string()), ..view.clone() });
+            }
+        }
+        changed
+    }
+
+    /// The views over a table whose queries may read one of its columns.
+    pub(super) fn views_reading(&self, table: &str, column: &str) -> Vec<Relation> {
+        let relation = self.context.catalog.relations.get(table);
+        let at = relation
+            .and_then(|table| table.attributes.iter().position(|other| other.name == column));
+        let reads = |view: &&Relation| {
+            let parsed = view.definition.as_deref().map(syntax::parse);
+            let Some(Ok(mut parsed)) = parsed else { return true };
+            let mut called = vec![column.to_owned()];
+            if let (Some(relation), Some(at)) = (relation, at) {
+                self.each_reading(&mut parsed, relation, &mut |_, alias| {
+                    let named = alias.as_ref().and_then(|alias| alias.columns.get(at));
+                    called.extend(named.map(|column| names::fold(&column.name)));
+                });
+            }
+            let text = parsed.to_string();
+            called.iter().any(|name| mentions_column(&parsed, name))
+                || text.contains("SELECT *")
+                || text.contains(".*")
+        };
+        self.views_over(table).into_iter().filter(reads).cloned().collect()
+    }
+
+    /// Calls `act` with each name that reads the relation in FROM, and its alias.
+    fn each_reading(
+        &self,
+        parsed: &mut Statement,
+        relation: &Relation,
+        act: &mut dyn FnMut(&mut ObjectName, &mut Option<TableAlias>),
+    ) {
+        let _ =
+            VisitMut::visit(parsed, &mut Reading { catalog: self.context.catalog, relation, act });
+    }
+
+    /// Makes a view and those that read it anew in SQLite, as they are called and defined in
+    /// the changed catalog.
+    fn views_anew(
+        &self,
+        view: &Relation,
+        new: &str,
+        mut changed: Catalog,
+        redefined: &[Relation],
+    ) -> Result<Vec<String>, SqlError> {
+        let above = self.views_over(&view.name);
+        let above: Vec<String> = above
+            .into_iter()
+            .filter(|above| above.kind == RelationKind::View)
+            .map(|above| above.name.clone())
+            .collect();
+        for view in redefined {
+            changed.relations.insert(view.name.clone(), view.clone());
+        }
+        let gone = above.iter().rev().chain([&view.name]);
+        let mut statements: Vec<String> =
+            gone.map(|name| format!("DROP VIEW {}", names::quote(name))).collect();
+        let context = TranslateContext { catalog: &changed, ..*self.context };
+        let mut translator = Translator::new(self.text, &context);
+        for name in [new].into_iter().chain(above.iter().map(String::as_str)) {
+            if let Some(view) = changed.relations.get(name) {
+                statements.extend(translator.view_again(view)?);
+            }
+        }
+        Ok(statements)
+    }
+}
+
+/// The rows of views that read what they did by another definition.
+pub(super) fn redefinitions(redefined: &[Relation]) -> Vec<String> {
+    let update = |view: &Relation| {
+        format!(
+            "UPDATE towline_relation SET definition = {} WHERE name = {}",
+            names::quote_literal(view.definition.as_deref().unwrap_or_default()),
+            names::quote_literal(&view.name)
+        )
+    };
+    redefined.iter().map(update).collect()
+}
+
+struct Reading<'r> {
+    catalog: &'r Catalog,
+    relation: &'r Relation,
+    act: &'r mut dyn FnMut(&mut ObjectName, &mut Option<TableAlias>),
+}
+
+impl VisitorMut for Reading<'_> {
+    type Break = ();
+
+    fn pre_visit_table_factor(&mut self, factor: &mut TableFactor) -> ControlFlow<()> {
+        if let TableFactor::Table { name, alias, args: None, .. } = factor
+            && let Some(read) = self.catalog.relation_written(name)
+            && read.oid == self.relation.oid
+        {
+            (self.act)(name, alias);
+        }
+        ControlFlow::Continue(())
+    }
+}
