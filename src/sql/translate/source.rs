@@ -659,7 +659,8 @@ impl Translator<'_> {
         {
             let ungrouped = matches!(&select.group_by, GroupByExpr::Expressions(exprs, _) if exprs.is_empty())
                 && select.having.is_none();
-            if select.from.is_empty() && select.selection.is_none() && ungrouped {
+            let one_row = select.selection.is_none() && !self.gives_rows(&select.projection);
+            if select.from.is_empty() && one_row && ungrouped {
                 let items = self.projection(&select.projection, wish)?;
                 let columns = items.into_iter().map(|item| {
                     (self.collated_text(item.typed.operand(), item.typed.ty), item.column)
