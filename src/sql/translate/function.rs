@@ -17,6 +17,16 @@ use crate::sql::catalog::{
 use crate::sql::translated::Demand;
 use crate::sql::types::{self, Family, Type, family, is_integer};
 
+/// Whether a function takes char(n) as such, or as any type's value.
+fn keeps_padding(known: &Known, at: usize) -> bool {
+    match known.name {
+        "concat" | "octet_length" | "to_json" | "to_jsonb" => true,
+        "concat_ws" | "format" => at > 0,
+        "string_agg" => false,
+        name => known.aggregate || (name.contains("json") && name.contains("_build_")),
+    }
+}
+
 /// `timezone(zone, moment)`: AT TIME ZONE.
 pub(super) fn timezone(zone: Typed, moment: Typed) -> Result<Typed, SqlError> {
     let oid = match moment.oid() {
@@ -366,7 +376,7 @@ impl Translator<'_> {
                 }
                 Some(oid) if argument.is_unknown() => self.coerce(argument, Type::plain(oid))?,
                 // char(n) is text without its padding to every function but those that keep it.
-                Some(_) if argument.oid() == Oid::BPCHAR && !known.aggregate => {
+                Some(_) if argument.oid() == Oid::BPCHAR && !keeps_padding(known, at) => {
                     self.coerce(argument, Type::TEXT)?
                 }
                 _ => self.settle(argument)?,

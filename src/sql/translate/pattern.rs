@@ -74,7 +74,11 @@ impl Translator<'_> {
         if !matches!(family(left.oid()), Family::String | Family::Unknown | Family::Other) {
             return Err(undefined_operator(Some(left.oid()), op, right.oid()));
         }
-        self.coerce(left, Type::TEXT)
+        // char(n) matches with its padding.
+        match left.oid() {
+            Oid::BPCHAR => Ok(left),
+            _ => self.coerce(left, Type::TEXT),
+        }
     }
 
     pub(super) fn like(

@@ -1180,3 +1180,19 @@ drop sequence draws_ids_id_seq
 insert into draws_ids default values returning *
 drop table draws_ids
 drop sequence ids_drawn
+-- padding, where it counts
+create table blanks (c char(5), v varchar(5))
+insert into blanks values ('ab', 'ab')
+select json_build_array(c), to_json(c), json_build_object('a', c), jsonb_build_array(c), row_to_json(b), json_agg(c) from blanks b group by c, b
+select concat(c, 'x'), concat_ws('-', c, 'x'), format('[%s]', c), octet_length(c), length(c), c || 'x', upper(c), string_agg(c, ','), max(c), coalesce(c, 'zz') from blanks group by c
+select c like 'ab', c like 'ab%', c like 'ab   ', c ilike 'AB', c not like 'ab', c ~ 'b$', c ~ 'b *$', c similar to 'ab', v like 'ab' from blanks
+drop table blanks
+-- rows of functions beside others
+create table vectors (id int primary key, a int[])
+insert into vectors values (1, array[5, 6]), (2, array[]::int[]), (3, null)
+create table names_of (n int, name text)
+insert into names_of values (5, 'five'), (7, 'seven')
+select v.id, k.x, k.i, n.name from vectors v cross join lateral (select unnest(v.a), generate_subscripts(v.a, 1) + 1) as k(x, i) left join names_of n on n.n = k.x order by 1, 2
+select v.id, k.x from vectors v left join lateral (select unnest(v.a)) as k(x) on true order by 1, 2
+select v.id, k.x from vectors v left join lateral (select v.id * 2) as k(x) on true order by 1
+drop table vectors, names_of
