@@ -491,7 +491,7 @@ impl Translator<'_> {
         ));
         // What others say of it.
         if let Some(before) = self.context.catalog.relations.get(&table) {
-            change.native.extend(redefinitions(&self.redefined(before, &table, true)));
+            change.native.extend(redefinitions(&self.redefined(before, &table, Some(old))));
         }
         change.native.push(format!(
             "UPDATE towline_sequence SET owner_column = {} WHERE owner_table = {} AND owner_column = {}",

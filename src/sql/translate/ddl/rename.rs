@@ -61,7 +61,7 @@ impl Translator<'_> {
         let old = &relation.name;
         let (new_text, old_text) = (names::quote_literal(&new), names::quote_literal(old));
         let mut changed = self.context.catalog.clone();
-        let redefined = self.redefined(relation, &new, false);
+        let redefined = self.redefined(relation, &new, None);
         changed.relations.remove(old);
         let renamed = Relation { name: new.clone(), ..relation.clone() };
         changed.relations.insert(new.clone(), renamed);
@@ -98,7 +98,7 @@ impl Translator<'_> {
         let attribute = renamed.attributes.iter_mut().find(|attribute| attribute.name == old);
         let Some(attribute) = attribute else { return Err(undefined_column(view, old)) };
         new.clone_into(&mut attribute.name);
-        let redefined = self.redefined(view, &view.name, true);
+        let redefined = self.redefined(view, &view.name, Some(old));
         let mut changed = self.context.catalog.clone();
         changed.relations.insert(view.name.clone(), renamed);
         let mut statements = match view.kind {
@@ -122,15 +122,21 @@ impl Translator<'_> {
     }
 
     /// The views that read a relation themselves, with definitions that read it as what it
-    /// was: by its name, and where asked by its columns' names too.
-    pub(super) fn redefined(&self, old: &Relation, new: &str, columns: bool) -> Vec<Relation> {
+    /// was: by its name, and where they read a column that is renamed by its columns' names.
+    pub(super) fn redefined(
+        &self,
+        old: &Relation,
+        new: &str,
+        column: Option<&str>,
+    ) -> Vec<Relation> {
         let (schema, bare) = self.context.catalog.split_name(new);
         let read_as: ObjectName = match schema {
             PUBLIC => vec![names::ident(bare)].into(),
             schema => vec![names::ident(schema), names::ident(bare)].into(),
         };
-        let attributes: &[_] = if columns { &old.attributes } else { &[] };
-        self.reading_otherwise(old, |name, alias| {
+        let attributes: &[_] = if column.is_some() { &old.attributes } else { &[] };
+        let reading = column.map(|column| self.views_reading(&old.name, column));
+        let mut redefined = self.reading_otherwise(old, |name, alias| {
             let called = names::last(name).unwrap_or_default();
             *name = read_as.clone();
             let alias = alias.get_or_insert_with(|| TableAlias {
@@ -145,7 +151,12 @@ impl Translator<'_> {
                 name: names::ident(&attribute.name),
                 data_type: None,
             }));
-        })
+        });
+        redefined.retain(|view| {
+            let reads = |reading: &Vec<Relation>| reading.iter().any(|other| other.oid == view.oid);
+            reading.as_ref().is_none_or(reads)
+        });
+        redefined
     }
 
     /// The views that read a relation themselves, with definitions that give no names to
