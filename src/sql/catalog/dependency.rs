@@ -120,7 +120,7 @@ fn of_columns(catalog: &Catalog, relation: &Relation, found: &mut Vec<Dependency
         let Some(default) = stored_default(attribute) else { continue };
         let own = (ATTRDEF, default_oid(relation, number), 0);
         found.push((own, column, "a"));
-        let drawn = drawn_from(catalog, default);
+        let drawn = drawn_from(catalog, relation, default);
         found.extend(drawn.map(|sequence| (own, object(CLASS, sequence), "n")));
     }
 }
@@ -135,7 +135,7 @@ impl Catalog {
             let owner = (relation.name.as_str(), attribute.name.as_str());
             let owned = sequence.owner.as_ref().map(|(table, column)| (&**table, &**column));
             match stored_default(attribute) {
-                Some(default) => drawn_from(self, default) == Some(sequence.oid),
+                Some(default) => drawn_from(self, relation, default) == Some(sequence.oid),
                 None => attribute.identity.is_some() && owned == Some(owner),
             }
         });
@@ -143,13 +143,17 @@ impl Catalog {
     }
 }
 
-/// The sequence of a default `nextval('…')`.
-fn drawn_from(catalog: &Catalog, default: &str) -> Option<Oid> {
+/// The sequence of a relation's default `nextval('…')`.
+fn drawn_from(catalog: &Catalog, relation: &Relation, default: &str) -> Option<Oid> {
     let (written, _) = default.strip_prefix("nextval('")?.split_once('\'')?;
     let mut parts = parts_of_written(written);
     let name = parts.pop()?;
-    let schema = parts.pop().unwrap_or_else(|| PUBLIC.to_owned());
-    catalog.sequences.get(&catalog.stored_name(&schema, &name)).map(|sequence| sequence.oid)
+    let in_schema = |schema: &str| catalog.sequences.get(&catalog.stored_name(schema, &name));
+    let found = match parts.pop() {
+        Some(schema) => in_schema(&schema),
+        None => in_schema(catalog.split_name(&relation.name).0).or_else(|| in_schema(PUBLIC)),
+    };
+    found.map(|sequence| sequence.oid)
 }
 
 /// Of a view, by its rule, on what its query reads.

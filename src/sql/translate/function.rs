@@ -460,8 +460,8 @@ impl Translator<'_> {
                 format!("CASE {} WHEN TRUE THEN 't' WHEN FALSE THEN 'f' END", argument.sql),
                 Oid::TEXT,
             )),
-            // An address alone, to which a cast to text puts the length.
-            "concat" | "concat_ws" | "format" if oid == Oid::INET => {
+            // An address alone, to which a cast to text puts the length; char(n) padded.
+            "concat" | "concat_ws" | "format" if matches!(oid, Oid::INET | Oid::BPCHAR) => {
                 Ok(Typed::plain(argument.sql, Oid::TEXT))
             }
             "concat" | "concat_ws" | "format" | "quote_literal" | "quote_nullable" => {
