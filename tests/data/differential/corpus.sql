@@ -1196,3 +1196,42 @@ select v.id, k.x, k.i, n.name from vectors v cross join lateral (select unnest(v
 select v.id, k.x from vectors v left join lateral (select unnest(v.a)) as k(x) on true order by 1, 2
 select v.id, k.x from vectors v left join lateral (select v.id * 2) as k(x) on true order by 1
 drop table vectors, names_of
+create table named_checks (a int check (a > 0), b int, check (b > 1), check (a > b), check (1 > 0), c int check (a < c), check (b < 9))
+alter table named_checks add check (a < 100), add d int check (b > d), add e int check (e * e > 3)
+select conname, pg_get_constraintdef(oid) from pg_constraint where conrelid = 'named_checks'::regclass order by 1
+create unique index partly on named_checks (a) where b > 2
+insert into named_checks values (3, 2, 5) on conflict (a) do nothing
+insert into named_checks values (5, 3, 9)
+insert into named_checks values (5, 4, 9) on conflict (a) where b > 2 do update set c = 10 returning a, b, c
+create or replace view checks_seen as select a, b from named_checks
+create or replace view checks_seen as select a, b, c from named_checks
+create or replace view checks_seen as select a, b from named_checks
+create or replace view checks_seen as select a, c as b, b as c, d from named_checks
+create or replace view checks_seen as select a, c, b from named_checks
+create or replace view checks_seen as select a, b::bigint, c from named_checks
+drop table named_checks cascade
+create sequence drawn_default
+create table defaults_drawn (a int default nextval('drawn_default'), b int default -currval('drawn_default'))
+insert into defaults_drawn default values
+insert into defaults_drawn (a) values (7) returning a, b
+drop table defaults_drawn
+drop sequence drawn_default
+create table filled_in (a int, b int generated always as (a * 2) stored)
+copy filled_in (a, b) to stdout
+drop table filled_in
+create table keys_of_text (t text primary key)
+create table refers_by_int (i int references keys_of_text)
+create table refers_by_name (t varchar(3) references keys_of_text)
+drop table keys_of_text cascade
+drop table refers_by_name
+begin
+create table walked (id int primary key, v text)
+insert into walked values (1, 'a'), (2, 'b'), (3, 'c')
+declare walk cursor for select id, v from walked for update
+fetch 2 from walk
+update walked set v = v || '!' where current of walk returning id, v
+fetch walk
+delete from walked where current of walk
+update walked set v = 'x' where current of walk
+select * from walked order by id
+rollback
