@@ -15,6 +15,7 @@ const CONTENT: &str = "SET TimeZone = 'UTC'; SELECT * FROM parent ORDER BY id;
     SELECT conname, contype, convalidated FROM pg_constraint c JOIN pg_class r ON r.oid = conrelid
     WHERE relname IN ('parent', 'child', 'every') ORDER BY 1; SELECT col_description(
     'parent'::regclass, 3), obj_description('\"Other\".child'::regclass, 'pg_class');
+    SELECT twice(21), twice(2, 5); SELECT * FROM codes(3);
     SELECT indexrelid::regclass FROM pg_index WHERE indrelid = 'every'::regclass ORDER BY 1::text";
 
 fn written(demo: &Demo, arguments: &[&str]) -> String {

@@ -53,6 +53,27 @@ fn copy_goes_both_ways() {
 }
 
 #[test]
+fn prepared_statements_are_listed_where_the_session_is() {
+    let demo = Demo::start(&[]);
+    let statements = [
+        "PREPARE q (int, text) AS SELECT $1, $2",
+        "PREPARE r AS SELECT 2",
+        "EXECUTE q (1, 'a')",
+        "DEALLOCATE r",
+        "SELECT name, statement, parameter_types, from_sql FROM pg_prepared_statements",
+    ];
+    let listed = "q|PREPARE q (int, text) AS SELECT $1, $2|{integer,text}|t";
+    for server in ["proxy", "node1", "node2"] {
+        let mut psql = demo.client_command("psql", server);
+        psql.arg("-XAt").args(statements.iter().flat_map(|statement| ["-c", statement]));
+        let output = psql.output().expect("psql runs");
+        assert_success("psql", &output);
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert_eq!(told.lines().last(), Some(listed), "{server}: {told}");
+    }
+}
+
+#[test]
 fn pgbench_runs_its_scripts_in_every_mode() {
     let demo = Demo::start(&[]);
     let init = demo.client_command("pgbench", "proxy").args(["-i", "-s", "1", "-q"]).output();

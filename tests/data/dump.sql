@@ -35,6 +35,9 @@ CREATE VIEW z_view AS SELECT id, price FROM parent WHERE price > 1;
 CREATE VIEW a_view ("A", b) AS SELECT id, price FROM z_view;
 CREATE VIEW only_postgresql AS SELECT c.id::text AS id FROM "Other".child c JOIN parent p ON p.id = c.parent;
 CREATE MATERIALIZED VIEW kept AS SELECT count(*) AS n FROM parent;
+CREATE FUNCTION twice(n int, by int DEFAULT 2) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT n * by';
+CREATE FUNCTION codes("than" numeric) RETURNS SETOF text LANGUAGE sql STABLE
+    AS $$SELECT code::text FROM parent WHERE price > $1 ORDER BY id$$;
 COMMENT ON COLUMN parent."Order" IS 'it''s
 two lines';
 COMMENT ON TABLE "Other".child IS 'a child';
