@@ -542,8 +542,11 @@ pub(super) fn array_element(element: &Typed) -> String {
     match element.oid() {
         Oid::BOOL => format!("towline_array_bool({})", element.sql),
         Oid::BYTEA => format!("towline_text_bytea({})", element.sql),
-        Oid::FLOAT4 | Oid::FLOAT8 | Oid::MONEY => {
-            format!("towline_text_{}({})", types::internal_name(element.oid()), element.sql)
+        oid @ (Oid::FLOAT4 | Oid::FLOAT8 | Oid::MONEY) => {
+            format!("towline_text_{}({})", types::internal_name(oid), element.sql)
+        }
+        oid if family(oid) == Family::Reference => {
+            format!("towline_text_{}({})", types::internal_name(oid), element.sql)
         }
         _ => element.sql.clone(),
     }
@@ -569,7 +572,8 @@ pub(super) fn from_array_element(text: String, element: Oid) -> Typed {
         | Family::Bits
         | Family::Geometric
         | Family::Range => text,
-        Family::Reference => format!("CAST({text} AS INTEGER)"),
+        // By its name, or its number.
+        Family::Reference => format!("towline_{}({text})", types::internal_name(element)),
         Family::Number if element == Oid::NUMERIC => text,
         Family::Number if is_integer(element) || element == Oid::OID => {
             format!("CAST({text} AS INTEGER)")
@@ -597,6 +601,7 @@ pub(super) fn array_row_value(element: Oid, alias: &str) -> Typed {
             format!("towline_cast_{}({value})", types::internal_name(element)),
             element,
         ),
+        _ if family(element) == Family::Reference => from_array_element(value, element),
         _ => Typed::plain(value, element),
     }
 }
@@ -605,7 +610,6 @@ pub(super) fn array_row_value(element: Oid, alias: &str) -> Typed {
 fn json_kind(element: Oid) -> &'static str {
     match family(element) {
         Family::Boolean => "bool",
-        Family::Reference => "int",
         Family::Number if element == Oid::NUMERIC => "text",
         Family::Number if matches!(element, Oid::FLOAT4 | Oid::FLOAT8) => "float",
         Family::Number => "int",

@@ -201,6 +201,7 @@ impl Translator<'_> {
             }
             Expr::Function(call) => self.function(call),
             Expr::Case { operand, conditions, else_result, .. } => {
+                self.refuse_set(expr, "CASE")?;
                 self.case(operand.as_deref(), conditions, else_result.as_deref())
             }
             Expr::Exists { subquery, negated } => {

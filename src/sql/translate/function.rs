@@ -235,6 +235,9 @@ impl Translator<'_> {
         if let Some(typed) = self.enum_call(name, &arguments)? {
             return Ok(typed.named(name));
         }
+        if let ("num_nulls" | "num_nonnulls", []) = (name, arguments.as_slice()) {
+            return Err(self.undefined(name, &[]));
+        }
         let arguments = match (name, arguments.as_slice()) {
             // Since midnight of today.
             ("age", [moment]) => {
@@ -537,6 +540,12 @@ impl Translator<'_> {
         };
         let typed = match name {
             "coalesce" => {
+                let written = list.into_iter().flat_map(|list| &list.args);
+                for argument in written {
+                    if let FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) = argument {
+                        self.refuse_set(expr, "COALESCE")?;
+                    }
+                }
                 let arguments = self.arguments(list)?;
                 let (arguments, ty) = self.unify(arguments, "COALESCE")?;
                 match arguments.as_slice() {

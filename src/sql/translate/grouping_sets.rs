@@ -106,8 +106,7 @@ impl Translator<'_> {
             .enumerate()
             .map(|(at, (name, column))| {
                 let typed = Typed::of(format!("c{}", at + 1), column.ty);
-                let printed = wish.printed && select.distinct.is_none();
-                let sql = if printed { printed_reference(typed).sql } else { typed.sql };
+                let sql = if wish.printed { printed_reference(typed).sql } else { typed.sql };
                 format!("{sql} AS {name}")
             })
             .collect();

@@ -497,6 +497,7 @@ const FUNCTIONS: &[Known] = &[
     known("to_regclass", "", of(Oid::REGCLASS), Takes::Text),
     known("to_regnamespace", "", of(Oid(4089)), Takes::Text),
     known("to_regproc", "", of(Oid::REGPROC), Takes::Text),
+    known("to_regprocedure", "", of(Oid::REGPROCEDURE), Takes::Text),
     known("to_regrole", "", of(Oid(4096)), Takes::Text),
     known("to_regtype", "", of(Oid::REGTYPE), Takes::Text),
     known("to_timestamp", "", of(Oid::TIMESTAMPTZ), Takes::Float),

@@ -86,12 +86,45 @@ impl Translator<'_> {
             return translated;
         }
         let rows_of = if self.context.of_cursor { self.table_of_rows(query) } else { None };
-        let told_apart = rows_of.is_some();
-        let selected = self.query(query, Wish { printed: true, told_apart, ..Wish::default() })?;
+        let selected = self.shown_query(query, "", rows_of.is_some())?;
         let columns = super::result_columns(&selected.columns);
         let kind = Kind::Read { for_update: false };
         let translated = super::translated(kind, Tag::Select, columns, vec![selected.sql]);
         Ok(Translated { rows_of, ..translated })
+    }
+
+    /// A query that clients are shown the rows of, where regclass and kin are names. `with`
+    /// is a WITH in front of it; the rowids stand behind the rows if they are `told_apart`.
+    pub(super) fn shown_query(
+        &mut self,
+        query: &Query,
+        with: &str,
+        told_apart: bool,
+    ) -> Result<Selected, SqlError> {
+        // What sorts rows, or compares them, does it by OIDs.
+        let simple = query.order_by.is_none()
+            && query.fetch.is_none()
+            && matches!(&*query.body, SetExpr::Select(select) if select.distinct.is_none());
+        let bare = simple || told_apart;
+        let selected = self.query(query, Wish { printed: bare, told_apart, ..Wish::default() })?;
+        let sql = format!("{with}{}", selected.sql);
+        let is_reference = |column: &OutputColumn| family(column.ty.oid) == Family::Reference;
+        if bare || !selected.columns.iter().any(is_reference) {
+            return Ok(Selected { sql, ..selected });
+        }
+        let names = (1..=selected.columns.len()).map(|number| format!("c{number}"));
+        let names: Vec<String> = names.collect();
+        let shown = names
+            .iter()
+            .zip(&selected.columns)
+            .map(|(name, column)| printed_reference(Typed::of(name.clone(), column.ty)).sql);
+        let shown: Vec<String> = shown.collect();
+        let sql = format!(
+            "WITH towline_shown({}) AS ({sql}) SELECT {} FROM towline_shown",
+            names.join(", "),
+            shown.join(", ")
+        );
+        Ok(Selected { sql, ..selected })
     }
 
     /// A subquery whose columns are read by position.
@@ -302,7 +335,7 @@ impl Translator<'_> {
                 item.typed.form = Form::Plain;
             }
         }
-        if wish.printed && select.distinct.is_none() {
+        if wish.printed {
             for item in &mut items {
                 item.typed = printed_reference(item.typed.clone());
             }
@@ -608,8 +641,7 @@ pub(super) fn item_list(items: &[Item], wish: Wish<'_>) -> String {
 
 /// regclass and kin as the names that clients are shown.
 pub(super) fn printed_reference(typed: Typed) -> Typed {
-    let column = matches!(typed.form, Form::Column { .. });
-    if family(typed.oid()) != Family::Reference || column || typed.is_null() {
+    if family(typed.oid()) != Family::Reference || typed.is_null() {
         return typed;
     }
     if typed.oid() == Oid::REGTYPE
@@ -617,10 +649,10 @@ pub(super) fn printed_reference(typed: Typed) -> Typed {
         && let Some(info) = type_info(Oid(number))
     {
         let name = info.sql_name;
-        return Typed { sql: names::quote_literal(name), ..typed };
+        return Typed { sql: names::quote_literal(name), form: Form::Plain, ..typed };
     }
     let name = types::internal_name(typed.oid());
-    Typed { sql: format!("towline_text_{name}({})", typed.sql), ..typed }
+    Typed { sql: format!("towline_text_{name}({})", typed.sql), form: Form::Plain, ..typed }
 }
 
 /// A bare query over a body.

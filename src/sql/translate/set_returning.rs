@@ -64,6 +64,20 @@ fn json_value(name: &str, json: Oid, alias: &str) -> Typed {
 }
 
 impl Translator<'_> {
+    /// Where one value of several counts no function gives rows.
+    pub(super) fn refuse_set(&self, within: &Expr, name: &str) -> Result<(), SqlError> {
+        if self.set_returning_allowed && returns_set(within) {
+            return Err(SqlError::new(
+                SqlState::FEATURE_NOT_SUPPORTED,
+                format!("set-returning functions are not allowed in {name}"),
+            )
+            .with_hint(
+                "You might be able to move the set-returning function into a LATERAL FROM item.",
+            ));
+        }
+        Ok(())
+    }
+
     /// Spells a set-returning function.
     pub(super) fn set_source(
         &mut self,

@@ -12,7 +12,6 @@ use std::ops::{ControlFlow, Range};
 
 use sqlparser::ast::{Query, SetExpr, Statement, TableFactor, TableObject, With, visit_relations};
 
-use super::query::Wish;
 use super::returning::type_of_column;
 use super::scope::SourceColumn;
 use super::{CommonTable, Translator, names, row};
@@ -155,12 +154,12 @@ impl Translator<'_> {
         let mut translated = match changing(&main) {
             Some(statement) => self.changing(statement, &before)?,
             None => {
-                let selected = self.query(&main, Wish { printed: true, ..Wish::default() })?;
+                let selected = self.shown_query(&main, &before, false)?;
                 super::translated(
                     Kind::Write,
                     Tag::Select,
                     super::result_columns(&selected.columns),
-                    vec![format!("{before}{}", selected.sql)],
+                    vec![selected.sql],
                 )
             }
         };

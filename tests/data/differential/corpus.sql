@@ -1235,3 +1235,16 @@ delete from walked where current of walk
 update walked set v = 'x' where current of walk
 select * from walked order by id
 rollback
+-- names of what an OID stands for, wherever rows come from
+select distinct t from (values ('int4'::regtype), ('text'), ('int4')) v(t) order by 1
+select t from (select 'int8'::regtype t union select 'int4') s order by t
+select 'int8'::regtype union all select 'int4' order by 1
+with s as (select 'bool'::regtype t) select t, t::oid from s
+select array['int4'::regtype, 'text'], array_agg(t) from (values ('int4'::regtype)) v(t)
+select 'int4'::regtype = any ('{text,int4}'::regtype[]), unnest(array['pg_class'::regclass])
+select regprocedure('abs(numeric)'), to_regprocedure('pg_catalog.abs(int4)'), to_regprocedure('abs(text)'), 'lower(text)'::regprocedure::oid = 870
+select 'abs(text)'::regprocedure
+select gcd(12::int2, 18::int8), lcm(4, 6), pg_typeof(gcd(1::int2, 2::int2)), gcd(1.5, 0.5)
+select num_nulls()
+select case when true then generate_series(1, 3) end
+select coalesce(unnest(array[1, null]), 0)

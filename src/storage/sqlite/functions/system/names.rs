@@ -5,11 +5,11 @@ use super::super::{IMPURE, fold_name};
 use super::catalog::{oid, relation_name, role_name};
 use super::session::{environment, lookup_path};
 use crate::log::{Value, ValueRef};
-use crate::pg::types::type_by_name;
+use crate::pg::types::{type_by_name, type_name};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
-    BOOTSTRAP_ROLE, Catalog, NAMESPACES, builtin_function, builtin_functions, parse_type,
-    parts_of_written, quote_ident, quote_stored, system_relation, system_relations,
+    BOOTSTRAP_ROLE, BuiltinFunction, Catalog, NAMESPACES, builtin_function, builtin_functions,
+    parse_type, parts_of_written, quote_ident, quote_stored, system_relation, system_relations,
 };
 
 pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
@@ -22,6 +22,10 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
             }),
             ("to_regnamespace", 1, |call| find_namespace(call, &call.text(0)?)),
             ("to_regproc", 1, |call| find_function(call, &call.text(0)?)),
+            ("to_regprocedure", 1, |call| {
+                let found = find_procedure(call, &call.text(0)?)?;
+                found.map_or(Ok(Value::Null), number)
+            }),
             ("to_regrole", 1, |call| find_role(call, &call.text(0)?)),
             ("to_regtype", 1, |call| {
                 find_type(call, &call.text(0)?).map_or(Ok(Value::Null), number)
@@ -44,7 +48,19 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
             }),
             // One of PostgreSQL's is known by its name: overloads share it.
             ("towline_regproc", 1, routine_or_name),
-            ("towline_regprocedure", 1, routine_or_name),
+            ("towline_regprocedure", 1, |call| {
+                named(call, |call, name| match find_procedure(call, name)? {
+                    Some(oid) => number(oid),
+                    // Not all of PostgreSQL's are known here.
+                    None if builtins(&function_name(name)).next().is_none() => {
+                        text(function_name(name))
+                    }
+                    None => Err(SqlError::new(
+                        SqlState::UNDEFINED_FUNCTION,
+                        format!("function \"{name}\" does not exist"),
+                    )),
+                })
+            }),
             ("towline_regrole", 1, |call| {
                 named(call, |call, name| {
                     required(find_role(call, name)?, SqlState::UNDEFINED_OBJECT, "role", name)
@@ -88,7 +104,10 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
                             let name = quote_stored(&catalog, &routine.name);
                             Some(routine.with_types(&catalog, &name))
                         }
-                        None => builtin_function(oid).map(|function| function.name.to_owned()),
+                        None => builtin_function(oid).map(|function| {
+                            let types = function.arguments.iter().map(|oid| type_name(*oid));
+                            format!("{}({})", function.name, types.collect::<Vec<_>>().join(","))
+                        }),
                     }
                 })
             }),
@@ -301,11 +320,29 @@ fn find_routine(call: &Call<'_, '_>, written: &str) -> Result<Option<Oid>, SqlEr
     }
 }
 
+/// PostgreSQL's own functions of a name.
+fn builtins(name: &str) -> impl Iterator<Item = &'static BuiltinFunction> {
+    builtin_functions().iter().filter(move |function| function.name == name)
+}
+
+/// The function of a name with types: a client's, or PostgreSQL's own.
+fn find_procedure(call: &Call<'_, '_>, written: &str) -> Result<Option<Oid>, SqlError> {
+    if let Some(oid) = find_routine(call, written)? {
+        return Ok(Some(oid));
+    }
+    let Some((name, types)) = written.split_once('(') else { return Ok(None) };
+    let types = types.trim_end().trim_end_matches(')').split(',').map(str::trim);
+    let types: Option<Vec<Oid>> =
+        types.filter(|name| !name.is_empty()).map(|name| find_type(call, name)).collect();
+    let name = function_name(name);
+    let found = builtins(&name).find(|function| Some(&function.arguments) == types.as_ref());
+    Ok(found.map(|function| function.oid))
+}
+
 fn find_function(call: &Call<'_, '_>, written: &str) -> Answer {
     if let Some(oid) = find_routine(call, written)? {
         return number(oid);
     }
     let name = function_name(written);
-    let known = builtin_functions().iter().any(|function| function.name == name);
-    if known { text(name) } else { Ok(Value::Null) }
+    if builtins(&name).next().is_some() { text(name) } else { Ok(Value::Null) }
 }
