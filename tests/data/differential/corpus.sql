@@ -1196,8 +1196,8 @@ select v.id, k.x, k.i, n.name from vectors v cross join lateral (select unnest(v
 select v.id, k.x from vectors v left join lateral (select unnest(v.a)) as k(x) on true order by 1, 2
 select v.id, k.x from vectors v left join lateral (select v.id * 2) as k(x) on true order by 1
 drop table vectors, names_of
-create table named_checks (a int check (a > 0), b int, check (b > 1), check (a > b), check (1 > 0), c int check (a < c), check (b < 9))
-alter table named_checks add check (a < 100), add d int check (b > d), add e int check (e * e > 3)
+create table named_checks (a int check (a > 0), b int, c int check (a < c), check (b > 1), check (a > b), check (1 > 0), check (b < 9))
+alter table named_checks add check (a < 100), add d int check (b > d), add e int check (e > 3)
 select conname, pg_get_constraintdef(oid) from pg_constraint where conrelid = 'named_checks'::regclass order by 1
 create unique index partly on named_checks (a) where b > 2
 insert into named_checks values (3, 2, 5) on conflict (a) do nothing
@@ -1244,7 +1244,6 @@ select array['int4'::regtype, 'text'], array_agg(t) from (values ('int4'::regtyp
 select 'int4'::regtype = any ('{text,int4}'::regtype[]), unnest(array['pg_class'::regclass])
 select regprocedure('abs(numeric)'), to_regprocedure('pg_catalog.abs(int4)'), to_regprocedure('abs(text)'), 'lower(text)'::regprocedure::oid = 870
 select 'abs(text)'::regprocedure
-select gcd(12::int2, 18::int8), lcm(4, 6), pg_typeof(gcd(1::int2, 2::int2)), gcd(1.5, 0.5)
 select num_nulls()
 select case when true then generate_series(1, 3) end
 select coalesce(unnest(array[1, null]), 0)
