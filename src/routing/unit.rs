@@ -421,7 +421,8 @@ impl Summary {
 /// Whether a text may ask which prepared statements there are. Errs on the side of yes.
 pub(super) fn lists_statements(text: &[u8]) -> bool {
     const MARK: &[u8] = b"pg_prepared_statement";
-    text.windows(MARK.len()).any(|window| window.eq_ignore_ascii_case(MARK))
+    let begins = |window: &&[u8]| window[0].eq_ignore_ascii_case(&MARK[0]);
+    text.windows(MARK.len()).filter(begins).any(|window| window.eq_ignore_ascii_case(MARK))
 }
 
 /// The prepared statement that an EXECUTE names.
