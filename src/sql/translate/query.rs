@@ -266,7 +266,8 @@ impl Translator<'_> {
             // The sources are the derived table's.
             self.scopes.pop();
             self.scopes.push(Scope::default());
-            return self.select_in_scope(&outer, Tail { query: &query }, wish, None);
+            let tail = Tail { query: &query };
+            return self.deeper(|this| this.select_in_scope(&outer, tail, wish, None));
         }
         if let Some(scope) = self.scopes.last_mut() {
             scope.joined = joined;
@@ -363,7 +364,7 @@ impl Translator<'_> {
         projected_of(projection).any(|expr| self.gives_rows_itself(expr))
     }
 
-    fn gives_rows_itself(&self, expr: &Expr) -> bool {
+    pub(super) fn gives_rows_itself(&self, expr: &Expr) -> bool {
         set_returning::returns_set(expr) || self.calls_rows(expr)
     }
 
@@ -389,6 +390,7 @@ impl Translator<'_> {
         if !grouped && on.is_empty() && !projected().any(lifted::has_window) {
             return Ok(None);
         }
+        projected().try_for_each(|expr| self.refuse_set_in_aggregate(expr))?;
         let by: Vec<&Expr> = match on {
             [] => keys.iter().collect(),
             on => on.iter().map(|key| self.meant(key, select)).collect(),

@@ -2,13 +2,13 @@
 
 use sqlparser::ast::{Expr, Function, FunctionArguments};
 
-use super::{SetReturning, Translator, Typed, cast, grouping, known, names};
+use super::{SetReturning, Translator, Typed, cast, grouping, known, limits, names};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::types::{self, Family, Type, family};
 
 /// Whether an expression gives rows, subqueries apart.
 pub(super) fn returns_set(expr: &Expr) -> bool {
-    super::limits::with_stack(|| {
+    limits::with_stack(|| {
         matches!(expr, Expr::Function(call)
             if names::last(&call.name).is_some_and(|name| is_set_returning(&name)))
             || grouping::children(expr).into_iter().any(returns_set)
@@ -63,19 +63,37 @@ fn json_value(name: &str, json: Oid, alias: &str) -> Typed {
     }
 }
 
+fn misplaced(message: String) -> SqlError {
+    SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+        .with_hint("You might be able to move the set-returning function into a LATERAL FROM item.")
+}
+
 impl Translator<'_> {
     /// Where one value of several counts no function gives rows.
     pub(super) fn refuse_set(&self, within: &Expr, name: &str) -> Result<(), SqlError> {
         if self.set_returning_allowed && returns_set(within) {
-            return Err(SqlError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!("set-returning functions are not allowed in {name}"),
-            )
-            .with_hint(
-                "You might be able to move the set-returning function into a LATERAL FROM item.",
-            ));
+            return Err(misplaced(format!("set-returning functions are not allowed in {name}")));
         }
         Ok(())
+    }
+
+    /// An aggregate or a window function sees rows, and can't make them.
+    pub(super) fn refuse_set_in_aggregate(&self, expr: &Expr) -> Result<(), SqlError> {
+        let kind = match expr {
+            Expr::Function(call) if call.over.is_some() => Some("window"),
+            _ if grouping::is_aggregate(expr) => Some("aggregate"),
+            _ => None,
+        };
+        let mut inside = grouping::children(expr).into_iter();
+        match kind {
+            Some(kind) if inside.any(|expr| self.gives_rows_itself(expr)) => Err(misplaced(
+                format!("{kind} function calls cannot contain set-returning function calls"),
+            )),
+            Some(_) => Ok(()),
+            None => limits::with_stack(|| {
+                inside.try_for_each(|expr| self.refuse_set_in_aggregate(expr))
+            }),
+        }
     }
 
     /// Spells a set-returning function.

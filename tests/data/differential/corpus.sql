@@ -1247,3 +1247,7 @@ select 'abs(text)'::regprocedure
 select num_nulls()
 select case when true then generate_series(1, 3) end
 select coalesce(unnest(array[1, null]), 0)
+select min(generate_series(1, 3))
+select min(generate_series(1, 3)) from few_rows
+select sum(generate_series(1, 3)) over () from few_rows
+select 1 + count(unnest(array[1, 2])), a from few_rows group by a
