@@ -133,7 +133,12 @@ pub struct Sent {
     /// Reply bytes of its unit have gone to the client, or earlier parts of its
     /// unit have run something.
     pub answered: bool,
+    /// How many times its node was lost while it ran it.
+    pub losses: usize,
 }
+
+/// So many nodes are risked for one part: what brings nodes down may be in its text.
+const LOSSES_MAX: usize = 3;
 
 /// What to do with it.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -157,8 +162,11 @@ pub enum Next {
 /// | Unknown     | look-up with a token; a read again; else 08007 | for COMMIT look-up, or 08007 if answered; 40001 |
 /// | NeverRan    | again, at the leader                    | 40001 in a newer term, else 08007 |
 /// | Failed      | XX000                                   | the same                |
+///
+/// What would be sent again after three nodes were lost with it is answered 58000 instead.
 pub fn after_refusal(refused: Refused, sent: &Sent) -> Next {
     let movable = !sent.in_transaction && !sent.answered;
+    let again = |need| if sent.losses < LOSSES_MAX { Next::Retry(need) } else { fail(harmful()) };
     let conflict = |message: &str| {
         fail(
             SqlError::new(SqlState::SERIALIZATION_FAILURE, message)
@@ -170,9 +178,9 @@ pub fn after_refusal(refused: Refused, sent: &Sent) -> Next {
             SqlState::READ_ONLY_SQL_TRANSACTION,
             "cannot write in a read-only transaction",
         )),
-        Refused::NotLeader | Refused::NeverRan if movable => Next::Retry(Need::Leader),
+        Refused::NotLeader | Refused::NeverRan if movable => again(Need::Leader),
         Refused::Behind | Refused::Unavailable if movable => {
-            Next::Retry(if sent.writes { Need::Leader } else { Need::Any })
+            again(if sent.writes { Need::Leader } else { Need::Any })
         }
         Refused::Lost => conflict("a write that this session saw was lost in a failover"),
         // A look-up answers the whole unit, so nothing of it may have been answered.
@@ -184,7 +192,7 @@ pub fn after_refusal(refused: Refused, sent: &Sent) -> Next {
         Refused::Unknown if sent.commits => fail(unknown_outcome()),
         // In the term that it was sent in it may still be on its way to the writer.
         Refused::NeverRan if sent.in_transaction && !sent.superseded => fail(unknown_outcome()),
-        Refused::Unknown if movable && !sent.writes => Next::Retry(Need::Any),
+        Refused::Unknown if movable && !sent.writes => again(Need::Any),
         Refused::Unknown if !sent.in_transaction && sent.writes => fail(unknown_outcome()),
         Refused::Failed => {
             fail(SqlError::new(SqlState::INTERNAL_ERROR, "the session could not go on at its node"))
@@ -201,6 +209,15 @@ pub fn after_refusal(refused: Refused, sent: &Sent) -> Next {
 
 fn fail(error: SqlError) -> Next {
     Next::Fail(Box::new(error))
+}
+
+/// A statement that nodes do not survive.
+fn harmful() -> SqlError {
+    SqlError::new(
+        SqlState::SYSTEM_ERROR,
+        format!("{LOSSES_MAX} nodes were lost while they ran this statement: it is not run again"),
+    )
+    .with_hint("See the log of the nodes for why they ended.")
 }
 
 /// Nobody can tell whether a write took place.

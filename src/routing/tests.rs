@@ -351,6 +351,7 @@ fn refused(words: &[String]) -> Result<String, Failure> {
             "commits" => sent.commits = true,
             "superseded" => sent.superseded = true,
             "answered" => sent.answered = true,
+            "lost_thrice" => sent.losses = 3,
             other => return Err(format!("unknown trait {other}").into()),
         }
     }

@@ -134,6 +134,7 @@ impl<N: LocalNode> Client<N> {
                 _ => return self.wait_or_fail(work, unknown_outcome()).await,
             }
         }
+        work.losses += usize::from(kind == Refused::Unknown);
         let sent = Sent {
             in_transaction: work.in_transaction,
             read_only: self.session.read_only_transaction,
@@ -142,6 +143,7 @@ impl<N: LocalNode> Client<N> {
             commits: work.commits,
             superseded: work.sent_in < self.shared.nodes.term(),
             answered: self.out.flushed || self.unit.as_ref().is_some_and(|unit| unit.executed),
+            losses: work.losses,
         };
         match after_refusal(kind, &sent) {
             Next::Retry(need) => {

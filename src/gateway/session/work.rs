@@ -51,6 +51,8 @@ pub(super) struct Work {
     pub(super) looks_up: bool,
     /// The newest term that was known when it was last sent to be run.
     pub(super) sent_in: Term,
+    /// How many times its node was lost while it ran it.
+    pub(super) losses: usize,
     /// Those that have refused it.
     pub(super) refused: Vec<usize>,
     /// When the client has waited enough; set when it begins to wait.
@@ -78,6 +80,7 @@ impl Work {
             token: None,
             looks_up: false,
             sent_in: Term(0),
+            losses: 0,
             refused: Vec::new(),
             deadline: None,
         }

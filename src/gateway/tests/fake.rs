@@ -43,6 +43,8 @@ pub(super) struct ClusterState {
     pub(super) break_next_write: bool,
     /// The next write is lost on its way.
     pub(super) drop_next_write: bool,
+    /// Statements that their nodes did not survive.
+    pub(super) losses: usize,
     /// A role.
     pub(super) bob: Option<LoginRole>,
 }
@@ -357,6 +359,10 @@ impl FakeSession {
                 return Ok(false);
             }
             "select" if rest == "panic" => panic!("a fault, as was asked for"),
+            "select" if rest == "death" => {
+                self.node.cluster.state.lock().expect("whole").losses += 1;
+                return Err(Trouble::Refused(Refusal::Unknown));
+            }
             "select" if rest == "nothing" => {
                 self.error(SqlState::UNDEFINED_TABLE, "no such table", out);
                 return Ok(false);

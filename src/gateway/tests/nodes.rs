@@ -174,6 +174,16 @@ async fn a_write_whose_reply_was_lost_is_looked_up_and_never_repeated() {
 }
 
 #[tokio::test]
+async fn a_statement_that_nodes_do_not_survive_is_run_three_times() {
+    let bench = Bench::new(&["a", "b", "c", "d"]).await;
+    let client = bench.client().await;
+    let error = client.simple_query("select death").await.expect_err("harmful");
+    assert_eq!(error.code().map(SqlState::code), Some("58000"), "{error}");
+    assert_eq!(bench.cluster.state.lock().expect("whole").losses, 3);
+    ask(&client, "select node").await;
+}
+
+#[tokio::test]
 async fn a_commit_whose_reply_was_lost_is_looked_up() {
     let bench = Bench::new(&["a"]).await;
     let client = bench.client().await;
