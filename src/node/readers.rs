@@ -130,13 +130,6 @@ impl Readers {
         self.pool.damaged.load(Ordering::Relaxed)
     }
 
-    /// Bytes of the file's WAL.
-    pub(super) fn wal_bytes(&self) -> u64 {
-        let mut path = self.pool.idle().path.clone().into_os_string();
-        path.push("-wal");
-        std::fs::metadata(path).map_or(0, |wal| wal.len())
-    }
-
     /// From now on hands out connections to the file at `path` alone.
     pub(super) fn replace(&self, path: PathBuf) {
         let old = {

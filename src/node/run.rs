@@ -16,6 +16,7 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -58,6 +59,9 @@ const LEAVE_PATIENCE: Duration = Duration::from_secs(5);
 const LEADER_WAIT: Duration = Duration::from_secs(30);
 /// How often the WAL is checkpointed while there are changes.
 const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
+/// Bytes of the WAL from which on the writer helps it to start over. Opening the database
+/// after a kill reads all of it, and moves it into the file again.
+const WAL_LONG: u64 = 64 << 20;
 /// Free pages that the next rows may have.
 const FREE_PAGES_KEPT: u64 = 4096;
 /// Free pages up to this part of the file stay where they are.
@@ -530,6 +534,7 @@ struct WalLimit {
 async fn checkpoint(hub: Arc<Hub>, readers: Readers, limit: WalLimit) {
     let mut applied = hub.applied.subscribe();
     let mut surplus = hub.surplus.subscribe();
+    let mut wal = 0;
     loop {
         tokio::select! {
             changed = applied.changed() => if changed.is_err() { return },
@@ -538,7 +543,6 @@ async fn checkpoint(hub: Arc<Hub>, readers: Readers, limit: WalLimit) {
         tokio::time::sleep(CHECKPOINT_EVERY).await;
         applied.mark_unchanged();
         surplus.mark_unchanged();
-        let wal = readers.wal_bytes();
         if wal > limit.bytes {
             let ended = readers.end_older(limit.read_max);
             if ended > 0 {
@@ -547,11 +551,17 @@ async fn checkpoint(hub: Arc<Hub>, readers: Readers, limit: WalLimit) {
         }
         let Ok(mut reader) = readers.take().await else { continue };
         let done = tokio::task::spawn_blocking(move || {
-            reader.checkpoint()?;
-            Ok::<_, SqliteError>((reader.free_pages()?, reader.pages()?))
+            let met = reader.checkpoint()?;
+            let [page, free, pages] = [reader.page_size()?, reader.free_pages()?, reader.pages()?];
+            Ok::<_, SqliteError>((met, page, free, pages))
         });
         match done.await {
-            Ok(Ok((free, pages))) => {
+            Ok(Ok((met, page, free, pages))) => {
+                wal = met.pages * page;
+                let nearly_through = met.left < met.pages / 8;
+                if wal > limit.bytes || (wal > WAL_LONG && nearly_through) {
+                    hub.wal_is_long.store(true, Ordering::Relaxed);
+                }
                 let much = free >= FREE_PAGES_KEPT && free >= pages / FREE_PART_KEPT;
                 if much && *hub.surplus.borrow() == 0 {
                     hub.surplus.send_replace(free);

@@ -1,5 +1,7 @@
 //! What a node does over time: crashes, replays, ends of leadership.
 
+use std::sync::atomic::Ordering;
+
 use super::client::Client;
 use super::{READERS, TestNode};
 use crate::cluster::{Position, Role};
@@ -609,6 +611,22 @@ async fn statements_stop_when_told_and_when_their_time_is_up() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_writer_that_never_rests_starts_a_long_wal_over() {
+    let node = TestNode::leading().await;
+    let mut client = node.client();
+    client.query("create table t (id int primary key, v text)").await;
+    client.query("insert into t select g, repeat('x', 500) from generate_series(1, 3000) g").await;
+    node.hub().wal_is_long.store(true, Ordering::Relaxed);
+    // The writer looks between two of them.
+    client.query("insert into t values (3001)").await;
+    client.query("insert into t values (3002)").await;
+    assert!(!node.hub().wal_is_long.load(Ordering::Relaxed));
+    let mut file = Sqlite::open(&node.database(), ConnectionKind::Reader).expect("opens");
+    let met = file.checkpoint().expect("checkpointed");
+    assert!(met.pages < 30, "{met:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reads_that_go_on_for_long_are_ended_running_or_not() {
     let node = TestNode::leading().await;
     let mut writing = node.client();
@@ -618,7 +636,7 @@ async fn reads_that_go_on_for_long_are_ended_running_or_not() {
     // Pages of the WAL that a snapshot keeps from the file.
     let kept = || {
         let mut file = Sqlite::open(&node.database(), ConnectionKind::Reader).expect("opens");
-        file.checkpoint().expect("checkpointed")
+        file.checkpoint().expect("checkpointed").left
     };
     assert_eq!(kept(), 0);
     let mut snapshot = node.client();

@@ -203,6 +203,7 @@ impl Writer {
     /// Following: applies what is safe, refuses jobs.
     fn follow(&mut self) {
         self.pace();
+        self.shorten_wal();
         let bound = self.bound();
         let patience = match self.apply(bound) {
             Ok(()) => None,
@@ -306,6 +307,7 @@ impl Writer {
                 self.rest(term);
                 continue;
             }
+            self.shorten_wal();
             let job = match self.next.take() {
                 Some(job) => job,
                 None => match self.take_queued() {
@@ -460,6 +462,19 @@ impl Writer {
                 () = stop.cancelled() => Wake::Look,
             }
         })
+    }
+
+    /// Moves what is left in a long WAL into the file, so that the next transaction starts
+    /// it over: beside a writer that never rests no checkpoint gets to its end.
+    fn shorten_wal(&mut self) {
+        if !self.hub.wal_is_long.swap(false, Ordering::Relaxed) {
+            return;
+        }
+        if let Some(sqlite) = self.sqlite.as_mut().filter(|sqlite| !sqlite.in_transaction())
+            && let Err(error) = sqlite.checkpoint()
+        {
+            tracing::warn!(%error, "the WAL could not be checkpointed");
+        }
     }
 
     /// Gives some of the file's free pages back, if there are too many; whether it did.

@@ -36,6 +36,16 @@ const VFS_NAME: &CStr = c"towline";
 /// microseconds.
 const PROGRESS_STEPS: c_int = 1000;
 
+/// What a checkpoint met in the WAL.
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub struct Checkpoint {
+    /// Pages in the WAL, those included that are in the file, too. It starts over at the
+    /// first transaction that begins while all of them are, and nobody reads them.
+    pub pages: u64,
+    /// Pages that are in the WAL alone, still.
+    pub left: u64,
+}
+
 /// How long to wait for a lock which another process (the `sqlite3` shell) holds.
 const BUSY_TIMEOUT_MS: c_int = 5000;
 
@@ -248,8 +258,8 @@ impl Database {
         Ok(moved != 0)
     }
 
-    /// A passive checkpoint; returns the pages that the WAL still needs.
-    pub(super) fn checkpoint(&self) -> Result<u64, SqliteError> {
+    /// A passive checkpoint.
+    pub(super) fn checkpoint(&self) -> Result<Checkpoint, SqliteError> {
         self.checkpoint_as(ffi::SQLITE_CHECKPOINT_PASSIVE)
     }
 
@@ -258,7 +268,7 @@ impl Database {
         self.checkpoint_as(ffi::SQLITE_CHECKPOINT_TRUNCATE).map(drop)
     }
 
-    fn checkpoint_as(&self, mode: c_int) -> Result<u64, SqliteError> {
+    fn checkpoint_as(&self, mode: c_int) -> Result<Checkpoint, SqliteError> {
         let (mut log, mut done) = (0, 0);
         // SAFETY: the handle is open, the name is terminated, the integers are ours.
         let code = unsafe {
@@ -274,7 +284,8 @@ impl Database {
         if code & 0xff != ffi::SQLITE_BUSY {
             self.check(code)?;
         }
-        Ok(u64::try_from(log.saturating_sub(done)).unwrap_or(0))
+        let pages = |pages: c_int| u64::try_from(pages).unwrap_or(0);
+        Ok(Checkpoint { pages: pages(log), left: pages(log.saturating_sub(done)) })
     }
 
     /// Ends every statement that stands between two rows, and the open transaction: the

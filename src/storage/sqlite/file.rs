@@ -9,6 +9,7 @@ use rusqlite::ffi as codes;
 
 use super::connection::Sqlite;
 use super::error::SqliteError;
+use super::ffi::Checkpoint;
 use crate::log::{Lsn, Term, ValueRef};
 
 impl Sqlite {
@@ -72,8 +73,8 @@ impl Sqlite {
         })
     }
 
-    /// A passive checkpoint of the WAL; returns pages still in it.
-    pub fn checkpoint(&mut self) -> Result<u64, SqliteError> {
+    /// A passive checkpoint of the WAL: it waits for nobody.
+    pub fn checkpoint(&mut self) -> Result<Checkpoint, SqliteError> {
         self.handle.database.checkpoint()
     }
 
@@ -128,6 +129,11 @@ impl Sqlite {
     /// Pages of the file.
     pub fn pages(&mut self) -> Result<u64, SqliteError> {
         Ok(self.query_integer("PRAGMA main.page_count")?.cast_unsigned())
+    }
+
+    /// Bytes of a page.
+    pub fn page_size(&mut self) -> Result<u64, SqliteError> {
+        Ok(self.query_integer("PRAGMA main.page_size")?.cast_unsigned())
     }
 
     /// Pages of the file that hold nothing.

@@ -57,7 +57,7 @@ pub fn import(from: &Path, to: &Path, at: (Term, Lsn)) -> Result<Imported, Impor
         copy.execute_batch("BEGIN IMMEDIATE")?;
         copy.set_applied(at.0, at.1)?;
         copy.execute_batch("COMMIT")?;
-        copy.checkpoint()
+        copy.checkpoint().map(drop)
     };
     record(&mut copy).map_err(of(to))?;
     Ok(Imported { tables, views, violated, shrinks })

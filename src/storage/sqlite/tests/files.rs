@@ -59,14 +59,27 @@ fn a_reader_s_checkpoint_empties_the_wal_as_far_as_snapshots_allow() {
     let (directory, mut sqlite) = writer();
     let mut checkpointer = open(&directory, ConnectionKind::Reader);
     run(&mut sqlite, "CREATE TABLE t (a)");
-    assert_eq!(checkpointer.checkpoint().expect("runs"), 0);
+    assert_eq!(checkpointer.checkpoint().expect("runs").left, 0);
     let mut reader = open(&directory, ConnectionKind::Reader);
     reader.execute_batch("BEGIN").expect("begins");
     run(&mut reader, "SELECT * FROM t");
     run(&mut sqlite, FILL);
-    assert!(checkpointer.checkpoint().expect("runs") > 0);
+    assert!(checkpointer.checkpoint().expect("runs").left > 0);
     reader.execute_batch("COMMIT").expect("ends");
-    assert_eq!(checkpointer.checkpoint().expect("runs"), 0);
+    assert_eq!(checkpointer.checkpoint().expect("runs").left, 0);
+}
+
+#[test]
+fn a_wal_whose_pages_are_all_in_the_file_starts_over() {
+    let (directory, mut sqlite) = writer();
+    let mut checkpointer = open(&directory, ConnectionKind::Reader);
+    run(&mut sqlite, "CREATE TABLE t (a)");
+    run(&mut sqlite, FILL);
+    let long = checkpointer.checkpoint().expect("runs");
+    assert!(long.pages > 50 && long.left == 0, "{long:?}");
+    run(&mut sqlite, "INSERT INTO t VALUES (1)");
+    let short = checkpointer.checkpoint().expect("runs");
+    assert!((1..10).contains(&short.pages), "{short:?}");
 }
 
 #[test]
