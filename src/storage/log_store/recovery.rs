@@ -58,10 +58,11 @@ pub(super) fn recover(fs: &dyn Fs, dir: &Path) -> Result<Found, LogError> {
         empty: Vec::new(),
         opened: Opened::default(),
     };
+    let mut bytes = Vec::new();
     for (place, &start) in starts.iter().enumerate() {
         let path = Segment::path(dir, start);
         let file = fs.open(Op::ReadLog, &path).map_err(io(&path, Op::ReadLog))?;
-        let bytes = read_whole(&*file).map_err(io(&path, Op::ReadLog))?;
+        read_whole(&*file, &mut bytes).map_err(io(&path, Op::ReadLog))?;
         let mut segment = Segment { start, capacity: bytes.len() as u64, path, file };
         let walked = walk(&mut found.chain, start, &bytes, place == 0);
         let bad = found.chain.lsn;
@@ -214,16 +215,17 @@ pub(super) fn starts(names: impl Iterator<Item = String>) -> Vec<Lsn> {
 fn has_frames(fs: &dyn Fs, dir: &Path, start: Lsn) -> Result<bool, LogError> {
     let path = Segment::path(dir, start);
     let file = fs.open(Op::ReadLog, &path).map_err(io(&path, Op::ReadLog))?;
-    let bytes = read_whole(&*file).map_err(io(&path, Op::ReadLog))?;
+    let mut bytes = Vec::new();
+    read_whole(&*file, &mut bytes).map_err(io(&path, Op::ReadLog))?;
     Ok(frame_beyond(&bytes, start).is_some())
 }
 
-fn read_whole(file: &dyn File) -> io::Result<Vec<u8>> {
+/// Replaces what is in `bytes`, whose memory serves for file after file.
+fn read_whole(file: &dyn File, bytes: &mut Vec<u8>) -> io::Result<()> {
     let length =
         usize::try_from(file.length(Op::ReadLog)?).map_err(|_| io::ErrorKind::FileTooLarge)?;
-    let mut bytes = vec![0; length];
-    file.read_exact_at(Op::ReadLog, &mut bytes, 0)?;
-    Ok(bytes)
+    bytes.resize(length, 0);
+    file.read_exact_at(Op::ReadLog, bytes, 0)
 }
 
 impl Note {
