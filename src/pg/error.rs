@@ -68,6 +68,8 @@ impl SqlState {
     pub const IDLE_SESSION_TIMEOUT: Self = Self("57P05");
     pub const CANNOT_CONNECT_NOW: Self = Self("57P03");
     pub const IO_ERROR: Self = Self("58030");
+    pub const GROUPING_ERROR: Self = Self("42803");
+    pub const WINDOWING_ERROR: Self = Self("42P20");
     pub const SYSTEM_ERROR: Self = Self("58000");
     pub const INTERNAL_ERROR: Self = Self("XX000");
     pub const DATA_CORRUPTED: Self = Self("XX001");

@@ -7,6 +7,7 @@ use sqlparser::ast::{
 };
 
 use super::known::{is_ordered_set, lookup};
+use super::place::Place;
 use super::{Translator, Typed, names};
 use crate::pg::types::calendar::MICROS_PER_DAY;
 use crate::pg::types::interval::Interval;
@@ -234,6 +235,10 @@ impl Translator<'_> {
 
     /// A window's definition, without parentheses.
     pub(super) fn window(&mut self, spec: &WindowSpec) -> Result<String, SqlError> {
+        self.standing(Place::Definition, |this| this.window_here(spec))
+    }
+
+    fn window_here(&mut self, spec: &WindowSpec) -> Result<String, SqlError> {
         let mut parts = Vec::new();
         if let Some(base) = &spec.window_name {
             parts.push(names::quote(&names::fold(base)));
@@ -252,7 +257,7 @@ impl Translator<'_> {
             && spec.window_name.is_none()
         {
             let message = "GROUPS mode requires an ORDER BY clause";
-            return Err(SqlError::new(SqlState("42P20"), message));
+            return Err(SqlError::new(SqlState::WINDOWING_ERROR, message));
         }
         let reach = match &spec.window_frame {
             Some(frame) if reaches(frame) => Some(self.reach(order, &mut parts)?),
@@ -272,7 +277,7 @@ impl Translator<'_> {
     fn reach(&mut self, order: &[OrderByExpr], parts: &mut Vec<String>) -> Result<Reach, SqlError> {
         let [order] = order else {
             return Err(SqlError::new(
-                SqlState("42P20"),
+                SqlState::WINDOWING_ERROR,
                 "RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column",
             ));
         };

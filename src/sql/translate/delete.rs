@@ -2,7 +2,6 @@
 
 use sqlparser::ast::{Delete, FromTable, TableFactor};
 
-use super::query::Wish;
 use super::scope::Scope;
 use super::target::{Change, Target};
 use super::{Translator, access, names};
@@ -85,8 +84,7 @@ impl Translator<'_> {
         condition: &str,
     ) -> Result<Translated, SqlError> {
         let outer = std::mem::replace(&mut self.packing, false);
-        let items =
-            self.projection(delete.returning.as_deref().unwrap_or_default(), Wish::default());
+        let items = self.returned_items(delete.returning.as_deref().unwrap_or_default());
         self.packing = outer;
         let mut items = items?;
         let row = format!("{}.rowid", names::quote(&target.alias));

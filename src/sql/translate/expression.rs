@@ -7,6 +7,7 @@ use sqlparser::ast::{
 
 use super::comparison::Quantifier;
 use super::pattern::Like;
+use super::place::Place;
 use super::row::has_shape;
 use super::scope::{self, Found};
 use super::{Form, Translator, Typed, function, names, one_row, operator};
@@ -25,7 +26,8 @@ impl Translator<'_> {
 
     /// As [`Self::expression`], of type boolean, as WHERE and its kin want it.
     pub(super) fn condition(&mut self, expr: &Expr, clause: &str) -> Result<String, SqlError> {
-        let typed = self.expression(expr)?;
+        let place = Place::of_condition(clause, self.place);
+        let typed = self.standing(place, |this| this.expression(expr))?;
         let typed = self.boolean(typed, clause)?;
         Ok(typed.sql)
     }

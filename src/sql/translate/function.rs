@@ -8,6 +8,7 @@ use sqlparser::ast::{
 use super::cast::How;
 use super::known::{self, Known, Returns, Takes};
 use super::large_object::is_of_large_objects;
+use super::place::Place;
 use super::row::has_shape;
 use super::{Form, Translator, Typed, cast, json, names, set_returning};
 use crate::pg::{Oid, SqlError, SqlState};
@@ -84,25 +85,30 @@ impl Translator<'_> {
         if set_returning::is_set_returning(&name) {
             return self.set_returning_call(&name, call);
         }
-        let outer = std::mem::replace(&mut self.set_returning_allowed, false);
         let star = list.is_some_and(|list| {
             matches!(list.args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)])
         });
         let aggregate =
             known::is_aggregate(&name) || call.over.is_some() || !call.within_group.is_empty();
-        // What an aggregate is given are the rows' own values, whatever they are grouped by.
-        let set = if aggregate { self.grouping_set.take() } else { None };
-        let arguments = match list.and_then(|list| known::by_position(&name, &list.args)) {
-            Some(placed) => self.expressions(&placed?)?,
-            None if star => Vec::new(),
-            None => self.arguments(list)?,
-        };
-        self.set_returning_allowed = outer;
+        let arguments =
+            |this: &mut Self| match list.and_then(|list| known::by_position(&name, &list.args)) {
+                Some(placed) => this.expressions(&placed?),
+                None if star => Ok(Vec::new()),
+                None => this.arguments(list),
+            };
         let typed = if aggregate {
-            let typed = self.aggregate(&name, arguments, star, list, call)?;
+            self.check_place(call)?;
+            let place = if call.over.is_some() { Place::Window } else { Place::Aggregate };
+            // What an aggregate is given are the rows' own values, whatever they are grouped by.
+            let set = self.grouping_set.take();
+            let typed = self.standing(place, |this| {
+                let arguments = arguments(this)?;
+                this.aggregate(&name, arguments, star, list, call)
+            })?;
             self.grouping_set = set;
             typed
         } else {
+            let arguments = arguments(self)?;
             if call.filter.is_some() || list.is_some_and(|list| list.duplicate_treatment.is_some())
             {
                 return Err(SqlError::new(

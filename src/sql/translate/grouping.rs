@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    Expr, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident, OrderByKind, Query,
-    Select, SelectItem, Value, visit_expressions_mut,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArguments, GroupByExpr, Ident,
+    OrderByKind, Query, Select, SelectItem, Value, visit_expressions_mut,
 };
 
 use super::scope::{self, Found};
@@ -165,7 +165,7 @@ impl Translator<'_> {
             return Ok(());
         }
         Err(SqlError::new(
-            SqlState("42803"),
+            SqlState::GROUPING_ERROR,
             format!(
                 "column \"{source}.{column}\" must appear in the GROUP BY clause or be used in an \
                  aggregate function"
@@ -237,7 +237,7 @@ pub(super) fn is_aggregate(expr: &Expr) -> bool {
 /// The error of what GROUPING is asked about that the query is not grouped by.
 pub(super) fn not_grouping() -> SqlError {
     SqlError::new(
-        SqlState("42803"),
+        SqlState::GROUPING_ERROR,
         "arguments to GROUPING must be grouping expressions of the associated query level",
     )
 }
@@ -263,8 +263,13 @@ pub(super) fn is_aggregated(select: &Select) -> bool {
 
 /// Whether an aggregate is called, subqueries apart.
 pub(in crate::sql) fn has_aggregate(expr: &Expr) -> bool {
+    holds(expr, &is_aggregate)
+}
+
+/// Whether an expression is such, or holds such, subqueries apart.
+pub(super) fn holds(expr: &Expr, such: &dyn Fn(&Expr) -> bool) -> bool {
     super::limits::with_stack(|| {
-        is_aggregate(expr) || children(expr).into_iter().any(has_aggregate)
+        such(expr) || children(expr).into_iter().any(|child| holds(child, such))
     })
 }
 
@@ -329,17 +334,22 @@ pub(super) fn children(expr: &Expr) -> Vec<&Expr> {
             .chain(conditions.iter().flat_map(|when| [&when.condition, &when.result]))
             .chain(else_result.as_deref())
             .collect(),
-        Expr::Function(call) => match &call.args {
-            FunctionArguments::List(list) => list
-                .args
-                .iter()
-                .filter_map(|argument| match argument {
-                    FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
-                    _ => None,
-                })
-                .collect(),
-            _ => Vec::new(),
-        },
+        Expr::Function(call) => arguments(call),
+        _ => Vec::new(),
+    }
+}
+
+/// The arguments of a call.
+pub(super) fn arguments(call: &Function) -> Vec<&Expr> {
+    match &call.args {
+        FunctionArguments::List(list) => list
+            .args
+            .iter()
+            .filter_map(|argument| match argument {
+                FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => Some(expr),
+                _ => None,
+            })
+            .collect(),
         _ => Vec::new(),
     }
 }

@@ -1,15 +1,17 @@
 //! INSERT.
 
 use sqlparser::ast::{
-    ConflictTarget, Insert, OnConflict, OnConflictAction, OnInsert, Query, SetExpr,
+    ConflictTarget, Insert, OnConflict, OnConflictAction, OnInsert, Query, SelectItem, SetExpr,
     SqliteOnConflict, TableObject, Values,
 };
 
 use super::inference::{inferred, nothing_inferred};
 use super::part::{Part, assigned_part};
+use super::place::Place;
 use super::query::Wish;
 use super::returning::{is_default, is_rowid, type_of};
 use super::scope::Scope;
+use super::syntax::parse_query;
 use super::target::{Change, Target};
 use super::{Form, Translator, Typed, names};
 use crate::pg::{Oid, SqlError, SqlState};
@@ -78,7 +80,11 @@ impl Translator<'_> {
                         && query.limit_clause.is_none()
                         && query.with.is_none() =>
                 {
-                    self.value_rows(values, &listed, !insert.columns.is_empty(), relation)?
+                    let named = !insert.columns.is_empty();
+                    match self.row_of_sets(values)? {
+                        Some(query) => self.selected_rows(&query, &listed, named, relation)?,
+                        None => self.value_rows(values, &listed, named, relation)?,
+                    }
                 }
                 _ => self.selected_rows(query, &listed, !insert.columns.is_empty(), relation)?,
             },
@@ -154,6 +160,19 @@ impl Translator<'_> {
         }
     }
 
+    /// A lone row of VALUES in which functions give rows is what a SELECT gives.
+    fn row_of_sets(&self, values: &Values) -> Result<Option<Query>, SqlError> {
+        let [row] = values.rows.as_slice() else { return Ok(None) };
+        if !row.content.iter().any(|expr| self.gives_rows_itself(expr)) {
+            return Ok(None);
+        }
+        let mut query = parse_query("SELECT 1")?;
+        if let SetExpr::Select(select) = &mut *query.body {
+            select.projection = row.content.iter().cloned().map(SelectItem::UnnamedExpr).collect();
+        }
+        Ok(Some(query))
+    }
+
     pub(super) fn value_rows<'r>(
         &mut self,
         values: &Values,
@@ -185,7 +204,8 @@ impl Translator<'_> {
                     continue;
                 }
                 check_given(attribute, self.clauses.overriding)?;
-                let value = self.part_value(expr, &part.steps)?;
+                let place = Place::Clause("VALUES");
+                let value = self.standing(place, |this| this.part_value(expr, &part.steps))?;
                 self.put(&mut fields, part, value, relation)?;
             }
             if let Some(attribute) = extra {

@@ -10,7 +10,7 @@ use sqlparser::ast::{
 };
 
 use super::expression::type_column_name;
-use super::grouping::{children, same};
+use super::grouping::{holds, same};
 use super::names;
 use super::query::plain_query;
 use crate::pg::SqlError;
@@ -109,10 +109,7 @@ pub(super) fn around(
 
 /// Whether a window function is called, subqueries apart.
 pub(super) fn has_window(expr: &Expr) -> bool {
-    super::limits::with_stack(|| match expr {
-        Expr::Function(call) if call.over.is_some() => true,
-        expr => children(expr).into_iter().any(has_window),
-    })
+    holds(expr, &|expr| matches!(expr, Expr::Function(call) if call.over.is_some()))
 }
 
 /// The expressions that the derived table computes: `w1`, `w2`, …

@@ -51,6 +51,7 @@ mod operator;
 mod order;
 mod part;
 mod pattern;
+mod place;
 mod query;
 mod returning;
 mod role;
@@ -88,6 +89,7 @@ use std::sync::Arc;
 use sqlparser::ast::{Ident, ObjectName, Statement};
 
 use self::clauses::Clauses;
+use self::place::Place;
 use self::scope::{Scope, SourceColumn};
 use super::determinism::{self, Reads};
 use super::translated::{
@@ -160,8 +162,8 @@ struct Translator<'a> {
     fresh: usize,
     /// Set-returning functions met in the select list that is being translated.
     set_returning: Vec<SetReturning>,
-    /// Whether a set-returning function may stand here.
-    set_returning_allowed: bool,
+    /// Where the expression stands that is being translated.
+    place: Place,
     /// The grouping set whose select list is being translated.
     grouping_set: Option<grouping_sets::GroupingSet>,
     /// How many statements keep rows for those behind them.
@@ -329,7 +331,7 @@ impl<'a> Translator<'a> {
             depth: 0,
             fresh: 0,
             set_returning: Vec::new(),
-            set_returning_allowed: false,
+            place: Place::default(),
             grouping_set: None,
             kept: 0,
             packing: false,

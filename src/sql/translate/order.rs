@@ -6,6 +6,7 @@ use sqlparser::ast::{
     UnaryOperator, Value,
 };
 
+use super::place::{self, Place};
 use super::query::{Item, Selected, Tail, Wish};
 use super::scope::Scope;
 use super::source::called;
@@ -38,7 +39,8 @@ impl Translator<'_> {
                 texts.push(collated.map_or(position.to_string(), |item| self.distinct(&item)));
                 continue;
             }
-            let typed = match (expr, self.settled(expr)) {
+            let place = Place::Clause(place::GROUP_BY);
+            let typed = match (expr, self.standing(place, |this| this.settled(expr))) {
                 (_, Ok(typed)) => typed,
                 // A name that is no input column may be an output column.
                 (Expr::Identifier(ident), Err(error)) => match output_position(ident, items) {
@@ -147,7 +149,8 @@ impl Translator<'_> {
         let one_row = query.fetch.as_ref().is_some_and(|fetch| fetch.quantity.is_none());
         let mut bound = |expr: Option<&Expr>, all: &str| -> Result<Option<String>, SqlError> {
             let Some(expr) = expr else { return Ok(None) };
-            let typed = self.expression(expr)?;
+            let place = Place::Clause(if all == "-1" { "LIMIT" } else { "OFFSET" });
+            let typed = self.standing(place, |this| this.expression(expr))?;
             let typed =
                 self.convert(typed, Type::plain(Oid::INT8), super::cast::How::Assignment)?;
             Ok(match &typed.form {

@@ -7,6 +7,7 @@ use sqlparser::ast::{
 
 use super::grouping::is_aggregated;
 use super::grouping_sets::{self, GroupingSet};
+use super::place::Place;
 use super::scope::{Scope, SourceColumn};
 use super::tokens::ALL_FIELDS;
 use super::{
@@ -146,11 +147,9 @@ impl Translator<'_> {
             let outer = this.ctes.len();
             // A set-returning function inside belongs to the query inside.
             let functions = std::mem::take(&mut this.set_returning);
-            let allowed = std::mem::replace(&mut this.set_returning_allowed, false);
-            let result = this.query_here(query, wish);
+            let result = this.standing(Place::Elsewhere, |this| this.query_here(query, wish));
             this.ctes.truncate(outer);
             this.set_returning = functions;
-            this.set_returning_allowed = allowed;
             result
         })
     }
@@ -307,7 +306,7 @@ impl Translator<'_> {
                 let before = &select.named_window[..at];
                 if before.iter().any(|other| names::fold(&other.0) == name) {
                     let message = format!("window \"{name}\" is already defined");
-                    return Err(SqlError::new(SqlState("42P20"), message));
+                    return Err(SqlError::new(SqlState::WINDOWING_ERROR, message));
                 }
                 let spec = match &definition.1 {
                     NamedWindowExpr::NamedWindow(base) => names::quote(&names::fold(base)),
@@ -426,16 +425,18 @@ impl Translator<'_> {
         let number = self.fresh_name("number");
         let mut joins = String::new();
         for function in functions {
-            let alias = &function.alias;
-            let array = function
-                .sql
+            let SetReturning { alias, sql } = function;
+            let array = sql
                 .strip_prefix("json_each(")
                 .and_then(|rest| rest.strip_suffix(&format!(") AS {alias}")))
-                .ok_or_else(|| {
-                    SqlError::unsupported("generate_series beside another set-returning function")
-                })?;
+                .map_or_else(
+                    || format!("(SELECT json_group_array({alias}.value) FROM {sql})"),
+                    str::to_owned,
+                );
             lengths.push(format!("coalesce(json_array_length({array}), 0)"));
-            joins.push_str(&format!(" LEFT JOIN {} ON {alias}.key = {number}.value", function.sql));
+            joins.push_str(&format!(
+                " LEFT JOIN json_each({array}) AS {alias} ON {alias}.key = {number}.value"
+            ));
         }
         Ok(format!("generate_series(0, max({}) - 1) AS {number}{joins}", lengths.join(", ")))
     }
@@ -482,22 +483,20 @@ impl Translator<'_> {
                         access_chain.as_slice()
                         && all.value == ALL_FIELDS =>
                 {
-                    let outer = std::mem::replace(&mut self.set_returning_allowed, true);
-                    let row = self.access(root, inner);
-                    self.set_returning_allowed = outer;
-                    let fields = self.all_fields(&row?)?;
+                    let row = self.in_select_list(|this| this.access(root, inner))?;
+                    let fields = self.all_fields(&row)?;
                     items.extend(fields.into_iter().map(|field| {
                         let name = field.name.clone().unwrap_or_default();
                         Item::new(field, name)
                     }));
                 }
                 SelectItem::UnnamedExpr(expr) => {
-                    let typed = self.projected(expr)?;
+                    let typed = self.in_select_list(|this| this.expression(expr))?;
                     let name = typed.name.clone().unwrap_or_else(|| "?column?".to_owned());
                     items.push(Item::new(typed, name));
                 }
                 SelectItem::ExprWithAlias { expr, alias } => {
-                    let typed = self.projected(expr)?;
+                    let typed = self.in_select_list(|this| this.expression(expr))?;
                     items.push(Item::new(typed, names::fold(alias)));
                 }
                 SelectItem::Wildcard(said) => {
@@ -557,11 +556,12 @@ impl Translator<'_> {
         Ok(items)
     }
 
-    fn projected(&mut self, expr: &Expr) -> Result<Typed, SqlError> {
-        let outer = std::mem::replace(&mut self.set_returning_allowed, true);
-        let typed = self.expression(expr);
-        self.set_returning_allowed = outer;
-        typed
+    /// Translates what stands in a select list, or in RETURNING if that is the place.
+    fn in_select_list<T>(&mut self, inner: impl FnOnce(&mut Self) -> T) -> T {
+        match self.place {
+            Place::Elsewhere => self.standing(Place::List, inner),
+            place => self.standing(place, inner),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use sqlparser::ast::{Assignment, AssignmentTarget, Expr, ObjectName, Query, SelectItem};
 
 use super::part::{Part, Step, assigned_part};
+use super::place::Place;
 use super::query::{Item, Wish, item_list};
 use super::scope::{Scope, Source};
 use super::target::Target;
@@ -82,7 +83,7 @@ impl Translator<'_> {
             &mut self.scopes,
             vec![Scope { sources: vec![source], ..Scope::default() }],
         );
-        let result = self.projection(items, Wish::default());
+        let result = self.returned_items(items);
         self.scopes = outer;
         let mut items = result?;
         for item in &mut items {
@@ -107,12 +108,18 @@ impl Translator<'_> {
         format!("towline_pack({})", texts.join(", "))
     }
 
+    /// What RETURNING asks for.
+    pub(super) fn returned_items(&mut self, items: &[SelectItem]) -> Result<Vec<Item>, SqlError> {
+        let place = Place::Clause("RETURNING");
+        self.standing(place, |this| this.projection(items, Wish::default()))
+    }
+
     /// RETURNING over everything in scope, as the select list of a query.
     pub(super) fn returned_query(
         &mut self,
         returning: &[SelectItem],
     ) -> Result<Returned, SqlError> {
-        let mut items = self.projection(returning, Wish::default())?;
+        let mut items = self.returned_items(returning)?;
         for item in &mut items {
             item.typed = self.settle(item.typed.clone())?;
             item.column.ty = item.typed.ty;
@@ -212,7 +219,8 @@ impl Translator<'_> {
             return Ok(());
         }
         check_updatable(attribute)?;
-        let value = self.part_value(value, &steps)?;
+        let value =
+            self.standing(Place::Clause("UPDATE"), |this| this.part_value(value, &steps))?;
         let ty = self.base_of(type_of(attribute));
         let column = format!("{}.{}", names::quote(&target.alias), names::quote(&attribute.name));
         match before {
@@ -284,7 +292,7 @@ impl Translator<'_> {
             return self.default_value(attribute, relation);
         }
         check_updatable(attribute)?;
-        let typed = self.expression(value)?;
+        let typed = self.standing(Place::Clause("UPDATE"), |this| this.expression(value))?;
         Ok(self.assign(typed, type_of(attribute), &attribute.name)?.sql)
     }
 
@@ -325,7 +333,8 @@ impl Translator<'_> {
         let expr = super::syntax::parse_expression(text)?;
         let outer = std::mem::take(&mut self.scopes);
         let before = std::mem::replace(&mut self.expression_only, true);
-        let typed = self.expression(&expr);
+        let place = Place::Clause("DEFAULT expressions");
+        let typed = self.standing(place, |this| this.expression(&expr));
         (self.scopes, self.expression_only) = (outer, before);
         Ok(self.assign(typed?, type_of(attribute), &attribute.name)?.sql)
     }

@@ -3,6 +3,7 @@
 
 use sqlparser::ast::{SetExpr, SetOperator, SetQuantifier, Values};
 
+use super::place::Place;
 use super::query::{Selected, Wish, plain_query};
 use super::{OutputColumn, Translator, Typed, names};
 use crate::pg::{Oid, SqlError, SqlState};
@@ -20,7 +21,8 @@ impl Translator<'_> {
                     "VALUES lists must all be the same length",
                 ));
             }
-            let row = self.expressions(&row.content)?;
+            let place = Place::Clause("VALUES");
+            let row = self.standing(place, |this| this.expressions(&row.content))?;
             for (ty, item) in types.iter_mut().zip(&row) {
                 let common = types::common(ty.oid, item.oid()).ok_or_else(|| {
                     SqlError::new(

@@ -2,16 +2,16 @@
 
 use sqlparser::ast::{Expr, Function, FunctionArguments};
 
-use super::{SetReturning, Translator, Typed, cast, grouping, known, limits, names};
+use super::place::Place;
+use super::{SetReturning, Translator, Typed, cast, grouping, known, names};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::types::{self, Family, Type, family};
 
 /// Whether an expression gives rows, subqueries apart.
 pub(super) fn returns_set(expr: &Expr) -> bool {
-    limits::with_stack(|| {
+    grouping::holds(expr, &|expr| {
         matches!(expr, Expr::Function(call)
             if names::last(&call.name).is_some_and(|name| is_set_returning(&name)))
-            || grouping::children(expr).into_iter().any(returns_set)
     })
 }
 
@@ -63,39 +63,7 @@ fn json_value(name: &str, json: Oid, alias: &str) -> Typed {
     }
 }
 
-fn misplaced(message: String) -> SqlError {
-    SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, message)
-        .with_hint("You might be able to move the set-returning function into a LATERAL FROM item.")
-}
-
 impl Translator<'_> {
-    /// Where one value of several counts no function gives rows.
-    pub(super) fn refuse_set(&self, within: &Expr, name: &str) -> Result<(), SqlError> {
-        if self.set_returning_allowed && returns_set(within) {
-            return Err(misplaced(format!("set-returning functions are not allowed in {name}")));
-        }
-        Ok(())
-    }
-
-    /// An aggregate or a window function sees rows, and can't make them.
-    pub(super) fn refuse_set_in_aggregate(&self, expr: &Expr) -> Result<(), SqlError> {
-        let kind = match expr {
-            Expr::Function(call) if call.over.is_some() => Some("window"),
-            _ if grouping::is_aggregate(expr) => Some("aggregate"),
-            _ => None,
-        };
-        let mut inside = grouping::children(expr).into_iter();
-        match kind {
-            Some(kind) if inside.any(|expr| self.gives_rows_itself(expr)) => Err(misplaced(
-                format!("{kind} function calls cannot contain set-returning function calls"),
-            )),
-            Some(_) => Ok(()),
-            None => limits::with_stack(|| {
-                inside.try_for_each(|expr| self.refuse_set_in_aggregate(expr))
-            }),
-        }
-    }
-
     /// Spells a set-returning function.
     pub(super) fn set_source(
         &mut self,
@@ -319,20 +287,19 @@ impl Translator<'_> {
         name: &str,
         call: &Function,
     ) -> Result<Typed, SqlError> {
-        if !self.set_returning_allowed {
-            return Err(SqlError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!("set-returning function {name} is not allowed here"),
-            ));
+        if let Some(error) = self.place.refuses_rows(name) {
+            return Err(self.at_call(error, call));
         }
         let list = match &call.args {
             FunctionArguments::List(list) => Some(list),
             _ => None,
         };
-        let arguments = match list.and_then(|list| known::by_position(name, &list.args)) {
-            Some(placed) => self.expressions(&placed?)?,
-            None => self.arguments(list)?,
-        };
+        let arguments = self.standing(Place::Rows, |this| {
+            match list.and_then(|list| known::by_position(name, &list.args)) {
+                Some(placed) => this.expressions(&placed?),
+                None => this.arguments(list),
+            }
+        })?;
         let alias = self.fresh_name("set");
         let source = self.set_source(name, arguments, &alias)?;
         self.set_returning.push(SetReturning { alias, sql: source.sql });

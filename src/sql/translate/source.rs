@@ -7,6 +7,7 @@ use sqlparser::ast::{
     SetExpr, TableAlias, TableFactor, TableWithJoins,
 };
 
+use super::place::Place;
 use super::query::Wish;
 use super::scope::{Scope, Source, SourceColumn};
 use super::tokens::MERGED_AS;
@@ -484,13 +485,12 @@ impl Translator<'_> {
         if json::gives_records(&function) {
             return self.json_records(&function, arguments, alias);
         }
-        let arguments = match known::by_position(&function, arguments) {
-            Some(placed) => self.expressions(&placed?)?,
-            None => arguments
-                .iter()
-                .map(|argument| self.argument(argument))
-                .collect::<Result<Vec<_>, _>>()?,
-        };
+        let place = Place::Clause("functions in FROM");
+        let arguments =
+            self.standing(place, |this| match known::by_position(&function, arguments) {
+                Some(placed) => this.expressions(&placed?),
+                None => arguments.iter().map(|argument| this.argument(argument)).collect(),
+            })?;
         if set_returning::is_set_returning(&function) {
             return self.set_returning_source(&function, arguments, with_ordinality, alias);
         }

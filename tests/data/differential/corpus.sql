@@ -1251,3 +1251,43 @@ select min(generate_series(1, 3))
 select min(generate_series(1, 3)) from few_rows
 select sum(generate_series(1, 3)) over () from few_rows
 select 1 + count(unnest(array[1, 2])), a from few_rows group by a
+select upper(unnest(array['a', 'b'])), abs(generate_series(-1, 1))
+select upper(unnest(array['a', 'b']))
+select max(id) filter (where generate_series(1, 2) > 1) from few_rows
+select string_agg(a::text, ',' order by generate_series(1, 2)) from few_rows
+select sum(sum(id)) from few_rows
+select sum(count(*)) over () from few_rows group by a
+select sum(id) from few_rows where sum(id) > 1
+select count(*) from few_rows group by count(*)
+select id from few_rows where row_number() over () = 1
+select 1 from few_rows having row_number() over () = 1
+select sum(row_number() over ()) from few_rows
+select row_number() over (order by row_number() over ()) from few_rows
+select lag(row_number() over ()) over () from few_rows
+select 1 from few_rows limit sum(1)
+select 1 from few_rows join few_rows b on sum(b.id) = 1
+select * from generate_series(1, sum(1))
+select count(*) filter (where sum(id) > 1) from few_rows
+select percentile_cont(sum(id)) within group (order by id) from few_rows
+select max(id order by sum(id)) from few_rows
+values (count(*))
+insert into few_rows values (count(*))
+insert into few_rows (id) values (1) returning count(*)
+insert into few_rows (id) values (1) returning generate_series(1, 2)
+update few_rows set id = sum(1)
+update few_rows set id = row_number() over ()
+delete from few_rows where count(*) = 1
+create table places (a int check (sum(a) > 0))
+create table places (a int default count(*))
+create table places (a int, b int generated always as (sum(a)) stored)
+create table places (a int, b int generated always as (row_number() over ()) stored)
+create index on few_rows (sum(id))
+create index on few_rows (id) where count(*) > 0
+create table placed (a int, b text)
+insert into placed values (generate_series(1, 3), 'x') returning a, b
+insert into placed values (generate_series(1, 3), 'x'), (1, 'y')
+select * from placed order by a
+drop table placed
+select generate_series(1, 2) + generate_series(1, 3), unnest(array['a'])
+select generate_series(timestamp '2020-01-01', '2020-01-03', '1 day'), generate_series(1.5, 2.5), generate_series(3000000000, 3000000001)
+select id, generate_series(1, id), generate_series(id, 3) from few_rows order by 1, 2, 3

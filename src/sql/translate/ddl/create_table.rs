@@ -18,6 +18,7 @@ use crate::sql::catalog::{
     Attribute, Constraint, ConstraintKind, Identity, Index, Relation, RelationKind, Rights,
     Sequence, quote_stored,
 };
+use crate::sql::translate::place::Place;
 use crate::sql::translate::query::Wish;
 use crate::sql::translate::returning::{is_rowid, target_source, type_of};
 use crate::sql::translate::scope::Scope;
@@ -651,7 +652,8 @@ impl Translator<'_> {
         relation: &Relation,
         attribute: &Attribute,
     ) -> Result<String, SqlError> {
-        let typed = self.over_row(text, relation)?;
+        let place = Place::Clause("column generation expressions");
+        let typed = self.standing(place, |this| this.over_row(text, relation))?;
         let ty = type_of(attribute);
         Ok(self.assign(typed, ty, &attribute.name)?.sql)
     }
@@ -661,7 +663,8 @@ impl Translator<'_> {
         text: &str,
         relation: &Relation,
     ) -> Result<String, SqlError> {
-        let typed = self.over_row(text, relation)?;
+        let place = Place::Clause("check constraints");
+        let typed = self.standing(place, |this| this.over_row(text, relation))?;
         Ok(self.boolean(typed, "CHECK")?.sql)
     }
 

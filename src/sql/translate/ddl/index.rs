@@ -6,7 +6,8 @@ use super::nothing;
 use super::rows::{self, Oids};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Index, Relation, RelationKind, split_order};
-use crate::sql::translate::{Form, Translator, names, translated};
+use crate::sql::translate::place::Place;
+use crate::sql::translate::{Form, Translator, Typed, names, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
 
 /// What a key adds to the name of its index: a column's name, or that of the function that
@@ -119,7 +120,7 @@ impl Translator<'_> {
                 if relation.attribute(column).is_some() {
                     terms.extend(self.terms_with_nulls(relation, &[column.to_owned()]));
                 } else {
-                    let typed = self.over_row(column, relation)?;
+                    let typed = self.indexed(column, relation)?;
                     let collation = self.collation(typed.ty);
                     terms.extend(self.null_terms(&typed.operand(), collation.as_deref()));
                 }
@@ -128,7 +129,11 @@ impl Translator<'_> {
             terms.push(format!("{}{order}", self.index_key(column, relation)?));
         }
         let predicate = match &index.predicate {
-            Some(predicate) => format!(" WHERE {}", self.row_condition(predicate, relation)?),
+            Some(predicate) => {
+                let place = Place::Clause("index predicates");
+                let typed = self.standing(place, |this| this.over_row(predicate, relation))?;
+                format!(" WHERE {}", self.boolean(typed, "WHERE")?.sql)
+            }
             None => String::new(),
         };
         Ok(format!(
@@ -149,11 +154,17 @@ impl Translator<'_> {
         if relation.attribute(key).is_some() {
             return Ok(names::quote(key));
         }
-        let typed = self.over_row(key, relation)?;
+        let typed = self.indexed(key, relation)?;
         Ok(match typed.form {
             Form::Column { .. } => typed.sql,
             _ => self.collated(&typed),
         })
+    }
+
+    /// An expression that an index is over.
+    fn indexed(&mut self, key: &str, relation: &Relation) -> Result<Typed, SqlError> {
+        let place = Place::Clause("index expressions");
+        self.standing(place, |this| this.over_row(key, relation))
     }
 
     /// An index and its table, by the index's name.

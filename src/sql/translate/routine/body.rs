@@ -14,6 +14,7 @@ use crate::sql::catalog::{Routine, Said, Volatility};
 use crate::sql::scan::Scanner;
 use crate::sql::split;
 use crate::sql::translate::cast::{self, How};
+use crate::sql::translate::place::Place;
 use crate::sql::translate::query::{Selected, Wish};
 use crate::sql::translate::row::Shape;
 use crate::sql::translate::{
@@ -82,10 +83,9 @@ impl<'a> Translator<'a> {
         self.shadows.extend(ctes.iter().map(|cte| cte.name.clone()));
         let set = self.grouping_set.take();
         let functions = std::mem::take(&mut self.set_returning);
-        let allowed = std::mem::replace(&mut self.set_returning_allowed, false);
-        let result = self.deeper(inner);
+        let result = self.standing(Place::Elsewhere, |this| this.deeper(inner));
         (self.scopes, self.ctes, self.grouping_set) = (scopes, ctes, set);
-        (self.set_returning, self.set_returning_allowed) = (functions, allowed);
+        self.set_returning = functions;
         self.shadows.truncate(shadows);
         self.frames.pop();
         // Places in the body are none in the client's text.

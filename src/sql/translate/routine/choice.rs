@@ -10,6 +10,7 @@ use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Routine, RoutineType, Said, Volatility, builtin_functions};
 use crate::sql::translate::cast::How;
 use crate::sql::translate::function::variadic_argument;
+use crate::sql::translate::place::Place;
 use crate::sql::translate::{
     Form, Translator, Typed, grouping, known, names, set_returning, syntax,
 };
@@ -53,11 +54,9 @@ impl<'a> Translator<'a> {
         if candidates.is_empty() {
             return Ok(None);
         }
-        let outer = std::mem::replace(&mut self.set_returning_allowed, false);
-        let given: Result<Vec<Given>, SqlError> =
-            arguments.iter().map(|argument| self.given(argument)).collect();
-        self.set_returning_allowed = outer;
-        let given = given?;
+        let given: Vec<Given> = self.standing(Place::Elsewhere, |this| {
+            arguments.iter().map(|argument| this.given(argument)).collect::<Result<_, SqlError>>()
+        })?;
         let types: Vec<Oid> = given.iter().map(|given| given.argument.value.oid()).collect();
         if schema.is_none() && is_builtin(&bare) {
             // PostgreSQL's own comes first, unless another's types fit exactly.

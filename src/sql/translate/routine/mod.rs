@@ -173,12 +173,8 @@ impl<'a> Translator<'a> {
     /// A function that gives rows, in the select list: it moves to FROM.
     fn rows_in_list(&mut self, chosen: Chosen<'a>) -> Result<Typed, SqlError> {
         let Chosen { routine, arguments } = chosen;
-        if !self.set_returning_allowed {
-            let name = self.context.catalog.bare(&routine.name);
-            return Err(SqlError::new(
-                SqlState::FEATURE_NOT_SUPPORTED,
-                format!("set-returning function {name} is not allowed here"),
-            ));
+        if let Some(error) = self.place.refuses_rows(self.context.catalog.bare(&routine.name)) {
+            return Err(error);
         }
         let fields = self.result_fields(routine)?;
         let (arguments, row) = self.bound(routine, arguments, true)?;
