@@ -125,7 +125,10 @@ impl Translator<'_> {
     }
 
     /// How many rows, and behind how many.
-    fn bounds(&mut self, query: &Query) -> Result<(Option<String>, Option<String>), SqlError> {
+    pub(super) fn bounds(
+        &mut self,
+        query: &Query,
+    ) -> Result<(Option<String>, Option<String>), SqlError> {
         let (limit, offset) = match (&query.limit_clause, &query.fetch) {
             (None, None) => return Ok((None, None)),
             (_, Some(fetch)) if fetch.percent => {
@@ -214,20 +217,26 @@ impl Translator<'_> {
         tail: Tail<'_>,
         wish: Wish<'_>,
     ) -> Result<Selected, SqlError> {
-        let mut partition = Vec::with_capacity(keys.len());
+        let (mut texts, mut partition) = (Vec::new(), Vec::new());
         for key in keys {
-            partition.push(match output_item(key, &items) {
-                Some(item) => item.typed.sql.clone(),
-                None => self.settled(key)?.sql,
-            });
+            let typed = match output_item(key, &items) {
+                Some(item) => item.typed.clone(),
+                None => self.settled(key)?,
+            };
+            partition.push(self.distinct(&typed));
+            texts.push(typed.sql);
         }
-        self.check_distinct_on(&partition, &items, tail)?;
+        self.check_distinct_on(&texts, &items, tail)?;
         let limit = self.limit(tail.query)?;
-        let partition = partition.join(", ");
         self.numbered(items, rest, tail, wish, |order| {
-            let number =
-                format!("row_number() OVER (PARTITION BY {partition}{order}) AS towline_row");
-            (number, "towline_row = 1".to_owned(), limit)
+            // A window sorts by its partition first: upwards, NULL before all.
+            let first = order.iter().take_while(|term| partition.contains(term)).count();
+            let (first, behind) = order.split_at(first);
+            let in_order = partition.iter().all(|key| first.contains(key));
+            let (partition, order) = if in_order { (first, behind) } else { (&*partition, order) };
+            let window = format!("PARTITION BY {}{}", partition.join(", "), by(order));
+            let numbers = format!("row_number() OVER ({window}) AS towline_row");
+            Numbering { numbers, wanted: "towline_row = 1".to_owned(), limit, in_order }
         })
     }
 
@@ -284,25 +293,25 @@ impl Translator<'_> {
         })?;
         let offset = offset.unwrap_or_else(|| "0".to_owned());
         self.numbered(items, rest, tail, wish, |order| {
+            let order = by(order);
             let order = order.trim_start();
             let numbers = format!(
                 "rank() OVER ({order}) AS towline_rank, row_number() OVER ({order}) AS towline_row"
             );
             let wanted = format!("towline_rank <= {limit} + {offset} AND towline_row > {offset}");
-            (numbers, wanted, String::new())
+            Numbering { numbers, wanted, limit: String::new(), in_order: true }
         })
     }
 
     /// A query whose rows are numbered in its order by window functions, some of them
-    /// picked by their numbers. `pick` is given the windows' ORDER BY, and says the
-    /// numbers, the condition on them, and the limit.
+    /// picked by their numbers. `pick` is given the terms of the windows' ORDER BY.
     fn numbered(
         &mut self,
         mut items: Vec<Item>,
         rest: &str,
         tail: Tail<'_>,
         wish: Wish<'_>,
-        pick: impl FnOnce(&str) -> (String, String, String),
+        pick: impl FnOnce(&[String]) -> Numbering,
     ) -> Result<Selected, SqlError> {
         // Inside a window an output column has no number: its expression stands.
         let mut order = Vec::new();
@@ -325,30 +334,41 @@ impl Translator<'_> {
             }
         }
         self.settle_items(&mut items, wish)?;
-        let window_order = if order.is_empty() {
-            String::new()
-        } else {
-            format!(" ORDER BY {}", order.join(", "))
-        };
-        let (mut inside, mut outside) = (Vec::new(), Vec::new());
+        let Numbering { numbers, wanted, limit, in_order } = pick(&order);
+        if in_order {
+            // SQLite gives rows in the order of the first window, and takes some of them so.
+            (sorted, keys_outside) = Default::default();
+        }
+        let (mut inside, mut outside) = (vec![numbers], Vec::new());
         for (item, called) in items.iter().zip(called(items.iter().map(|item| &item.column))) {
             let (name, called) = (names::quote(&item.column.name), names::quote(&called));
             inside.push(format!("{} AS {called}", item.typed.sql));
             outside.push(if name == called { name } else { format!("{called} AS {name}") });
         }
         inside.extend(sorted);
-        let inside = inside.join(", ");
-        let (numbers, wanted, limit) = pick(&window_order);
-        let mut sql = format!(
-            "SELECT {} FROM (SELECT {inside}, {numbers}{rest}) WHERE {wanted}",
+        let sql = format!(
+            "SELECT {} FROM (SELECT {}{rest}) WHERE {wanted}{}{limit}",
             outside.join(", "),
+            inside.join(", "),
+            by(&keys_outside),
         );
-        if !keys_outside.is_empty() {
-            sql.push_str(&format!(" ORDER BY {}", keys_outside.join(", ")));
-        }
-        sql.push_str(&limit);
         Ok(Selected { sql, columns: items.into_iter().map(|item| item.column).collect() })
     }
+}
+
+/// How the rows of a query are numbered, and which of them are wanted.
+struct Numbering {
+    /// Output columns with the numbers.
+    numbers: String,
+    wanted: String,
+    limit: String,
+    /// Whether the windows put the rows into the query's order.
+    in_order: bool,
+}
+
+/// ` ORDER BY …`, if there are terms.
+fn by(terms: &[String]) -> String {
+    if terms.is_empty() { String::new() } else { format!(" ORDER BY {}", terms.join(", ")) }
 }
 
 /// The output column that an expression names, or gives the position of.

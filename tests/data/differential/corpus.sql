@@ -1291,3 +1291,19 @@ drop table placed
 select generate_series(1, 2) + generate_series(1, 3), unnest(array['a'])
 select generate_series(timestamp '2020-01-01', '2020-01-03', '1 day'), generate_series(1.5, 2.5), generate_series(3000000000, 3000000001)
 select id, generate_series(1, id), generate_series(id, 3) from few_rows order by 1, 2, 3
+create table seen (id int primary key, at int not null, note text, n numeric, day date)
+insert into seen values (1, 2, 'b', 1.50, '2024-01-02'), (2, 1, 'a', 1.5, '2024-01-01'), (3, 2, 'a', null, null), (4, 1, null, 10, '2024-01-01'), (5, 3, 'c', 9, '2023-12-31'), (6, 2, null, 1.500, '2024-01-03')
+select distinct on (at) at, id, note from seen order by at, id desc
+select distinct on (at) at, id, note from seen order by at, id desc limit 2
+select distinct on (at) at, id from seen order by at desc, id
+select distinct on (note) note, id from seen order by note, id
+select distinct on (note) note, id from seen order by note nulls first, id desc
+select distinct on (at, note) id, at from seen order by note, at, id
+select distinct on (at, id) id, at from seen order by id, at
+select distinct on (at) id, at, rank() over (order by id desc) from seen order by at, n desc, id
+select distinct on (at) s.n as at, s.id from seen s order by s.at, s.id
+select distinct on (n * 1) n, id from seen order by n * 1, id
+select distinct on (at) at, count(*) from seen group by at, note order by at, count(*) desc
+select at, (select array_agg(s.id) from (select distinct on (x.note) x.id from seen x where x.at = seen.at order by x.note, x.id) s) from seen order by id
+select id from seen order by at fetch first 2 rows with ties
+select id, sum(id) over (order by note, id) from seen order by at desc fetch first 1 rows with ties
