@@ -10,7 +10,7 @@ use super::pattern::Like;
 use super::place::Place;
 use super::row::has_shape;
 use super::scope::{self, Found};
-use super::{Form, Translator, Typed, function, names, one_row, operator};
+use super::{Form, Translator, Typed, existence, function, names, one_row, operator};
 use crate::pg::types::bits::parse_bits;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::types::{self, Type};
@@ -206,13 +206,7 @@ impl Translator<'_> {
                 self.refuse_set(expr, "CASE")?;
                 self.case(operand.as_deref(), conditions, else_result.as_deref())
             }
-            Expr::Exists { subquery, negated } => {
-                let query = self.subquery(subquery)?;
-                let not = if *negated { "NOT " } else { "" };
-                Ok(Typed::plain(format!("{not}EXISTS ({})", query.sql), Oid::BOOL)
-                    .named("exists")
-                    .compound_if(*negated))
-            }
+            Expr::Exists { subquery, negated } => self.exists(subquery, *negated),
             Expr::Subquery(subquery) => {
                 let query = self.subquery(subquery)?;
                 let [column] = query.columns.as_slice() else {
@@ -361,6 +355,11 @@ impl Translator<'_> {
         {
             let text = format!("-{size}");
             return Ok(Typed { form: Form::Number(text.clone()), ..Typed::compound(text, oid) });
+        }
+        if op == UnaryOperator::Not
+            && let Expr::Exists { subquery, negated: false } = existence::bare(expr)
+        {
+            return self.exists(subquery, true);
         }
         let typed = self.expression(expr)?;
         operator::unary(self, op, typed)
@@ -728,12 +727,6 @@ pub(super) fn type_column_name(oid: Oid) -> String {
             types::internal_name(element)
         }
         _ => types::internal_name(oid),
-    }
-}
-
-impl Typed {
-    fn compound_if(self, compound: bool) -> Self {
-        Self { atomic: self.atomic && !compound, ..self }
     }
 }
 

@@ -13,7 +13,7 @@
 //! |--------------------|----------------------------------------------------------------------|
 //! | the text           | `syntax`, `tokens`, `limits`, `clauses`, `features`; `utility`, `copy`, `anonymous` |
 //! | names              | `names`, `schema`, `scope`; `access`: who may                        |
-//! | queries            | `query`, `with`, `set_operation`, `source`, `set_returning`, `grouping*`, `order`, `locks`, `one_row` |
+//! | queries            | `query`, `with`, `set_operation`, `source`, `set_returning`, `grouping*`, `order`, `locks`, `one_row`, `existence` |
 //! | expressions        | `expression`, `operator`, `comparison`, `pattern`, `cast`, `function`, `known`, `aggregate`; `routine`: functions of clients'; `large_object` |
 //! | values made of others | `row`, `part`, `json`, `extent`, `user_type`                      |
 //! | writes             | `insert`, `update`, `delete`, `merge`; `target`, `current`, `returning`, `steps` |
@@ -30,6 +30,7 @@ mod current;
 mod database;
 mod ddl;
 mod delete;
+mod existence;
 mod expression;
 mod extent;
 mod features;

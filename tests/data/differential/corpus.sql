@@ -1307,3 +1307,26 @@ select distinct on (at) at, count(*) from seen group by at, note order by at, co
 select at, (select array_agg(s.id) from (select distinct on (x.note) x.id from seen x where x.at = seen.at order by x.note, x.id) s) from seen order by id
 select id from seen order by at fetch first 2 rows with ties
 select id, sum(id) over (order by note, id) from seen order by at desc fetch first 1 rows with ties
+create table absent (k int, note text, n numeric, day date, at int not null)
+insert into absent values (1, 'a', 1.5, '2024-01-01', 1), (null, 'b', null, null, 2), (2, null, 9.0, '2023-12-31', 2)
+select id from seen s where not exists (select 1 from absent a where a.k = s.id) order by id
+select id from seen s where not exists (select * from absent a where s.note = a.note) order by id
+select id from seen s where not exists (select 1 from absent a where a.n = s.n) order by id
+select id from seen s where not (exists (select 1 from absent where absent.day = (s.day) limit 1)) order by id
+select id from seen s where not exists (select 1 from absent a where a.note = s.note and a.at = s.at) order by id
+select id from seen s where not exists (select 1 from absent a where a.note = s.note and a.n = s.n and (a.at = 1 or a.k = 2)) order by id
+select id from seen s where not exists (select 1 from absent a where a.at = s.at and a.k > s.id) order by id
+select id from seen s where not exists (select 1 from absent a where a.k = s.id and exists (select 1 from seen t where t.id = a.at)) order by id
+select id from seen s where not exists (select 1 from absent a where a.k = s.id limit 0) order by id
+select id from seen s where not exists (select count(*) from absent a where a.k = s.id) order by id
+select id from seen s where not exists (select 1 from absent a where a.k = s.id group by a.k) order by id
+select id from seen s where not exists (select 1 from seen t where t.at = s.id) order by id
+select id, not exists (select 1 from absent a where a.k = s.id) from seen s order by id
+select not exists (select 1 from seen)
+select id, exists (select 1 from absent a where a.note = s.note and a.n = s.n), exists (select from absent where k = id) from seen s order by id
+select id from seen s where exists (select 1 from absent a where a.k = s.id) or exists (select 1 from absent a where a.day = s.day and a.k = 1) order by id
+with a as (select k from absent) select id from seen where not exists (select 1 from a where k = id) order by id
+select k from absent where not exists (select 1 from seen where at = k) order by k
+select s.id, t.id from seen s left join seen t on t.id = s.at and not exists (select 1 from absent a where a.k = t.id) order by 1
+delete from seen s where not exists (select 1 from absent a where a.n = s.n) and s.id = 4 returning id
+update seen s set note = 'none' where not exists (select 1 from absent a where a.day = s.day) returning id, note
