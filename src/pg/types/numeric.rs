@@ -18,7 +18,6 @@ use std::cmp::Ordering;
 
 use bytes::{BufMut, BytesMut};
 
-use super::fixed::Fixed;
 use super::number::trim;
 use super::{invalid_binary, invalid_text};
 use crate::pg::{SqlError, SqlState};
@@ -138,9 +137,7 @@ pub fn from_float8(value: f64) -> Result<String, SqlError> {
 /// meaning. A total order on all texts (a collation needs one): what is no number
 /// comes behind the numbers, by its bytes.
 pub fn compare(left: &str, right: &str) -> Ordering {
-    if let (Some(left), Some(right)) = (Fixed::parse(left), Fixed::parse(right))
-        && let Some(order) = left.compare(right)
-    {
+    if let Some(order) = compare_plain(left.as_bytes(), right.as_bytes()) {
         return order;
     }
     let (a, b) = (Parts::of(left), Parts::of(right));
@@ -150,6 +147,42 @@ pub fn compare(left: &str, right: &str) -> Ordering {
         (None, Some(_)) => Ordering::Greater,
         (None, None) => left.as_bytes().cmp(right.as_bytes()),
     }
+}
+
+/// Orders two numbers of one sign that are written as they are stored.
+fn compare_plain(left: &[u8], right: &[u8]) -> Option<Ordering> {
+    match (left, right) {
+        ([b'-', left @ ..], [b'-', right @ ..]) => {
+            compare_sizes(left, right).map(Ordering::reverse)
+        }
+        _ => compare_sizes(left, right),
+    }
+}
+
+fn compare_sizes(left: &[u8], right: &[u8]) -> Option<Ordering> {
+    let by_length = whole_digits(left)?.cmp(&whole_digits(right)?);
+    if by_length.is_ne() {
+        return Some(by_length);
+    }
+    // Digit stands beside digit, and point beside point.
+    let both = left.len().min(right.len());
+    let more = |rest: &[u8]| rest.iter().any(|byte| matches!(byte, b'1'..=b'9'));
+    Some(
+        left[..both]
+            .cmp(&right[..both])
+            .then_with(|| more(&left[both..]).cmp(&more(&right[both..]))),
+    )
+}
+
+/// How many digits are before the point, of a number without sign and needless zeros there.
+fn whole_digits(number: &[u8]) -> Option<usize> {
+    let is_digits = |part: &[u8]| part.iter().all(u8::is_ascii_digit);
+    let whole = number.iter().position(|byte| !byte.is_ascii_digit()).unwrap_or(number.len());
+    let plain = match number {
+        [] | [b'0', b'0'..=b'9', ..] => false,
+        _ => matches!(number[whole..].split_first(), None | Some((b'.', _))),
+    };
+    (plain && whole > 0 && is_digits(number.get(whole + 1..).unwrap_or_default())).then_some(whole)
 }
 
 /// A number taken apart for comparing, without zeros that have no meaning.
@@ -426,4 +459,23 @@ pub fn decode_binary(bytes: &[u8]) -> Result<String, SqlError> {
 
 fn overflow() -> SqlError {
     SqlError::new(SqlState::NUMERIC_VALUE_OUT_OF_RANGE, "value overflows numeric format")
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_as_stored_are_in_the_order_of_any_others(
+            left in "-?[0-9.]{0,4}", right in "-?[0-9.]{0,4}",
+        ) {
+            if let Some(order) = compare_plain(left.as_bytes(), right.as_bytes()) {
+                let (left, right) = (Parts::of(&left), Parts::of(&right));
+                prop_assert_eq!(Some(order), left.zip(right).map(|(left, right)| left.compare(&right)));
+            }
+        }
+    }
 }

@@ -237,6 +237,8 @@ pub(super) fn unary(
 fn negated_literal(text: &str, oid: Oid) -> Typed {
     let negated = match text.strip_prefix('-') {
         Some(positive) => positive.to_owned(),
+        // There is no other zero.
+        None if text.bytes().all(|byte| matches!(byte, b'0' | b'.')) => text.to_owned(),
         None => format!("-{text}"),
     };
     if oid == Oid::NUMERIC {

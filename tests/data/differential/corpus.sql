@@ -1330,3 +1330,4 @@ select k from absent where not exists (select 1 from seen where at = k) order by
 select s.id, t.id from seen s left join seen t on t.id = s.at and not exists (select 1 from absent a where a.k = t.id) order by 1
 delete from seen s where not exists (select 1 from absent a where a.n = s.n) and s.id = 4 returning id
 update seen s set note = 'none' where not exists (select 1 from absent a where a.day = s.day) returning id, note
+select n from (values (1.5), (-1.5), (1.50), (0), (-0.0), (10), (9.99), (-10), (-9.99), (0.001), ('NaN'), ('Infinity'), ('-Infinity'), (100000000000000000000000000000000000000000), (1.05), (1.5000001)) v(n) order by n, scale(n)
