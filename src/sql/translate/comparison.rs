@@ -373,6 +373,13 @@ impl Translator<'_> {
                 _ => {}
             }
         }
+        if let (BinaryOperator::Eq, Quantifier::Any) | (BinaryOperator::NotEq, Quantifier::All) =
+            (&op, quantifier)
+            && let Some(found) = self.constant_in_array(&value, &array, element)?
+        {
+            let not = if quantifier == Quantifier::All { "NOT " } else { "" };
+            return Ok(Typed::compound(format!("{not}{found}"), Oid::BOOL));
+        }
         let alias = self.fresh_name("any");
         // Of no array nothing is known, as of an array of one NULL.
         let known = matches!(array.form, Form::Array(_) | Form::Text(_));
@@ -412,6 +419,34 @@ impl Translator<'_> {
             }
             _ => self.quantified_test(value, &op, item, &rows, quantifier),
         }
+    }
+
+    /// `value = ANY (array)` of a constant, for which no index is of use: the array is
+    /// searched as it stands, if its elements' texts are equal where they are.
+    fn constant_in_array(
+        &mut self,
+        value: &Typed,
+        array: &Typed,
+        element: Oid,
+    ) -> Result<Option<String>, SqlError> {
+        let constant = matches!(value.form, Form::Parameter(_) | Form::Text(_) | Form::Number(_));
+        let varies = matches!(array.form, Form::Column { .. } | Form::Plain);
+        let Some(oid) = common(value.oid(), element).filter(|_| constant && varies) else {
+            return Ok(None);
+        };
+        let is_text = |oid| matches!(oid, Oid::TEXT | Oid::VARCHAR);
+        let whole = is_integer(oid) && is_integer(element);
+        let alike = match oid {
+            Oid::NUMERIC => element == Oid::NUMERIC || is_integer(element),
+            Oid::DATE | Oid::TIMESTAMP | Oid::TIMESTAMPTZ | Oid::UUID => element == oid,
+            _ => whole || (is_text(oid) && is_text(element)),
+        };
+        if !alike {
+            return Ok(None);
+        }
+        let value = self.coerce(value.clone(), Type::plain(oid))?;
+        let kind = if oid == Oid::NUMERIC { "numeric_" } else { "" };
+        Ok(Some(format!("towline_{kind}array_any({}, {})", value.sql, array.sql)))
     }
 
     /// Three-valued, as the standard says: true if any test is, else NULL if any is

@@ -1331,3 +1331,12 @@ select s.id, t.id from seen s left join seen t on t.id = s.at and not exists (se
 delete from seen s where not exists (select 1 from absent a where a.n = s.n) and s.id = 4 returning id
 update seen s set note = 'none' where not exists (select 1 from absent a where a.day = s.day) returning id, note
 select n from (values (1.5), (-1.5), (1.50), (0), (-0.0), (10), (9.99), (-10), (-9.99), (0.001), ('NaN'), ('Infinity'), ('-Infinity'), (100000000000000000000000000000000000000000), (1.05), (1.5000001)) v(n) order by n, scale(n)
+create table tagged (id int primary key, tags text[], ints int[], nums numeric[], days date[], names varchar(5)[])
+insert into tagged values (1, '{a,b}', '{1,2}', '{1.5,2}', '{2024-01-01}', '{x}'), (2, '{"a b",NULL}', '{NULL}', '{1.50,NULL}', '{NULL}', '{y,NULL}'), (3, '{}', '{}', '{}', '{}', '{}'), (4, null, null, null, null, null), (5, '{{a,b},{c,"null"}}', '{{1},{7}}', '{-0.0}', '{2024-02-29,infinity}', '{"a,b"}')
+select id, 'a' = any(tags), 'a' <> all(tags), 'a b' = any(tags), 'null' = any(tags), null = any(tags) from tagged order by id
+select id, 1 = any(ints), 7 <> all(ints), 1.0 = any(ints), '2' = any(ints), null = any(ints) from tagged order by id
+select id, 1.50 = any(nums), 2 = any(nums), 0 = any(nums), '2.00' <> all(nums) from tagged order by id
+select id, '2024-01-01' = any(days), date 'infinity' = any(days), 'x' = any(names), 'a,b'::text = any(names) from tagged order by id
+select id from tagged where 'b' = any(tags) or 2 = any(string_to_array('1,2', ',')::int[]) and id = 3 order by id
+select id, tags @> array['a'], tags @> array['a', null], tags && array['c', null], tags @> '{}', array['a', 'b'] @> tags from tagged order by id
+select id, nums @> '{1.5}', nums && array[2.00], ints @> ints, ints && ints from tagged order by id

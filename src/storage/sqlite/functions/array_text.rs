@@ -1,6 +1,8 @@
 //! Arrays as texts: PostgreSQL's array literals (`{1,NULL,"a b"}`), and the vectors
 //! of its catalogs (`1 2 3`), which count from 0.
 
+use std::borrow::Cow;
+
 use crate::pg::{SqlError, SqlState};
 
 /// An element of an array.
@@ -44,6 +46,39 @@ pub(super) fn parse(text: &str) -> Result<Vec<Element>, SqlError> {
         None => Ok(elements),
         Some(_) => Err(malformed(text)),
     }
+}
+
+/// The elements' texts, of all dimensions; NULL is none.
+pub(super) fn texts(array: &str) -> Result<Vec<Option<Cow<'_, str>>>, SqlError> {
+    if let Some(elements) = plain_texts(array) {
+        return Ok(elements);
+    }
+    let text = |element| match element {
+        Element::Text(text) => Some(text.into()),
+        _ => None,
+    };
+    Ok(flatten(parse(array)?).into_iter().map(text).collect())
+}
+
+/// Those of a literal in which they stand as they are.
+fn plain_texts(array: &str) -> Option<Vec<Option<Cow<'_, str>>>> {
+    let inner = array.strip_prefix('{')?.strip_suffix('}')?;
+    let special =
+        |byte: u8| matches!(byte, b'"' | b'\\' | b'{' | b'}') || byte.is_ascii_whitespace();
+    if inner.bytes().any(special) {
+        return None;
+    }
+    if inner.is_empty() {
+        return Some(Vec::new());
+    }
+    inner
+        .split(',')
+        .map(|element| match element {
+            "" => None,
+            null if null.eq_ignore_ascii_case("null") => Some(None),
+            text => Some(Some(text.into())),
+        })
+        .collect()
 }
 
 /// Where the subscripts of each dimension begin: from 1, a vector's from 0, unless the

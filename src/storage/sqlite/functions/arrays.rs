@@ -3,6 +3,7 @@
 //! `towline_array_json` turns an array into a JSON array for SQLite's `json_each`:
 //! that is how `unnest` and `= ANY (…)` walk over elements.
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 
 use super::PURE;
@@ -60,6 +61,8 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
             ("string_to_array", 2, split),
             ("string_to_array", 3, split),
             ("towline_array", -1, build),
+            ("towline_array_any", 2, any::<false>),
+            ("towline_numeric_array_any", 2, any::<true>),
             ("towline_array_append", 2, append),
             ("towline_array_cat", 2, concatenate),
             ("towline_array_json", 2, as_json),
@@ -502,16 +505,19 @@ fn split(call: &Call<'_, '_>) -> Answer {
 /// numerics, which keep the zeroes at their end.
 fn same<const NUMBERS: bool>(left: &Element, right: &Element) -> bool {
     match (left, right) {
-        (Element::Text(left), Element::Text(right)) if NUMBERS => {
-            compare_numbers(left, right) == Ordering::Equal
-        }
+        (Element::Text(left), Element::Text(right)) => same_text::<NUMBERS>(left, right),
         _ => left == right,
     }
 }
 
-/// Whether one of the elements equals that which is wanted; NULL equals nothing.
-fn holds<const NUMBERS: bool>(elements: &[Element], wanted: &Element) -> bool {
-    *wanted != Element::Null && elements.iter().any(|element| same::<NUMBERS>(element, wanted))
+/// As [`same`], of texts.
+fn same_text<const NUMBERS: bool>(left: &str, right: &str) -> bool {
+    left == right || (NUMBERS && compare_numbers(left, right).is_eq())
+}
+
+/// Whether one of the elements is that which is wanted.
+fn holds<const NUMBERS: bool>(elements: &[Option<Cow<'_, str>>], wanted: &str) -> bool {
+    elements.iter().flatten().any(|element| same_text::<NUMBERS>(element, wanted))
 }
 
 /// The elements of an array of one dimension at most.
@@ -525,14 +531,40 @@ fn flat(call: &Call<'_, '_>, doing: &str) -> Result<Vec<Element>, SqlError> {
     Ok(elements)
 }
 
+/// Whether each element of the right array is in the left one; NULL is in none.
 fn contains<const NUMBERS: bool>(call: &Call<'_, '_>) -> Answer {
-    let (left, right) = (flatten(array(call, 0)?), flatten(array(call, 1)?));
-    boolean(right.iter().all(|wanted| holds::<NUMBERS>(&left, wanted)))
+    let (array, wanted) = (call.text(0)?, call.read_once(1, owned_texts)?);
+    let elements = array_text::texts(&array)?;
+    let held = |wanted: &Option<String>| {
+        wanted.as_ref().is_some_and(|wanted| holds::<NUMBERS>(&elements, wanted))
+    };
+    boolean(wanted.iter().all(held))
 }
 
 fn overlaps<const NUMBERS: bool>(call: &Call<'_, '_>) -> Answer {
-    let (left, right) = (flatten(array(call, 0)?), flatten(array(call, 1)?));
-    boolean(right.iter().any(|wanted| holds::<NUMBERS>(&left, wanted)))
+    let (array, wanted) = (call.text(0)?, call.read_once(1, owned_texts)?);
+    let elements = array_text::texts(&array)?;
+    boolean(wanted.iter().flatten().any(|wanted| holds::<NUMBERS>(&elements, wanted)))
+}
+
+fn owned_texts(array: &str) -> Result<Vec<Option<String>>, SqlError> {
+    let texts = array_text::texts(array)?.into_iter();
+    Ok(texts.map(|text| text.map(Cow::into_owned)).collect())
+}
+
+/// `value = ANY (array)`: not known where a NULL may be the one.
+fn any<const NUMBERS: bool>(call: &Call<'_, '_>) -> Answer {
+    if call.is_null(1) {
+        return Ok(Value::Null);
+    }
+    let array = call.text(1)?;
+    let elements = array_text::texts(&array)?;
+    match call.optional_text(0)? {
+        _ if elements.is_empty() => boolean(false),
+        Some(wanted) if holds::<NUMBERS>(&elements, &wanted) => boolean(true),
+        Some(_) if elements.iter().all(Option::is_some) => boolean(false),
+        _ => Ok(Value::Null),
+    }
 }
 
 fn in_order(left: &str, right: &str, numbers: bool) -> Ordering {
@@ -746,7 +778,20 @@ mod tests {
             ("array_fill(7, '{100000,100000}')", "54000"),
             ("towline_array_contains('{1,4,3}', '{3,1}')", "1"),
             ("towline_array_contains('{1}', '{}')", "1"),
+            ("towline_array_contains('{1,NULL}', '{NULL}')", "0"),
+            ("towline_array_contains('{a,,b}', '{a}')", "22P02"),
             ("towline_array_overlaps('{1,4,3}', '{2,1}')", "1"),
+            ("towline_array_overlaps('{1,NULL}', '{NULL,1}')", "1"),
+            ("towline_array_any('b c', '{a,\"b c\"}')", "1"),
+            ("towline_array_any('b', '{{a},{b}}')", "1"),
+            ("towline_array_any(4, '{3,4}')", "1"),
+            ("towline_array_any('x', '{a,NULL}')", "NULL"),
+            ("towline_array_any('null', '{a,\"null\"}')", "1"),
+            ("towline_array_any('x', '{a,b}')", "0"),
+            ("towline_array_any(NULL, '{a}')", "NULL"),
+            ("towline_array_any(NULL, '{}')", "0"),
+            ("towline_array_any('x', NULL)", "NULL"),
+            ("towline_numeric_array_any('1.5', '{2,1.50}')", "1"),
             ("towline_array_overlaps('{1,4}', '{2}')", "0"),
             ("'{1,10}' > '{1,9}' COLLATE numbers", "1"),
             ("'{1,10}' > '{1,9}' COLLATE texts", "0"),

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::ffi::c_int;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use rusqlite::Connection;
@@ -178,6 +179,20 @@ impl<'a, 'c> Call<'a, 'c> {
     /// The argument, if it is given and not NULL, as text.
     pub(super) fn optional_text(&self, at: usize) -> Result<Option<Cow<'_, str>>, SqlError> {
         if self.is_null(at) { Ok(None) } else { self.text(at).map(Some) }
+    }
+
+    /// What `read` makes of an argument: where that is a constant, once a statement.
+    pub(super) fn read_once<T: Send + Sync + 'static>(
+        &self,
+        at: usize,
+        read: impl FnOnce(&str) -> Result<T, SqlError>,
+    ) -> Result<Arc<T>, SqlError> {
+        let lost = |_| SqlError::new(SqlState::INTERNAL_ERROR, "cannot keep an argument");
+        let number = c_int::try_from(at).unwrap_or(c_int::MAX);
+        match self.context.get_aux(number).map_err(lost)? {
+            Some(kept) => Ok(kept),
+            None => self.context.set_aux(number, read(&self.text(at)?)?).map_err(lost),
+        }
     }
 
     pub(super) fn integer(&self, at: usize) -> Result<i64, SqlError> {
