@@ -1340,3 +1340,10 @@ select id, '2024-01-01' = any(days), date 'infinity' = any(days), 'x' = any(name
 select id from tagged where 'b' = any(tags) or 2 = any(string_to_array('1,2', ',')::int[]) and id = 3 order by id
 select id, tags @> array['a'], tags @> array['a', null], tags && array['c', null], tags @> '{}', array['a', 'b'] @> tags from tagged order by id
 select id, nums @> '{1.5}', nums && array[2.00], ints @> ints, ints && ints from tagged order by id
+create table docs (id int primary key, d jsonb)
+insert into docs values (1, '{"k": 42, "n": {"a": 1, "b": [1, {"c": 2}]}, "": "\u00e9\"x"}'), (2, '{"k": 42.0}'), (3, '[1, "k", {"k": 42}]'), (4, '"k"'), (5, '{"k": "42"}'), (6, '{"k": {}}'), (7, 'null'), (8, null), (9, '{"k": null, "A\\n": [[]]}'), (10, '{}')
+select id, d @> '{"k": 42}', d @> '{}', d @> '[]', d @> '"k"', d @> '{"k": {}}', d @> '{"k": null}' from docs order by id
+select id from docs where d @> '{"n": {"b": [{"c": 2}], "a": 1.0}}' or d @> '[{"k": 42}]' or d @> '{"": "é\"x"}' or d @> '{"A\\n": [[]]}' order by id
+select a.id, b.id from docs a join docs b on a.d @> b.d order by 1, 2
+select id, d ?| '{k,n}', d ?& array['k', 'n'], d - '{k,n}'::text[], d #> '{n,b,1}', d #>> '{n,a}', d #> array['n', null] from docs where id < 7 and id <> 4 order by id
+select id, d @? '$.k ? (@ > 41)', d @@ '$.n.a == 1', jsonb_path_query_array(d, '$.**.c') from docs order by id

@@ -1,5 +1,7 @@
 //! Reading JSON texts, with PostgreSQL's errors.
 
+use std::borrow::Cow;
+
 use super::Json;
 use crate::pg::{SqlError, SqlState};
 
@@ -21,7 +23,7 @@ impl Json {
 pub enum Parts<'a> {
     Scalar,
     Elements(Vec<&'a str>),
-    Members(Vec<(String, &'a str)>),
+    Members(Vec<(Cow<'a, str>, &'a str)>),
 }
 
 pub fn parts(text: &str) -> Result<Parts<'_>, SqlError> {
@@ -77,7 +79,10 @@ impl<'a> Parser<'a> {
         match self.peek() {
             Some(b'{') => self.object(depth),
             Some(b'[') => self.array(depth),
-            Some(b'"') => Ok(Json::String(self.string()?)),
+            Some(b'"') => {
+                let string = self.string()?;
+                Ok(Json::String(if self.build { string.into_owned() } else { String::new() }))
+            }
             Some(b'-' | b'0'..=b'9') => self.number(),
             Some(byte) if byte.is_ascii_alphabetic() || byte >= 0x80 => match self.token() {
                 "null" => self.word("null", Json::Null),
@@ -144,7 +149,7 @@ impl<'a> Parser<'a> {
         self.members(|parser, key| {
             let value = parser.value(depth + 1, "JSON value")?;
             if parser.build {
-                members.push((key, value));
+                members.push((key.into_owned(), value));
             }
             Ok(())
         })?;
@@ -154,7 +159,7 @@ impl<'a> Parser<'a> {
     /// Reads the keys and has `take` read each value.
     fn members(
         &mut self,
-        mut take: impl FnMut(&mut Self, String) -> Result<(), SqlError>,
+        mut take: impl FnMut(&mut Self, Cow<'a, str>) -> Result<(), SqlError>,
     ) -> Result<(), SqlError> {
         self.at += 1;
         if self.peek() == Some(b'}') {
@@ -188,15 +193,17 @@ impl<'a> Parser<'a> {
         let start = self.at;
         let token = self.token_of(|c| c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.'));
         let digits = token.strip_prefix('-').unwrap_or(token);
-        let (mantissa, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
-        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
         let is_digits =
             |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        let valid = is_digits(whole)
-            && (whole == "0" || !whole.starts_with('0'))
-            && is_digits(fraction)
-            && is_digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent));
-        if !valid {
+        let is_whole = |part: &str| is_digits(part) && (part == "0" || !part.starts_with('0'));
+        let valid = || {
+            let (mantissa, exponent) = digits.split_once(['e', 'E']).unwrap_or((digits, "0"));
+            let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+            is_whole(whole)
+                && is_digits(fraction)
+                && is_digits(exponent.strip_prefix(['+', '-']).unwrap_or(exponent))
+        };
+        if !is_whole(digits) && !valid() {
             return Err(invalid_token(token));
         }
         let number = if self.build { token.to_owned() } else { String::new() };
@@ -204,19 +211,20 @@ impl<'a> Parser<'a> {
         Ok(Json::Number(number))
     }
 
-    /// Reads a string; its text is empty unless values are wanted.
-    fn string(&mut self) -> Result<String, SqlError> {
+    /// Reads a string, which has a text only if values are wanted.
+    fn string(&mut self) -> Result<Cow<'a, str>, SqlError> {
         let start = self.at;
         self.at += 1;
-        let mut text = String::new();
+        let mut text = Cow::Borrowed("");
         loop {
             let rest = &self.text[self.at..];
-            let end = rest.find(|c: char| c == '"' || c == '\\' || c < ' ').ok_or_else(|| {
+            let ends = |byte: u8| matches!(byte, b'"' | b'\\' | 0..b' ');
+            let end = rest.bytes().position(ends).ok_or_else(|| {
                 // The token is the string from its quote on.
                 invalid_token(&self.text[start..])
             })?;
             if self.build {
-                text.push_str(&rest[..end]);
+                text += &rest[..end];
             }
             self.at += end;
             match rest.as_bytes()[end] {
@@ -224,7 +232,7 @@ impl<'a> Parser<'a> {
                     self.at += 1;
                     return Ok(text);
                 }
-                b'\\' => self.escape(&mut text)?,
+                b'\\' => self.escape(text.to_mut())?,
                 byte => {
                     return Err(syntax(format!(
                         "Character with value 0x{byte:02x} must be escaped."

@@ -13,7 +13,7 @@ use super::call::{
     Answer, Call, JSON_SUBTYPE, Output, Registry, bad_argument, boolean, count, text, text_of,
 };
 use crate::log::{Value, ValueRef};
-use crate::pg::types::json::{self, Json, Step, child, element_position, normalize_jsonb};
+use crate::pg::types::json::{self, Json, Parts, Step, child, element_position, normalize_jsonb};
 use crate::pg::{SqlError, SqlState};
 
 pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
@@ -22,15 +22,15 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
         PURE,
         &[
             ("json_array_length", 1, array_length),
-            ("json_extract_path", -1, |call| path(call, arguments(call)?, false)),
-            ("json_extract_path_text", -1, |call| path(call, arguments(call)?, true)),
+            ("json_extract_path", -1, |call| path(call, &arguments(call)?, false)),
+            ("json_extract_path_text", -1, |call| path(call, &arguments(call)?, true)),
             ("json_strip_nulls", 1, |call| {
                 text(strip_nulls(Json::parse(&call.text(0)?)?).compact())
             }),
             ("json_typeof", 1, |call| text(Json::parse(&call.text(0)?)?.kind())),
             ("jsonb_array_length", 1, array_length),
-            ("jsonb_extract_path", -1, |call| path(call, arguments(call)?, false)),
-            ("jsonb_extract_path_text", -1, |call| path(call, arguments(call)?, true)),
+            ("jsonb_extract_path", -1, |call| path(call, &arguments(call)?, false)),
+            ("jsonb_extract_path_text", -1, |call| path(call, &arguments(call)?, true)),
             ("jsonb_pretty", 1, |call| text(jsonb(call, 0)?.pretty())),
             ("jsonb_strip_nulls", 1, |call| text(strip_nulls(jsonb(call, 0)?).to_string())),
             ("jsonb_typeof", 1, |call| text(Json::parse(&call.text(0)?)?.kind())),
@@ -42,19 +42,20 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
             ("towline_json_text", 1, |call| piece(Some(&call.text(0)?), true)),
             ("towline_jsonb_concat", 2, concatenate),
             ("towline_jsonb_contains", 2, |call| {
-                boolean(contains(&jsonb(call, 0)?, &jsonb(call, 1)?, true))
+                let wanted = call.read_once(1, |text| Json::parse(text)?.normalized())?;
+                boolean(text_contains(&call.text(0)?, &wanted, true)?)
             }),
             ("towline_jsonb_delete", 2, delete),
-            ("towline_jsonb_delete_keys", 2, |call| delete_names(call, steps(call, 1)?)),
+            ("towline_jsonb_delete_keys", 2, |call| delete_names(call, &call.read_once(1, steps)?)),
             ("towline_jsonb_delete_path", 2, delete_path),
             ("towline_jsonb_exists", 2, |call| boolean(has(&jsonb(call, 0)?, &call.text(1)?))),
             ("towline_jsonb_exists_all", 2, |call| {
                 let json = jsonb(call, 0)?;
-                boolean(steps(call, 1)?.iter().all(|key| has(&json, key)))
+                boolean(call.read_once(1, steps)?.iter().all(|key| has(&json, key)))
             }),
             ("towline_jsonb_exists_any", 2, |call| {
                 let json = jsonb(call, 0)?;
-                boolean(steps(call, 1)?.iter().any(|key| has(&json, key)))
+                boolean(call.read_once(1, steps)?.iter().any(|key| has(&json, key)))
             }),
             ("towline_jsonb_insert", 3, insert),
             ("towline_jsonb_insert", 4, insert),
@@ -250,9 +251,9 @@ fn arguments(call: &Call<'_, '_>) -> Result<Vec<String>, SqlError> {
     (1..call.len()).map(|at| call.text(at).map(std::borrow::Cow::into_owned)).collect()
 }
 
-/// The texts of an array argument, without its NULLs.
-fn steps(call: &Call<'_, '_>, at: usize) -> Result<Vec<String>, SqlError> {
-    let elements = array_text::flatten(array_text::parse(&call.text(at)?)?);
+/// The texts in an array, without its NULLs.
+fn steps(array: &str) -> Result<Vec<String>, SqlError> {
+    let elements = array_text::flatten(array_text::parse(array)?);
     let text = |element| match element {
         Element::Text(text) => Some(text),
         _ => None,
@@ -275,20 +276,21 @@ fn path_to_change(call: &Call<'_, '_>, at: usize) -> Result<Vec<String>, SqlErro
 
 /// `#>`: nothing is at the end of a path with a NULL in it.
 fn array_path(call: &Call<'_, '_>, bare: bool) -> Answer {
-    let steps = array_text::flatten(array_text::parse(&call.text(1)?)?).into_iter();
-    let steps: Option<Vec<_>> = steps
-        .map(|element| match element {
+    let steps = call.read_once(1, |array| {
+        let steps = array_text::flatten(array_text::parse(array)?).into_iter();
+        let steps = steps.map(|element| match element {
             Element::Text(text) => Some(text),
             _ => None,
-        })
-        .collect();
-    steps.map_or(Ok(Value::Null), |steps| path(call, steps, bare))
+        });
+        Ok(steps.collect::<Option<Vec<_>>>())
+    })?;
+    steps.as_ref().as_ref().map_or(Ok(Value::Null), |steps| path(call, steps, bare))
 }
 
-fn path(call: &Call<'_, '_>, steps: Vec<String>, bare: bool) -> Answer {
+fn path(call: &Call<'_, '_>, steps: &[String], bare: bool) -> Answer {
     let json = call.text(0)?;
     let mut found: Option<&str> = Some(json.trim());
-    for step in &steps {
+    for step in steps {
         let Some(here) = found else { break };
         found = child(here, &Step::Key(step))?;
     }
@@ -307,6 +309,21 @@ fn strip_nulls(json: Json) -> Json {
         Json::Array(elements) => Json::Array(elements.into_iter().map(strip_nulls).collect()),
         other => other,
     }
+}
+
+/// `@>` of a text, of which only those members are read that are asked for.
+fn text_contains(text: &str, wanted: &Json, at_top: bool) -> Result<bool, SqlError> {
+    let Json::Object(wanted) = wanted else {
+        return Ok(contains(&Json::parse(text)?.normalized()?, wanted, at_top));
+    };
+    let Parts::Members(members) = json::parts(text)? else { return Ok(false) };
+    for (key, wanted) in wanted {
+        match members.iter().rev().find(|(name, _)| name == key) {
+            Some((_, part)) if text_contains(part, wanted, false)? => {}
+            _ => return Ok(false),
+        }
+    }
+    Ok(true)
 }
 
 /// `@>`. An array at the top contains a scalar that is one of its elements.
@@ -378,10 +395,10 @@ fn delete(call: &Call<'_, '_>) -> Answer {
         }
         return text(json.to_string());
     }
-    delete_names(call, vec![call.text(1)?.into_owned()])
+    delete_names(call, &[call.text(1)?.into_owned()])
 }
 
-fn delete_names(call: &Call<'_, '_>, names: Vec<String>) -> Answer {
+fn delete_names(call: &Call<'_, '_>, names: &[String]) -> Answer {
     let mut json = jsonb(call, 0)?;
     match &mut json {
         Json::Object(members) => members.retain(|(key, _)| !names.contains(key)),

@@ -3,6 +3,8 @@
 //! SQLite's `json_each` walks over what these give: containers whose values are the texts
 //! of the parts, so that `json` keeps its spaces and `jsonb` its normal form.
 
+use std::borrow::Cow;
+
 use super::PURE;
 use super::array_text::{self, Element};
 use super::arrays::json_string;
@@ -64,7 +66,9 @@ fn elements(call: &Call<'_, '_>) -> Answer {
 fn members(call: &Call<'_, '_>) -> Answer {
     match json::parts(&call.text(0)?)? {
         Parts::Members(members) => {
-            let member = |(key, part): (String, &str)| (key, Json::String(part.to_owned()));
+            let member = |(key, part): (Cow<'_, str>, &str)| {
+                (key.into_owned(), Json::String(part.to_owned()))
+            };
             text(Json::Object(members.into_iter().map(member).collect()).compact())
         }
         other => Err(misfit(&call.text(1)?, "object", &other)),

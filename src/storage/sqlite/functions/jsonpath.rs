@@ -98,7 +98,7 @@ fn is_silent(call: &Call<'_, '_>) -> bool {
 /// All values; of a path that an error cut short, silently, those before it.
 fn found(call: &Call<'_, '_>) -> Result<Vec<Json>, SqlError> {
     let mut found = Vec::new();
-    evaluate(call, &parse(&call.text(1)?)?, &mut |value| {
+    evaluate(call, &*call.read_once(1, parse)?, &mut |value| {
         found.push(value.clone());
         Flow::More
     })?;
@@ -106,7 +106,7 @@ fn found(call: &Call<'_, '_>) -> Result<Vec<Json>, SqlError> {
 }
 
 fn exists(call: &Call<'_, '_>) -> Answer {
-    let path = parse(&call.text(1)?)?;
+    let path = call.read_once(1, parse)?;
     let mut any = false;
     // A strict path is followed to its end, for there may be an error.
     let whole = evaluate(call, &path, &mut |_| {
