@@ -18,6 +18,9 @@ use tokio::sync::Semaphore;
 use crate::pg::{SqlError, SqlState};
 use crate::storage::sqlite::{ConnectionKind, Ender, Sqlite, SqliteError};
 
+/// Idle connections that keep their page caches.
+const WARM: usize = 8;
+
 /// The read connections of one database. Cheap to clone.
 #[derive(Clone)]
 pub(super) struct Readers {
@@ -189,6 +192,9 @@ impl Drop for Reader {
                 self.pool.damaged.store(true, Ordering::Relaxed);
             }
             if clean && idle.file == self.file {
+                if idle.connections.len() >= WARM {
+                    sqlite.release_memory();
+                }
                 idle.connections.push(sqlite);
                 None
             } else {

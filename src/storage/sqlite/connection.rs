@@ -168,9 +168,10 @@ const CACHE_STATEMENTS: NonZeroUsize = NonZeroUsize::new(256).expect("not zero")
 /// A longer text is hardly sent twice, and its program is large.
 const CACHED_TEXT_BYTES_MAX: usize = 16 * 1024;
 
-/// Page caches, in KiB. Filled as pages are used.
+/// Page caches, in KiB. Filled as pages are used; what a query sorts in memory is bound by
+/// the same.
 const WRITER_CACHE_KIB: u32 = 16 * 1024;
-const READER_CACHE_KIB: u32 = 4 * 1024;
+const READER_CACHE_KIB: u32 = 32 * 1024;
 /// To what the WAL is truncated once it could be restarted.
 const WAL_BYTES_KEPT: u32 = 64 * 1024 * 1024;
 
@@ -489,6 +490,11 @@ impl Sqlite {
     /// It goes from a pool into somebody's hands (`true`), or comes back.
     pub fn set_lent(&self, lent: bool) {
         *self.handle.usage() = Usage { lent: lent.then(Instant::now), resting: false };
+    }
+
+    /// Gives up the pages that it keeps in memory.
+    pub fn release_memory(&self) {
+        self.handle.database.release_memory();
     }
 
     /// Says whether its holder leaves it alone for now, statements and rows included, or

@@ -189,6 +189,12 @@ impl Database {
         unsafe { ffi::sqlite3_limit(self.db.as_ptr(), limit, value) };
     }
 
+    /// Frees the pages in its caches that nothing uses.
+    pub(super) fn release_memory(&self) {
+        // SAFETY: the handle is open.
+        unsafe { ffi::sqlite3_db_release_memory(self.db.as_ptr()) };
+    }
+
     pub(super) fn autocommit(&self) -> bool {
         // SAFETY: the handle is open.
         unsafe { ffi::sqlite3_get_autocommit(self.db.as_ptr()) != 0 }
