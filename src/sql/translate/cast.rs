@@ -82,7 +82,7 @@ impl Translator<'_> {
             Form::Null => Ok(Typed { ty, ..typed }),
             Form::Parameter(number) => {
                 let oid = self.type_parameter(number, ty.oid);
-                Ok(Typed { ty: Type::plain(oid), ..typed })
+                Ok(super::bound(number, oid))
             }
             Form::Text(text) => self.literal(&text, ty.oid),
             // A column of a table whose columns are not known is taken at its word.

@@ -96,7 +96,7 @@ use super::determinism::{self, Reads};
 use super::translated::{
     Column, Counts, CurrentOf, Demand, Kind, SqliteStatement, Tag, TranslateContext, Translated,
 };
-use super::types::{self, Type};
+use super::types::{self, Family, Type};
 use crate::pg::{Oid, Severity, SqlError, SqlState};
 use crate::sql::catalog::Relation;
 
@@ -425,7 +425,7 @@ impl<'a> Translator<'a> {
         }
         let known = self.params[number - 1];
         let oid = if types::is_unknown(known) { Oid::UNKNOWN } else { known };
-        Ok(Typed { form: Form::Parameter(number), ..Typed::plain(format!("?{number}"), oid) })
+        Ok(bound(number, oid))
     }
 
     /// Gives parameter `number` a type, if it has none yet; returns the one it has.
@@ -511,6 +511,16 @@ impl<'a> Translator<'a> {
         self.depth -= 1;
         result
     }
+}
+
+/// Parameter `number` as a value of a type. A name that is bound as a regclass or its kin is
+/// looked up where it is used.
+fn bound(number: usize, oid: Oid) -> Typed {
+    let sql = match types::family(oid) {
+        Family::Reference => format!("towline_{}(?{number})", types::internal_name(oid)),
+        _ => format!("?{number}"),
+    };
+    Typed { form: Form::Parameter(number), ..Typed::plain(sql, oid) }
 }
 
 /// A translation to plain statements of the given kind.

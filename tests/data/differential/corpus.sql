@@ -1347,3 +1347,19 @@ select id from docs where d @> '{"n": {"b": [{"c": 2}], "a": 1.0}}' or d @> '[{"
 select a.id, b.id from docs a join docs b on a.d @> b.d order by 1, 2
 select id, d ?| '{k,n}', d ?& array['k', 'n'], d - '{k,n}'::text[], d #> '{n,b,1}', d #>> '{n,a}', d #> array['n', null] from docs where id < 7 and id <> 4 order by id
 select id, d @? '$.k ? (@ > 41)', d @@ '$.n.a == 1', jsonb_path_query_array(d, '$.**.c') from docs order by id
+-- what a parameter names is looked up
+prepare found as select relname, $1::regclass from pg_class where oid = $1::regclass
+execute found('pg_type')
+execute found('"pg_type"')
+execute found('nowhere')
+deallocate found
+prepare kin as select $1::regtype, $1::regtype::oid, $2::regnamespace::oid
+execute kin('int', 'pg_catalog')
+execute kin('nothing', 'pg_catalog')
+deallocate kin
+create table by_name (r regclass, t regtype)
+prepare put as insert into by_name values ($1, $2) returning r::oid = 'pg_type'::regclass, t::oid
+execute put('pg_type', 'int[]')
+deallocate put
+select r, t, t::oid from by_name
+drop table by_name
