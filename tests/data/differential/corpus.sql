@@ -1363,3 +1363,6 @@ execute put('pg_type', 'int[]')
 deallocate put
 select r, t, t::oid from by_name
 drop table by_name
+-- marks between the fields of a date say nothing
+select '''2020-01-02'''::date, '(2020-01-02)'::date, '"2020-01-02 03:04:05+02"'::timestamptz, '[03:04]'::time, '2020_01_02'::date, '2020-01-02;03:04'::timestamp
+select '2020-01-02 +'::date

@@ -138,17 +138,21 @@ impl<'a> Parser<'a> {
             return Err(Problem::Syntax);
         }
         while let Some(byte) = self.peek() {
+            let signs = matches!(byte, b'+' | b'-');
+            // Any other mark only stands between fields.
+            if byte.is_ascii_whitespace() || byte.is_ascii_punctuation() && !signs {
+                self.at += 1;
+                continue;
+            }
             self.count += 1;
             if self.count > 25 {
                 return Err(Problem::Syntax);
             }
-            if byte.is_ascii_whitespace() || byte == b',' {
-                self.at += 1;
-            } else if byte.is_ascii_digit() {
+            if byte.is_ascii_digit() {
                 self.digits()?;
             } else if byte.is_ascii_alphabetic() {
                 self.word(zone, now)?;
-            } else if matches!(byte, b'+' | b'-') {
+            } else if signs {
                 self.sign()?;
             } else {
                 return Err(Problem::Syntax);
