@@ -1366,3 +1366,4 @@ drop table by_name
 -- marks between the fields of a date say nothing
 select '''2020-01-02'''::date, '(2020-01-02)'::date, '"2020-01-02 03:04:05+02"'::timestamptz, '[03:04]'::time, '2020_01_02'::date, '2020-01-02;03:04'::timestamp
 select '2020-01-02 +'::date
+select make_interval(months := 3, days := 5), make_date(day := 5, year := 2020, month => 3)

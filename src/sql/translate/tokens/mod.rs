@@ -9,6 +9,7 @@
 //! | `INTERVAL(2) '…'`                   | `CAST('…' AS INTERVAL(2))`                   |
 //! | `SUBSTRING(a SIMILAR b ESCAPE c)`   | `SUBSTRING(a, b, c)`                         |
 //! | `f(VARIADIC a)`                     | `f(towline_variadic => a)`                   |
+//! | `f(a := b)`                         | `f(a => b)`                                  |
 //! | `USING (a, b) AS c`                 | `USING (a, b, "␁c")`                         |
 //! | `(row).*`                           | `(row)."*"`                                  |
 //! | `ON CONFLICT (lower(a)) WHERE b DO` | `ON CONFLICT ("( lower ( a ) ) WHERE b") DO` |
@@ -67,11 +68,17 @@ pub(super) fn tokens(text: &str) -> Result<Tokens, TokenizerError> {
     }
     let alters_table = starts(&["alter", "table"]);
     for at in (0..tokens.len()).rev() {
-        let Token::Word(word) = &tokens[at].token else {
-            if tokens[at].token == Token::RParen {
+        let word = match &tokens[at].token {
+            Token::Word(word) => word,
+            Token::RParen => {
                 all_fields(&mut tokens, at);
+                continue;
             }
-            continue;
+            Token::Assignment => {
+                tokens[at].token = Token::RArrow;
+                continue;
+            }
+            _ => continue,
         };
         match word.keyword {
             Keyword::EXCLUDE => exclusion::place(&mut tokens, at),
