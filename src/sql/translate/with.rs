@@ -38,6 +38,7 @@ impl Translator<'_> {
             SetExpr::SetOperation { op: SetOperator::Union, set_quantifier, left, right }
                 if recursive && mentions(right, &name) =>
             {
+                let right = without_parentheses(right);
                 let outer = self.ctes.len();
                 let with = self.with(cte.query.with.as_ref())?;
                 let tail = Tail { query: &cte.query };
@@ -46,7 +47,7 @@ impl Translator<'_> {
                 let first = self.settle_columns(first)?;
                 self.ctes.push(named(&first));
                 let wanted: Vec<Type> = first.columns.iter().map(|column| column.ty).collect();
-                let plain = plain_query((**right).clone());
+                let plain = plain_query(right.clone());
                 let second = self
                     .query(&plain, Wish { inner: true, types: Some(&wanted), ..Wish::default() })?;
                 for (column, ty) in second.columns.iter().zip(&wanted) {
@@ -68,7 +69,7 @@ impl Translator<'_> {
                     }
                 }
                 // SQLite wants the recursive table right in this SELECT's FROM.
-                let second = match &**right {
+                let second = match right {
                     SetExpr::Select(_) => second.sql,
                     _ => self.branch(second, &wanted)?,
                 };
@@ -121,6 +122,20 @@ pub(super) fn calls_volatile(query: &Query) -> bool {
         _ => ControlFlow::Continue(()),
     });
     found.is_break()
+}
+
+/// The body inside parentheses that hold nothing else.
+fn without_parentheses(mut body: &SetExpr) -> &SetExpr {
+    while let SetExpr::Query(query) = body
+        && query.with.is_none()
+        && query.order_by.is_none()
+        && query.limit_clause.is_none()
+        && query.fetch.is_none()
+        && query.locks.is_empty()
+    {
+        body = &query.body;
+    }
+    body
 }
 
 /// Whether a body reads from a table named `name`.

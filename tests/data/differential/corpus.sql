@@ -1367,3 +1367,10 @@ drop table by_name
 select '''2020-01-02'''::date, '(2020-01-02)'::date, '"2020-01-02 03:04:05+02"'::timestamptz, '[03:04]'::time, '2020_01_02'::date, '2020-01-02;03:04'::timestamp
 select '2020-01-02 +'::date
 select make_interval(months := 3, days := 5), make_date(day := 5, year := 2020, month => 3)
+with recursive t(n) as (select 1 union all (select n + 1 from t where n < 4)) select n from t
+with recursive t(n) as (select 1 union ((select n % 3 + 1 from t))) select n from t order by 1
+create recursive view climbed (n) as select 1 union all select n + 1 from climbed where n < 3
+select * from climbed
+create or replace recursive view climbed (n) as values (1) union all select n + 1 from climbed where n < 4
+select count(*), max(n) from climbed
+drop view climbed

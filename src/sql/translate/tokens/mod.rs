@@ -8,6 +8,7 @@
 //! | `inet '1.2.3.4'`                    | `CAST('1.2.3.4' AS inet)`                    |
 //! | `INTERVAL(2) '…'`                   | `CAST('…' AS INTERVAL(2))`                   |
 //! | `SUBSTRING(a SIMILAR b ESCAPE c)`   | `SUBSTRING(a, b, c)`                         |
+//! | `CREATE RECURSIVE VIEW v (a) AS …`  | `CREATE VIEW v (a) AS WITH RECURSIVE v (a) AS (…) SELECT a FROM v` |
 //! | `f(VARIADIC a)`                     | `f(towline_variadic => a)`                   |
 //! | `f(a := b)`                         | `f(a => b)`                                  |
 //! | `USING (a, b) AS c`                 | `USING (a, b, "␁c")`                         |
@@ -65,6 +66,9 @@ pub(super) fn tokens(text: &str) -> Result<Tokens, TokenizerError> {
     }
     if starts(&["create", "domain"]) {
         put_as(&mut tokens);
+    }
+    if starts(&["create"]) {
+        recursive_view(&mut tokens);
     }
     let alters_table = starts(&["alter", "table"]);
     for at in (0..tokens.len()).rev() {
@@ -143,6 +147,33 @@ fn put_as(tokens: &mut Tokens) {
         let word = made(Token::make_keyword("AS"), token.span);
         tokens.insert(at, word);
     }
+}
+
+/// `CREATE RECURSIVE VIEW v (a) AS query` is a view of
+/// `WITH RECURSIVE v (a) AS (query) SELECT a FROM v`.
+fn recursive_view(tokens: &mut Tokens) -> Option<()> {
+    // Behind CREATE, OR REPLACE, TEMPORARY.
+    let word = tokens.iter().take(5).position(|token| is(token, Keyword::RECURSIVE))?;
+    if !is(tokens.get(word + 1)?, Keyword::VIEW) {
+        return None;
+    }
+    let open = tokens.iter().position(|token| token.token == Token::LParen)?;
+    let close = closing(tokens, open)?;
+    let body = close + 1 + tokens[close..].iter().position(|token| is(token, Keyword::AS))?;
+    let span = tokens[word].span;
+    let keyword = |word| made(Token::make_keyword(word), span);
+    let name = tokens[open - 1].clone();
+    let columns = tokens[open..=close].to_vec();
+    let mut select = vec![made(Token::RParen, span), keyword("SELECT")];
+    select.extend_from_slice(&columns[1..columns.len() - 1]);
+    select.extend([keyword("FROM"), name.clone()]);
+    let mut with = vec![keyword("WITH"), keyword("RECURSIVE"), name];
+    with.extend(columns);
+    with.extend([keyword("AS"), made(Token::LParen, span)]);
+    tokens.extend(select);
+    tokens.splice(body..body, with);
+    tokens.remove(word);
+    Some(())
 }
 
 /// `sqlparser` knows few types in front of a literal.
