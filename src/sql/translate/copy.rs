@@ -1,7 +1,8 @@
 //! COPY, old and new syntax.
 
+use super::query::printed_reference;
 use super::scope::Scope;
-use super::{Translator, names};
+use super::{Translator, Typed, names};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::{Attribute, Relation, RelationKind, Rights};
 use crate::sql::scan::{self, Scanner, Token};
@@ -102,8 +103,11 @@ pub(super) fn translate(
             .with_hint("Try the COPY (SELECT ...) TO variant."));
         }
         translator.check_populated(relation)?;
-        let sql =
-            format!("SELECT {} FROM {}", names::quote_all(&columns), names::quote(&relation.name));
+        let shown = attributes.iter().map(|(_, attribute)| {
+            printed_reference(Typed::of(names::quote(&attribute.name), type_of(attribute))).sql
+        });
+        let shown: Vec<String> = shown.collect();
+        let sql = format!("SELECT {} FROM {}", shown.join(", "), names::quote(&relation.name));
         super::translated(
             Kind::CopyOut { options },
             Tag::Copy,

@@ -4,7 +4,7 @@ use sqlparser::ast::{Delete, FromTable, TableFactor};
 
 use super::scope::Scope;
 use super::target::{Change, Target};
-use super::{Translator, access, names};
+use super::{Translator, Typed, access, names};
 use crate::pg::SqlError;
 use crate::sql::catalog::Rights;
 use crate::sql::translated::{Counts, Kind, Tag, Translated};
@@ -97,14 +97,11 @@ impl Translator<'_> {
         let kept = self.keep()?;
         let rows = self.fresh_name("joined");
         let read = format!("json_each({}) AS {rows}", kept.parameter());
-        let mut fields: Vec<String> = items
-            .iter()
-            .enumerate()
-            .map(|(at, item)| self.unpacked(&rows, at + 1, item.column.ty))
-            .collect();
-        if self.packing {
-            fields = vec![format!("towline_pack({})", fields.join(", "))];
+        for (at, item) in items.iter_mut().enumerate() {
+            let ty = item.column.ty;
+            item.typed = Typed::of(self.unpacked(&rows, at + 1, ty), ty);
         }
+        let fields = self.returned_list(&items);
         let columns: Vec<_> = items.into_iter().map(|item| item.column).collect();
         let mut translated = super::translated(
             Kind::Write,
@@ -115,7 +112,7 @@ impl Translator<'_> {
                     "DELETE FROM {} WHERE rowid IN (SELECT towline_unpack({rows}.value, 0) FROM {read})",
                     names::quote(&target.table.name)
                 ),
-                format!("SELECT {} FROM {read}", fields.join(", ")),
+                format!("SELECT {fields} FROM {read}"),
             ],
         );
         translated.statements[1].counts = Counts::Nothing;

@@ -108,24 +108,8 @@ impl Translator<'_> {
             && matches!(&*query.body, SetExpr::Select(select) if select.distinct.is_none());
         let bare = simple || told_apart;
         let selected = self.query(query, Wish { printed: bare, told_apart, ..Wish::default() })?;
-        let sql = format!("{with}{}", selected.sql);
-        let is_reference = |column: &OutputColumn| family(column.ty.oid) == Family::Reference;
-        if bare || !selected.columns.iter().any(is_reference) {
-            return Ok(Selected { sql, ..selected });
-        }
-        let names = (1..=selected.columns.len()).map(|number| format!("c{number}"));
-        let names: Vec<String> = names.collect();
-        let shown = names
-            .iter()
-            .zip(&selected.columns)
-            .map(|(name, column)| printed_reference(Typed::of(name.clone(), column.ty)).sql);
-        let shown: Vec<String> = shown.collect();
-        let sql = format!(
-            "WITH towline_shown({}) AS ({sql}) SELECT {} FROM towline_shown",
-            names.join(", "),
-            shown.join(", ")
-        );
-        Ok(Selected { sql, ..selected })
+        let rows = Selected { sql: format!("{with}{}", selected.sql), ..selected };
+        Ok(if bare { rows } else { shown(rows) })
     }
 
     /// A subquery whose columns are read by position.
@@ -619,7 +603,7 @@ pub(super) fn expand(source: &super::scope::Source, bare: bool) -> Vec<Item> {
 }
 
 /// The select list's text. Inside, every item gets the name it is read by.
-pub(super) fn item_list(items: &[Item], wish: Wish<'_>) -> String {
+fn item_list(items: &[Item], wish: Wish<'_>) -> String {
     if items.is_empty() {
         // PostgreSQL's SELECT without columns.
         return "NULL".to_owned();
@@ -639,6 +623,27 @@ pub(super) fn item_list(items: &[Item], wish: Wish<'_>) -> String {
         })
         .collect();
     texts.join(", ")
+}
+
+/// Rows as clients are shown them: regclass and kin by their names.
+pub(super) fn shown(rows: Selected) -> Selected {
+    let is_reference = |column: &OutputColumn| family(column.ty.oid) == Family::Reference;
+    if !rows.columns.iter().any(is_reference) {
+        return rows;
+    }
+    let names: Vec<String> = (1..=rows.columns.len()).map(|number| format!("c{number}")).collect();
+    let shown = names
+        .iter()
+        .zip(&rows.columns)
+        .map(|(name, column)| printed_reference(Typed::of(name.clone(), column.ty)).sql);
+    let shown: Vec<String> = shown.collect();
+    let sql = format!(
+        "WITH towline_shown({}) AS ({}) SELECT {} FROM towline_shown",
+        names.join(", "),
+        rows.sql,
+        shown.join(", ")
+    );
+    Selected { sql, ..rows }
 }
 
 /// regclass and kin as the names that clients are shown.

@@ -4,7 +4,7 @@ use sqlparser::ast::{Assignment, AssignmentTarget, Expr, ObjectName, Query, Sele
 
 use super::part::{Part, Step, assigned_part};
 use super::place::Place;
-use super::query::{Item, Wish, item_list};
+use super::query::{Item, Wish, printed_reference};
 use super::scope::{Scope, Source};
 use super::target::Target;
 use super::{Form, OutputColumn, Translator, Typed, names, one_row, source};
@@ -99,13 +99,14 @@ impl Translator<'_> {
         })
     }
 
-    /// The texts of RETURNING, as they are or packed into one.
-    fn returned_list(&self, items: &[Item]) -> String {
-        if !self.packing {
-            return item_list(items, Wish::default());
-        }
-        let texts: Vec<&str> = items.iter().map(|item| item.typed.sql.as_str()).collect();
-        format!("towline_pack({})", texts.join(", "))
+    /// The texts of RETURNING, as clients are shown them or packed into one.
+    pub(super) fn returned_list(&self, items: &[Item]) -> String {
+        let text = |item: &Item| match self.packing {
+            true => item.typed.sql.clone(),
+            false => printed_reference(item.typed.clone()).sql,
+        };
+        let texts = items.iter().map(text).collect::<Vec<_>>().join(", ");
+        if self.packing { format!("towline_pack({texts})") } else { texts }
     }
 
     /// What RETURNING asks for.

@@ -1374,3 +1374,16 @@ select * from climbed
 create or replace recursive view climbed (n) as values (1) union all select n + 1 from climbed where n < 4
 select count(*), max(n) from climbed
 drop view climbed
+-- so are the rows that a change gives
+create table by_name (r regclass, t regtype)
+insert into by_name values ('pg_type', 'int[]'), ('pg_class', 'text') returning *
+update by_name set t = 'bool' where r = 'pg_class'::regclass returning r, t, t::oid
+update by_name set t = 'int' from (values ('pg_class'::regclass)) v(x) where r = x returning r, x, t
+with w as (update by_name set t = 'name' where t = 'int'::regtype returning *) select r, t, t::oid from w
+delete from by_name using (values (1)) v(x) where r = 'pg_class'::regclass returning r, t, x
+create function put_by_name() returns setof regclass language sql as $$ insert into by_name values ('pg_proc', 'int') returning r $$
+select put_by_name()
+select * from put_by_name()
+delete from by_name returning r, r::oid > 0, case when true then t end
+drop function put_by_name()
+drop table by_name

@@ -11,7 +11,7 @@ use super::choice::Chosen;
 use super::{Argument, output};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::Routine;
-use crate::sql::translate::query::{Selected, Wish};
+use crate::sql::translate::query::{Selected, Wish, shown};
 use crate::sql::translate::returning::type_of_column;
 use crate::sql::translate::{Form, Translator, Typed, names, result_columns, shipped, translated};
 use crate::sql::translated::{Kind, SqliteStatement, Tag, Translated};
@@ -124,6 +124,7 @@ impl<'a> Translator<'a> {
                         columns: vec![output(name, Type::plain(Oid::VOID))],
                     },
                 };
+                let rows = shown(rows);
                 steps.push(shipped(rows.sql));
                 result_columns(&rows.columns)
             }
