@@ -268,6 +268,10 @@ pub fn parts_of_written(written: &str) -> Vec<String> {
             '"' => quoted = !quoted,
             '.' if !quoted => parts.push(String::new()),
             char if quoted => name.push(char),
+            // Blanks may stand beside the dot.
+            char if char.is_whitespace()
+                && (name.is_empty()
+                    || chars.clone().find(|next| !next.is_whitespace()) == Some('.')) => {}
             char => name.extend(char.to_lowercase()),
         }
     }
@@ -328,5 +332,6 @@ mod tests {
     fn written_names_fold_unless_quoted() {
         assert_eq!(parts_of_written("S.\"T.x\""), ["s", "T.x"]);
         assert_eq!(parts_of_written("\"a\"\"b\""), ["a\"b"]);
+        assert_eq!(parts_of_written(" \"a \" . B"), ["a ", "b"]);
     }
 }
