@@ -289,9 +289,11 @@ fn key(text: &str, given: &Given, database: u32) -> u64 {
 /// Whether SQLite text may call a function of the session's surroundings. Errs on
 /// the side of yes.
 fn asks_for_surroundings(text: &str) -> bool {
-    const MARKS: [&str; 11] = [
+    const MARKS: [&str; 14] = [
         "acldefault",
         "current_",
+        "format_type",
+        "has_",
         "session_",
         "pg_",
         "user",
@@ -301,6 +303,7 @@ fn asks_for_surroundings(text: &str) -> bool {
         "val(",
         "to_reg",
         "towline_reg",
+        "towline_text_reg",
     ];
     MARKS.iter().any(|mark| text.contains(mark))
 }
@@ -312,6 +315,13 @@ mod tests {
     #[test]
     fn plain_table_reads_need_no_surroundings() {
         assert!(!asks_for_surroundings("SELECT abalance FROM accounts WHERE aid = ?1"));
-        assert!(asks_for_surroundings("SELECT current_setting('x')"));
+        for asking in [
+            "SELECT current_setting('x')",
+            "SELECT format_type(?1, NULL)",
+            "SELECT has_table_privilege('t', 'select')",
+            "SELECT towline_text_regclass(r) FROM t",
+        ] {
+            assert!(asks_for_surroundings(asking), "{asking}");
+        }
     }
 }
