@@ -49,7 +49,7 @@ use super::Hub;
 use crate::cluster::NodeId;
 use crate::config::{NodeConfig, Timing};
 use crate::log::Lsn;
-use crate::net::{FrameStream, Hello, NetError, PeerTls, Purpose};
+use crate::net::{FrameStream, Hello, NetError, PeerTls, Purpose, Refusals};
 use crate::storage::control_file::ControlFile;
 use crate::storage::fs::{Fs, RealFs};
 use crate::storage::log_store::{LogError, LogReader, LogStore};
@@ -115,6 +115,8 @@ pub struct Replication {
     /// without what lies here.
     afresh: AtomicBool,
     installed: mpsc::Sender<Installed>,
+    /// Why streams to followers ended, as far as the log was told.
+    told: Refusals,
 }
 
 /// Why a stream, in either direction, ended.
@@ -200,6 +202,7 @@ impl Replication {
             seeding: tokio::sync::Semaphore::new(1),
             afresh: AtomicBool::new(false),
             installed,
+            told: Refusals::default(),
         };
         replication.count_visible(&BTreeMap::new());
         (Arc::new(replication), installs)
@@ -243,7 +246,10 @@ impl Replication {
                 tracing::info!(%follower, %error, "replication ended");
             }
             Err(StreamError::Log(error)) if is_final(&error) => self.end(error),
-            Err(error) => tracing::warn!(%follower, %error, "replication ended"),
+            Err(error) if self.told.is_news(follower.as_str(), &error.to_string()) => {
+                tracing::warn!(%follower, %error, "replication ended");
+            }
+            Err(_) => {}
         }
     }
 
