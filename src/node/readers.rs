@@ -18,8 +18,10 @@ use tokio::sync::Semaphore;
 use crate::pg::{SqlError, SqlState};
 use crate::storage::sqlite::{ConnectionKind, Ender, Sqlite, SqliteError};
 
-/// Idle connections that keep their page caches.
+/// Idle connections that may keep their page caches.
 const WARM: usize = 8;
+/// How long one that nobody took keeps its.
+const REST_AFTER: Duration = Duration::from_secs(5);
 
 /// The read connections of one database. Cheap to clone.
 #[derive(Clone)]
@@ -42,6 +44,9 @@ struct Idle {
     /// Counts replacements, so that a connection to an older file is closed on return.
     file: u64,
     connections: Vec<Sqlite>,
+    /// The fewest that were idle at once since [`Readers::cool`]: so many, at the bottom,
+    /// nobody took.
+    fewest: usize,
 }
 
 /// No connection could be had.
@@ -73,7 +78,7 @@ impl Readers {
 
     /// A pool of at most `max` connections on the file at `path`.
     pub(super) fn new(path: PathBuf, max: usize) -> Self {
-        let idle = Idle { path, file: 0, connections: Vec::new() };
+        let idle = Idle { path, file: 0, connections: Vec::new(), fewest: 0 };
         let (idle, permits, enders) = (Mutex::new(idle), Semaphore::new(max), Mutex::default());
         Self { pool: Arc::new(Pool { idle, permits, enders, damaged: AtomicBool::new(false) }) }
     }
@@ -89,7 +94,9 @@ impl Readers {
         };
         let (file, path, connection) = {
             let mut idle = self.pool.idle();
-            match idle.connections.pop() {
+            let taken = idle.connections.pop();
+            idle.fewest = idle.fewest.min(idle.connections.len());
+            match taken {
                 Some(connection) => (idle.file, None, Some(connection)),
                 None => (idle.file, Some(idle.path.clone()), None),
             }
@@ -115,6 +122,22 @@ impl Readers {
     pub(super) fn end_older(&self, than: Duration) -> usize {
         let enders = self.pool.enders();
         enders.iter().filter(|ender| !ender.is_done() && ender.end_if_lent_for(than)).count()
+    }
+
+    /// Has those that nobody takes give up their page caches, again and again.
+    pub(super) async fn cool_unused(self) {
+        loop {
+            tokio::time::sleep(REST_AFTER).await;
+            self.cool();
+        }
+    }
+
+    /// Those that nobody took since the last time give up their page caches.
+    fn cool(&self) {
+        let mut idle = self.pool.idle();
+        let unused = idle.fewest.min(idle.connections.len());
+        idle.connections[..unused].iter().for_each(Sqlite::release_memory);
+        idle.fewest = idle.connections.len();
     }
 
     /// Which file they are open on; see [`Readers::note_damage`].
@@ -203,5 +226,37 @@ impl Drop for Reader {
         };
         drop(surplus);
         self.pool.permits.add_permits(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_is_not_taken_gives_its_pages_up() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("test.db");
+        drop(Sqlite::open(&path, ConnectionKind::Writer).expect("made"));
+        let readers = Readers::new(path, 2);
+        let (mut first, mut second) =
+            (readers.take().await.expect("a reader"), readers.take().await.expect("another"));
+        first.applied().expect("read");
+        second.applied().expect("read");
+        drop((first, second));
+        let kept = || -> Vec<bool> {
+            let idle = readers.pool.idle();
+            let held = |sqlite: &Sqlite| sqlite.cache_bytes().expect("told");
+            let emptied = idle.connections.iter().map(|sqlite| {
+                let before = held(sqlite);
+                sqlite.release_memory();
+                held(sqlite) < before
+            });
+            emptied.collect()
+        };
+        readers.cool();
+        drop(readers.take().await.expect("the upper one"));
+        readers.cool();
+        assert_eq!(kept(), [false, true]);
     }
 }

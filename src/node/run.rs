@@ -237,6 +237,7 @@ impl Tasks {
         let chores = vec![
             tokio::spawn(note_members(Arc::clone(hub), writer.clone())),
             tokio::spawn(install(installs, writer)),
+            tokio::spawn(readers.clone().cool_unused()),
             tokio::spawn(checkpoint(Arc::clone(hub), readers, limit)),
         ];
         let peers = Arc::new(Peers {
