@@ -69,7 +69,9 @@ CREATE TABLE towline_index (
     columns TEXT NOT NULL,
     predicate TEXT,
     nulls_equal INTEGER NOT NULL DEFAULT 0,
-    included TEXT NOT NULL DEFAULT '[]'
+    included TEXT NOT NULL DEFAULT '[]',
+    method TEXT NOT NULL DEFAULT 'btree',
+    classes TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 CREATE INDEX towline_index_relation ON towline_index (relation);
 CREATE TABLE towline_sequence (

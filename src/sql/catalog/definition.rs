@@ -1,10 +1,12 @@
 //! Definitions as PostgreSQL prints them: of indexes, constraints, views, and the
 //! quoting of names and texts that they need.
 
-use super::{Attribute, Catalog, Constraint, ConstraintKind, Index, PUBLIC, Relation};
+use super::pg_catalog::stored_default;
+use super::printed::Place;
+use super::{Attribute, Catalog, Constraint, ConstraintKind, DomainCheck, Index, PUBLIC, Relation};
 use crate::pg::Oid;
-use crate::pg::types::number::parse_bool;
 use crate::sql::scan::{Scanner, Token};
+use crate::sql::translate::as_written;
 
 /// Words that must be quoted to be a name: PostgreSQL 15's reserved words, and those
 /// that name a type or function only. Sorted.
@@ -83,6 +85,15 @@ impl Catalog {
         })
     }
 
+    /// The type of one of [`Index::columns`], if it is known.
+    pub fn key_type(&self, relation: &Relation, written: &str) -> Option<Oid> {
+        let key = index_key(relation, written);
+        match relation.attribute(key.text).filter(|_| key.is_column) {
+            Some(attribute) => Some(attribute.oid),
+            None => Place::of_row(self, relation).type_of(key.text),
+        }
+    }
+
     /// The constraint of this OID, with its table.
     pub fn constraint(&self, oid: Oid) -> Option<(&Relation, &Constraint)> {
         self.relations.values().find_map(|relation| {
@@ -119,27 +130,21 @@ impl Relation {
     }
 }
 
-/// `pg_get_expr` of a column's default or generating expression: a literal that stands alone
-/// says its type, as PostgreSQL's does.
-pub(super) fn default_definition(catalog: &Catalog, attribute: &Attribute) -> Option<String> {
-    if let Some(generated) = &attribute.generated {
-        return Some(generated.clone());
-    }
-    let text = attribute.default.as_deref()?;
-    let inside = without_parentheses(text);
-    let text = if is_string(inside) || is_call_or_name(inside) { inside } else { text };
+/// `pg_get_expr` of a column's default or generating expression.
+pub(super) fn default_definition(
+    catalog: &Catalog,
+    relation: &Relation,
+    attribute: &Attribute,
+) -> Option<String> {
     let oid = catalog.domain_base(attribute.oid).map_or(attribute.oid, |(oid, _)| oid);
-    let printed_bare = matches!(oid, Oid::BOOL | Oid::INT4 | Oid::NUMERIC);
-    if !printed_bare && is_string(text) {
-        return Some(format!("{text}::{}", catalog.format_type(oid, Some(-1))));
+    let text = stored_default(attribute)?;
+    if let Some(printed) = Place::of_row(catalog, relation).printed(text, Some(oid), false) {
+        return Some(printed);
     }
-    let number = text.strip_prefix('-').filter(|digits| digits.parse::<u32>().is_ok());
-    Some(match number {
-        Some(_) => format!("'{text}'::integer"),
-        None => match parse_bool(text.trim_matches('\'')) {
-            Ok(value) if oid == Oid::BOOL => value.to_string(),
-            _ => text.to_owned(),
-        },
+    let inside = without_parentheses(text);
+    Some(match is_string(inside) {
+        true => format!("{inside}::{}", catalog.format_type(oid, Some(-1))),
+        false => text.clone(),
     })
 }
 
@@ -234,9 +239,11 @@ fn is_call_or_name(expression: &str) -> bool {
         })
 }
 
-fn printed_key(key: &IndexKey<'_>, pretty: bool) -> String {
+fn printed_key(catalog: &Catalog, relation: &Relation, key: &IndexKey<'_>, pretty: bool) -> String {
     if key.is_column {
         quote_ident(key.text)
+    } else if let Some(printed) = Place::of_row(catalog, relation).printed_key(key.text, pretty) {
+        printed
     } else if is_call_or_name(key.text) {
         key.text.to_owned()
     } else if pretty {
@@ -266,20 +273,25 @@ pub fn index_definition(
     } else {
         quote_qualified(catalog, &relation.name)
     };
-    let keys = index.columns.iter().map(|written| {
+    let keys = index.columns.iter().enumerate().map(|(at, written)| {
         let key = index_key(relation, written);
+        let class = match index.class(at) {
+            Some(class) => format!(" {}", quote_ident(class)),
+            None => String::new(),
+        };
         let order = match (key.descending, key.nulls_first) {
             (false, false) => "",
             (false, true) => " NULLS FIRST",
             (true, true) => " DESC",
             (true, false) => " DESC NULLS LAST",
         };
-        printed_key(&key, pretty) + order
+        printed_key(catalog, relation, &key, pretty) + &class + order
     });
     let keys = keys.collect::<Vec<_>>().join(", ");
     let mut text = format!(
-        "CREATE {unique}INDEX {} ON {table} USING btree ({keys})",
+        "CREATE {unique}INDEX {} ON {table} USING {} ({keys})",
         quote_ident(catalog.bare(&index.name)),
+        index.method,
     );
     text.push_str(&printed_included(&index.included));
     if index.nulls_equal {
@@ -287,7 +299,8 @@ pub fn index_definition(
     }
     if let Some(predicate) = &index.predicate {
         text.push_str(" WHERE ");
-        text.push_str(&printed_condition(predicate, pretty));
+        let place = Place::of_row(catalog, relation);
+        text.push_str(&printed_condition(place, predicate, pretty));
     }
     text
 }
@@ -298,16 +311,27 @@ fn printed_included(columns: &[String]) -> String {
 }
 
 /// `pg_get_indexdef(oid, number, pretty)` for a column's number from 1: the column alone.
-pub fn index_key_definition(relation: &Relation, index: &Index, number: usize) -> Option<String> {
+pub fn index_key_definition(
+    catalog: &Catalog,
+    relation: &Relation,
+    index: &Index,
+    number: usize,
+    pretty: bool,
+) -> Option<String> {
     let at = number.checked_sub(1)?;
     match index.columns.get(at) {
-        Some(written) => Some(printed_key(&index_key(relation, written), true)),
+        Some(written) => {
+            Some(printed_key(catalog, relation, &index_key(relation, written), pretty))
+        }
         None => index.included.get(at - index.columns.len()).map(|name| quote_ident(name)),
     }
 }
 
 /// A condition, in parentheses unless it is to be pretty or is but a name.
-fn printed_condition(condition: &str, pretty: bool) -> String {
+fn printed_condition(place: Place<'_>, condition: &str, pretty: bool) -> String {
+    if let Some(printed) = place.printed(condition, Some(Oid::BOOL), pretty) {
+        return printed;
+    }
     let inside = without_parentheses(condition);
     if pretty || is_call_or_name(inside) { inside.to_owned() } else { format!("({inside})") }
 }
@@ -315,6 +339,7 @@ fn printed_condition(condition: &str, pretty: bool) -> String {
 /// `pg_get_constraintdef(oid, pretty)`.
 pub fn constraint_definition(
     catalog: &Catalog,
+    relation: &Relation,
     constraint: &Constraint,
     pretty: bool,
     path: &[String],
@@ -327,7 +352,9 @@ pub fn constraint_definition(
             format!("UNIQUE NULLS NOT DISTINCT ({columns}){included}")
         }
         ConstraintKind::Unique => format!("UNIQUE ({columns}){included}"),
-        ConstraintKind::Check(condition) => check_definition(condition, pretty),
+        ConstraintKind::Check(condition) => {
+            check_definition(Place::of_row(catalog, relation), condition, pretty)
+        }
         ConstraintKind::ForeignKey { table, columns: named, on_update, on_delete } => {
             let target = quote_list(catalog.referenced_columns(table, named));
             format!(
@@ -348,19 +375,25 @@ pub fn constraint_definition(
 }
 
 /// `pg_get_constraintdef` of a domain's check.
-pub fn domain_check_definition(condition: &str, pretty: bool) -> String {
-    let mut text = condition.to_owned();
-    let mut scanner = Scanner::new(condition);
+pub fn domain_check_definition(catalog: &Catalog, check: &DomainCheck<'_>, pretty: bool) -> String {
+    let mut text = check.condition.to_owned();
+    let mut scanner = Scanner::new(check.condition);
     while let Ok(Some(token)) = scanner.next() {
         if token.is("value") {
             text.replace_range(scanner.start..scanner.offset(), "VALUE");
         }
     }
-    check_definition(&text, pretty)
+    let value = catalog.domain_base(check.domain.oid).map(|(base, _)| base);
+    check_definition(Place { catalog, relation: None, value }, &text, pretty)
 }
 
-fn check_definition(condition: &str, pretty: bool) -> String {
-    format!("CHECK ({})", printed_condition(condition, pretty))
+fn check_definition(place: Place<'_>, condition: &str, pretty: bool) -> String {
+    format!("CHECK ({})", printed_condition(place, condition, pretty))
+}
+
+/// A check's condition, as `information_schema` has it.
+pub(super) fn check_clause(catalog: &Catalog, relation: &Relation, condition: &str) -> String {
+    format!("({})", printed_condition(Place::of_row(catalog, relation), condition, false))
 }
 
 fn printed_action(event: &str, letter: char) -> String {
@@ -384,7 +417,7 @@ pub(super) fn action_rule(letter: char) -> &'static str {
 /// `pg_get_viewdef(oid)`.
 pub fn view_definition(relation: &Relation) -> Option<String> {
     let query = relation.definition.as_deref()?.trim().trim_end_matches(';');
-    Some(format!(" {query};"))
+    Some(format!(" {};", as_written(query)))
 }
 
 #[cfg(test)]
@@ -425,6 +458,8 @@ mod tests {
             predicate: predicate.map(str::to_owned),
             nulls_equal: false,
             included: Vec::new(),
+            method: "btree".to_owned(),
+            classes: Vec::new(),
         }
     }
 
@@ -455,7 +490,8 @@ mod tests {
         assert_eq!(shown(&["(a + b)"], Some("(a > 1)")), "(((a + b))) WHERE (a > 1)");
         assert_eq!(shown(&["Mixed NULLS FIRST"], None), "(\"Mixed\" NULLS FIRST)");
         assert_eq!(shown(&["(f(a) + f(b))"], None), "(((f(a) + f(b))))");
-        let second = index_key_definition(&relation, &index(&["parent_id", "(a+1)"], None), 2);
+        let index = index(&["parent_id", "(a+1)"], None);
+        let second = index_key_definition(&Catalog::default(), &relation, &index, 2, true);
         assert_eq!(second.as_deref(), Some("(a+1)"));
     }
 
@@ -475,7 +511,9 @@ mod tests {
         };
         let check = constraint(ConstraintKind::Check("(amount > 0)".to_owned()), false);
         let public = [PUBLIC.to_owned()];
-        let printed = |check, pretty| constraint_definition(&catalog, check, pretty, &public);
+        let relation = table();
+        let printed =
+            |check, pretty| constraint_definition(&catalog, &relation, check, pretty, &public);
         assert_eq!(printed(&check, false), "CHECK ((amount > 0))");
         assert_eq!(printed(&check, true), "CHECK (amount > 0)");
         let kind = ConstraintKind::ForeignKey {

@@ -2,7 +2,7 @@
 
 mod routines;
 
-use super::definition::{action_rule, default_definition, view_definition, without_parentheses};
+use super::definition::{action_rule, check_clause, default_definition, view_definition};
 use super::pg_catalog::{columns_in, namespaces, owner_name, sequence_type};
 use super::role_rows;
 use super::rows::{Facts, Rows, row};
@@ -75,7 +75,7 @@ fn add_check_constraints(rows: &mut Rows, facts: &Facts<'_>) {
                     "constraint_catalog" => facts.database,
                     "constraint_schema" => facts.catalog.split_name(&relation.name).0,
                     "constraint_name" => &constraint.name,
-                    "check_clause" => format!("(({}))", without_parentheses(condition)),
+                    "check_clause" => check_clause(facts.catalog, relation, condition),
                 );
             }
         }
@@ -181,7 +181,7 @@ fn add_column(
                 .as_ref()
                 .is_some_and(|(table, column)| *table == relation.name && *column == attribute.name)
     });
-    let default = default_definition(facts.catalog, attribute);
+    let default = default_definition(facts.catalog, relation, attribute);
     let at = usize::try_from(number).unwrap_or(0).saturating_sub(1);
     let updatable = facts.catalog.changeable_columns(relation).get(at) == Some(&true);
     row!(rows,
@@ -190,7 +190,7 @@ fn add_column(
         "table_name" => facts.catalog.bare(&relation.name),
         "column_name" => &attribute.name,
         "ordinal_position" => number,
-        "column_default" => default.filter(|_| attribute.generated.is_none()),
+        "column_default" => default.as_ref().filter(|_| attribute.generated.is_none()),
         "is_nullable" => yes(!attribute.not_null),
         "data_type" => data_type(facts, oid),
         "character_maximum_length" => extent.characters,
@@ -229,7 +229,7 @@ fn add_column(
         "identity_minimum" => sequence.map(|sequence| sequence.min.to_string()),
         "identity_cycle" => yes(sequence.is_some_and(|sequence| sequence.cycle)),
         "is_generated" => if attribute.generated.is_some() { "ALWAYS" } else { "NEVER" },
-        "generation_expression" => attribute.generated.as_ref(),
+        "generation_expression" => default.as_ref().filter(|_| attribute.generated.is_some()),
         "is_updatable" => yes(updatable),
     );
 }

@@ -3,6 +3,7 @@
 //! `information_schema` that follow from them.
 
 mod access;
+mod access_method;
 mod bootstrap;
 mod database;
 mod deferral;
@@ -11,6 +12,7 @@ mod dependency;
 mod functions;
 mod information_schema;
 mod pg_catalog;
+mod printed;
 mod relation;
 mod role;
 mod role_rows;
@@ -24,6 +26,7 @@ mod updatable;
 pub use access::{
     Access, EVERYBODY, Grant, ObjectKind, Rights, granted, parse_grants, revoked, write_grants,
 };
+pub use access_method::{AccessMethod, BTREE, OperatorClass, index_column_property};
 pub use bootstrap::{BOOTSTRAP, RESERVED_PREFIX};
 pub use database::{
     EMPTY_TEMPLATES, FIRST_DATABASE, MAINTENANCE_DATABASE, database_pattern, database_prefix,

@@ -263,6 +263,17 @@ pub struct Index {
     pub nulls_equal: bool,
     /// Columns that it carries beside its keys.
     pub included: Vec<String>,
+    /// The access method by name. SQLite has but one, whatever it is called here.
+    pub method: String,
+    /// Operator classes of the keys, where they are not their types' own; else empty.
+    pub classes: Vec<String>,
+}
+
+impl Index {
+    /// A key's operator class, if it is not that of its type.
+    pub fn class(&self, at: usize) -> Option<&str> {
+        self.classes.get(at).map(String::as_str).filter(|class| !class.is_empty())
+    }
 }
 
 #[derive(Clone, Debug)]

@@ -77,6 +77,8 @@ mod with;
 pub(in crate::sql) use self::grouping::has_aggregate as calls_aggregate;
 pub(in crate::sql) use self::routine::{calls as calls_routine, statements as statements_of_body};
 pub(in crate::sql) use self::set_returning::is_set_returning;
+pub(in crate::sql) use self::syntax::parse_whole_expression;
+pub(in crate::sql) use self::tokens::as_written;
 
 pub use self::database::{create_database, drop_database, rename_database};
 pub use self::role::{

@@ -84,7 +84,7 @@ pub(super) fn parse_query(text: &str) -> Result<sqlparser::ast::Query, SqlError>
 }
 
 /// Parses text that is one expression and nothing else.
-pub(super) fn parse_whole_expression(text: &str) -> Result<sqlparser::ast::Expr, SqlError> {
+pub(in crate::sql) fn parse_whole_expression(text: &str) -> Result<sqlparser::ast::Expr, SqlError> {
     limits::check(text)?;
     limits::with_stack(|| {
         let mut parser = parser(text)?;

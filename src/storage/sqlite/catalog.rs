@@ -13,7 +13,7 @@ use super::{Sqlite, SqliteError, Statement};
 use crate::log::ValueRef;
 use crate::pg::Oid;
 use crate::sql::catalog::{
-    Access, Attribute, Catalog, CheckOption, Comment, Constraint, ConstraintKind, Field,
+    Access, Attribute, BTREE, Catalog, CheckOption, Comment, Constraint, ConstraintKind, Field,
     HASHED_OIDS, Identity, Index, Membership, NAMESPACES, PUBLIC_OID, RESERVED_PREFIX, Relation,
     RelationKind, Role, Roles, Routine, Sequence, StartSetting, StoredVerifier, UserType,
     UserTypeKind, parse_grants, split_database, type_of_declaration,
@@ -334,7 +334,7 @@ fn indexes(sqlite: &mut Sqlite) -> Result<Vec<(Oid, Index)>, SqliteError> {
     rows(
         sqlite,
         "SELECT relation, oid, name, is_unique, is_primary, columns, predicate, nulls_equal,
-                included
+                included, method, classes
          FROM main.towline_index ORDER BY oid",
         |row| {
             let index = Index {
@@ -346,6 +346,8 @@ fn indexes(sqlite: &mut Sqlite) -> Result<Vec<(Oid, Index)>, SqliteError> {
                 predicate: optional(row, 6),
                 nulls_equal: integer(row, 7) != 0,
                 included: list(&text(row, 8)),
+                method: text(row, 9),
+                classes: list(&text(row, 10)),
             };
             (oid(row, 0), index)
         },
@@ -392,6 +394,8 @@ fn add_key_indexes(relation: &mut Relation) {
                 predicate: None,
                 nulls_equal: constraint.nulls_equal,
                 included: constraint.included.clone(),
+                method: BTREE.to_owned(),
+                classes: Vec::new(),
             });
         }
     }
@@ -540,6 +544,8 @@ fn describe_keys(
                 predicate: None,
                 nulls_equal: false,
                 included: Vec::new(),
+                method: BTREE.to_owned(),
+                classes: Vec::new(),
             });
         }
     }

@@ -1387,3 +1387,42 @@ select * from put_by_name()
 delete from by_name returning r, r::oid > 0, case when true then t end
 drop function put_by_name()
 drop table by_name
+-- conditions, defaults and keys of indexes in print
+create table in_print (a int default -1, b bigint default 5, n numeric(10, 2) default 0, r float8 default '1.5', s text default 'x', v varchar(20) default 'y', c char(3) default 'z', d date default '2020-1-2', ts timestamp default (now() at time zone 'utc'), f bool default 't', j jsonb default '{"a":1}', t text default null, g numeric generated always as (n * a) stored, h text generated always as (upper(v) || 'x') stored)
+select column_name, column_default, generation_expression from information_schema.columns where table_name = 'in_print' order by ordinal_position
+select adnum, pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 'in_print'::regclass order by adnum
+alter table in_print add constraint p1 check (a > 0 and b < 10 or not f), add constraint p2 check (n >= 0), add constraint p3 check (v in ('a', 'b')), add constraint p4 check (s not in ('a')), add constraint p5 check (length(v) between 1 and 9), add constraint p6 check (v ilike 'a%'), add constraint p7 check (a is not null or j ? 'x'), add constraint p8 check (case when f then a > 1 else r > 2 end)
+select conname, pg_get_constraintdef(oid), pg_get_constraintdef(oid, true) from pg_constraint where conrelid = 'in_print'::regclass order by 1
+select check_clause from information_schema.check_constraints where constraint_name like 'p_' order by constraint_name
+create index in_print_lower on in_print (lower(v), (a + b) desc, s collate "C") where n > 0 and f
+select pg_get_indexdef('in_print_lower'::regclass), pg_get_indexdef('in_print_lower'::regclass, 2, false)
+create domain printed_domain as varchar(9) check (value <> '' and length(value) > 2)
+select pg_get_constraintdef(oid), pg_get_constraintdef(oid, true) from pg_constraint where contypid = 'printed_domain'::regtype
+drop domain printed_domain
+-- access methods and operator classes
+create table by_method (i int, s text, v varchar, j jsonb, p point, x json, a int[])
+create index m1 on by_method using gin (j jsonb_path_ops)
+create index m2 on by_method using gin (j jsonb_ops, a)
+create index m3 on by_method using hash (s)
+create index m4 on by_method using gist (p) include (i)
+create index m5 on by_method using brin (i) with (pages_per_range = 4)
+create index m6 on by_method (v varchar_pattern_ops, s text_pattern_ops desc, s text_ops, (lower(v)) text_pattern_ops)
+select c.relname, a.amname, pg_get_indexdef(c.oid), i.indclass from pg_class c join pg_am a on a.oid = c.relam join pg_index i on i.indexrelid = c.oid where i.indrelid = 'by_method'::regclass and c.relname <> 'm5' order by 1
+select o.opcname, o.opcdefault from pg_index i, unnest(i.indclass) k join pg_opclass o on o.oid = k where i.indexrelid = 'm6'::regclass order by 1, 2
+select pg_index_has_property('m1'::regclass, 'index_scan'), pg_index_has_property('m4'::regclass, 'clusterable'), pg_indexam_has_property(403, 'can_order'), pg_indexam_has_property(2742, 'can_unique'), pg_indexam_has_property(403, 'nothing')
+select p, pg_index_column_has_property('m6'::regclass, 2, p), pg_index_column_has_property('m1'::regclass, 1, p), pg_index_column_has_property('m4'::regclass, 1, p), pg_index_column_has_property('m4'::regclass, 2, p) from unnest(array['asc', 'desc', 'nulls_first', 'orderable', 'distance_orderable', 'returnable', 'search_array', 'search_nulls', 'nothing']) p
+create unique index on by_method using hash (s)
+create index on by_method using hash (i, s)
+create index on by_method using gin (j desc)
+create index on by_method using gin (j) include (i)
+create index on by_method using gin (i)
+create index on by_method using gin (i jsonb_path_ops)
+create index on by_method (i unheard_ops)
+create index on by_method using unheard (i)
+create index on by_method (x)
+drop table by_method
+drop table in_print
+-- a window's frame keeps what it leaves out
+create view leaves_out as select sum(x) over (order by x rows between 1 preceding and 1 following exclude ties) from generate_series(1, 3) x
+select pg_get_viewdef('leaves_out') like '%EXCLUDE TIES)%'
+drop view leaves_out

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::indexes::add_index_attributes;
-use super::{BTREE, HEAP, INFORMATION_SCHEMA, OWNER, PG_CATALOG, PUBLIC_OID};
+use super::indexes::{add_index_attributes, method_oid};
+use super::{HEAP, INFORMATION_SCHEMA, OWNER, PG_CATALOG, PUBLIC_OID};
 use crate::pg::Oid;
 use crate::sql::catalog::definition::default_definition;
 use crate::sql::catalog::rows::{Facts, Rows, row};
@@ -25,9 +25,11 @@ pub(in crate::sql::catalog) fn default_oid(relation: &Relation, number: i64) -> 
 }
 
 /// What `pg_attrdef` holds for a column: a default, or a generated column's
-/// expression.
+/// expression. A default of NULL is none.
 pub(in crate::sql::catalog) fn stored_default(attribute: &Attribute) -> Option<&String> {
-    attribute.generated.as_ref().or(attribute.default.as_ref())
+    let is_null = |default: &&String| default.eq_ignore_ascii_case("null");
+    let default = attribute.default.as_ref().filter(|default| !is_null(default));
+    attribute.generated.as_ref().or(default)
 }
 
 pub(in crate::sql::catalog) fn numbered(
@@ -39,7 +41,7 @@ pub(in crate::sql::catalog) fn numbered(
 pub(super) fn add_defaults(rows: &mut Rows, catalog: &Catalog) {
     for relation in tables(catalog) {
         for (number, attribute) in numbered(relation) {
-            if let Some(expression) = default_definition(catalog, attribute) {
+            if let Some(expression) = default_definition(catalog, relation, attribute) {
                 row!(rows,
                     "oid" => default_oid(relation, number),
                     "adrelid" => relation.oid,
@@ -268,7 +270,7 @@ pub(super) fn add_classes(rows: &mut Rows, facts: &Facts<'_>) {
                     oid: index.oid,
                     name: catalog.bare(&index.name),
                     namespace: catalog.namespace_of(&relation.name),
-                    method: BTREE,
+                    method: method_oid(&index.method),
                     kind: "i",
                     columns: index.columns.len() + index.included.len(),
                     row_type: Oid(0),

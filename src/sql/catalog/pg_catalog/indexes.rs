@@ -1,14 +1,13 @@
 //! Rows about indexes: what they hold, and by which operator classes.
 
-use std::collections::BTreeMap;
-
 use super::classes::{Column, add_attribute};
-use super::{BTREE, OWNER, PG_CATALOG};
+use super::{OWNER, PG_CATALOG};
 use crate::pg::Oid;
+use crate::sql::catalog::access_method::operator_classes;
 use crate::sql::catalog::definition::{index_definition, index_key};
 use crate::sql::catalog::rows::{Rows, row, vector};
-use crate::sql::catalog::types::{builtin_type, data_lines};
-use crate::sql::catalog::{Catalog, Index, Relation};
+use crate::sql::catalog::types::builtin_type;
+use crate::sql::catalog::{AccessMethod, Catalog, Index, OperatorClass, Relation};
 
 pub(super) fn add_index_attributes(
     rows: &mut Rows,
@@ -27,7 +26,7 @@ pub(super) fn add_index_attributes(
                 relation: index.oid,
                 number,
                 name,
-                oid: attribute.map_or(Oid::TEXT, |attribute| attribute.oid),
+                oid: shown_type(catalog, relation, written),
                 typmod: attribute.map_or(-1, |attribute| attribute.typmod),
                 not_null: false,
                 has_default: false,
@@ -46,29 +45,9 @@ fn expression_name(expression: &str) -> &str {
     if is_name && !name.is_empty() && name.len() < expression.len() { name } else { "expr" }
 }
 
-/// A row of the built-in table of operator classes.
-struct OperatorClass {
-    oid: i64,
-    method: i64,
-    name: &'static str,
-    family: i64,
-    kind: Oid,
-    key_kind: i64,
-}
-
-fn operator_classes() -> impl Iterator<Item = OperatorClass> {
-    data_lines(include_str!("../data/opclasses.txt")).map(|line| {
-        let fields: Vec<_> = line.split('\t').collect();
-        let number = |at: usize| fields[at].parse::<i64>().expect("built-in table holds a number");
-        OperatorClass {
-            oid: number(0),
-            method: number(1),
-            name: fields[2],
-            family: number(3),
-            kind: Oid(u32::try_from(number(4)).expect("built-in table holds an OID")),
-            key_kind: number(5),
-        }
-    })
+/// The OID of an access method.
+pub(super) fn method_oid(name: &str) -> i64 {
+    AccessMethod::named(name).map_or(0, |method| method.oid)
 }
 
 pub(super) fn add_operator_classes(rows: &mut Rows) {
@@ -81,36 +60,37 @@ pub(super) fn add_operator_classes(rows: &mut Rows) {
             "opcowner" => OWNER,
             "opcfamily" => class.family,
             "opcintype" => class.kind,
-            "opcdefault" => true,
+            "opcdefault" => class.is_default,
             "opckeytype" => class.key_kind,
         );
     }
 }
 
-pub(super) fn add_indexes(rows: &mut Rows, catalog: &Catalog) {
-    let classes: BTreeMap<Oid, i64> = operator_classes()
-        .filter(|class| class.method == BTREE)
-        .map(|class| (class.kind, class.oid))
-        .collect();
-    // varchar is compared as text, arrays by one class for all.
-    let class_of = |oid: Oid| {
-        let is_array = builtin_type(oid).is_some_and(|kind| kind.category == "A");
-        let compared = match oid {
-            Oid::VARCHAR => Oid::TEXT,
-            _ if is_array => Oid(2277),
-            _ => oid,
-        };
-        classes.get(&compared).copied().unwrap_or(0)
+/// The type of a key's values, as far as it is known.
+fn shown_type(catalog: &Catalog, relation: &Relation, key: &str) -> Oid {
+    catalog.key_type(relation, key).unwrap_or(Oid::TEXT)
+}
+
+/// The OID of a key's operator class.
+fn class_of(catalog: &Catalog, index: &Index, at: usize, oid: Oid) -> i64 {
+    let Some(method) = AccessMethod::named(&index.method) else { return 0 };
+    let class = match index.class(at) {
+        Some(name) => {
+            let named = OperatorClass::named(method, name);
+            named.into_iter().find(|class| class.takes(catalog, oid))
+        }
+        None => OperatorClass::of_type(catalog, method, oid),
     };
+    class.map_or(0, |class| class.oid)
+}
+
+pub(super) fn add_indexes(rows: &mut Rows, catalog: &Catalog) {
     for relation in catalog.relations.values() {
         for index in &relation.indexes {
             let keys: Vec<_> =
                 index.columns.iter().map(|written| index_key(relation, written)).collect();
-            let type_of = |text: &str| relation.attribute(text).map_or(Oid::TEXT, |a| a.oid);
-            let key_types: Vec<_> = keys
-                .iter()
-                .map(|key| if key.is_column { type_of(key.text) } else { Oid::TEXT })
-                .collect();
+            let key_types: Vec<_> =
+                index.columns.iter().map(|key| shown_type(catalog, relation, key)).collect();
             let expressions: Vec<_> =
                 keys.iter().filter(|key| !key.is_column).map(|key| key.text).collect();
             let deferrable = relation
@@ -135,7 +115,9 @@ pub(super) fn add_indexes(rows: &mut Rows, catalog: &Catalog) {
                 "indcollation" => vector(key_types.iter().map(|oid| {
                     builtin_type(*oid).map_or(0, |kind| kind.collation)
                 })),
-                "indclass" => vector(key_types.iter().map(|oid| class_of(*oid))),
+                "indclass" => vector(key_types.iter().enumerate().map(|(at, oid)| {
+                    class_of(catalog, index, at, *oid)
+                })),
                 "indoption" => vector(keys.iter().map(|key| {
                     i64::from(key.descending) | i64::from(key.nulls_first) << 1
                 })),

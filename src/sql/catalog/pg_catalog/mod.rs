@@ -12,6 +12,7 @@ use self::cluster::{add_database_statistics, add_databases, add_settings, add_zo
 use self::constraints::add_constraints;
 use self::indexes::{add_index_definitions, add_indexes, add_operator_classes};
 use self::types::{add_enum_labels, add_ranges, add_types, add_user_types};
+use super::access_method::METHODS;
 use super::definition::view_definition;
 use super::dependency::dependencies;
 use super::functions::builtin_functions;
@@ -33,7 +34,6 @@ pub(super) const INFORMATION_SCHEMA: i64 = 13_207;
 /// Of the first database, whose number is none that PostgreSQL gives.
 pub(super) const FIRST_DATABASE_OID: i64 = 5;
 const HEAP: i64 = 2;
-const BTREE: i64 = 403;
 const DEFAULT_TABLESPACE: i64 = 1663;
 
 /// Schemas, with their OIDs.
@@ -96,16 +96,9 @@ pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
 }
 
 fn add_access_methods(rows: &mut Rows) {
-    let methods = [
-        (2_i64, "heap", "heap_tableam_handler", "t"),
-        (403, "btree", "bthandler", "i"),
-        (405, "hash", "hashhandler", "i"),
-        (783, "gist", "gisthandler", "i"),
-        (2742, "gin", "ginhandler", "i"),
-        (4000, "spgist", "spghandler", "i"),
-        (3580, "brin", "brinhandler", "i"),
-    ];
-    for (oid, name, handler, kind) in methods {
+    let heap = (HEAP, "heap", "heap_tableam_handler", "t");
+    let of_indexes = METHODS.iter().map(|method| (method.oid, method.name, method.handler, "i"));
+    for (oid, name, handler, kind) in std::iter::once(heap).chain(of_indexes) {
         row!(rows, "oid" => oid, "amname" => name, "amhandler" => handler, "amtype" => kind);
     }
 }

@@ -1,11 +1,13 @@
 //! CREATE INDEX and ALTER INDEX.
 
-use sqlparser::ast::{AlterIndexOperation, CreateIndex, Expr, ObjectName, OrderBySort};
+use sqlparser::ast::{AlterIndexOperation, CreateIndex, Expr, IndexType, ObjectName, OrderBySort};
 
 use super::nothing;
 use super::rows::{self, Oids};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::{Index, Relation, RelationKind, split_order};
+use crate::sql::catalog::{
+    AccessMethod, BTREE, Index, OperatorClass, Relation, RelationKind, split_order,
+};
 use crate::sql::translate::place::Place;
 use crate::sql::translate::{Form, Translator, Typed, names, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
@@ -20,6 +22,38 @@ pub(super) fn hint(key: &str) -> &str {
     let is_name = name.chars().all(|char| char.is_alphanumeric() || char == '_');
     let calls = is_name && !name.is_empty() && expression.ends_with(')');
     if calls { name } else { "expr" }
+}
+
+/// What stands behind USING.
+fn access_method(using: Option<&IndexType>) -> Result<&'static AccessMethod, SqlError> {
+    let name = using.map_or_else(|| BTREE.to_owned(), |using| using.to_string().to_lowercase());
+    AccessMethod::named(&name).ok_or_else(|| {
+        let message = format!("access method \"{name}\" does not exist");
+        SqlError::new(SqlState::UNDEFINED_OBJECT, message)
+    })
+}
+
+/// Refuses what indexes of the method can't be.
+fn check_method(method: &AccessMethod, create: &CreateIndex) -> Result<(), SqlError> {
+    let options = || create.columns.iter().map(|column| &column.column.options);
+    let lacks = [
+        (create.unique, "can_unique", "unique indexes"),
+        (!create.include.is_empty(), "can_include", "included columns"),
+        (create.columns.len() > 1, "can_multi_col", "multicolumn indexes"),
+        (options().any(|options| options.sort.is_some()), "can_order", "ASC/DESC options"),
+        (
+            options().any(|options| options.nulls_first.is_some()),
+            "can_order",
+            "NULLS FIRST/LAST options",
+        ),
+    ];
+    match lacks.into_iter().find(|(asked, property, _)| *asked && !method.has(property)) {
+        None => Ok(()),
+        Some((_, _, what)) => {
+            let message = format!("access method \"{}\" does not support {what}", method.name);
+            Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, message))
+        }
+    }
 }
 
 impl Translator<'_> {
@@ -82,6 +116,9 @@ impl Translator<'_> {
             }
             self.check_free(&name)?;
         }
+        let method = access_method(create.using.as_ref())?;
+        check_method(method, create)?;
+        let classes = self.operator_classes(relation, method, create, &columns)?;
         let index = Index {
             oid: Oid(0),
             name,
@@ -91,6 +128,8 @@ impl Translator<'_> {
             predicate: create.predicate.as_ref().map(ToString::to_string),
             nulls_equal: create.nulls_distinct == Some(false),
             included,
+            method: method.name.to_owned(),
+            classes,
         };
         let mut oids = Oids::default();
         let mut statements = self.refused_by_index(relation, &index)?;
@@ -103,6 +142,58 @@ impl Translator<'_> {
             Vec::new(),
             statements,
         ))
+    }
+
+    /// The operator class of each key that is not its type's own.
+    fn operator_classes(
+        &self,
+        relation: &Relation,
+        method: &AccessMethod,
+        create: &CreateIndex,
+        keys: &[String],
+    ) -> Result<Vec<String>, SqlError> {
+        let catalog = self.context.catalog;
+        let mut classes = Vec::with_capacity(keys.len());
+        for (column, key) in create.columns.iter().zip(keys) {
+            let oid = catalog.key_type(relation, key);
+            let own = oid.and_then(|oid| OperatorClass::of_type(catalog, method, oid));
+            let shown = || catalog.format_type(oid.unwrap_or(Oid::UNKNOWN), None);
+            let Some(name) = column.operator_class.as_ref().and_then(names::last) else {
+                if own.is_none() && oid.is_some() {
+                    let message = format!(
+                        "data type {} has no default operator class for access method \"{}\"",
+                        shown(),
+                        method.name
+                    );
+                    return Err(SqlError::new(SqlState::UNDEFINED_OBJECT, message).with_hint(
+                        "You must specify an operator class for the index or define a default \
+                         operator class for the data type.",
+                    ));
+                }
+                classes.push(String::new());
+                continue;
+            };
+            let named = OperatorClass::named(method, &name);
+            if named.is_empty() {
+                let message = format!(
+                    "operator class \"{name}\" does not exist for access method \"{}\"",
+                    method.name
+                );
+                return Err(SqlError::new(SqlState::UNDEFINED_OBJECT, message));
+            }
+            let fits = |oid| named.iter().any(|class| class.takes(catalog, oid));
+            if oid.is_some_and(|oid| !fits(oid)) {
+                let message =
+                    format!("operator class \"{name}\" does not accept data type {}", shown());
+                return Err(SqlError::new(SqlState("42804"), message));
+            }
+            let is_own = own.is_some_and(|own| own.name == name);
+            classes.push(if is_own { String::new() } else { name });
+        }
+        if classes.iter().all(String::is_empty) {
+            classes.clear();
+        }
+        Ok(classes)
     }
 
     /// CREATE INDEX for SQLite, from a description.

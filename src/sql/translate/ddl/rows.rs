@@ -180,7 +180,8 @@ pub(super) fn index(relation: &str, index: &Index, oids: &mut Oids) -> String {
     let oid = if index.oid.0 == 0 { oids.allot() } else { index.oid.0.to_string() };
     format!(
         "INSERT INTO towline_index (oid, relation, name, is_unique, is_primary, columns, predicate, \
-         nulls_equal, included) VALUES ({oid}, {relation}, {}, {}, {}, {}, {}, {}, {})",
+         nulls_equal, included, method, classes) \
+         VALUES ({oid}, {relation}, {}, {}, {}, {}, {}, {}, {}, {}, {})",
         quote_literal(&index.name),
         u8::from(index.unique),
         u8::from(index.primary),
@@ -188,6 +189,8 @@ pub(super) fn index(relation: &str, index: &Index, oids: &mut Oids) -> String {
         optional(index.predicate.as_deref()),
         u8::from(index.nulls_equal),
         list(&index.included),
+        quote_literal(&index.method),
+        list(&index.classes),
     )
 }
 

@@ -29,6 +29,7 @@ mod exclusion;
 pub(super) mod literals;
 mod sets;
 mod subscripts;
+mod written;
 
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
@@ -49,6 +50,7 @@ pub(super) const IDENTITY: &str = "towline_identity";
 pub(super) const ALL_FIELDS: &str = "*";
 
 pub(super) use self::exclusion::taken as taken_exclusion;
+pub(in crate::sql) use self::written::as_written;
 
 type Tokens = Vec<TokenWithSpan>;
 

@@ -1,15 +1,15 @@
 //! LIKE and SIMILAR TO.
 
-use super::super::call::{Answer, Call, boolean};
+use super::super::call::{Answer, Call, boolean, text};
 use super::pattern::{compile, invalid_pattern};
 use crate::pg::{SqlError, SqlState};
 
-/// The escape character of LIKE in argument 2: a backslash unless given, perhaps none.
-fn escape(call: &Call<'_, '_>) -> Result<Option<char>, SqlError> {
-    if call.len() < 3 {
+/// The escape character in argument `at`: a backslash unless given, perhaps none.
+fn escape(call: &Call<'_, '_>, at: usize) -> Result<Option<char>, SqlError> {
+    if call.len() <= at {
         return Ok(Some('\\'));
     }
-    call.optional_text(2)?.map_or(Ok(None), |given| escape_character(&given))
+    call.optional_text(at)?.map_or(Ok(None), |given| escape_character(&given))
 }
 
 fn escape_character(given: &str) -> Result<Option<char>, SqlError> {
@@ -22,7 +22,7 @@ fn escape_character(given: &str) -> Result<Option<char>, SqlError> {
 }
 
 pub(super) fn like(call: &Call<'_, '_>, ignore_case: bool) -> Answer {
-    let escape = escape(call)?;
+    let escape = escape(call, 2)?;
     let (mut value, mut pattern) = (call.text(0)?, call.text(1)?);
     if ignore_case {
         value = value.to_lowercase().into();
@@ -92,9 +92,32 @@ fn like_matches(value: &[char], pattern: &[LikePart]) -> bool {
     pattern[part..].iter().all(|part| *part == LikePart::Many)
 }
 
+/// `like_escape(pattern, escape)`: the pattern with backslashes for its own escapes.
+pub(super) fn like_escape(call: &Call<'_, '_>) -> Answer {
+    let mut pattern = String::new();
+    for part in like_pattern(&call.text(0)?, escape(call, 1)?)? {
+        match part {
+            LikePart::Many => pattern.push('%'),
+            LikePart::Any => pattern.push('_'),
+            LikePart::Char(char) => {
+                if matches!(char, '%' | '_' | '\\') {
+                    pattern.push('\\');
+                }
+                pattern.push(char);
+            }
+        }
+    }
+    text(pattern)
+}
+
+/// `similar_to_escape(pattern, escape)`: a regular expression.
+pub(super) fn similar_to_escape(call: &Call<'_, '_>) -> Answer {
+    text(similar_pattern(&call.text(0)?, escape(call, 1)?)?)
+}
+
 /// `value SIMILAR TO pattern`.
 pub(super) fn similar(call: &Call<'_, '_>) -> Answer {
-    let pattern = similar_pattern(&call.text(1)?, escape(call)?)?;
+    let pattern = similar_pattern(&call.text(1)?, escape(call, 2)?)?;
     boolean(compile(&pattern, "")?.is_match(&call.text(0)?)?)
 }
 

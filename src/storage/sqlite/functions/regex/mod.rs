@@ -5,7 +5,7 @@ mod pattern;
 
 use std::borrow::Cow;
 
-use self::like::{like, similar, similar_part};
+use self::like::{like, like_escape, similar, similar_part, similar_to_escape};
 use self::pattern::Match;
 pub(super) use self::pattern::compile;
 use super::PURE;
@@ -20,6 +20,9 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
     registry.define_strict(
         PURE,
         &[
+            ("like_escape", 2, like_escape),
+            ("similar_to_escape", 1, similar_to_escape),
+            ("similar_to_escape", 2, similar_to_escape),
             ("towline_similar", 2, similar),
             ("towline_similar", 3, similar),
             ("regexp_count", 2, regexp_count),
@@ -335,6 +338,8 @@ mod tests {
             ("towline_similar('abc', '%(b|d)%')", "1"),
             ("towline_similar('abc', '(b|c)%')", "0"),
             ("towline_similar('a.c', 'a.c')", "1"),
+            ("like_escape('a#%_\\', '#')", "a\\%_\\\\"),
+            ("similar_to_escape('a|b%')", "^(?:a|b.*)$"),
             ("towline_similar('abc', 'a.c')", "0"),
             ("towline_regex(NULL, 'a')", "NULL"),
             ("substring('abc123', '12')", "12"),

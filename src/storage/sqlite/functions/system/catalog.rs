@@ -7,9 +7,9 @@ use super::session::{array_item, environment, lookup_path};
 use crate::log::{Value, ValueRef};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
-    Catalog, Routine, builtin_function, constraint_definition, domain_check_definition,
-    index_definition, index_key_definition, keywords, quote_qualified, system_relation,
-    system_relations, view_definition,
+    AccessMethod, Catalog, Routine, builtin_function, constraint_definition,
+    domain_check_definition, index_column_property, index_definition, index_key_definition,
+    keywords, quote_qualified, system_relation, system_relations, view_definition,
 };
 
 pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
@@ -84,6 +84,24 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
             ("pg_get_userbyid", 1, |call| text(role_name(call, call.integer(0)?))),
             ("pg_get_viewdef", 1, viewdef),
             ("pg_get_viewdef", 2, viewdef),
+            ("pg_indexam_has_property", 2, |call| {
+                let method = AccessMethod::of(call.integer(0)?);
+                truth(method.and_then(|method| method.has_property(&property(call).ok()?)))
+            }),
+            ("pg_index_has_property", 2, |call| {
+                let catalog = call.surroundings.catalog();
+                let index = catalog.index(named_oid(call)?).map(|(_, index)| &*index.method);
+                let method = index.and_then(AccessMethod::named);
+                truth(method.and_then(|method| method.index_has_property(&property(call).ok()?)))
+            }),
+            ("pg_index_column_has_property", 3, |call| {
+                let catalog = call.surroundings.catalog();
+                let at = usize::try_from(call.integer(1)?).unwrap_or(0).checked_sub(1);
+                let found = catalog.index(named_oid(call)?).zip(at);
+                truth(found.and_then(|((relation, index), at)| {
+                    index_column_property(&catalog, relation, index, at, &property(call).ok()?)
+                }))
+            }),
             ("pg_relation_filenode", 1, |call| integer(call.integer(0)?)),
             ("pg_relation_is_publishable", 1, |call| {
                 let relation = call.surroundings.catalog().relation(oid(call, 0)?).is_some();
@@ -140,11 +158,32 @@ fn constraintdef(call: &Call<'_, '_>) -> Answer {
     let catalog = call.surroundings.catalog();
     let wanted = oid(call, 0)?;
     if let Some(check) = catalog.domain_checks().find(|check| check.oid == wanted) {
-        return text(domain_check_definition(check.condition, call.boolean(1)));
+        return text(domain_check_definition(&catalog, &check, call.boolean(1)));
     }
-    let Some((_, constraint)) = catalog.constraint(wanted) else { return Ok(Value::Null) };
+    let Some((relation, constraint)) = catalog.constraint(wanted) else { return Ok(Value::Null) };
     let path = lookup_path(call);
-    text(constraint_definition(&catalog, constraint, call.boolean(1), &path))
+    text(constraint_definition(&catalog, relation, constraint, call.boolean(1), &path))
+}
+
+/// A regclass, by its name or its OID.
+fn named_oid(call: &Call<'_, '_>) -> Result<Oid, SqlError> {
+    let catalog = call.surroundings.catalog();
+    match call.value(0) {
+        ValueRef::Text(name) if name.parse::<u32>().is_err() => {
+            let stored = find_stored(call, &catalog, name).ok_or_else(|| no_relation(name))?;
+            Ok(catalog.oid_of_stored(&stored).unwrap_or_default())
+        }
+        _ => oid(call, 0),
+    }
+}
+
+/// What a property's function is asked about, which stands last.
+fn property(call: &Call<'_, '_>) -> Result<String, SqlError> {
+    Ok(call.text(call.len() - 1)?.to_lowercase())
+}
+
+fn truth(value: Option<bool>) -> Answer {
+    value.map_or(Ok(Value::Null), boolean)
 }
 
 fn indexdef(call: &Call<'_, '_>) -> Answer {
@@ -155,7 +194,8 @@ fn indexdef(call: &Call<'_, '_>) -> Answer {
         return text(index_definition(&catalog, relation, index, call.boolean(2)));
     }
     let number = usize::try_from(number).unwrap_or(usize::MAX);
-    text(index_key_definition(relation, index, number).unwrap_or_default())
+    let key = index_key_definition(&catalog, relation, index, number, call.boolean(2));
+    text(key.unwrap_or_default())
 }
 
 fn viewdef(call: &Call<'_, '_>) -> Answer {
