@@ -84,7 +84,8 @@ CREATE TABLE towline_sequence (
     cycle INTEGER NOT NULL DEFAULT 0,
     reserved INTEGER,
     owner_table TEXT,
-    owner_column TEXT
+    owner_column TEXT,
+    type INTEGER NOT NULL DEFAULT 20
 ) STRICT;
 CREATE TABLE towline_database (
     oid INTEGER PRIMARY KEY,

@@ -211,6 +211,7 @@ mod tests {
         let sequence = Sequence {
             oid: Oid(20_001),
             name: "@7:q".to_owned(),
+            kind: Oid::INT8,
             start: 1,
             increment: 1,
             min: 1,

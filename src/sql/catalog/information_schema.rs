@@ -3,7 +3,7 @@
 mod routines;
 
 use super::definition::{action_rule, check_clause, default_definition, view_definition};
-use super::pg_catalog::{columns_in, namespaces, owner_name, sequence_type};
+use super::pg_catalog::{columns_in, namespaces, owner_name};
 use super::role_rows;
 use super::rows::{Facts, Rows, row};
 use super::types::{builtin_type, format_type};
@@ -467,7 +467,7 @@ fn add_sequences(rows: &mut Rows, facts: &Facts<'_>) {
         if is_identity {
             continue;
         }
-        let kind = sequence_type(sequence);
+        let kind = sequence.kind;
         let extent = extent(kind, -1);
         row!(rows,
             "sequence_catalog" => facts.database,

@@ -282,6 +282,8 @@ pub struct Sequence {
     pub name: String,
     pub start: i64,
     pub increment: i64,
+    /// The type of its values.
+    pub kind: Oid,
     pub min: i64,
     pub max: i64,
     pub cycle: bool,

@@ -358,7 +358,7 @@ fn sequences(sqlite: &mut Sqlite) -> Result<BTreeMap<String, Sequence>, SqliteEr
     let found = rows(
         sqlite,
         "SELECT oid, name, start, increment, min, max, cycle, reserved, owner_table,
-                owner_column
+                owner_column, type
          FROM main.towline_sequence",
         |row| Sequence {
             oid: oid(row, 0),
@@ -384,6 +384,7 @@ fn add_key_indexes(relation: &mut Relation) {
     for constraint in &relation.constraints {
         let primary = matches!(constraint.kind, ConstraintKind::PrimaryKey);
         let is_key = primary || matches!(constraint.kind, ConstraintKind::Unique);
+            kind: oid(row, 10),
         if is_key && !relation.indexes.iter().any(|index| index.name == constraint.name) {
             relation.indexes.push(Index {
                 oid: constraint.oid,

@@ -19,7 +19,7 @@ use super::functions::builtin_functions;
 use super::rows::{Facts, Rows, row, vector};
 use super::system::system_relations;
 use super::types::format_type;
-use super::{Catalog, NAMESPACES, ObjectKind, RelationKind, Sequence, role_rows};
+use super::{Catalog, NAMESPACES, ObjectKind, RelationKind, role_rows};
 use crate::pg::Oid;
 use crate::pg::types::zone::{abbreviations_at, zones_at};
 pub(super) use classes::{default_oid, numbered, owner_name, stored_default};
@@ -196,22 +196,11 @@ fn add_functions(rows: &mut Rows) {
     }
 }
 
-/// A sequence's type, told by its greatest value.
-pub(super) fn sequence_type(sequence: &Sequence) -> Oid {
-    if sequence.max == i64::from(i32::MAX) {
-        Oid::INT4
-    } else if sequence.max == i64::from(i16::MAX) {
-        Oid::INT2
-    } else {
-        Oid::INT8
-    }
-}
-
 fn add_sequences(rows: &mut Rows, catalog: &Catalog) {
     for sequence in catalog.sequences.values() {
         row!(rows,
             "seqrelid" => sequence.oid,
-            "seqtypid" => sequence_type(sequence),
+            "seqtypid" => sequence.kind,
             "seqstart" => sequence.start,
             "seqincrement" => sequence.increment,
             "seqmax" => sequence.max,
@@ -228,7 +217,7 @@ fn add_sequence_views(rows: &mut Rows, facts: &Facts<'_>) {
             "schemaname" => facts.catalog.split_name(&sequence.name).0,
             "sequencename" => facts.catalog.bare(&sequence.name),
             "sequenceowner" => owner_name(facts, ObjectKind::Sequence, sequence.oid),
-            "data_type" => format_type(sequence_type(sequence), None),
+            "data_type" => format_type(sequence.kind, None),
             "start_value" => sequence.start,
             "min_value" => sequence.min,
             "max_value" => sequence.max,

@@ -44,7 +44,7 @@ impl Translator<'_> {
             return Err(SqlError::unsupported("changing an identity column that was just added"));
         };
         let said = super::sequence::said(&options.join(" "))?;
-        change.before.extend(said.changes(old, Vec::new()));
+        change.before.extend(said.changes(old, Vec::new())?);
         Ok(())
     }
 

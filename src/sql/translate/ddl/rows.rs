@@ -202,7 +202,7 @@ pub(super) fn sequence(sequence: &Sequence, oids: &mut Oids) -> String {
     };
     format!(
         "INSERT INTO towline_sequence (oid, name, start, increment, min, max, cycle, owner_table, \
-         owner_column) VALUES ({}, {}, {}, {}, {}, {}, {}, {table}, {column})",
+         owner_column, type) VALUES ({}, {}, {}, {}, {}, {}, {}, {table}, {column}, {})",
         oids.allot(),
         quote_literal(&sequence.name),
         sequence.start,
@@ -210,6 +210,7 @@ pub(super) fn sequence(sequence: &Sequence, oids: &mut Oids) -> String {
         sequence.min,
         sequence.max,
         u8::from(sequence.cycle),
+        sequence.kind.0,
     )
 }
 

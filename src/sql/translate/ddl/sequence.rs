@@ -4,7 +4,7 @@
 use super::nothing;
 use super::rows::{self, Oids};
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::Sequence;
+use crate::sql::catalog::{Sequence, format_type};
 use crate::sql::scan::{self, Scanner, Token};
 use crate::sql::translate::{Translator, names, syntax, translated};
 use crate::sql::translated::{Kind, Tag, TranslateContext, Translated};
@@ -105,7 +105,7 @@ pub(in crate::sql::translate) fn alter_sequence(
         translator.check_free(&renamed)?;
         sets.push(format!("name = {}", names::quote_literal(&renamed)));
     }
-    let statements = said.changes(old, sets);
+    let statements = said.changes(old, sets)?;
     Ok(translator.demanding(translated(
         Kind::Ddl { rebuild: false },
         Tag::Fixed("ALTER SEQUENCE"),
@@ -131,20 +131,23 @@ fn owning_column(
 
 impl Said {
     /// The statements that change a sequence so; `sets` is what else changes in its row.
-    pub(super) fn changes(&self, old: &Sequence, sets: Vec<String>) -> Vec<String> {
+    pub(super) fn changes(
+        &self,
+        old: &Sequence,
+        mut sets: Vec<String>,
+    ) -> Result<Vec<String>, SqlError> {
         let quoted = names::quote_literal(&old.name);
-        let increment = self.increment.unwrap_or(old.increment);
-        let (lowest, highest) = if increment > 0 { (1, i64::MAX) } else { (i64::MIN, -1) };
+        let new = self.apply(old, false)?;
         let numbers = [
-            ("increment", self.increment),
-            ("min", self.min.map(|min| min.unwrap_or(lowest))),
-            ("max", self.max.map(|max| max.unwrap_or(highest))),
-            ("start", self.start),
-            ("cycle", self.cycle.map(i64::from)),
+            ("increment", old.increment, new.increment),
+            ("min", old.min, new.min),
+            ("max", old.max, new.max),
+            ("start", old.start, new.start),
+            ("cycle", i64::from(old.cycle), i64::from(new.cycle)),
+            ("type", i64::from(old.kind.0), i64::from(new.kind.0)),
         ];
-        let said = numbers.into_iter().filter_map(|(name, value)| Some((name, value?)));
-        let said = said.map(|(name, value)| format!("{name} = {value}"));
-        let sets: Vec<String> = said.chain(sets).collect();
+        let changed = numbers.into_iter().filter(|(_, old, new)| old != new);
+        sets.extend(changed.map(|(name, _, value)| format!("{name} = {value}")));
         let mut statements = Vec::new();
         if !sets.is_empty() {
             let sets = sets.join(", ");
@@ -152,10 +155,11 @@ impl Said {
         }
         statements.extend(rows::touch());
         if let Some(restart) = self.restart {
-            let at = restart.or(self.start).unwrap_or(old.start);
+            let at = restart.unwrap_or(new.start);
+            check_within("RESTART", at, &new)?;
             statements.push(format!("SELECT setval({quoted}, {at}, 0)"));
         }
-        statements
+        Ok(statements)
     }
 
     /// The parts of the name that an identity column's sequence shall have.
@@ -169,45 +173,94 @@ impl Said {
     }
 
     fn make(&self, name: &str) -> Result<Sequence, SqlError> {
-        let bounds = match self.oid {
-            Some(Oid::INT2) => (i64::from(i16::MIN), i64::from(i16::MAX)),
-            Some(Oid::INT4) => (i64::from(i32::MIN), i64::from(i32::MAX)),
-            None | Some(Oid::INT8) => (i64::MIN, i64::MAX),
-            Some(_) => return Err(invalid("sequence type must be smallint, integer, or bigint")),
+        let base = Sequence {
+            oid: Oid(0),
+            name: name.to_owned(),
+            kind: Oid::INT8,
+            start: 1,
+            increment: 1,
+            min: 1,
+            max: i64::MAX,
+            cycle: false,
+            reserved: None,
+            owner: None,
         };
-        let increment = self.increment.unwrap_or(1);
+        self.apply(&base, true)
+    }
+
+    /// A sequence as it is with these options: what a new one does not say follows from its
+    /// type, and with another type the bounds of the old type move.
+    fn apply(&self, base: &Sequence, is_new: bool) -> Result<Sequence, SqlError> {
+        let kind = self.oid.unwrap_or(base.kind);
+        let (lowest, highest) = bounds(kind)?;
+        let (old_lowest, old_highest) = bounds(base.kind)?;
+        let increment = self.increment.unwrap_or(base.increment);
         if increment == 0 {
             return Err(invalid("INCREMENT must not be zero"));
         }
         let up = increment > 0;
-        let min = self.min.flatten().unwrap_or(if up { 1 } else { bounds.0 });
-        let max = self.max.flatten().unwrap_or(if up { bounds.1 } else { -1 });
-        let start = self.start.unwrap_or(if up { min } else { max });
+        let typed = self.oid.is_some() && !is_new;
+        let (moves_min, moves_max) =
+            (typed && base.min == old_lowest, typed && base.max == old_highest);
+        let max = match self.max {
+            Some(Some(max)) => max,
+            None if !is_new && !moves_max => base.max,
+            _ => {
+                if up || moves_max {
+                    highest
+                } else {
+                    -1
+                }
+            }
+        };
+        let min = match self.min {
+            Some(Some(min)) => min,
+            None if !is_new && !moves_min => base.min,
+            _ => {
+                if up && !moves_min {
+                    1
+                } else {
+                    lowest
+                }
+            }
+        };
+        for (word, value) in [("MAXVALUE", max), ("MINVALUE", min)] {
+            if !(lowest..=highest).contains(&value) {
+                let name = format_type(kind, None);
+                return Err(invalid(format!(
+                    "{word} ({value}) is out of range for sequence data type {name}"
+                )));
+            }
+        }
         if min >= max {
             return Err(invalid(format!("MINVALUE ({min}) must be less than MAXVALUE ({max})")));
         }
-        if start < min {
-            return Err(invalid(format!(
-                "START value ({start}) cannot be less than MINVALUE ({min})"
-            )));
-        }
-        if start > max {
-            return Err(invalid(format!(
-                "START value ({start}) cannot be greater than MAXVALUE ({max})"
-            )));
-        }
-        Ok(Sequence {
-            oid: Oid(0),
-            name: name.to_owned(),
-            start,
-            increment,
-            min,
-            max,
-            cycle: self.cycle.unwrap_or(false),
-            reserved: None,
-            owner: None,
-        })
+        let first = if up { min } else { max };
+        let start = self.start.unwrap_or(if is_new { first } else { base.start });
+        let cycle = self.cycle.unwrap_or(base.cycle);
+        let new = Sequence { kind, start, increment, min, max, cycle, ..base.clone() };
+        check_within("START", start, &new)?;
+        Ok(new)
     }
+}
+
+/// The least and the greatest value of a sequence's type.
+fn bounds(kind: Oid) -> Result<(i64, i64), SqlError> {
+    match kind {
+        Oid::INT2 => Ok((i16::MIN.into(), i16::MAX.into())),
+        Oid::INT4 => Ok((i32::MIN.into(), i32::MAX.into())),
+        Oid::INT8 => Ok((i64::MIN, i64::MAX)),
+        _ => Err(invalid("sequence type must be smallint, integer, or bigint")),
+    }
+}
+
+fn check_within(word: &str, value: i64, sequence: &Sequence) -> Result<(), SqlError> {
+    let (than, bound, limit) = match value {
+        value if value < sequence.min => ("less", "MINVALUE", sequence.min),
+        value if value > sequence.max => ("greater", "MAXVALUE", sequence.max),
+        _ => return Ok(()),
+    };
+    Err(invalid(format!("{word} value ({value}) cannot be {than} than {bound} ({limit})")))
 }
 
 fn invalid(message: impl Into<String>) -> SqlError {
@@ -296,7 +349,10 @@ impl Reader<'_> {
                 let value = with || matches!(self.scanner.peek(), Some(Token::Number(_)));
                 said.restart = Some(if value { Some(self.integer()?) } else { None });
             } else if self.take("cache") {
-                self.integer()?;
+                let cached = self.integer()?;
+                if cached <= 0 {
+                    return Err(invalid(format!("CACHE ({cached}) must be greater than zero")));
+                }
             } else if self.take("cycle") {
                 said.cycle = Some(true);
             } else if self.take("no") {
