@@ -252,15 +252,10 @@ impl Translator<'_> {
                 self.call("current_schema", Vec::new())
             }
             None if name == "tableoid" => self.table_oid(None).ok_or_else(|| missing_column(&name)),
-            None => self.whole_row(&name).or_else(|| self.named_argument(&name)).ok_or_else(|| {
-                self.at(
-                    SqlError::new(
-                        SqlState::UNDEFINED_COLUMN,
-                        format!("column \"{name}\" does not exist"),
-                    ),
-                    ident,
-                )
-            }),
+            None => self
+                .whole_row(&name)
+                .or_else(|| self.named_argument(&name))
+                .ok_or_else(|| self.at(missing_column(&name), ident)),
         }
     }
 
@@ -717,7 +712,7 @@ impl Translator<'_> {
 }
 
 fn missing_column(name: &str) -> SqlError {
-    SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column \"{name}\" does not exist"))
+    scope::missing_column(name, format_args!("\"{name}\""))
 }
 
 /// What a cast to a type calls its column: an array goes by its element.

@@ -1,6 +1,7 @@
 //! What names mean inside a query: the tables of each FROM clause, innermost last,
 //! with their columns' types.
 
+use std::fmt::Display;
 use std::ops::Range;
 
 use super::names;
@@ -39,6 +40,15 @@ impl Scope {
         }
         Ok(())
     }
+}
+
+/// The error of a column that is not there; `shown` is how messages call it.
+pub(super) fn missing_column(name: &str, shown: impl Display) -> SqlError {
+    // Versions of rows, which SQLite has none of.
+    if matches!(name, "xmin" | "cmin" | "xmax" | "cmax" | "ctid") {
+        return SqlError::unsupported(format_args!("the system column {name}"));
+    }
+    SqlError::new(SqlState::UNDEFINED_COLUMN, format!("column {shown} does not exist"))
 }
 
 fn missing_entry(table: &str) -> SqlError {
@@ -164,10 +174,7 @@ pub(super) fn find_qualified<'a>(
         if source.open {
             return Ok(Found::Open { source, level });
         }
-        return Err(SqlError::new(
-            SqlState::UNDEFINED_COLUMN,
-            format!("column {table}.{name} does not exist"),
-        ));
+        return Err(missing_column(name, format_args!("{table}.{name}")));
     }
     Err(missing_entry(table))
 }

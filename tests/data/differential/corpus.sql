@@ -1426,3 +1426,27 @@ drop table in_print
 create view leaves_out as select sum(x) over (order by x rows between 1 preceding and 1 following exclude ties) from generate_series(1, 3) x
 select pg_get_viewdef('leaves_out') like '%EXCLUDE TIES)%'
 drop view leaves_out
+-- a sequence's type, and what it leaves of the bounds
+create sequence of_type as integer
+alter sequence of_type as smallint
+select data_type, min_value, max_value from pg_sequences where sequencename = 'of_type'
+alter sequence of_type as bigint maxvalue 100000
+alter sequence of_type as smallint
+alter sequence of_type minvalue 10
+alter sequence of_type restart with 100001
+alter sequence of_type increment by 0
+alter sequence of_type cache 0
+select data_type, start_value, min_value, max_value from pg_sequences where sequencename = 'of_type'
+drop sequence of_type
+create sequence of_type as smallint increment by -1
+select data_type, start_value, min_value, max_value from pg_sequences where sequencename = 'of_type'
+alter sequence of_type as integer no maxvalue
+select data_type, start_value, min_value, max_value from pg_sequences where sequencename = 'of_type'
+drop sequence of_type
+create table of_names (xmin int)
+create table of_names (a int default (avg(1)))
+create table of_names (a int)
+alter table of_names add column ctid int
+alter table of_names rename column a to cmax
+alter table of_names alter column a set default sum(2)
+drop table of_names

@@ -25,11 +25,9 @@ pub(in crate::sql::catalog) fn default_oid(relation: &Relation, number: i64) -> 
 }
 
 /// What `pg_attrdef` holds for a column: a default, or a generated column's
-/// expression. A default of NULL is none.
+/// expression.
 pub(in crate::sql::catalog) fn stored_default(attribute: &Attribute) -> Option<&String> {
-    let is_null = |default: &&String| default.eq_ignore_ascii_case("null");
-    let default = attribute.default.as_ref().filter(|default| !is_null(default));
-    attribute.generated.as_ref().or(default)
+    attribute.generated.as_ref().or(attribute.default.as_ref())
 }
 
 pub(in crate::sql::catalog) fn numbered(

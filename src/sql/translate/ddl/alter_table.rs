@@ -6,6 +6,7 @@ use sqlparser::ast::{
     DropBehavior, Expr, GeneratedAs, Ident, TableConstraint, VisitMut, VisitorMut,
 };
 
+use super::column::check_column_name;
 use super::create_table::{Draft, default_text, deferral};
 use super::identity::identity_change;
 use super::nothing;
@@ -423,6 +424,7 @@ impl Translator<'_> {
     }
 
     fn rename_column(&mut self, change: &mut Change, old: &str, new: &str) -> Result<(), SqlError> {
+        check_column_name(new)?;
         let relation = &mut change.draft.relation;
         if relation.attributes.iter().any(|attribute| attribute.name == new) {
             return Err(SqlError::new(
@@ -634,7 +636,7 @@ impl Translator<'_> {
             }
             AlterColumnOperation::SetDefault { value } => {
                 self.refuse_filled(&change.draft.relation, at, Asked::Default)?;
-                change.draft.relation.attributes[at].default = default_text(value);
+                change.draft.relation.attributes[at].default = default_text(value)?;
             }
             AlterColumnOperation::DropDefault => match self.clauses.drops.pop_front().flatten() {
                 None => {

@@ -96,3 +96,12 @@ fn reads_column(expr: &Expr, column: &str) -> bool {
     });
     found.is_break()
 }
+
+/// Refuses the names of PostgreSQL's own columns.
+pub(super) fn check_column_name(name: &str) -> Result<(), SqlError> {
+    if matches!(name, "tableoid" | "xmin" | "cmin" | "xmax" | "cmax" | "ctid") {
+        let message = format!("column name \"{name}\" conflicts with a system column name");
+        return Err(SqlError::new(SqlState::DUPLICATE_COLUMN, message));
+    }
+    Ok(())
+}

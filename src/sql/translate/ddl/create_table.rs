@@ -4,13 +4,15 @@
 use std::ops::ControlFlow;
 
 use sqlparser::ast::{
-    CheckConstraint, ColumnDef, ColumnOption, ConstraintCharacteristics, CreateTable,
-    CreateTableOptions, DataType, DeferrableInitial, Expr, ForeignKeyConstraint, FunctionArg,
-    FunctionArgExpr, FunctionArguments, GeneratedAs, GeneratedExpressionMode, Ident, IndexColumn,
-    NullsDistinctOption, OnCommit, PrimaryKeyConstraint, Query, ReferentialAction, Select,
-    SelectInto, SetExpr, TableConstraint, UniqueConstraint, Value, visit_expressions,
+    CheckConstraint, ColumnDef, ColumnOption, ConstraintCharacteristics,
+    ConstraintReferenceMatchKind, CreateTable, CreateTableOptions, DataType, DeferrableInitial,
+    Expr, ForeignKeyConstraint, FunctionArg, FunctionArgExpr, FunctionArguments, GeneratedAs,
+    GeneratedExpressionMode, Ident, IndexColumn, NullsDistinctOption, OnCommit,
+    PrimaryKeyConstraint, Query, ReferentialAction, Select, SelectInto, SetExpr, TableConstraint,
+    UniqueConstraint, Value, visit_expressions,
 };
 
+use super::column::check_column_name;
 use super::rows::{self, Oids};
 use super::{chosen_name, nothing};
 use crate::pg::{Oid, SqlError, SqlState};
@@ -22,7 +24,7 @@ use crate::sql::translate::place::Place;
 use crate::sql::translate::query::Wish;
 use crate::sql::translate::returning::{is_rowid, target_source, type_of};
 use crate::sql::translate::scope::Scope;
-use crate::sql::translate::{Translator, names, shipped, translated};
+use crate::sql::translate::{Translator, calls_aggregate, names, shipped, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
 use crate::sql::types;
 
@@ -136,6 +138,7 @@ impl Translator<'_> {
         column: &ColumnDef,
     ) -> Result<(), SqlError> {
         let name = names::fold(&column.name);
+        check_column_name(&name)?;
         let table = draft.relation.name.clone();
         if draft.relation.attributes.iter().any(|attribute| attribute.name == name) {
             return Err(SqlError::new(
@@ -170,7 +173,7 @@ impl Translator<'_> {
                 ColumnOption::Null => {}
                 ColumnOption::NotNull => draft.relation.attributes[at].not_null = true,
                 ColumnOption::Default(expr) => {
-                    draft.relation.attributes[at].default = default_text(expr);
+                    draft.relation.attributes[at].default = default_text(expr)?;
                 }
                 ColumnOption::PrimaryKey(key) => {
                     let columns = vec![name.clone()];
@@ -375,6 +378,9 @@ impl Translator<'_> {
         columns: Vec<String>,
         key: &ForeignKeyConstraint,
     ) -> Result<(), SqlError> {
+        if key.match_kind == Some(ConstraintReferenceMatchKind::Full) && columns.len() > 1 {
+            return Err(SqlError::unsupported("MATCH FULL over several columns"));
+        }
         for column in &columns {
             if !draft.relation.attributes.iter().any(|attribute| attribute.name == *column) {
                 return Err(SqlError::new(
@@ -705,6 +711,7 @@ impl Translator<'_> {
         for column in &selected.columns {
             let oid = if types::is_unknown(column.ty.oid) { Oid::TEXT } else { column.ty.oid };
             self.check_storable(column.ty, &column.name)?;
+            check_column_name(&column.name)?;
             if attributes.iter().any(|other| other.name == column.name) {
                 return Err(SqlError::new(
                     SqlState::DUPLICATE_COLUMN,
@@ -851,11 +858,15 @@ pub(super) fn is_serial(data_type: &DataType) -> bool {
 }
 
 /// A default as the catalog keeps it; DEFAULT NULL is none.
-pub(super) fn default_text(expr: &Expr) -> Option<String> {
-    match expr {
+pub(super) fn default_text(expr: &Expr) -> Result<Option<String>, SqlError> {
+    if calls_aggregate(expr) {
+        let message = "aggregate functions are not allowed in DEFAULT expressions";
+        return Err(SqlError::new(SqlState("42803"), message));
+    }
+    Ok(match expr {
         Expr::Value(value) if value.value == Value::Null => None,
         expr => Some(drawn(expr).unwrap_or_else(|| expr.to_string())),
-    }
+    })
 }
 
 /// `nextval('name')` as PostgreSQL spells it, with its argument's type.

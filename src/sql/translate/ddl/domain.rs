@@ -123,7 +123,7 @@ impl Alteration<'_, '_> {
         if words.take("set") {
             if words.take("default") {
                 let expr = syntax::parse_expression(words.scanner.rest())?;
-                *default = super::create_table::default_text(&expr);
+                *default = super::create_table::default_text(&expr)?;
                 while words.scanner.peek().is_some() {
                     words.next()?;
                 }

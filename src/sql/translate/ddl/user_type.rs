@@ -110,7 +110,10 @@ impl Translator<'_> {
             checks.push((name, check.expr.to_string()));
         }
         let not_null = std::mem::take(&mut self.clauses.domain_not_null);
-        let default = create.default.as_ref().and_then(super::create_table::default_text);
+        let default = match &create.default {
+            Some(expr) => super::create_table::default_text(expr)?,
+            None => None,
+        };
         let checks = rows::pairs(&checks);
         let default =
             default.map_or_else(|| "NULL".to_owned(), |default| names::quote_literal(&default));
