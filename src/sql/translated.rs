@@ -283,6 +283,19 @@ pub enum RoleChange {
         /// To hand on: with the rights, or those alone.
         option: bool,
     },
+    /// ALTER DEFAULT PRIVILEGES.
+    Defaults {
+        /// Whose objects; none are the user's own.
+        roles: Vec<RoleName>,
+        /// In which schemas; none are all.
+        schemas: Vec<Oid>,
+        grants: bool,
+        kind: ObjectKind,
+        /// The rest as in `Rights`.
+        rights: Option<Rights>,
+        grantees: Vec<Grantee>,
+        option: bool,
+    },
     /// ALTER … OWNER TO.
     Own {
         object: Owned,

@@ -72,13 +72,7 @@ impl EngineSession {
         let mut statements = Vec::new();
         match change {
             RoleChange::Rights { grants, objects, rights, grantees, option } => {
-                let mut whom = Vec::new();
-                for grantee in grantees {
-                    whom.push(match grantee {
-                        Grantee::Everybody => EVERYBODY,
-                        Grantee::Role(role) => self.oids_of(asker, std::slice::from_ref(role))?[0],
-                    });
-                }
+                let whom = self.whom(asker, grantees)?;
                 for object in objects {
                     let wanted = rights.unwrap_or_else(|| object.kind.rights());
                     let may =
@@ -96,6 +90,28 @@ impl EngineSession {
                         Writer(&mut out.buffer).notice(&warning);
                     }
                     statements.push(changed_rights(asker, object, *grants, may, &whom, *option));
+                }
+            }
+            RoleChange::Defaults { roles, schemas, grants, kind, rights, grantees, option } => {
+                let whom = self.whom(asker, grantees)?;
+                let roles = match roles.as_slice() {
+                    [] => vec![asker.current],
+                    roles => self.oids_of(asker, roles)?,
+                };
+                let schemas = if schemas.is_empty() { &[Oid(0)] } else { schemas.as_slice() };
+                let rights = rights.unwrap_or_else(|| kind.rights());
+                for role in roles {
+                    let may =
+                        asker.is_superuser() || asker.roles().is_member(asker.current, role, true);
+                    if !may {
+                        return Err(denied("permission denied to change default privileges"));
+                    }
+                    for schema in schemas {
+                        let key = (role, *schema, *kind);
+                        let mut all = asker.catalog.default_access_of(&key);
+                        change_grants(&mut all, role, *grants, rights, &whom, *option);
+                        statements.push(sql::write_default_access(&asker.catalog, &key, &all));
+                    }
                 }
             }
             RoleChange::Own { object, to } => statements = self.give(asker, object, to)?,
@@ -128,6 +144,15 @@ impl EngineSession {
             _ => unreachable!("no change of owners or privileges"),
         }
         Ok(statements)
+    }
+
+    /// The roles that rights are given to, or taken from.
+    fn whom(&self, asker: &Asker, grantees: &[Grantee]) -> Result<Vec<Oid>, SqlError> {
+        let oid = |grantee: &Grantee| match grantee {
+            Grantee::Everybody => Ok(EVERYBODY),
+            Grantee::Role(role) => Ok(self.oids_of(asker, std::slice::from_ref(role))?[0]),
+        };
+        grantees.iter().map(oid).collect()
     }
 
     /// ALTER … OWNER TO.
@@ -208,16 +233,28 @@ fn changed_rights(
     // Superusers, and members of the owner, grant in its name.
     let owns = catalog.owns(asker.current, object.kind, object.object);
     let grantor = if owns { owner } else { asker.current };
+    change_grants(&mut all, grantor, grants, rights, whom, option);
+    let class = object.kind.class();
+    sql::write_access(class, kept_under(catalog, class, object.object), owner, Some(&all))
+}
+
+/// Gives rights, or takes them.
+fn change_grants(
+    all: &mut Vec<Grant>,
+    grantor: Oid,
+    grants: bool,
+    rights: Rights,
+    whom: &[Oid],
+    option: bool,
+) {
     for grantee in whom.iter().copied() {
         if grants {
             let options = if option && grantee != EVERYBODY { rights } else { Rights::NONE };
-            granted(&mut all, Grant { grantee, grantor, rights, options });
+            granted(all, Grant { grantee, grantor, rights, options });
         } else {
-            revoked(&mut all, grantee, rights, option);
+            revoked(all, grantee, rights, option);
         }
     }
-    let class = object.kind.class();
-    sql::write_access(class, kept_under(catalog, class, object.object), owner, Some(&all))
 }
 
 fn check(asker: &Asker, demand: &Demand) -> Result<(), SqlError> {
@@ -306,6 +343,10 @@ pub(super) fn check_owns_nothing(catalog: &Catalog, role: &Role) -> Result<(), S
         let granted = access.grants.iter().flatten();
         let mut granted = granted.filter(|g| g.grantee == role.oid || g.grantor == role.oid);
         depending += usize::from(access.owner == role.oid || granted.next().is_some());
+    }
+    for ((maker, ..), grants) in &catalog.default_access {
+        let said = *maker == role.oid || grants.iter().any(|grant| grant.grantee == role.oid);
+        depending += usize::from(said);
     }
     if depending == 0 {
         return Ok(());

@@ -258,9 +258,10 @@ impl EngineSession {
         }
         let asker = self.asker().await?;
         let statements = match change {
-            RoleChange::Rights { .. } | RoleChange::Own { .. } | RoleChange::Reassign { .. } => {
-                self.change_access(&asker, change, out)?
-            }
+            RoleChange::Rights { .. }
+            | RoleChange::Defaults { .. }
+            | RoleChange::Own { .. }
+            | RoleChange::Reassign { .. } => self.change_access(&asker, change, out)?,
             RoleChange::Create { name, options } => self.create_role(&asker, name, options)?,
             RoleChange::Alter { role, options } => self.alter_role(&asker, role, options)?,
             RoleChange::Rename { role, to } => self.rename_role(&asker, role, to)?,

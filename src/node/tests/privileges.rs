@@ -276,3 +276,59 @@ async fn a_view_changes_what_its_owner_may_change() {
     run(&mut bob, &["delete from bobs"]).await;
     assert_eq!(root.value("select count(*) from t").await, "0");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn new_objects_have_the_privileges_that_were_said() {
+    let node = TestNode::leading().await;
+    let mut root = node.client();
+    run(
+        &mut root,
+        &[
+            "create user bob",
+            "create user ann",
+            "create schema s",
+            "grant usage on schema s to bob",
+            "alter default privileges grant select on tables to bob",
+            "alter default privileges in schema s grant insert, update on tables to bob",
+            "alter default privileges grant usage on sequences to bob with grant option",
+            "alter default privileges for role ann revoke all on tables from ann",
+            "create table t (id serial)",
+            "create table s.u (id int)",
+            "create view v as select 1 as one",
+        ],
+    )
+    .await;
+    let mut bob = node.client_of("bob");
+    run(&mut bob, &["select * from t", "select * from v", "insert into s.u values (1)"]).await;
+    run(&mut bob, &["select nextval('t_id_seq')", "update s.u set id = 2"]).await;
+    refused(&mut bob, "insert into t values (1)", DENIED, "table t").await;
+    refused(&mut bob, "delete from s.u", DENIED, "table u").await;
+    let said = "select string_agg(defaclobjtype || ' ' || defaclnamespace::regnamespace || ' ' || \
+                defaclacl::text, '; ' order by defaclrole, defaclnamespace, defaclobjtype) from \
+                pg_default_acl where defaclobjtype = 'r'";
+    assert_eq!(
+        root.value(said).await,
+        "r - {test=arwdDxt/test,bob=r/test}; r s {bob=aw/test}; r - {}"
+    );
+    refused(&mut root, "drop role ann", "2BP01", "role \"ann\" cannot be dropped").await;
+    let other = "alter default privileges for role ann grant select on tables to bob";
+    refused(&mut bob, other, DENIED, "permission denied to change default privileges").await;
+    let within = "alter default privileges in schema s grant usage on schemas to bob";
+    refused(&mut root, within, "0LP01", "cannot use IN SCHEMA clause").await;
+    let unfit = "alter default privileges grant usage on tables to bob";
+    refused(&mut root, unfit, "0LP01", "invalid privilege type USAGE for relation").await;
+    run(
+        &mut root,
+        &[
+            "alter default privileges revoke select on tables from bob",
+            "alter default privileges for role ann grant all on tables to ann",
+            "drop role ann",
+            "drop schema s cascade",
+            "create table w (id int)",
+        ],
+    )
+    .await;
+    refused(&mut bob, "select * from w", DENIED, "table w").await;
+    let left = "select string_agg(defaclobjtype::text, ',') from pg_default_acl";
+    assert_eq!(root.value(left).await, "S");
+}

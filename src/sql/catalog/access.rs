@@ -131,7 +131,7 @@ impl ObjectKind {
     }
 
     /// What everybody may do with a new one.
-    fn of_everybody(self) -> Rights {
+    pub(super) fn of_everybody(self) -> Rights {
         Rights::of_letters(match self {
             Self::Table | Self::Sequence | Self::Schema => "",
             Self::Database => "Tc",
@@ -211,11 +211,7 @@ impl Catalog {
         let is_system = kind == ObjectKind::Schema
             && NAMESPACES.iter().any(|(oid, _)| *oid == i64::from(object.0));
         let everybody = if is_system { Rights::USAGE } else { kind.of_everybody() };
-        let all = kind.rights();
-        let owners = Grant { grantee: owner, grantor: owner, rights: all, options: Rights::NONE };
-        let others = Grant { grantee: EVERYBODY, rights: everybody, ..owners };
-        let grants = [owners, others].into_iter();
-        grants.filter(|grant| !grant.rights.is_empty()).collect()
+        initial_grants(kind, owner, everybody)
     }
 
     /// As PostgreSQL prints grants; `None` while they are those of a new object.
@@ -225,6 +221,11 @@ impl Catalog {
         if kept.is_none() && !is_public {
             return None;
         }
+        Some(self.print_grants(&self.grants_on(kind, object), owner))
+    }
+
+    /// Grants as PostgreSQL prints them, where the users of the configuration are `owner`.
+    pub fn print_grants(&self, grants: &[Grant], owner: &str) -> String {
         let name = |oid: Oid| match oid {
             EVERYBODY => "",
             oid => self.roles.name(oid, owner).unwrap_or("?"),
@@ -237,8 +238,8 @@ impl Catalog {
             let rights: String = starred.collect();
             format!("{}={rights}/{}", name(grant.grantee), name(grant.grantor))
         };
-        let items: Vec<String> = self.grants_on(kind, object).iter().map(print).collect();
-        Some(super::rows::text_array(&items))
+        let items: Vec<String> = grants.iter().map(print).collect();
+        super::rows::text_array(&items)
     }
 
     /// Whether `role` owns an object, itself or by membership.
@@ -294,6 +295,14 @@ impl Catalog {
         let held = grants.iter().filter(|grant| self.has_role(role, grant.grantee));
         held.fold(Rights::NONE, |rights, grant| rights.with(grant.options)).and(wanted)
     }
+}
+
+/// The grants on a new object, as far as nothing else is said.
+pub(super) fn initial_grants(kind: ObjectKind, owner: Oid, everybody: Rights) -> Vec<Grant> {
+    let rights = kind.rights();
+    let owners = Grant { grantee: owner, grantor: owner, rights, options: Rights::NONE };
+    let others = Grant { grantee: EVERYBODY, rights: everybody, ..owners };
+    [owners, others].into_iter().filter(|grant| !grant.rights.is_empty()).collect()
 }
 
 /// Adds rights to what a role was granted.

@@ -123,6 +123,14 @@ CREATE TABLE towline_access (
     grants TEXT,
     PRIMARY KEY (class, object)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE towline_default_access (
+    database INTEGER NOT NULL,
+    role INTEGER NOT NULL,
+    schema INTEGER NOT NULL,
+    kind TEXT NOT NULL,
+    grants TEXT NOT NULL,
+    PRIMARY KEY (database, role, schema, kind)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE towline_start_setting (
     database INTEGER NOT NULL,
     role TEXT NOT NULL,

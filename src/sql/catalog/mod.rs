@@ -6,6 +6,7 @@ mod access;
 mod access_method;
 mod bootstrap;
 mod database;
+mod default_access;
 mod deferral;
 mod definition;
 mod dependency;
@@ -32,6 +33,7 @@ pub use database::{
     EMPTY_TEMPLATES, FIRST_DATABASE, MAINTENANCE_DATABASE, database_pattern, database_prefix,
     split_database,
 };
+pub use default_access::{DEFAULT_KINDS, DefaultAccessKey};
 pub use deferral::Deferral;
 pub use definition::{
     constraint_definition, domain_check_definition, index_definition, index_key_definition,

@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
 
-use super::{Access, Roles, Routine};
+use super::{Access, DefaultAccessKey, Grant, Roles, Routine};
 use crate::pg::Oid;
 
 /// A database's schema at one schema version. Keys are names as stored (folded
@@ -18,6 +18,8 @@ pub struct Catalog {
     /// Owners and privileges, where they are not those of a new object, by the catalog
     /// that lists the object and its OID.
     pub access: BTreeMap<(u32, Oid), Access>,
+    /// The privileges of objects that are yet to be made.
+    pub default_access: BTreeMap<DefaultAccessKey, Vec<Grant>>,
     /// SQLite's schema version, the cache key of everything derived.
     pub version: u64,
     pub relations: BTreeMap<String, Relation>,
@@ -280,10 +282,10 @@ impl Index {
 pub struct Sequence {
     pub oid: Oid,
     pub name: String,
-    pub start: i64,
-    pub increment: i64,
     /// The type of its values.
     pub kind: Oid,
+    pub start: i64,
+    pub increment: i64,
     pub min: i64,
     pub max: i64,
     pub cycle: bool,

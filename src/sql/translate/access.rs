@@ -8,7 +8,7 @@ use sqlparser::ast::{Expr, ObjectType, visit_expressions};
 
 use super::ddl::{About, nothing, routine_in};
 use super::utility::Words;
-use super::{Translator, role};
+use super::{Translator, default_access, role};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
     BOOTSTRAP_ROLE, ObjectKind, Relation, Rights, Routine, Sequence, UserType,
@@ -79,7 +79,17 @@ pub(super) fn own(translated: &mut Translated, context: &TranslateContext<'_>) {
             )));
         }
     }
+    if allotted > 0 {
+        translated.statements.extend(default_access::give(allotted, context));
+    }
     let drops = matches!(translated.tag, Tag::Fixed(tag) if tag.starts_with("DROP "));
+    if drops && !context.catalog.default_access.is_empty() {
+        translated.statements.push(uncounted(
+            "DELETE FROM towline_default_access WHERE schema >= 16384 AND schema NOT IN (SELECT \
+             oid FROM towline_schema)"
+                .to_owned(),
+        ));
+    }
     if (drops || allotted > 0) && !context.catalog.access.is_empty() {
         translated.statements.push(uncounted(format!(
             "DELETE FROM towline_access WHERE object BETWEEN 16384 AND {} AND class <> {} AND \
@@ -94,7 +104,7 @@ pub(super) fn own(translated: &mut Translated, context: &TranslateContext<'_>) {
 }
 
 /// A statement whose changes the client is not told.
-fn uncounted(text: String) -> SqliteStatement {
+pub(super) fn uncounted(text: String) -> SqliteStatement {
     SqliteStatement { counts: Counts::Nothing, ..super::shipped(text) }
 }
 
@@ -138,7 +148,7 @@ impl Translator<'_> {
         self.demand(Demand::Rights { kind, object, rights: Rights::CREATE });
     }
 
-    fn schema_oid(&self, schema: &str) -> Oid {
+    pub(super) fn schema_oid(&self, schema: &str) -> Oid {
         Oid(u32::try_from(self.context.catalog.schema_oid(schema)).unwrap_or(0))
     }
 
@@ -427,6 +437,26 @@ pub(super) fn change(
             break;
         }
     }
+    let grantees = grantees(words, grants, &mut option)?;
+    for object in &objects {
+        if let Some(wanted) = rights
+            && !wanted.without(object.kind.rights()).is_empty()
+        {
+            let what = wanted.without(object.kind.rights()).names().next().unwrap_or_default();
+            let message = format!("invalid privilege type {what} for {}", object.kind.word());
+            return Err(SqlError::new(SqlState("0LP01"), message));
+        }
+    }
+    let change = RoleChange::Rights { grants, objects, rights, grantees, option };
+    words.done(Kind::Role(change), tag)
+}
+
+/// To whom, or from whom; `option` is set where WITH GRANT OPTION is said.
+pub(super) fn grantees(
+    words: &mut Words<'_>,
+    grants: bool,
+    option: &mut bool,
+) -> Result<Vec<Grantee>, SqlError> {
     words.expect(if grants { "to" } else { "from" })?;
     let mut grantees = Vec::new();
     loop {
@@ -445,28 +475,18 @@ pub(super) fn change(
     if grants && words.take("with") {
         words.expect("grant")?;
         words.expect("option")?;
-        option = true;
+        *option = true;
     }
     if words.take("granted") {
         words.expect("by")?;
         role::role_name(words)?;
     }
     let _ = words.take("cascade") || words.take("restrict");
-    for object in &objects {
-        if let Some(wanted) = rights
-            && !wanted.without(object.kind.rights()).is_empty()
-        {
-            let what = wanted.without(object.kind.rights()).names().next().unwrap_or_default();
-            let message = format!("invalid privilege type {what} for {}", object.kind.word());
-            return Err(SqlError::new(SqlState("0LP01"), message));
-        }
-    }
-    let change = RoleChange::Rights { grants, objects, rights, grantees, option };
-    words.done(Kind::Role(change), tag)
+    Ok(grantees)
 }
 
 /// `ALL [PRIVILEGES]` is `None`.
-fn rights(words: &mut Words<'_>) -> Result<Option<Rights>, SqlError> {
+pub(super) fn rights(words: &mut Words<'_>) -> Result<Option<Rights>, SqlError> {
     if words.take("all") {
         words.take("privileges");
         return Ok(None);

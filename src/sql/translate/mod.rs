@@ -29,6 +29,7 @@ mod copy;
 mod current;
 mod database;
 mod ddl;
+mod default_access;
 mod delete;
 mod existence;
 mod expression;
@@ -81,6 +82,7 @@ pub(in crate::sql) use self::syntax::parse_whole_expression;
 pub(in crate::sql) use self::tokens::as_written;
 
 pub use self::database::{create_database, drop_database, rename_database};
+pub use self::default_access::write_default_access;
 pub use self::role::{
     add_member, forget_role, oid_of_role, remove_member, rename_settings, role_change,
     write_access, write_role, write_start_setting,

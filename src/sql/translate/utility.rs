@@ -2,7 +2,7 @@
 //! statements, cursors, LISTEN and kin. The queries inside them (`DECLARE c CURSOR
 //! FOR …`) are handed on as text.
 
-use super::{Translator, access, copy, database, names, role, translated};
+use super::{Translator, access, copy, database, default_access, names, role, translated};
 use crate::pg::types::interval::Interval;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{ObjectKind, Relation, RelationKind, Rights};
@@ -122,7 +122,7 @@ pub(super) fn translate(
         }
         "alter" if words.take("default") => {
             words.expect("privileges")?;
-            return Err(SqlError::unsupported("default privileges"));
+            return default_access::change(text, &mut words, context).map(Some);
         }
         "alter" if let Some(changed) = words.storage(context) => changed?,
         "alter" if words.take("domain") => {

@@ -13,10 +13,11 @@ use super::{Sqlite, SqliteError, Statement};
 use crate::log::ValueRef;
 use crate::pg::Oid;
 use crate::sql::catalog::{
-    Access, Attribute, BTREE, Catalog, CheckOption, Comment, Constraint, ConstraintKind, Field,
-    HASHED_OIDS, Identity, Index, Membership, NAMESPACES, PUBLIC_OID, RESERVED_PREFIX, Relation,
-    RelationKind, Role, Roles, Routine, Sequence, StartSetting, StoredVerifier, UserType,
-    UserTypeKind, parse_grants, split_database, type_of_declaration,
+    Access, Attribute, BTREE, Catalog, CheckOption, Comment, Constraint, ConstraintKind,
+    DEFAULT_KINDS, DefaultAccessKey, Field, Grant, HASHED_OIDS, Identity, Index, Membership,
+    NAMESPACES, PUBLIC_OID, RESERVED_PREFIX, Relation, RelationKind, Role, Roles, Routine,
+    Sequence, StartSetting, StoredVerifier, UserType, UserTypeKind, parse_grants, split_database,
+    type_of_declaration,
 };
 
 /// Loads the catalog of a database as of the connection's snapshot.
@@ -27,6 +28,7 @@ pub(super) fn load(sqlite: &mut Sqlite, database: u32) -> Result<Catalog, Sqlite
         databases: databases(sqlite)?,
         roles: roles(sqlite)?,
         access: access(sqlite, database)?,
+        default_access: default_access(sqlite, database)?,
         schemas: schemas(sqlite, database)?,
         types: user_types(sqlite)?,
         routines: routines(sqlite)?,
@@ -123,6 +125,25 @@ fn access(sqlite: &mut Sqlite, database: u32) -> Result<BTreeMap<(u32, Oid), Acc
         object => Some(((class, object), access)),
     });
     Ok(here.collect())
+}
+
+fn default_access(
+    sqlite: &mut Sqlite,
+    database: u32,
+) -> Result<BTreeMap<DefaultAccessKey, Vec<Grant>>, SqliteError> {
+    let found = rows(
+        sqlite,
+        &format!(
+            "SELECT role, schema, kind, grants FROM main.towline_default_access
+             WHERE database = {database}"
+        ),
+        |row| {
+            let letter = text(row, 2);
+            let (kind, ..) = DEFAULT_KINDS.into_iter().find(|known| letter.starts_with(known.1))?;
+            Some(((oid(row, 0), oid(row, 1), kind), parse_grants(&text(row, 3))?))
+        },
+    )?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 fn roles(sqlite: &mut Sqlite) -> Result<Roles, SqliteError> {
@@ -363,6 +384,7 @@ fn sequences(sqlite: &mut Sqlite) -> Result<BTreeMap<String, Sequence>, SqliteEr
         |row| Sequence {
             oid: oid(row, 0),
             name: text(row, 1),
+            kind: oid(row, 10),
             start: integer(row, 2),
             increment: integer(row, 3),
             min: integer(row, 4),
@@ -384,7 +406,6 @@ fn add_key_indexes(relation: &mut Relation) {
     for constraint in &relation.constraints {
         let primary = matches!(constraint.kind, ConstraintKind::PrimaryKey);
         let is_key = primary || matches!(constraint.kind, ConstraintKind::Unique);
-            kind: oid(row, 10),
         if is_key && !relation.indexes.iter().any(|index| index.name == constraint.name) {
             relation.indexes.push(Index {
                 oid: constraint.oid,

@@ -19,7 +19,7 @@ use super::functions::builtin_functions;
 use super::rows::{Facts, Rows, row, vector};
 use super::system::system_relations;
 use super::types::format_type;
-use super::{Catalog, NAMESPACES, ObjectKind, RelationKind, role_rows};
+use super::{Catalog, DEFAULT_KINDS, NAMESPACES, ObjectKind, RelationKind, role_rows};
 use crate::pg::Oid;
 use crate::pg::types::zone::{abbreviations_at, zones_at};
 pub(super) use classes::{default_oid, numbered, owner_name, stored_default};
@@ -55,6 +55,7 @@ pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
         "pg_collation" => add_collations(rows),
         "pg_constraint" => add_constraints(rows, catalog),
         "pg_database" => add_databases(rows, facts),
+        "pg_default_acl" => add_default_access(rows, facts),
         "pg_depend" => add_dependencies(rows, catalog),
         "pg_index" => add_indexes(rows, catalog),
         "pg_indexes" => add_index_definitions(rows, catalog),
@@ -119,6 +120,19 @@ fn add_collations(rows: &mut Rows) {
             "collencoding" => -1_i64,
             "collcollate" => collate,
             "collctype" => collate,
+        );
+    }
+}
+
+fn add_default_access(rows: &mut Rows, facts: &Facts<'_>) {
+    for (number, ((role, schema, kind), grants)) in (1_i64..).zip(&facts.catalog.default_access) {
+        let letter = DEFAULT_KINDS.iter().find(|known| known.0 == *kind).map(|known| known.1);
+        row!(rows,
+            "oid" => number,
+            "defaclrole" => *role,
+            "defaclnamespace" => *schema,
+            "defaclobjtype" => letter.map(String::from),
+            "defaclacl" => facts.catalog.print_grants(grants, facts.owner),
         );
     }
 }
