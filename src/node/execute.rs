@@ -205,8 +205,10 @@ fn run_statements(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> 
             ran.settings.append(&mut sqlite.take_settings());
         }
         let drawn = sqlite.drawn_context();
-        if !drawn.sequences.is_empty() {
-            ran.drawn = Some(sqlite.drawn_sequences());
+        // A value that was set is drawn from no range.
+        let values = sqlite.drawn_sequences();
+        if !values.0.is_empty() {
+            ran.drawn = Some(values);
         }
         ran.contexts.push(drawn.clone());
         ran.read_local |= sqlite.read_local();

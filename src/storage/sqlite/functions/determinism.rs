@@ -317,11 +317,6 @@ impl super::Sequences {
         };
     }
 
-    fn remember(&mut self, name: &str, value: i64) {
-        self.last.insert(name.to_owned(), value);
-        self.latest = Some(name.to_owned());
-    }
-
     /// Gives back what the running statement drew: it is run again.
     pub(super) fn give_back(&mut self) {
         for (name, first) in &self.first {
@@ -460,7 +455,8 @@ fn set(
     let mut sequences = surroundings.sequences();
     sequences.ranges.remove(name);
     if is_called {
-        sequences.remember(name, value);
+        // `lastval` stays with the sequence that was drawn from.
+        sequences.last.insert(name.to_owned(), value);
     }
     Ok(value)
 }
