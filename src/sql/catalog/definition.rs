@@ -124,6 +124,10 @@ impl Relation {
         i64::try_from(at + 1).ok()
     }
 
+    pub fn has_constraint(&self, name: &str) -> bool {
+        self.constraints.iter().any(|constraint| constraint.name == name)
+    }
+
     /// A column by name.
     pub fn attribute(&self, column: &str) -> Option<&Attribute> {
         self.attributes.iter().find(|attribute| attribute.name == column)

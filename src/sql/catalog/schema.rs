@@ -4,10 +4,12 @@
 //! of another schema is stored as `public.name`. Before all of that stands the prefix of
 //! a database other than the first (see [`split_database`]).
 
+use std::borrow::Cow;
+
 use super::database::{FIRST_DATABASE, MAINTENANCE_DATABASE, database_prefix, split_database};
 use super::{
-    Catalog, DomainCheck, UserType, UserTypeKind, format_type, quote_ident, quote_qualified,
-    quote_stored,
+    Catalog, DomainCheck, Index, Relation, UserType, UserTypeKind, format_type, quote_ident,
+    quote_qualified, quote_stored,
 };
 use crate::log::Value;
 use crate::pg::types::made::{Made, decode_made};
@@ -104,10 +106,24 @@ impl Catalog {
     pub fn is_stored(&self, stored: &str) -> bool {
         self.relations.contains_key(stored)
             || self.sequences.contains_key(stored)
-            || self
-                .relations
-                .values()
-                .any(|relation| relation.indexes.iter().any(|index| index.name == stored))
+            || self.index_stored(stored).is_some()
+    }
+
+    /// An index by its stored name, with its table. A key's goes by the name of its constraint.
+    pub fn index_stored(&self, stored: &str) -> Option<(&Relation, &Index)> {
+        self.relations.values().find_map(|relation| {
+            let is_meant = |index: &&Index| self.stored_name_of_index(relation, index) == stored;
+            relation.indexes.iter().find(is_meant).map(|index| (relation, index))
+        })
+    }
+
+    /// The name under which an index would be stored with its table: that of a key's is its
+    /// constraint's, without a schema.
+    pub fn stored_name_of_index<'i>(&self, relation: &Relation, index: &'i Index) -> Cow<'i, str> {
+        match relation.has_constraint(&index.name) {
+            true => self.stored_name(self.split_name(&relation.name).0, &index.name).into(),
+            false => index.name.as_str().into(),
+        }
     }
 
     /// What a name finds, as it is stored: in `schema`, or without one in the first
@@ -241,10 +257,7 @@ impl Catalog {
 
     /// The OID of a relation, sequence or index by its stored name.
     pub fn oid_of_stored(&self, stored: &str) -> Option<Oid> {
-        let index = || {
-            let indexes = self.relations.values().flat_map(|relation| &relation.indexes);
-            indexes.into_iter().find(|index| index.name == stored).map(|index| index.oid)
-        };
+        let index = || self.index_stored(stored).map(|(_, index)| index.oid);
         self.relations
             .get(stored)
             .map(|relation| relation.oid)

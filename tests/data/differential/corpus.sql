@@ -1450,3 +1450,26 @@ alter table of_names add column ctid int
 alter table of_names rename column a to cmax
 alter table of_names alter column a set default sum(2)
 drop table of_names
+-- sequences and keys under other names
+create table renamed_from (id bigserial primary key, n int default nextval('renamed_from_id_seq'), v text unique)
+alter table renamed_from rename to renamed_to
+alter index renamed_from_pkey rename to renamed_to_pkey
+alter table renamed_from_v_key rename to renamed_to_v_key
+alter table renamed_from_id_seq rename to renamed_to_id_seq
+insert into renamed_to (v) values ('a') returning id <> n
+select 'renamed_to_pkey'::regclass, pg_get_indexdef('renamed_to_v_key'::regclass)
+select conname from pg_constraint where conrelid = 'renamed_to'::regclass order by 1
+select pg_get_serial_sequence('renamed_to', 'id')
+insert into renamed_to (v) values ('a')
+alter sequence renamed_to_id_seq rename to renamed_again
+insert into renamed_to (v) values ('b') returning v
+drop table renamed_to
+create sequence set_one
+create sequence set_other
+select nextval('set_one'), nextval('set_other')
+select setval('set_one', 50)
+select currval('set_one'), lastval()
+select setval('set_other', 60), currval('set_other')
+select lastval(), setval('set_other', 70, false)
+select lastval(), currval('set_other'), nextval('set_other')
+drop sequence set_one, set_other

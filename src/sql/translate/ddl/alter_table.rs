@@ -80,12 +80,26 @@ impl Translator<'_> {
                     );
                     return Ok(nothing("ALTER TABLE"));
                 }
-                return match (
-                    self.context.catalog.sequences.contains_key(&name),
-                    self.find_index(&name),
-                ) {
-                    (false, None) => Err(error),
-                    _ => Ok(nothing("ALTER TABLE")),
+                let is_sequence = self.context.catalog.sequences.contains_key(&name);
+                return match (is_sequence, self.find_index(&name), alter.operations.as_slice()) {
+                    (false, None, _) => Err(error),
+                    (_, _, [AlterTableOperation::RenameTable { table_name }]) => {
+                        let kind = if is_sequence { "SEQUENCE" } else { "INDEX" };
+                        self.rename_otherwise(kind, &alter.name, table_name)
+                    }
+                    (.., operations) if operations.iter().all(is_of_storage) => {
+                        Ok(nothing("ALTER TABLE"))
+                    }
+                    (.., operations) => {
+                        let (kind, name) =
+                            (if is_sequence { "sequences" } else { "indexes" }, self.shown(&name));
+                        let action = operations.first().map(ToString::to_string);
+                        let action = action.unwrap_or_default();
+                        let message =
+                            format!("{action} cannot be performed on relation \"{name}\"");
+                        Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message)
+                            .with_detail(format!("This operation is not supported for {kind}.")))
+                    }
                 };
             }
         };
@@ -252,10 +266,7 @@ impl Translator<'_> {
                 Err(SqlError::unsupported("OWNER TO beside other actions"))
             }
             // How PostgreSQL stores it makes no difference here.
-            AlterTableOperation::SetLogged
-            | AlterTableOperation::SetUnlogged
-            | AlterTableOperation::ReplicaIdentity { .. }
-            | AlterTableOperation::SetOptionsParens { .. } => Ok(()),
+            operation if is_of_storage(operation) => Ok(()),
             // Rows were held against it when it was added, NOT VALID or not.
             AlterTableOperation::ValidateConstraint { name } => {
                 let name = names::fold(name);
@@ -855,6 +866,17 @@ fn redescribed(relation: &Relation, oids: &mut Oids) -> Vec<String> {
         }
     }
     statements
+}
+
+/// Whether an action is about how PostgreSQL stores something.
+fn is_of_storage(operation: &AlterTableOperation) -> bool {
+    matches!(
+        operation,
+        AlterTableOperation::SetLogged
+            | AlterTableOperation::SetUnlogged
+            | AlterTableOperation::ReplicaIdentity { .. }
+            | AlterTableOperation::SetOptionsParens { .. }
+    )
 }
 
 /// Whether SQLite's ADD COLUMN takes this default: a literal.

@@ -6,7 +6,8 @@ use super::nothing;
 use super::rows::{self, Oids};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
-    AccessMethod, BTREE, Index, OperatorClass, Relation, RelationKind, split_order,
+    AccessMethod, BTREE, Index, OperatorClass, Relation, RelationKind, quote_ident,
+    quote_qualified, split_order,
 };
 use crate::sql::translate::place::Place;
 use crate::sql::translate::{Form, Translator, Typed, names, translated};
@@ -260,10 +261,7 @@ impl Translator<'_> {
 
     /// An index and its table, by the index's name.
     pub(in crate::sql::translate) fn find_index(&self, name: &str) -> Option<(&Relation, &Index)> {
-        self.context.catalog.relations.values().find_map(|relation| {
-            let index = relation.indexes.iter().find(|index| index.name == name)?;
-            Some((relation, index))
-        })
+        self.context.catalog.index_stored(name)
     }
 
     /// ALTER INDEX … RENAME: SQLite has no such thing, so it is made anew.
@@ -284,8 +282,17 @@ impl Translator<'_> {
             ));
         };
         self.demand_owner_of(relation);
-        if relation.constraints.iter().any(|constraint| constraint.name == old) {
-            return Err(SqlError::unsupported("renaming a constraint's index"));
+        if relation.has_constraint(&index.name) {
+            // The two have one name.
+            let catalog = self.context.catalog;
+            let altered = format!(
+                "ALTER TABLE {} RENAME CONSTRAINT {} TO {}",
+                quote_qualified(catalog, &relation.name),
+                quote_ident(&index.name),
+                quote_ident(catalog.bare(&new))
+            );
+            let altered = crate::sql::translate::translate(&altered, self.context)?;
+            return Ok(Translated { tag: Tag::Fixed("ALTER INDEX"), ..altered });
         }
         let (relation, index) = (relation.clone(), Index { name: new.clone(), ..index.clone() });
         let statements = vec![

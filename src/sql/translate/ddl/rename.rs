@@ -13,9 +13,11 @@ use sqlparser::ast::{
 use super::alter_table::mentions_column;
 use super::rows;
 use crate::pg::{SqlError, SqlState};
-use crate::sql::catalog::{Catalog, PUBLIC, Relation, RelationKind};
-use crate::sql::scan::Scanner;
-use crate::sql::translate::returning::undefined_column;
+use crate::sql::catalog::{
+    Catalog, PUBLIC, Relation, RelationKind, Sequence, parts_of_written, quote_stored,
+};
+use crate::sql::scan::{Scanner, Token, literal};
+use crate::sql::translate::returning::{is_rowid, undefined_column};
 use crate::sql::translate::utility::Words;
 use crate::sql::translate::{Translator, names, syntax, translated};
 use crate::sql::translated::{Kind, Tag, TranslateContext, Translated};
@@ -81,6 +83,84 @@ impl Translator<'_> {
         statements.extend(redefinitions(&redefined));
         let tag = Tag::Fixed("ALTER TABLE");
         Ok(translated(Kind::Ddl { rebuild: false }, tag, Vec::new(), statements))
+    }
+
+    /// ALTER TABLE … RENAME TO of a sequence or an index.
+    pub(super) fn rename_otherwise(
+        &self,
+        kind: &str,
+        old: &ObjectName,
+        new: &RenameTableNameKind,
+    ) -> Result<Translated, SqlError> {
+        let (RenameTableNameKind::As(new) | RenameTableNameKind::To(new)) = new;
+        let altered = format!("ALTER {kind} {old} RENAME TO {new}");
+        let altered = crate::sql::translate::translate(&altered, self.context)?;
+        Ok(Translated { tag: Tag::Fixed("ALTER TABLE"), ..altered })
+    }
+
+    /// What lets the defaults that draw from a sequence do so under its new name, and whether
+    /// tables are rebuilt for it: SQLite has the name in their text.
+    pub(super) fn drawing_from(
+        &self,
+        sequence: &Sequence,
+        new: &str,
+    ) -> Result<(bool, Vec<String>), SqlError> {
+        let mut catalog = self.context.catalog.clone();
+        catalog.sequences.remove(&sequence.name);
+        let renamed = Sequence { name: new.to_owned(), ..sequence.clone() };
+        catalog.sequences.insert(new.to_owned(), renamed);
+        let shown = names::quote_literal(&quote_stored(&catalog, new));
+        let context = TranslateContext { catalog: &catalog, ..*self.context };
+        let mut translator = Translator::new(self.text, &context);
+        let (mut rebuild, mut statements) = (false, Vec::new());
+        for relation in self.context.catalog.relations.values() {
+            let mut redrawn = relation.clone();
+            let mut in_text = false;
+            for attribute in &mut redrawn.attributes {
+                let own = (relation.name.clone(), attribute.name.clone());
+                let identity = attribute.identity.is_some() && sequence.owner == Some(own);
+                let default = attribute.default.as_deref();
+                let default = default.and_then(|text| self.redrawn(text, &sequence.name, &shown));
+                if default.is_none() && !identity {
+                    continue;
+                }
+                in_text |= !is_rowid(relation, &attribute.name);
+                if let Some(default) = default {
+                    statements.push(format!(
+                        "UPDATE towline_attribute SET default_expr = {} WHERE relation = {} AND \
+                         name = {}",
+                        names::quote_literal(&default),
+                        rows::oid_of(&relation.name),
+                        names::quote_literal(&attribute.name)
+                    ));
+                    attribute.default = Some(default);
+                }
+            }
+            if in_text {
+                rebuild = true;
+                statements.extend(translator.rebuilt_as(relation, &redrawn, &[])?);
+            }
+        }
+        Ok((rebuild, statements))
+    }
+
+    /// A default with another name, as a literal, where it names the sequence.
+    fn redrawn(&self, default: &str, sequence: &str, new: &str) -> Option<String> {
+        let mut scanner = Scanner::new(default);
+        while let Ok(Some(token)) = scanner.next() {
+            let Token::Literal(written) = token else { continue };
+            let mut ahead = scanner;
+            let is_class =
+                ahead.take_symbol(b':') && ahead.take_symbol(b':') && ahead.take_word("regclass");
+            let mut parts = parts_of_written(&literal(written)?);
+            let name = parts.pop()?;
+            let found = self.find_sequence(parts.last().map(String::as_str), &name);
+            if is_class && found.as_deref() == Some(sequence) {
+                let (before, behind) = (&default[..scanner.start], &default[scanner.offset()..]);
+                return Some(format!("{before}{new}{behind}"));
+            }
+        }
+        None
     }
 
     /// RENAME COLUMN of a view.

@@ -87,6 +87,7 @@ pub(in crate::sql::translate) fn alter_sequence(
     translator.demand_owner_of_sequence(old);
     let said = reader.options()?;
     let mut sets = Vec::new();
+    let (mut rebuild, mut redrawn) = (false, Vec::new());
     match &said.owner {
         None => {}
         Some(None) => sets.push("owner_table = NULL, owner_column = NULL".to_owned()),
@@ -104,10 +105,12 @@ pub(in crate::sql::translate) fn alter_sequence(
         let renamed = translator.new_name_in((Some(schema), renamed.clone()))?;
         translator.check_free(&renamed)?;
         sets.push(format!("name = {}", names::quote_literal(&renamed)));
+        (rebuild, redrawn) = translator.drawing_from(old, &renamed)?;
     }
-    let statements = said.changes(old, sets)?;
+    let mut statements = said.changes(old, sets)?;
+    statements.extend(redrawn);
     Ok(translator.demanding(translated(
-        Kind::Ddl { rebuild: false },
+        Kind::Ddl { rebuild },
         Tag::Fixed("ALTER SEQUENCE"),
         Vec::new(),
         statements,

@@ -1,5 +1,7 @@
 //! What the catalog says: definitions, comments, sizes, visibility.
 
+use std::borrow::Cow;
+
 use super::super::IMPURE;
 use super::super::call::{Answer, Call, Registry, bad_argument, boolean, integer, text};
 use super::names::{find_stored, no_relation};
@@ -316,9 +318,9 @@ fn table_is_visible(call: &Call<'_, '_>) -> Answer {
     let catalog = call.surroundings.catalog();
     match relation_name(&catalog, wanted) {
         Some(name) => {
-            let hidden = system_relation("pg_catalog", catalog.bare(name)).is_some();
+            let hidden = system_relation("pg_catalog", catalog.bare(&name)).is_some();
             let is_there = |stored: &str| catalog.is_stored(stored);
-            boolean(!hidden && catalog.is_visible(name, &lookup_path(call), is_there))
+            boolean(!hidden && catalog.is_visible(&name, &lookup_path(call), is_there))
         }
         None => Ok(Value::Null),
     }
@@ -335,12 +337,15 @@ fn type_is_visible(call: &Call<'_, '_>) -> Answer {
     )
 }
 
-pub(super) fn relation_name(catalog: &Catalog, oid: Oid) -> Option<&str> {
-    let relation = catalog.relation(oid).map(|relation| relation.name.as_str());
+pub(super) fn relation_name(catalog: &Catalog, oid: Oid) -> Option<Cow<'_, str>> {
+    let relation = catalog.relation(oid).map(|relation| relation.name.as_str().into());
     let sequence = || {
         let found = catalog.sequences.values().find(|sequence| sequence.oid == oid);
-        found.map(|sequence| sequence.name.as_str())
+        found.map(|sequence| sequence.name.as_str().into())
     };
-    let index = || catalog.index(oid).map(|(_, index)| index.name.as_str());
+    let index = || {
+        let (relation, index) = catalog.index(oid)?;
+        Some(catalog.stored_name_of_index(relation, index))
+    };
     relation.or_else(sequence).or_else(index)
 }

@@ -177,7 +177,7 @@ fn print_relation(call: &Call<'_, '_>, oid: Oid) -> Option<String> {
         return Some(schema + relation.name);
     }
     let catalog = call.surroundings.catalog();
-    relation_name(&catalog, oid).map(|stored| catalog.shown_relation(stored, &lookup_path(call)))
+    relation_name(&catalog, oid).map(|stored| catalog.shown_relation(&stored, &lookup_path(call)))
 }
 
 pub(super) fn no_relation(name: &str) -> SqlError {
