@@ -1473,3 +1473,7 @@ select setval('set_other', 60), currval('set_other')
 select lastval(), setval('set_other', 70, false)
 select lastval(), currval('set_other'), nextval('set_other')
 drop sequence set_one, set_other
+select generate_series(1, generate_series(1, 2))
+select id from few_rows order by generate_series(1, 2), id
+select row_number() over (order by generate_series(1, 2)) from few_rows
+select a from few_rows o group by a having exists (select 1 from few_rows i where sum(o.id) > i.id) order by a
