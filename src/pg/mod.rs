@@ -12,11 +12,13 @@ mod error;
 pub mod frontend;
 pub mod scram;
 pub mod settings;
+mod stack;
 pub mod startup;
 pub mod types;
 mod wire;
 
 pub use error::{Severity, SqlError, SqlState};
+pub use stack::with_stack;
 pub use types::Oid;
 
 /// The PostgreSQL release whose protocol and catalogs are spoken.

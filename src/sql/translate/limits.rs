@@ -2,6 +2,7 @@
 //! recursively, so depth is bounded before a tree exists; the walk itself grows its
 //! stack where it must.
 
+pub(super) use crate::pg::with_stack;
 use crate::pg::{SqlError, SqlState};
 use crate::sql::scan::{Scanner, Token};
 
@@ -64,9 +65,4 @@ pub(super) fn check(text: &str) -> Result<(), SqlError> {
         }
     }
     Ok(())
-}
-
-/// Runs `inner` with stack to spare.
-pub(super) fn with_stack<T>(inner: impl FnOnce() -> T) -> T {
-    stacker::maybe_grow(128 * 1024, 2 * 1024 * 1024, inner)
 }

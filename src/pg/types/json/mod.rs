@@ -331,6 +331,18 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn what_is_nested_deeply_is_refused_on_a_small_stack() {
+        let nested = || {
+            ["[", "{\"a\":"].map(|open| Json::parse(&open.repeat(10_000)).map_err(|e| e.message))
+        };
+        let thread = std::thread::Builder::new().stack_size(256 << 10).spawn(nested);
+        for said in thread.expect("a thread").join().expect("no panic") {
+            let too_deep = "a JSON value is nested more than 256 levels deep";
+            assert_eq!(said.expect_err("refused"), too_deep);
+        }
+    }
+
     proptest! {
         #[test]
         fn any_text_gives_an_answer(text in any::<String>()) {

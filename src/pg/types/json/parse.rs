@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Json;
-use crate::pg::{SqlError, SqlState};
+use crate::pg::{SqlError, SqlState, with_stack};
 
 /// Deepest nesting; each level costs stack.
 const DEPTH_MAX: usize = 256;
@@ -77,8 +77,8 @@ impl<'a> Parser<'a> {
             ));
         }
         match self.peek() {
-            Some(b'{') => self.object(depth),
-            Some(b'[') => self.array(depth),
+            Some(b'{') => with_stack(|| self.object(depth)),
+            Some(b'[') => with_stack(|| self.array(depth)),
             Some(b'"') => {
                 let string = self.string()?;
                 Ok(Json::String(if self.build { string.into_owned() } else { String::new() }))

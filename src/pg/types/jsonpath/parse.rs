@@ -2,14 +2,10 @@
 
 use super::{Arithmetic, Chain, Comparison, JsonPath, LEAVES, Method, Node, RegexFlags};
 use crate::pg::types::numeric;
-use crate::pg::{SqlError, SqlState};
+use crate::pg::{SqlError, SqlState, with_stack};
 
 /// Deeper nesting is refused: reading recurses, and so does evaluating.
 const DEPTH_MAX: usize = 64;
-
-/// Bytes of stack below which more is taken, and how many.
-const STACK_LEFT_MIN: usize = 128 << 10;
-const STACK_MORE: usize = 1 << 20;
 
 /// Operations in one path, whose evaluation recurses as well.
 const OPERATIONS_MAX: usize = 300;
@@ -321,7 +317,7 @@ impl Parser<'_> {
         if self.depth > DEPTH_MAX {
             return Err(too_complex());
         }
-        let chain = stacker::maybe_grow(STACK_LEFT_MIN, STACK_MORE, || self.or());
+        let chain = with_stack(|| self.or());
         self.depth -= 1;
         chain
     }

@@ -17,7 +17,7 @@ use super::{PURE, numeric, regex};
 use crate::log::Value;
 use crate::pg::types::json::Json;
 use crate::pg::types::jsonpath::{Arithmetic, Chain, JsonPath, LEAVES, Method, Node, parse};
-use crate::pg::{SqlError, SqlState};
+use crate::pg::{SqlError, SqlState, with_stack};
 use item::{calculate, compared, decimal, letters, method, number};
 
 pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
@@ -46,11 +46,6 @@ enum Flow {
     More,
     Enough,
 }
-
-/// Bytes of stack below which more is taken, and how many: evaluation recurses by the
-/// length of the path and the depth of the value.
-const STACK_LEFT_MIN: usize = 128 << 10;
-const STACK_MORE: usize = 1 << 20;
 
 enum Failure {
     /// Of the data: silenced on demand, and unknown to a test.
@@ -273,9 +268,7 @@ impl Evaluation<'_> {
     }
 
     fn next(&self, rest: &[Node], value: &Json, place: Place<'_>, sink: Sink<'_>) -> Outcome {
-        stacker::maybe_grow(STACK_LEFT_MIN, STACK_MORE, || {
-            self.apply(rest, value, place, !self.strict, sink)
-        })
+        with_stack(|| self.apply(rest, value, place, !self.strict, sink))
     }
 
     fn each<'v>(
