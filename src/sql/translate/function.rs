@@ -8,7 +8,7 @@ use sqlparser::ast::{
 use super::cast::How;
 use super::known::{self, Known, Returns, Takes};
 use super::large_object::is_of_large_objects;
-use super::place::Place;
+use super::place::{Place, check_plain};
 use super::row::has_shape;
 use super::{Form, Translator, Typed, cast, json, names, set_returning};
 use crate::pg::{Oid, SqlError, SqlState};
@@ -88,8 +88,9 @@ impl Translator<'_> {
         let star = list.is_some_and(|list| {
             matches!(list.args.as_slice(), [FunctionArg::Unnamed(FunctionArgExpr::Wildcard)])
         });
-        let aggregate =
-            known::is_aggregate(&name) || call.over.is_some() || !call.within_group.is_empty();
+        let aggregate = known::is_aggregate(&name)
+            || !call.within_group.is_empty()
+            || (call.over.is_some() && known::is_window(&name));
         let arguments =
             |this: &mut Self| match list.and_then(|list| known::by_position(&name, &list.args)) {
                 Some(placed) => this.expressions(&placed?),
@@ -109,16 +110,9 @@ impl Translator<'_> {
             typed
         } else {
             let arguments = arguments(self)?;
-            if call.filter.is_some() || list.is_some_and(|list| list.duplicate_treatment.is_some())
-            {
-                return Err(SqlError::new(
-                    SqlState::WRONG_OBJECT_TYPE,
-                    format!(
-                        "FILTER or DISTINCT specified, but {name} is not an aggregate function"
-                    ),
-                ));
-            }
-            self.call(&name, arguments)?
+            let typed = self.call(&name, arguments)?;
+            check_plain(&name, call)?;
+            typed
         };
         Ok(typed.named(name))
     }

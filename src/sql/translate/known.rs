@@ -552,6 +552,24 @@ pub(super) fn is_aggregate(name: &str) -> bool {
     lookup(name).is_some_and(|known| known.aggregate)
 }
 
+/// Whether `name` is a function of windows alone.
+pub(super) fn is_window(name: &str) -> bool {
+    matches!(
+        name,
+        "cume_dist"
+            | "dense_rank"
+            | "first_value"
+            | "lag"
+            | "last_value"
+            | "lead"
+            | "nth_value"
+            | "ntile"
+            | "percent_rank"
+            | "rank"
+            | "row_number"
+    )
+}
+
 /// Aggregates over the order of WITHIN GROUP.
 pub(super) fn is_ordered_set(name: &str) -> bool {
     matches!(name, "mode" | "percentile_cont" | "percentile_disc")

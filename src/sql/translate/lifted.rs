@@ -94,7 +94,7 @@ pub(super) fn around(
         subquery: Box::new(plain_query(SetExpr::Select(Box::new(inner)))),
         alias: Some(TableAlias {
             explicit: true,
-            name: Ident::new("towline_lifted"),
+            name: Ident::new(LIFTED),
             columns: Vec::new(),
             at: None,
         }),
@@ -105,6 +105,15 @@ pub(super) fn around(
     outer.group_by = GroupByExpr::Expressions(Vec::new(), Vec::new());
     outer.having = None;
     Ok(Some((outer, tail)))
+}
+
+/// The derived table.
+const LIFTED: &str = "towline_lifted";
+
+/// Whether a SELECT was rewritten: what it still holds is what stays.
+pub(super) fn is_rewritten(select: &Select) -> bool {
+    let [TableWithJoins { relation, .. }] = select.from.as_slice() else { return false };
+    matches!(relation, TableFactor::Derived { alias: Some(alias), .. } if alias.name.value == LIFTED)
 }
 
 /// Whether a window function is called, subqueries apart.

@@ -1,7 +1,7 @@
 //! Where an expression stands, and which calls may stand there: aggregates, window
 //! functions, functions that give rows.
 
-use sqlparser::ast::{Expr, Function, ObjectNamePart};
+use sqlparser::ast::{Expr, Function, FunctionArguments, ObjectNamePart};
 
 use super::{Translator, grouping, limits};
 use crate::pg::{SqlError, SqlState};
@@ -115,6 +115,25 @@ fn in_call(kind: &str) -> SqlError {
 
 const INTO_FROM: &str =
     "You might be able to move the set-returning function into a LATERAL FROM item.";
+
+/// Refuses what only aggregates and window functions may be called with.
+pub(super) fn check_plain(name: &str, call: &Function) -> Result<(), SqlError> {
+    let distinct = matches!(&call.args,
+        FunctionArguments::List(list) if list.duplicate_treatment.is_some());
+    let (clause, needed) = if !call.within_group.is_empty() {
+        ("WITHIN GROUP", "an aggregate function")
+    } else if distinct {
+        ("DISTINCT", "an aggregate function")
+    } else if call.filter.is_some() {
+        ("FILTER", "an aggregate function")
+    } else if call.over.is_some() {
+        ("OVER", "a window function nor an aggregate function")
+    } else {
+        return Ok(());
+    };
+    let message = format!("{clause} specified, but {name} is not {needed}");
+    Err(SqlError::new(SqlState::WRONG_OBJECT_TYPE, message))
+}
 
 impl Translator<'_> {
     /// Translates what stands in a place.

@@ -245,12 +245,14 @@ impl Translator<'_> {
     ) -> Result<Selected, SqlError> {
         let mut from = self.from(&select.from)?;
         let joined = self.gives_rows(&select.projection);
-        if joined && let Some((outer, query)) = self.rows_around(select, tail.query)? {
+        if joined
+            && !lifted::is_rewritten(select)
+            && let Some((outer, query)) = self.rows_around(select, tail.query)?
+        {
             // The sources are the derived table's.
             self.scopes.pop();
             self.scopes.push(Scope::default());
-            let tail = Tail { query: &query };
-            return self.deeper(|this| this.select_in_scope(&outer, tail, wish, None));
+            return self.select_in_scope(&outer, Tail { query: &query }, wish, None);
         }
         if let Some(scope) = self.scopes.last_mut() {
             scope.joined = joined;

@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{Expr, Function, FunctionArguments};
 
-use super::place::Place;
+use super::place::{Place, check_plain};
 use super::{SetReturning, Translator, Typed, cast, grouping, known, names};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::types::{self, Family, Type, family};
@@ -287,6 +287,7 @@ impl Translator<'_> {
         name: &str,
         call: &Function,
     ) -> Result<Typed, SqlError> {
+        check_plain(name, call).map_err(|error| self.at_call(error, call))?;
         if let Some(error) = self.place.refuses_rows(name) {
             return Err(self.at_call(error, call));
         }

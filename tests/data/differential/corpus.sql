@@ -1477,3 +1477,9 @@ select generate_series(1, generate_series(1, 2))
 select id from few_rows order by generate_series(1, 2), id
 select row_number() over (order by generate_series(1, 2)) from few_rows
 select a from few_rows o group by a having exists (select 1 from few_rows i where sum(o.id) > i.id) order by a
+select generate_series(1, 3) over () from few_rows
+select lower('A') over () from few_rows
+select unnest(distinct array[1, 1]) from few_rows
+select upper('a') filter (where true)
+select nothing_known(1) over () from few_rows
+select sum(id) + generate_series(1, 2) over () from few_rows

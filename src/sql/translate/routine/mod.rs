@@ -19,6 +19,7 @@ use self::body::{only_query, runs};
 use self::choice::Chosen;
 pub(super) use self::run::only_call;
 use super::cast::How;
+use super::place::check_plain;
 use super::scope::{Source, SourceColumn};
 use super::{OutputColumn, SetReturning, Translator, Typed, names, source};
 use crate::pg::{Oid, SqlError, SqlState};
@@ -80,22 +81,7 @@ impl<'a> Translator<'a> {
             return wrong(SqlState::WRONG_OBJECT_TYPE, format!("{shown} is a procedure"))
                 .map_err(|error| error.with_hint("To call a procedure, use CALL."));
         }
-        let distinct = matches!(&call.args,
-            FunctionArguments::List(list) if list.duplicate_treatment.is_some());
-        if call.over.is_some() {
-            return wrong(
-                SqlState::WRONG_OBJECT_TYPE,
-                format!(
-                    "OVER specified, but {name} is not a window function nor an aggregate function"
-                ),
-            );
-        }
-        if call.filter.is_some() || distinct || !call.within_group.is_empty() {
-            return wrong(
-                SqlState::WRONG_OBJECT_TYPE,
-                format!("FILTER or DISTINCT specified, but {name} is not an aggregate function"),
-            );
-        }
+        check_plain(&name, call)?;
         let typed = match chosen.routine.said.returns_set {
             true => self.rows_in_list(chosen)?,
             false => self.routine_value(chosen)?,
