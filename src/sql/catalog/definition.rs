@@ -152,6 +152,13 @@ pub(super) fn default_definition(
     })
 }
 
+/// What is printed of an expression over a table's columns, with no more parentheses than
+/// it needs.
+pub fn pretty(catalog: &Catalog, table: Oid, printed: &str) -> String {
+    let place = Place { catalog, relation: catalog.relation(table), value: None };
+    place.printed(printed, None, true).unwrap_or_else(|| printed.to_owned())
+}
+
 /// Whether it is one string literal, without escapes.
 fn is_string(text: &str) -> bool {
     let mut scanner = Scanner::new(text);

@@ -36,7 +36,7 @@ pub use database::{
 pub use default_access::{DEFAULT_KINDS, DefaultAccessKey};
 pub use deferral::Deferral;
 pub use definition::{
-    constraint_definition, domain_check_definition, index_definition, index_key_definition,
+    constraint_definition, domain_check_definition, index_definition, index_key_definition, pretty,
     quote_ident, quote_literal, quote_qualified, quote_stored, split_order, view_definition,
 };
 pub use functions::{BuiltinFunction, builtin_function, builtin_functions, keywords};

@@ -11,7 +11,7 @@ use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
     AccessMethod, Catalog, Routine, builtin_function, constraint_definition,
     domain_check_definition, index_column_property, index_definition, index_key_definition,
-    keywords, quote_qualified, system_relation, system_relations, view_definition,
+    keywords, pretty, quote_qualified, system_relation, system_relations, view_definition,
 };
 
 pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
@@ -51,7 +51,13 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
             ("pg_get_constraintdef", 1, constraintdef),
             ("pg_get_constraintdef", 2, constraintdef),
             ("pg_get_expr", 2, |call| text(call.text(0)?)),
-            ("pg_get_expr", 3, |call| text(call.text(0)?)),
+            ("pg_get_expr", 3, |call| {
+                let printed = call.text(0)?;
+                match call.boolean(2) {
+                    true => text(pretty(&call.surroundings.catalog(), oid(call, 1)?, &printed)),
+                    false => text(printed),
+                }
+            }),
             ("pg_get_function_arguments", 1, function_arguments),
             ("pg_get_function_identity_arguments", 1, |call| {
                 let catalog = call.surroundings.catalog();
