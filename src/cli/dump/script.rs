@@ -44,7 +44,7 @@ impl Marks {
 }
 
 /// Whether PostgreSQL passes over `text` inside a comment.
-fn can_be_commented(text: &str) -> bool {
+pub(super) fn can_be_commented(text: &str) -> bool {
     !text.contains("/*") && !text.contains("*/")
 }
 

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use super::schema::{
     Column, Constraint, ConstraintKind, Identity, Index, Relation, RelationKind, Sequence,
 };
-use super::script::{Marks, Reader};
+use super::script::{Marks, Reader, can_be_commented};
 use crate::sql::portable::{for_sqlite, quoted};
 use crate::storage::sqlite::PlainSqlite;
 
@@ -147,6 +147,10 @@ impl Maker {
             }
         };
         let sqlite = if makes(&sqlite) { sqlite } else { String::new() };
+        // It can't be hidden from PostgreSQL, which reads all of it alike but for this word.
+        if !can_be_commented(&sqlite) && !sqlite.contains("LIKE") {
+            return (sqlite.clone(), sqlite);
+        }
         (postgresql, sqlite)
     }
 
