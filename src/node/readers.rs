@@ -18,9 +18,7 @@ use tokio::sync::Semaphore;
 use crate::pg::{SqlError, SqlState};
 use crate::storage::sqlite::{ConnectionKind, Ender, Sqlite, SqliteError};
 
-/// Idle connections that may keep their page caches.
-const WARM: usize = 8;
-/// How long one that nobody took keeps its.
+/// How long an idle connection that nobody takes keeps its page cache.
 const REST_AFTER: Duration = Duration::from_secs(5);
 
 /// The read connections of one database. Cheap to clone.
@@ -215,9 +213,6 @@ impl Drop for Reader {
                 self.pool.damaged.store(true, Ordering::Relaxed);
             }
             if clean && idle.file == self.file {
-                if idle.connections.len() >= WARM {
-                    sqlite.release_memory();
-                }
                 idle.connections.push(sqlite);
                 None
             } else {
