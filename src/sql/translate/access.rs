@@ -389,13 +389,7 @@ pub(super) fn change(
     context: &TranslateContext<'_>,
 ) -> Result<Translated, SqlError> {
     let tag = if grants { "GRANT" } else { "REVOKE" };
-    let mut option = !grants && words.take("grant");
-    if option {
-        words.expect("option")?;
-        words.expect("for")?;
-    }
-    let rights = rights(words)?;
-    words.expect("on")?;
+    let (mut option, rights) = rights(words, grants)?;
     let all = words.take("all");
     let mut ahead = words.scanner;
     let kind = match ahead.next() {
@@ -439,13 +433,7 @@ pub(super) fn change(
     }
     let grantees = grantees(words, grants, &mut option)?;
     for object in &objects {
-        if let Some(wanted) = rights
-            && !wanted.without(object.kind.rights()).is_empty()
-        {
-            let what = wanted.without(object.kind.rights()).names().next().unwrap_or_default();
-            let message = format!("invalid privilege type {what} for {}", object.kind.word());
-            return Err(SqlError::new(SqlState("0LP01"), message));
-        }
+        check_fit(rights, object.kind, object.kind.word())?;
     }
     let change = RoleChange::Rights { grants, objects, rights, grantees, option };
     words.done(Kind::Role(change), tag)
@@ -485,8 +473,39 @@ pub(super) fn grantees(
     Ok(grantees)
 }
 
-/// `ALL [PRIVILEGES]` is `None`.
-pub(super) fn rights(words: &mut Words<'_>) -> Result<Option<Rights>, SqlError> {
+/// `[GRANT OPTION FOR] … ON`: whether the option alone is taken, and which rights; `ALL
+/// [PRIVILEGES]` is `None`.
+pub(super) fn rights(
+    words: &mut Words<'_>,
+    grants: bool,
+) -> Result<(bool, Option<Rights>), SqlError> {
+    let option = !grants && words.take("grant");
+    if option {
+        words.expect("option")?;
+        words.expect("for")?;
+    }
+    let rights = listed_rights(words)?;
+    words.expect("on")?;
+    Ok((option, rights))
+}
+
+/// Refuses rights that objects of a kind have none of; `word` is how the error calls them.
+pub(super) fn check_fit(
+    rights: Option<Rights>,
+    kind: ObjectKind,
+    word: &str,
+) -> Result<(), SqlError> {
+    let unfit = rights.map(|rights| rights.without(kind.rights()));
+    match unfit.and_then(|rights| rights.names().next()) {
+        Some(what) => {
+            let message = format!("invalid privilege type {what} for {word}");
+            Err(SqlError::new(SqlState("0LP01"), message))
+        }
+        None => Ok(()),
+    }
+}
+
+fn listed_rights(words: &mut Words<'_>) -> Result<Option<Rights>, SqlError> {
     if words.take("all") {
         words.take("privileges");
         return Ok(None);

@@ -1,6 +1,6 @@
 //! ALTER DEFAULT PRIVILEGES, and what it gives to objects that are made.
 
-use super::access::{grantees, rights, uncounted};
+use super::access::{check_fit, grantees, rights, uncounted};
 use super::ddl::nothing;
 use super::utility::Words;
 use super::{Translator, names, role};
@@ -37,13 +37,7 @@ pub(super) fn change(
     if !grants {
         words.expect("revoke")?;
     }
-    let mut option = !grants && words.take("grant");
-    if option {
-        words.expect("option")?;
-        words.expect("for")?;
-    }
-    let rights = rights(words)?;
-    words.expect("on")?;
+    let (mut option, rights) = rights(words, grants)?;
     let (kind, word) = match words.name()?.as_str() {
         "tables" => (ObjectKind::Table, "relation"),
         "sequences" => (ObjectKind::Sequence, "sequence"),
@@ -56,11 +50,7 @@ pub(super) fn change(
         let message = "cannot use IN SCHEMA clause when using GRANT/REVOKE ON SCHEMAS";
         return Err(SqlError::new(SqlState("0LP01"), message));
     }
-    let unfit = rights.map(|rights| rights.without(kind.rights()));
-    if let Some(what) = unfit.and_then(|rights| rights.names().next()) {
-        let message = format!("invalid privilege type {what} for {word}");
-        return Err(SqlError::new(SqlState("0LP01"), message));
-    }
+    check_fit(rights, kind, word)?;
     let grantees = grantees(words, grants, &mut option)?;
     let change = RoleChange::Defaults { roles, schemas, grants, kind, rights, grantees, option };
     words.done(Kind::Role(change), TAG)
