@@ -120,7 +120,8 @@ impl Translator<'_> {
         let mut keys = Keys::default();
         for part in conjuncts(condition) {
             if let Some((left, right)) = equal_names(part)
-                && let (Some(one), Some(other)) = (self.place(left), self.place(right))
+                && let (Some(one), Some(other)) =
+                    (self.named_column(left), self.named_column(right))
                 && one.inside != other.inside
             {
                 let own = if one.inside { &one.name } else { &other.name };
@@ -143,7 +144,7 @@ impl Translator<'_> {
     }
 
     /// The column that a name is.
-    fn place(&self, name: &Expr) -> Option<Place> {
+    fn named_column(&self, name: &Expr) -> Option<NamedColumn> {
         let found = match name {
             Expr::Identifier(ident) => scope::find(&self.scopes, &names::fold(ident)).ok()??,
             Expr::CompoundIdentifier(parts) => {
@@ -154,9 +155,11 @@ impl Translator<'_> {
             _ => return None,
         };
         match found {
-            Found::Column { column, level, .. } => {
-                Some(Place { inside: level == 0, name: column.name.clone(), oid: column.ty.oid })
-            }
+            Found::Column { column, level, .. } => Some(NamedColumn {
+                inside: level == 0,
+                name: column.name.clone(),
+                oid: column.ty.oid,
+            }),
             Found::Open { .. } => None,
         }
     }
@@ -168,7 +171,7 @@ impl Translator<'_> {
                 ControlFlow::Break(())
             }
             Expr::Identifier(_) | Expr::CompoundIdentifier(_)
-                if !self.place(expr).is_some_and(|place| place.inside) =>
+                if !self.named_column(expr).is_some_and(|column| column.inside) =>
             {
                 ControlFlow::Break(())
             }
@@ -194,7 +197,7 @@ impl Translator<'_> {
 }
 
 /// A column: of the innermost scope's table or of one around it, with its type.
-struct Place {
+struct NamedColumn {
     inside: bool,
     name: String,
     oid: Oid,

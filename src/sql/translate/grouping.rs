@@ -226,7 +226,7 @@ pub(super) fn same(left: &Expr, right: &Expr) -> bool {
     }
 }
 
-pub(super) fn is_aggregate(expr: &Expr) -> bool {
+fn is_aggregate(expr: &Expr) -> bool {
     matches!(expr, Expr::Function(call)
     if call.over.is_none()
         && function::function_name(&call.name).is_ok_and(|name| {

@@ -3,7 +3,7 @@
 
 use sqlparser::ast::{Expr, Function, FunctionArguments, ObjectNamePart};
 
-use super::{Translator, grouping, limits};
+use super::{Translator, grouping};
 use crate::pg::{SqlError, SqlState};
 
 /// Where an expression stands.
@@ -39,7 +39,7 @@ pub(super) enum Place {
 }
 
 impl Place {
-    /// What an error calls a clause by that takes a condition.
+    /// The place of the condition of a clause; CASE's conditions stand where CASE stands.
     pub(super) fn of_condition(clause: &str, within: Self) -> Self {
         match clause {
             "WHERE" => Self::Clause("WHERE"),
@@ -172,23 +172,6 @@ impl Translator<'_> {
         match self.place == Place::List && self.gives_rows_itself(within) {
             true => Err(not_in(name).with_hint(INTO_FROM)),
             false => Ok(()),
-        }
-    }
-
-    /// An aggregate or a window function sees rows, and can't make them.
-    pub(super) fn refuse_set_in_aggregate(&self, expr: &Expr) -> Result<(), SqlError> {
-        let kind = match expr {
-            Expr::Function(call) if call.over.is_some() => Some("window"),
-            _ if grouping::is_aggregate(expr) => Some("aggregate"),
-            _ => None,
-        };
-        let mut inside = grouping::children(expr).into_iter();
-        match kind {
-            Some(kind) if inside.any(|expr| self.gives_rows_itself(expr)) => Err(in_call(kind)),
-            Some(_) => Ok(()),
-            None => limits::with_stack(|| {
-                inside.try_for_each(|expr| self.refuse_set_in_aggregate(expr))
-            }),
         }
     }
 

@@ -375,7 +375,6 @@ impl Translator<'_> {
         if !grouped && on.is_empty() && !projected().any(lifted::has_window) {
             return Ok(None);
         }
-        projected().try_for_each(|expr| self.refuse_set_in_aggregate(expr))?;
         let by: Vec<&Expr> = match on {
             [] => keys.iter().collect(),
             on => on.iter().map(|key| self.meant(key, select)).collect(),
