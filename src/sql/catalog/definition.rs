@@ -433,30 +433,11 @@ pub fn view_definition(relation: &Relation) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::RelationKind;
     use super::*;
 
     fn table() -> Relation {
-        let attribute = |name: &str| Attribute {
-            name: name.to_owned(),
-            oid: Oid::INT4,
-            typmod: -1,
-            not_null: false,
-            default: None,
-            identity: None,
-            generated: None,
-        };
-        Relation {
-            oid: Oid(16_384),
-            name: "child".to_owned(),
-            kind: RelationKind::Table,
-            attributes: ["parent_id", "j", "ok", "Mixed"].map(attribute).to_vec(),
-            constraints: Vec::new(),
-            indexes: Vec::new(),
-            definition: None,
-            populated: true,
-            check_option: None,
-        }
+        let columns = ["parent_id", "j", "ok", "Mixed"].map(|name| (name, Oid::INT4));
+        Relation::of_columns("child", &columns)
     }
 
     fn index(columns: &[&str], predicate: Option<&str>) -> Index {

@@ -182,17 +182,8 @@ mod tests {
 
     fn relation(oid: u32, name: &str, query: Option<&str>) -> Relation {
         let kind = if query.is_some() { RelationKind::View } else { RelationKind::Table };
-        Relation {
-            oid: Oid(oid),
-            name: name.to_owned(),
-            kind,
-            attributes: Vec::new(),
-            constraints: Vec::new(),
-            indexes: Vec::new(),
-            definition: query.map(str::to_owned),
-            populated: true,
-            check_option: None,
-        }
+        let definition = query.map(str::to_owned);
+        Relation { oid: Oid(oid), kind, definition, ..Relation::of_columns(name, &[]) }
     }
 
     #[test]

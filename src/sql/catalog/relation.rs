@@ -144,6 +144,33 @@ pub struct Relation {
 /// lower ones.
 pub const HASHED_OIDS: u32 = 0x4000_0000;
 
+#[cfg(test)]
+impl Relation {
+    /// A table with nothing but columns.
+    pub fn of_columns(name: &str, columns: &[(&str, Oid)]) -> Self {
+        let attribute = |(name, oid): &(&str, Oid)| Attribute {
+            name: (*name).to_owned(),
+            oid: *oid,
+            typmod: -1,
+            not_null: false,
+            default: None,
+            identity: None,
+            generated: None,
+        };
+        Self {
+            oid: Oid(16_384),
+            name: name.to_owned(),
+            kind: RelationKind::Table,
+            attributes: columns.iter().map(attribute).collect(),
+            constraints: Vec::new(),
+            indexes: Vec::new(),
+            definition: None,
+            populated: true,
+            check_option: None,
+        }
+    }
+}
+
 impl Relation {
     /// The letter by which it is stored: its kind's, or another where it is not populated.
     pub fn stored_kind(&self) -> char {

@@ -170,19 +170,12 @@ impl Catalog {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::pg::Oid;
 
     fn view(definition: &str) -> Relation {
         Relation {
-            oid: Oid(20_000),
-            name: "v".to_owned(),
             kind: RelationKind::View,
-            attributes: Vec::new(),
-            constraints: Vec::new(),
-            indexes: Vec::new(),
             definition: Some(definition.to_owned()),
-            populated: true,
-            check_option: None,
+            ..Relation::of_columns("v", &[])
         }
     }
 

@@ -1,5 +1,4 @@
 use super::*;
-use crate::sql::catalog::{Attribute, RelationKind};
 
 fn table() -> Relation {
     let columns = [
@@ -19,26 +18,7 @@ fn table() -> Relation {
         ("iv", Oid::INTERVAL),
         ("Mixed", Oid::INT4),
     ];
-    let attribute = |(name, oid): (&str, Oid)| Attribute {
-        name: name.to_owned(),
-        oid,
-        typmod: -1,
-        not_null: false,
-        default: None,
-        identity: None,
-        generated: None,
-    };
-    Relation {
-        oid: Oid(16_384),
-        name: "t".to_owned(),
-        kind: RelationKind::Table,
-        attributes: columns.map(attribute).to_vec(),
-        constraints: Vec::new(),
-        indexes: Vec::new(),
-        definition: None,
-        populated: true,
-        check_option: None,
-    }
+    Relation::of_columns("t", &columns)
 }
 
 fn printed(written: &str, pretty: bool) -> Option<String> {
