@@ -1,5 +1,5 @@
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, broadcast, watch};
@@ -142,9 +142,10 @@ pub struct Hub {
     /// Free pages of the database file that its writer gives back when it has nothing
     /// else to do. Written by the checkpoint task and VACUUM, counted down by the writer.
     pub surplus: watch::Sender<u64>,
-    /// SQLite's WAL is long, and ends sooner than a checkpoint beside the writer: the
-    /// writer moves the rest of it itself. Set by the checkpoint task, cleared by the writer.
-    pub wal_is_long: AtomicBool,
+    /// SQLite's WAL is long, and grows faster than a checkpoint beside the writer gets to its
+    /// end: what is left of it is the writer's to move. Set by the checkpoint task, which
+    /// does nothing meanwhile, cleared by the writer.
+    pub wal_is_long: watch::Sender<bool>,
     /// The databases as they were at the newest marker. Written by the writer.
     pub(super) look: watch::Sender<Option<Arc<Look>>>,
     /// How often, since its start, this node began to replace what it holds by a
@@ -204,7 +205,7 @@ impl Hub {
             quarantine: watch::Sender::new(None),
             space: watch::Sender::new(Space::Enough),
             surplus: watch::Sender::new(0),
-            wal_is_long: AtomicBool::new(false),
+            wal_is_long: watch::Sender::new(false),
             look: watch::Sender::new(None),
             archived: watch::Sender::new(None),
             reseeding: watch::Sender::new(0),

@@ -16,7 +16,6 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -62,6 +61,8 @@ const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
 /// Bytes of the WAL from which on the writer helps it to start over. Opening the database
 /// after a kill reads all of it, and moves it into the file again.
 const WAL_LONG: u64 = 64 << 20;
+/// How many checkpoints in a row are left to the writer.
+const LEFT_TO_THE_WRITER: u32 = 10;
 /// Free pages that the next rows may have.
 const FREE_PAGES_KEPT: u64 = 4096;
 /// Free pages up to this part of the file stay where they are.
@@ -535,7 +536,7 @@ struct WalLimit {
 async fn checkpoint(hub: Arc<Hub>, readers: Readers, limit: WalLimit) {
     let mut applied = hub.applied.subscribe();
     let mut surplus = hub.surplus.subscribe();
-    let mut wal = 0;
+    let (mut wal, mut passed_over) = (0, 0);
     loop {
         tokio::select! {
             changed = applied.changed() => if changed.is_err() { return },
@@ -550,6 +551,12 @@ async fn checkpoint(hub: Arc<Hub>, readers: Readers, limit: WalLimit) {
                 tracing::warn!(wal, ended, "reads that kept the WAL from starting over are ended");
             }
         }
+        // A transaction that goes on for long keeps the writer from it.
+        if *hub.wal_is_long.borrow() && passed_over < LEFT_TO_THE_WRITER {
+            passed_over += 1;
+            continue;
+        }
+        passed_over = 0;
         let Ok(mut reader) = readers.take().await else { continue };
         let done = tokio::task::spawn_blocking(move || {
             let met = reader.checkpoint()?;
@@ -558,10 +565,12 @@ async fn checkpoint(hub: Arc<Hub>, readers: Readers, limit: WalLimit) {
         });
         match done.await {
             Ok(Ok((met, page, free, pages))) => {
-                wal = met.pages * page;
-                let nearly_through = met.left < met.pages / 8;
-                if wal > limit.bytes || (wal > WAL_LONG && nearly_through) {
-                    hub.wal_is_long.store(true, Ordering::Relaxed);
+                if let Some(met) = met {
+                    wal = met.pages * page;
+                    let nearly_through = met.left < met.pages / 8;
+                    if wal > limit.bytes || (wal > WAL_LONG && nearly_through) {
+                        hub.wal_is_long.send_replace(true);
+                    }
                 }
                 let much = free >= FREE_PAGES_KEPT && free >= pages / FREE_PART_KEPT;
                 if much && *hub.surplus.borrow() == 0 {

@@ -428,6 +428,7 @@ impl Writer {
         let mut verified = self.hub.verified.subscribe();
         let mut frozen = self.hub.frozen.subscribe();
         let mut surplus = self.hub.surplus.subscribe();
+        let mut long = self.hub.wal_is_long.subscribe();
         let following = role == Role::Follower;
         if let Err(error) = self.watch()
             && role == Role::Leader
@@ -455,6 +456,7 @@ impl Writer {
                 _ = leadership.changed() => Wake::Look,
                 _ = frozen.changed() => Wake::Look,
                 _ = surplus.changed() => Wake::Look,
+                _ = long.changed() => Wake::Look,
                 _ = commit.changed(), if following && !quarantined => Wake::Look,
                 _ = durable.changed(), if following && !quarantined => Wake::Look,
                 _ = verified.changed(), if following && !quarantined => Wake::Look,
@@ -467,14 +469,19 @@ impl Writer {
     /// Moves what is left in a long WAL into the file, so that the next transaction starts
     /// it over: beside a writer that never rests no checkpoint gets to its end.
     fn shorten_wal(&mut self) {
-        if !self.hub.wal_is_long.swap(false, Ordering::Relaxed) {
+        let Some(sqlite) = self.sqlite.as_mut().filter(|sqlite| !sqlite.in_transaction()) else {
+            return;
+        };
+        if !*self.hub.wal_is_long.borrow() {
             return;
         }
-        if let Some(sqlite) = self.sqlite.as_mut().filter(|sqlite| !sqlite.in_transaction())
-            && let Err(error) = sqlite.checkpoint()
-        {
-            tracing::warn!(%error, "the WAL could not be checkpointed");
+        match sqlite.checkpoint() {
+            // Another checkpoint runs.
+            Ok(None) => return,
+            Ok(Some(_)) => {}
+            Err(error) => tracing::warn!(%error, "the WAL could not be checkpointed"),
         }
+        self.hub.wal_is_long.send_replace(false);
     }
 
     /// Gives some of the file's free pages back, if there are too many; whether it did.

@@ -264,8 +264,8 @@ impl Database {
         Ok(moved != 0)
     }
 
-    /// A passive checkpoint.
-    pub(super) fn checkpoint(&self) -> Result<Checkpoint, SqliteError> {
+    /// A passive checkpoint; `None` where another one runs.
+    pub(super) fn checkpoint(&self) -> Result<Option<Checkpoint>, SqliteError> {
         self.checkpoint_as(ffi::SQLITE_CHECKPOINT_PASSIVE)
     }
 
@@ -274,7 +274,7 @@ impl Database {
         self.checkpoint_as(ffi::SQLITE_CHECKPOINT_TRUNCATE).map(drop)
     }
 
-    fn checkpoint_as(&self, mode: c_int) -> Result<Checkpoint, SqliteError> {
+    fn checkpoint_as(&self, mode: c_int) -> Result<Option<Checkpoint>, SqliteError> {
         let (mut log, mut done) = (0, 0);
         // SAFETY: the handle is open, the name is terminated, the integers are ours.
         let code = unsafe {
@@ -290,8 +290,11 @@ impl Database {
         if code & 0xff != ffi::SQLITE_BUSY {
             self.check(code)?;
         }
-        let pages = |pages: c_int| u64::try_from(pages).unwrap_or(0);
-        Ok(Checkpoint { pages: pages(log), left: pages(log.saturating_sub(done)) })
+        // -1 where another one runs.
+        let (Ok(pages), Ok(done)) = (u64::try_from(log), u64::try_from(done)) else {
+            return Ok(None);
+        };
+        Ok(Some(Checkpoint { pages, left: pages.saturating_sub(done) }))
     }
 
     /// Ends every statement that stands between two rows, and the open transaction: the

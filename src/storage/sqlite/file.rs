@@ -73,8 +73,9 @@ impl Sqlite {
         })
     }
 
-    /// A passive checkpoint of the WAL: it waits for nobody.
-    pub fn checkpoint(&mut self) -> Result<Checkpoint, SqliteError> {
+    /// A passive checkpoint of the WAL: it waits for nobody, and is `None` where another one
+    /// runs.
+    pub fn checkpoint(&mut self) -> Result<Option<Checkpoint>, SqliteError> {
         self.handle.database.checkpoint()
     }
 
