@@ -5,6 +5,8 @@ use std::fmt;
 
 /// Most digits that are read: any of so many fit.
 const DIGITS_MAX: usize = 37;
+/// Longest text: a sign, a digit, a point and the most decimals.
+const TEXT_MAX: usize = 3 + u8::MAX as usize;
 /// Most of them that fit 64 bits, in which they are read faster.
 const WORD_DIGITS: usize = 19;
 
@@ -99,15 +101,40 @@ impl From<i64> for Fixed {
 /// The canonical form.
 impl fmt::Display for Fixed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (sign, magnitude) =
-            (if self.unscaled < 0 { "-" } else { "" }, self.unscaled.unsigned_abs());
-        let scale = usize::from(self.scale);
-        if scale == 0 {
-            return write!(f, "{sign}{magnitude}");
+        // From the last digit to the first, a leading zero and the sign.
+        let mut text = [0; TEXT_MAX];
+        let (mut start, scale) = (TEXT_MAX, usize::from(self.scale));
+        let mut put = |byte| {
+            start -= 1;
+            text[start] = byte;
+        };
+        let mut wide = self.unscaled.unsigned_abs();
+        let mut word = 0;
+        let mut digits = 0;
+        while digits <= scale || wide > 0 || word > 0 {
+            if digits == scale && scale > 0 {
+                put(b'.');
+            }
+            // Division by 64 bits is several times faster.
+            let digit = if let Ok(rest) = u64::try_from(wide) {
+                if rest > 0 {
+                    (word, wide) = (rest, 0);
+                }
+                let digit = word % 10;
+                word /= 10;
+                digit as u8
+            } else {
+                let digit = wide % 10;
+                wide /= 10;
+                digit as u8
+            };
+            put(b'0' + digit);
+            digits += 1;
         }
-        let digits = format!("{magnitude:0>width$}", width = scale + 1);
-        let (whole, fraction) = digits.split_at(digits.len() - scale);
-        write!(f, "{sign}{whole}.{fraction}")
+        if self.unscaled < 0 {
+            put(b'-');
+        }
+        f.write_str(std::str::from_utf8(&text[start..]).expect("digits"))
     }
 }
 
