@@ -14,6 +14,45 @@ pub(super) enum Quantifier {
     All,
 }
 
+/// Whether a column of dates is compared with a moment that no index could serve instead.
+fn days_meet_moments(days: &Typed, moments: &Typed) -> bool {
+    days.oid() == Oid::DATE
+        && matches!(days.form, Form::Column { .. })
+        && moments.oid() == Oid::TIMESTAMP
+        && !matches!(moments.form, Form::Column { .. })
+}
+
+/// A timestamp as dates compare with it as they stand: a date's text is the front of those
+/// of its day's moments, and equals what is left of its midnight.
+fn without_midnight(moment: Typed) -> Typed {
+    Typed::plain(format!("replace({}, ' 00:00:00', '')", moment.sql), Oid::DATE)
+}
+
+/// What must hold, too, if a column without a time zone compares so with a moment that has
+/// one. The column stays bare in it, which the exact comparison, by the session's zone, can't
+/// leave it: no zone is further than [`ZONES_DAYS`] from UTC.
+fn nearly(left: &Typed, op: &str, right: &Typed) -> Option<String> {
+    let zoneless = |typed: &Typed| {
+        matches!(typed.form, Form::Column { .. })
+            && matches!(typed.oid(), Oid::DATE | Oid::TIMESTAMP)
+    };
+    let zoned = |typed: &Typed| {
+        typed.oid() == Oid::TIMESTAMPTZ && !matches!(typed.form, Form::Column { .. })
+    };
+    let (column, moment, grows) = match op {
+        "<" | "<=" if zoneless(left) && zoned(right) => (left, right, true),
+        ">" | ">=" if zoneless(left) && zoned(right) => (left, right, false),
+        "<" | "<=" if zoned(left) && zoneless(right) => (right, left, false),
+        ">" | ">=" if zoned(left) && zoneless(right) => (right, left, true),
+        _ => return None,
+    };
+    let (op, days) = if grows { ("<=", ZONES_DAYS) } else { (">=", -ZONES_DAYS) };
+    Some(format!("{} {op} towline_days_off({}, {days})", column.operand(), moment.sql))
+}
+
+/// More days than lie between a zone's time and UTC, whatever jumps it makes.
+const ZONES_DAYS: i32 = 3;
+
 impl Translator<'_> {
     /// Two operands that SQLite compares as the type does: under the collation of the left
     /// one, if it is a column, else under that which the right one is given.
@@ -40,8 +79,13 @@ impl Translator<'_> {
         if self.is_row(left.oid()) || self.is_row(right.oid()) {
             return self.compare_whole(left, op, right);
         }
+        let nearly = nearly(&left, op, &right);
         let (left, right) = self.meet(left, op, right)?;
-        Ok(Typed::compound(format!("{} {op} {}", left.operand(), right.operand()), Oid::BOOL))
+        let exactly = format!("{} {op} {}", left.operand(), right.operand());
+        Ok(Typed::compound(
+            nearly.map_or(exactly.clone(), |nearly| format!("{nearly} AND {exactly}")),
+            Oid::BOOL,
+        ))
     }
 
     fn compare_rows(
@@ -73,6 +117,12 @@ impl Translator<'_> {
 
     /// Brings two operands of a comparison to forms that SQLite compares as PostgreSQL does.
     fn meet(&mut self, left: Typed, op: &str, right: Typed) -> Result<(Typed, Typed), SqlError> {
+        if days_meet_moments(&left, &right) {
+            return Ok((left, without_midnight(right)));
+        }
+        if days_meet_moments(&right, &left) {
+            return Ok((without_midnight(left), right));
+        }
         let comparable = |oid: &Oid| types::is_comparable(*oid);
         let Some(oid) = common(left.oid(), right.oid()).filter(comparable) else {
             return Err(undefined_operator(Some(left.oid()), op, right.oid()));

@@ -455,6 +455,15 @@ fn register_times(registry: Registry<'_>) -> rusqlite::Result<()> {
             date_text(i64::from(date).saturating_add(days.saturating_mul(sign)))
         })?;
     }
+    // Where no such moment is, infinity is as good.
+    registry.strict("towline_days_off", 2, |call| {
+        let (moment, days) = (call.timestamp(0)?, call.integer(1)?);
+        let moved = days.checked_mul(DAY_US).and_then(|off| moment.checked_add(off));
+        let limit = if days > 0 { i64::MAX } else { i64::MIN };
+        timestamp_text(
+            moved.filter(|micros| datetime::timestamp_in_range(*micros)).unwrap_or(limit),
+        )
+    })?;
     registry.strict("towline_date_timetz", 2, |call| {
         let (time, offset) = datetime::parse_timetz(&call.text(1)?, &Zone::UTC, None)?;
         let micros = i64::from(call.date(0)?)
