@@ -65,6 +65,9 @@ impl Translator<'_> {
 
     pub(super) fn expression_here(&mut self, expr: &Expr) -> Result<Typed, SqlError> {
         match expr {
+            Expr::Identifier(ident) if is_current_role(ident) => {
+                self.call("current_role", Vec::new())
+            }
             Expr::Identifier(ident) => self.column(ident),
             Expr::CompoundIdentifier(idents) => self.qualified_column(idents),
             Expr::Value(value) => self.value(&value.value),
@@ -709,6 +712,11 @@ impl Translator<'_> {
         let arguments = self.expressions(arguments.iter().copied())?;
         self.call(name, arguments)
     }
+}
+
+/// `sqlparser` takes it, of all keywords for a role, for a column.
+fn is_current_role(ident: &Ident) -> bool {
+    ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("current_role")
 }
 
 fn missing_column(name: &str) -> SqlError {

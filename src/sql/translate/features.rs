@@ -11,7 +11,10 @@ const FEATURES: &[(&[&str], &str)] = &[
     (&["search", "breadth", "first"], "SEARCH in WITH"),
     (&[")", "cycle"], "CYCLE in WITH"),
     (&["nulls", "not", "distinct"], "NULLS NOT DISTINCT"),
+    (&["rows", "from"], "ROWS FROM with several functions"),
     (&["tablespace"], "TABLESPACE"),
+    (&["xmlelement"], "xml"),
+    (&["xmlforest"], "xml"),
     (&["alter", "constraint"], "ALTER CONSTRAINT"),
 ];
 
@@ -35,6 +38,9 @@ pub(super) fn judged(error: SqlError, text: &str) -> SqlError {
     match found {
         Some((_, feature)) => SqlError::unsupported(feature),
         None if has("grouping") && sets > 1 => SqlError::unsupported("nested GROUPING SETS"),
+        None if has("create") && has("trigger") && has("execute") => {
+            SqlError::unsupported("CREATE TRIGGER")
+        }
         None if begins("create", "schema") && (has("table") || has("view")) => {
             SqlError::unsupported("CREATE SCHEMA with elements")
         }
@@ -81,6 +87,14 @@ mod tests {
             (
                 "create schema s create table t (a int)",
                 "CREATE SCHEMA with elements is not supported",
+            ),
+            (
+                "create or replace trigger a before insert on t for each row execute function f('b')",
+                "CREATE TRIGGER is not supported",
+            ),
+            (
+                "select 1 from rows from (f(), g())",
+                "ROWS FROM with several functions is not supported",
             ),
             ("select 'current of' from", "syntax error at or near \"x\""),
         ];

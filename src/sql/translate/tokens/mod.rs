@@ -8,6 +8,11 @@
 //! | `inet '1.2.3.4'`                    | `CAST('1.2.3.4' AS inet)`                    |
 //! | `INTERVAL(2) '…'`                   | `CAST('…' AS INTERVAL(2))`                   |
 //! | `SUBSTRING(a SIMILAR b ESCAPE c)`   | `SUBSTRING(a, b, c)`                         |
+//! | `SUBSTRING(a FOR b FROM c)`         | `SUBSTRING(a FROM c FOR b)`                  |
+//! | `a ISNULL`                          | `a IS NULL`                                  |
+//! | `ROWS FROM (f(a))`                  | `f(a)`                                       |
+//! | `INSERT INTO t (WITH …)`            | `INSERT INTO t WITH …`                       |
+//! | CREATE's `TABLESPACE pg_default`    | nothing                                      |
 //! | `CREATE RECURSIVE VIEW v (a) AS …`  | `CREATE VIEW v (a) AS WITH RECURSIVE v (a) AS (…) SELECT a FROM v` |
 //! | `f(VARIADIC a)`                     | `f(towline_variadic => a)`                   |
 //! | `f(a := b)`                         | `f(a => b)`                                  |
@@ -33,7 +38,7 @@ mod written;
 
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::keywords::Keyword;
-use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer, TokenizerError};
+use sqlparser::tokenizer::{Span, Token, TokenWithSpan, Tokenizer, TokenizerError, Word};
 
 use crate::sql::scan::{Scanner, fold};
 
@@ -69,7 +74,8 @@ pub(super) fn tokens(text: &str) -> Result<Tokens, TokenizerError> {
     if starts(&["create", "domain"]) {
         put_as(&mut tokens);
     }
-    if starts(&["create"]) {
+    let creates = starts(&["create"]);
+    if creates {
         recursive_view(&mut tokens);
     }
     let alters_table = starts(&["alter", "table"]);
@@ -90,15 +96,27 @@ pub(super) fn tokens(text: &str) -> Result<Tokens, TokenizerError> {
             Keyword::EXCLUDE => exclusion::place(&mut tokens, at),
             Keyword::FETCH => computed_limit(&mut tokens, at),
             Keyword::IN => list_of_queries(&mut tokens, at),
+            Keyword::INTO => query_in_parentheses(&mut tokens, at),
             Keyword::INTERVAL => interval_precision(&mut tokens, at),
             Keyword::ON => inference(&mut tokens, at),
             Keyword::OPERATOR => compared_with_any(&mut tokens, at),
-            Keyword::SUBSTRING => similar_pattern(&mut tokens, at),
+            Keyword::ROWS => rows_from(&mut tokens, at),
+            Keyword::SUBSTRING => {
+                similar_pattern(&mut tokens, at);
+                length_first(&mut tokens, at);
+            }
+            Keyword::TABLESPACE if creates => default_tablespace(&mut tokens, at),
             Keyword::THEN => default_row(&mut tokens, at),
             Keyword::TRIM => trimmed(&mut tokens, at),
-            Keyword::USING => merged_name(&mut tokens, at),
+            Keyword::USING => {
+                merged_name(&mut tokens, at);
+                if creates {
+                    index_of_constraint(&mut tokens, at);
+                }
+            }
             Keyword::ALTER if alters_table => changed_identity(&mut tokens, at),
             Keyword::VARIADIC => variadic(&mut tokens, at),
+            Keyword::NoKeyword if is_null(word) => is_null_test(&mut tokens, at),
             Keyword::NoKeyword | Keyword::NAME => typed_literal(&mut tokens, at),
             Keyword::BIT | Keyword::CHAR | Keyword::CHARACTER => unbounded_literal(&mut tokens, at),
             _ => {}
@@ -258,6 +276,98 @@ fn similar_pattern(tokens: &mut Tokens, at: usize) {
         if depth == 0 {
             return;
         }
+    }
+}
+
+/// `sqlparser` wants a substring's start before its length.
+fn length_first(tokens: &mut Tokens, at: usize) {
+    let open = at + 1;
+    let Some(close) = closing(tokens, open) else { return };
+    let mut depth = 0_usize;
+    let (mut length, mut start) = (None, None);
+    for (place, token) in tokens.iter().enumerate().take(close).skip(open) {
+        match &token.token {
+            Token::LParen => depth += 1,
+            Token::RParen => depth -= 1,
+            Token::Word(word) if depth == 1 && word.keyword == Keyword::FOR => length = Some(place),
+            Token::Word(word) if depth == 1 && word.keyword == Keyword::FROM => start = Some(place),
+            _ => {}
+        }
+    }
+    if let (Some(length), Some(start)) = (length, start)
+        && length < start
+    {
+        tokens[length..close].rotate_left(start - length);
+    }
+}
+
+fn is_null(word: &Word) -> bool {
+    word.quote_style.is_none() && word.value.eq_ignore_ascii_case("isnull")
+}
+
+/// `sqlparser` takes ISNULL for a name: here it is one where it is called, behind a period
+/// or behind AS.
+fn is_null_test(tokens: &mut Tokens, at: usize) {
+    let called = tokens.get(at + 1).is_some_and(|next| next.token == Token::LParen);
+    let named =
+        at == 0 || tokens[at - 1].token == Token::Period || is(&tokens[at - 1], Keyword::AS);
+    if !called && !named {
+        let span = tokens[at].span;
+        tokens[at].token = Token::make_keyword("IS");
+        tokens.insert(at + 1, made(Token::make_keyword("NULL"), span));
+    }
+}
+
+/// The rows of one function are those of its call.
+fn rows_from(tokens: &mut Tokens, at: usize) {
+    let open = at + 2;
+    if !tokens.get(at + 1).is_some_and(|token| is(token, Keyword::FROM))
+        || tokens.get(open).is_none_or(|token| token.token != Token::LParen)
+    {
+        return;
+    }
+    let Some(close) = closing(tokens, open) else { return };
+    let arguments = tokens[open + 1..close].iter().position(|token| token.token == Token::LParen);
+    if arguments.and_then(|before| closing(tokens, open + 1 + before)) == Some(close - 1) {
+        tokens.remove(close);
+        tokens.drain(at..=open);
+    }
+}
+
+/// `sqlparser` takes what the parentheses hold for columns.
+fn query_in_parentheses(tokens: &mut Tokens, at: usize) {
+    let Some(length) = tokens[at..].iter().position(|token| token.token == Token::LParen) else {
+        return;
+    };
+    let open = at + length;
+    let name = &tokens[at + 1..open];
+    let named = |token: &TokenWithSpan| matches!(token.token, Token::Word(_) | Token::Period);
+    if name.is_empty()
+        || !name.iter().all(named)
+        || !tokens.get(open + 1).is_some_and(|token| is(token, Keyword::WITH))
+    {
+        return;
+    }
+    if let Some(close) = closing(tokens, open) {
+        tokens.remove(close);
+        tokens.remove(open);
+    }
+}
+
+/// The one tablespace that there is, in which everything lies anyway.
+fn default_tablespace(tokens: &mut Tokens, at: usize) {
+    let names_it = |token: &TokenWithSpan| matches!(&token.token, Token::Word(word) if word.value == "pg_default");
+    if tokens.get(at + 1).is_some_and(names_it) {
+        tokens.drain(at..=at + 1);
+    }
+}
+
+/// USING INDEX, behind which a tablespace stood.
+fn index_of_constraint(tokens: &mut Tokens, at: usize) {
+    if tokens.get(at + 1).is_some_and(|token| is(token, Keyword::INDEX))
+        && !tokens.get(at + 2).is_some_and(|token| is(token, Keyword::TABLESPACE))
+    {
+        tokens.drain(at..=at + 1);
     }
 }
 
@@ -513,6 +623,10 @@ mod tests {
             "SELECT substring((a SIMILAR TO b ESCAPE c)::text, 1)",
         );
         told("SELECT trim(both FROM a), trim(a FROM b)", "SELECT trim(both a), trim(a FROM b)");
+        told(
+            "SELECT substring(a FOR 1 + (2) FROM b), substring(a FROM 1 FOR 2), substring(a FOR 1)",
+            "SELECT substring(a FROM b FOR 1 + (2)), substring(a FROM 1 FOR 2), substring(a FOR 1)",
+        );
         told("SELECT f(a, VARIADIC b)", "SELECT f(a, towline_variadic => b)");
     }
 
@@ -549,6 +663,37 @@ mod tests {
         told("SELECT a IN ((SELECT 1)), b IN (1, 2)", "SELECT a IN ((SELECT 1)), b IN (1, 2)");
         told("SELECT a FETCH NEXT (1 + 1) ROWS ONLY", "SELECT a LIMIT (1 + 1)");
         told("SELECT a FETCH FIRST 2 ROWS ONLY", "SELECT a FETCH FIRST 2 ROWS ONLY");
+    }
+
+    #[test]
+    fn isnull_is_a_test_where_it_is_no_name() {
+        told(
+            "SELECT NOT a ISNULL, isnull(b), c.isnull, 1 AS isnull, \"isnull\"",
+            "SELECT NOT a IS NULL, isnull(b), c.isnull, 1 AS isnull, \"isnull\"",
+        );
+    }
+
+    #[test]
+    fn parentheses_around_all_go() {
+        told(
+            "SELECT 1 FROM ROWS FROM (f(1, g(2))) WITH ORDINALITY AS r, ROWS FROM (f(), g())",
+            "SELECT 1 FROM f(1, g(2)) WITH ORDINALITY AS r, ROWS FROM (f(), g())",
+        );
+        told(
+            "INSERT INTO a.b (WITH c AS (SELECT 1) SELECT * FROM c) RETURNING d",
+            "INSERT INTO a.b WITH c AS (SELECT 1) SELECT * FROM c RETURNING d",
+        );
+        told("INSERT INTO t (a, b) SELECT 1", "INSERT INTO t (a, b) SELECT 1");
+    }
+
+    #[test]
+    fn there_is_one_tablespace() {
+        told(
+            "CREATE TABLE t (a int PRIMARY KEY USING INDEX TABLESPACE pg_default) TABLESPACE \"pg_default\"",
+            "CREATE TABLE t (a int PRIMARY KEY)",
+        );
+        told("CREATE TABLE t (a int) TABLESPACE b", "CREATE TABLE t (a int) TABLESPACE b");
+        told("SELECT tablespace pg_default", "SELECT tablespace pg_default");
     }
 
     #[test]
