@@ -202,21 +202,53 @@ impl Plan {
 
 /// Plans by text, the least recently used dropped first.
 pub(super) struct PlanCache {
-    plans: Mutex<LruCache<u64, Arc<Plan>>>,
+    plans: Mutex<Plans>,
     /// Shapes, by the same key, whose values must stay in the text, and the version of
     /// the catalog by which that was found.
     unfit: Mutex<LruCache<u64, u64>>,
 }
 
+struct Plans {
+    by_key: LruCache<u64, Arc<Plan>>,
+    /// The versions of the catalogs that they hold: each change of a table makes one, of
+    /// the size of all tables.
+    catalogs: LruCache<u64, ()>,
+}
+
+impl Plans {
+    fn get(&mut self, key: u64, version: u64) -> Option<&Arc<Plan>> {
+        let plan = self.by_key.get(&key).filter(|plan| plan.catalog.version == version)?;
+        self.catalogs.promote(&version);
+        Some(plan)
+    }
+
+    fn put(&mut self, key: u64, plan: Arc<Plan>) {
+        let version = plan.catalog.version;
+        self.by_key.put(key, plan);
+        let Some((dropped, ())) = self.catalogs.push(version, ()) else { return };
+        if dropped != version {
+            let stale = self.by_key.iter().filter(|(_, plan)| plan.catalog.version == dropped);
+            let stale: Vec<u64> = stale.map(|(key, _)| *key).collect();
+            for key in stale {
+                self.by_key.pop(&key);
+            }
+        }
+    }
+}
+
 impl PlanCache {
     /// Plans kept.
     const PLANS: NonZeroUsize = NonZeroUsize::new(2048).expect("not zero");
+    /// Catalogs kept for them: those of several databases, and of a transaction that
+    /// changes one.
+    const CATALOGS: NonZeroUsize = NonZeroUsize::new(16).expect("not zero");
     /// A longer text is hardly sent twice.
     const TEXT_MAX: usize = 16 * 1024;
 
     pub(super) fn new() -> Self {
-        let cache = || LruCache::new(Self::PLANS);
-        Self { plans: Mutex::new(cache()), unfit: Mutex::new(LruCache::new(Self::PLANS)) }
+        let plans =
+            Plans { by_key: LruCache::new(Self::PLANS), catalogs: LruCache::new(Self::CATALOGS) };
+        Self { plans: Mutex::new(plans), unfit: Mutex::new(LruCache::new(Self::PLANS)) }
     }
 
     /// The plan of a shape, with parameters of the types that `given` names. `None`
@@ -251,8 +283,8 @@ impl PlanCache {
 
     fn cached(&self, key: u64, text: &str, given: &Given, version: u64) -> Option<Arc<Plan>> {
         let mut plans = self.plans();
-        let plan = plans.get(&key)?;
-        let same = *plan.text == *text && plan.given == *given && plan.catalog.version == version;
+        let plan = plans.get(key, version)?;
+        let same = *plan.text == *text && plan.given == *given;
         same.then(|| Arc::clone(plan))
     }
 
@@ -274,7 +306,7 @@ impl PlanCache {
         Ok(plan)
     }
 
-    fn plans(&self) -> MutexGuard<'_, LruCache<u64, Arc<Plan>>> {
+    fn plans(&self) -> MutexGuard<'_, Plans> {
         self.plans.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -311,6 +343,25 @@ fn asks_for_surroundings(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn catalogs_that_changed_are_not_kept_for_their_plans() {
+        let cache = PlanCache::new();
+        let given = Given::default();
+        let made: Vec<_> = (0..100)
+            .map(|version| {
+                let catalog = Catalog { version, ..Catalog::empty(0) };
+                let catalog = Arc::new(catalog);
+                let text = format!("SELECT {version}");
+                cache.get(&text, &given, Arc::clone(&catalog)).expect("a plan");
+                cache.get("SELECT 'again'", &given, Arc::clone(&catalog)).expect("a plan");
+                Arc::downgrade(&catalog)
+            })
+            .collect();
+        let kept = made.iter().filter(|catalog| catalog.strong_count() > 0).count();
+        assert_eq!(kept, PlanCache::CATALOGS.get());
+        assert_eq!(cache.plans().by_key.len(), kept + 1);
+    }
 
     #[test]
     fn plain_table_reads_need_no_surroundings() {
