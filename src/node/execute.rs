@@ -145,7 +145,7 @@ pub(super) fn run(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> 
 
 fn run_whole(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> {
     let rebuild = matches!(work.plan.translated.kind, Kind::Ddl { rebuild: true });
-    if !rebuild {
+    if !rebuild && !work.plan.translated.keys_off {
         return run_statements(sqlite, work);
     }
     let switch = |sqlite: &mut Sqlite, on| {
@@ -153,14 +153,23 @@ fn run_whole(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> {
     };
     switch(sqlite, false)?;
     let ran = run_statements(sqlite, work).and_then(|mut ran| {
-        check_foreign_keys(sqlite, work)?;
-        let pragma = |text: &str| log::Statement { text: text.into(), ..log::Statement::default() };
-        ran.statements.insert(0, pragma(FOREIGN_KEYS_OFF));
-        ran.statements.push(pragma(FOREIGN_KEYS_ON));
+        if rebuild {
+            check_foreign_keys(sqlite, work)?;
+        }
+        log_without_keys(&mut ran.statements);
         Ok(ran)
     });
     switch(sqlite, true)?;
     ran
+}
+
+/// Has followers run what is logged without foreign keys, too.
+fn log_without_keys(statements: &mut Vec<log::Statement>) {
+    if !statements.is_empty() {
+        let pragma = |text: &str| log::Statement { text: text.into(), ..log::Statement::default() };
+        statements.insert(0, pragma(FOREIGN_KEYS_OFF));
+        statements.push(pragma(FOREIGN_KEYS_ON));
+    }
 }
 
 fn run_statements(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<Ran, Failure> {
@@ -246,6 +255,26 @@ fn notify(made: NotificationMade) -> log::Statement {
 /// context, right behind `SAVEPOINT towline_rows`; what is to be logged, and how many rows that changed. `Err` has the row at
 /// fault.
 pub(super) fn run_rows(
+    sqlite: &mut Sqlite,
+    work: &Work<'_>,
+    rows: usize,
+) -> Result<(Vec<log::Statement>, u64), (usize, Failure)> {
+    if !work.plan.translated.keys_off {
+        return run_rows_now(sqlite, work, rows);
+    }
+    let switch = |sqlite: &mut Sqlite, on| {
+        sqlite.set_foreign_keys(on).map_err(|error| (0, failure(sqlite, work, error)))
+    };
+    switch(sqlite, false)?;
+    let ran = run_rows_now(sqlite, work, rows);
+    switch(sqlite, true)?;
+    ran.map(|(mut statements, count)| {
+        log_without_keys(&mut statements);
+        (statements, count)
+    })
+}
+
+fn run_rows_now(
     sqlite: &mut Sqlite,
     work: &Work<'_>,
     rows: usize,

@@ -55,6 +55,8 @@ pub(super) struct Reading {
     pub date_order: Order,
     /// `check_function_bodies` is off.
     pub bodies_unchecked: bool,
+    /// `session_replication_role` is `replica`.
+    pub replica: bool,
     pub sqlite_dialect: bool,
 }
 
@@ -84,6 +86,7 @@ impl Plan {
             time_zone: &given.reading.time_zone,
             date_order: given.reading.date_order,
             check_function_bodies: !given.reading.bodies_unchecked,
+            replica: given.reading.replica,
             sqlite_dialect: given.reading.sqlite_dialect,
             of_cursor: given.of_cursor,
         };
@@ -143,6 +146,7 @@ impl Plan {
             rows_of: None,
             no_wait: None,
             current_of: None,
+            keys_off: false,
         };
         Self {
             text: "".into(),

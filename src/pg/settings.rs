@@ -194,7 +194,7 @@ pub const KNOWN: &[Known] = &[
     known("server_version", Kind::ReadOnly, SERVER_VERSION),
     known("server_version_num", Kind::ReadOnly, SERVER_VERSION_NUM),
     reported("session_authorization", Kind::Text, "", "session_authorization"),
-    known("session_replication_role", Kind::Text, "origin"),
+    known("session_replication_role", Kind::Choice(&["origin", "replica", "local"]), "origin"),
     known("shared_buffers", Kind::Restart, "128MB"),
     known("shared_preload_libraries", Kind::Restart, ""),
     known("ssl", Kind::Reload, "off"),

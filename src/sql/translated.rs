@@ -33,6 +33,8 @@ pub struct Translated {
     pub no_wait: Option<String>,
     /// The cursor whose row it changes, which is told by a parameter behind the client's.
     pub current_of: Option<CurrentOf>,
+    /// What it changes is held against no foreign key.
+    pub keys_off: bool,
 }
 
 /// WHERE CURRENT OF.
@@ -438,6 +440,9 @@ pub struct TranslateContext<'a> {
     pub date_order: Order,
     /// Whether a function's body is read when it is made.
     pub check_function_bodies: bool,
+    /// `session_replication_role` is `replica`: what a superuser changes is held against
+    /// no foreign key.
+    pub replica: bool,
     /// SQLite's own dialect: pass the text through, translate nothing.
     pub sqlite_dialect: bool,
     /// It is a cursor's query, whose rows are to be told apart.
@@ -458,6 +463,7 @@ impl<'a> TranslateContext<'a> {
             time_zone: "",
             date_order: Order::default(),
             check_function_bodies: true,
+            replica: false,
             sqlite_dialect: false,
             of_cursor: false,
         }

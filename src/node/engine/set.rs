@@ -7,7 +7,7 @@ use super::session::{EngineSession, Stop};
 use super::settings::{self, isolation_name};
 use super::utility::{Answer, describe, text_column, text_row, warn};
 use crate::cluster::Role;
-use crate::gateway::{Out, SettingsMap};
+use crate::gateway::{Mode, Out, SettingsMap};
 use crate::pg::settings::shown_name;
 use crate::pg::{SqlError, SqlState};
 use crate::sql::{Isolation, Kind, TransactionModes};
@@ -153,6 +153,11 @@ impl EngineSession {
             let text = "SET LOCAL can only be used in transaction blocks";
             warn(out, SqlState::NO_ACTIVE_SQL_TRANSACTION, text);
             return Ok(());
+        }
+        // A silent request re-makes what was once allowed.
+        if lower == "session_replication_role" && !self.superuser && self.mode != Mode::Silent {
+            let text = format!("permission denied to set parameter \"{lower}\"");
+            return Err(SqlError::new(SqlState::INSUFFICIENT_PRIVILEGE, text).into());
         }
         if !self.set_identity(&lower, value, local).await? {
             self.settings.set(&lower, value, local)?;

@@ -249,6 +249,7 @@ impl Settings {
             time_zone: self.display.time_zone.clone(),
             date_order: self.display.date_style.order,
             bodies_unchecked: self.known("check_function_bodies") == "off",
+            replica: self.known("session_replication_role") == "replica",
             sqlite_dialect: self.known("towline.dialect") == "sqlite",
         });
     }

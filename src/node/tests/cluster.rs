@@ -151,12 +151,21 @@ async fn a_follower_that_runs_the_log_has_the_same_content() {
     }
     client.copy_done();
     assert_eq!(client.send().await, "done COPY 10000\nready, idle\n");
+    // Against foreign keys, as far as triggers are off.
+    client.query("create table c (id int primary key, t int references t)").await;
+    client.query("alter table c disable trigger all; insert into c values (1, -1)").await;
+    client.query("copy c from stdin").await;
+    client.copy_data(b"2\t-2\n");
+    client.copy_done();
+    assert_eq!(client.send().await, "done COPY 1\nready, idle\n");
+    client.query("alter table c enable trigger all; insert into c values (3, -3)").await;
 
     let follower = TestNode::new();
     follower.receive(&leader);
     follower.applied(*leader.hub().applied.borrow()).await;
     assert_eq!(super::digest(&follower.database()), super::digest(&leader.database()));
     assert_eq!(follower.client().value("select count(*) from t").await, "10051");
+    assert_eq!(follower.client().value("select count(*) from c").await, "2");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -136,6 +136,9 @@ pub struct Relation {
     pub definition: Option<String>,
     /// Whether it may be read: a materialized view WITH NO DATA may not.
     pub populated: bool,
+    /// DISABLE TRIGGER ALL: what a statement does to its rows is held against no foreign
+    /// key, and sets none of their actions off.
+    pub triggers_off: bool,
     /// Which conditions a view asks of rows that are written through it.
     pub check_option: Option<CheckOption>,
 }
@@ -166,18 +169,20 @@ impl Relation {
             indexes: Vec::new(),
             definition: None,
             populated: true,
+            triggers_off: false,
             check_option: None,
         }
     }
 }
 
 impl Relation {
-    /// The letter by which it is stored: its kind's, or another where it is not populated.
+    /// The letter by which it is stored: its kind's, or another where it is not populated
+    /// or its triggers are off.
     pub fn stored_kind(&self) -> char {
-        if self.kind == RelationKind::MaterializedView && !self.populated {
-            'n'
-        } else {
-            self.kind.letter()
+        match self.kind {
+            RelationKind::MaterializedView if !self.populated => 'n',
+            RelationKind::Table if self.triggers_off => 'd',
+            kind => kind.letter(),
         }
     }
 

@@ -127,6 +127,7 @@ fn copy_in(
     condition: Option<&str>,
 ) -> Result<Translated, SqlError> {
     super::returning::check_table(relation, "copy to")?;
+    translator.note_changed(relation);
     let mut values = Vec::with_capacity(attributes.len());
     for (at, (_, attribute)) in attributes.iter().enumerate() {
         let parameter = translator.parameter(at + 1)?;

@@ -25,6 +25,7 @@ impl Translator<'_> {
         };
         let relation = self.target(name)?;
         check_table(relation, "merge into")?;
+        self.note_changed(relation);
         check_reachable(&merge.clauses)?;
         for clause in &merge.clauses {
             let rights = match clause.action {

@@ -192,6 +192,9 @@ struct Translator<'a> {
     expression_only: bool,
     /// The cursor whose row is changed.
     current_of: Option<CurrentOf>,
+    /// Whether the tables that are changed have their triggers off, all of them; `None`
+    /// where none is.
+    triggers_off: Option<bool>,
     /// NOWAIT: what to say where rows can't be locked at once.
     no_wait: Option<String>,
     /// What each `*` is that a view's query has, where that is asked for.
@@ -348,6 +351,7 @@ impl<'a> Translator<'a> {
             called: Vec::new(),
             expression_only: false,
             current_of: None,
+            triggers_off: None,
             no_wait: None,
             stars: None,
         }
@@ -391,6 +395,9 @@ impl<'a> Translator<'a> {
         translated.demands = self.demands.into_inner();
         translated.current_of = self.current_of;
         translated.no_wait = self.no_wait;
+        let replica =
+            self.context.replica && self.context.catalog.roles.is_superuser(self.context.owner);
+        translated.keys_off = self.triggers_off.is_some_and(|off| off || replica);
         if let Kind::Read { .. } = translated.kind {
             translated.kind = match (self.leader, self.advisory) {
                 (true, _) => Kind::Write,
@@ -502,6 +509,11 @@ impl<'a> Translator<'a> {
         })
     }
 
+    /// Notes that a statement changes a table's rows.
+    fn note_changed(&mut self, table: &Relation) {
+        self.triggers_off = Some(self.triggers_off.unwrap_or(true) && table.triggers_off);
+    }
+
     /// Runs `inner` one level deeper; too deep is an error, not an overflow.
     fn deeper<T>(
         &mut self,
@@ -541,6 +553,7 @@ fn translated(kind: Kind, tag: Tag, columns: Vec<Column>, statements: Vec<String
         rows_of: None,
         no_wait: None,
         current_of: None,
+        keys_off: false,
     }
 }
 

@@ -188,6 +188,7 @@ pub(super) fn pass_through(
         rows_of: None,
         no_wait: None,
         current_of: None,
+        keys_off: false,
     })
 }
 

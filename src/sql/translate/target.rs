@@ -174,6 +174,7 @@ impl<'a> Translator<'a> {
                 format!("cannot change materialized view \"{}\"", target.table.name),
             ));
         }
+        self.note_changed(target.table);
         if !target.views.is_empty() {
             target.alias = self.fresh_name("target");
             let alias = target.alias.clone();

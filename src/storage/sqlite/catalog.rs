@@ -287,6 +287,7 @@ fn relations(sqlite: &mut Sqlite) -> Result<Vec<Relation>, SqliteError> {
             indexes: Vec::new(),
             definition: optional(row, 3),
             populated: text(row, 2) != "n",
+            triggers_off: text(row, 2) == "d",
             check_option: CheckOption::named(&text(row, 4)),
         },
     )
@@ -457,6 +458,7 @@ fn describe_foreign(
                     indexes: Vec::new(),
                     definition: sql.filter(|_| is_view).map(|sql| query_of_view(&sql)),
                     populated: true,
+                    triggers_off: false,
                     check_option: None,
                 };
                 if !is_view {

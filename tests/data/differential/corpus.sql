@@ -1483,3 +1483,20 @@ select unnest(distinct array[1, 1]) from few_rows
 select upper('a') filter (where true)
 select nothing_known(1) over () from few_rows
 select sum(id) + generate_series(1, 2) over () from few_rows
+create table fk_up (id int primary key, n interval default '3 years 02:00', m interval[] default '{1 day}')
+create table fk_down (id int primary key, up int references fk_up)
+alter table fk_up disable trigger all
+alter table fk_down disable trigger all
+insert into fk_down values (1, 1), (2, 2)
+insert into fk_up values (1)
+alter table fk_up enable trigger all
+alter table fk_down enable trigger all
+insert into fk_down values (3, 3)
+select * from fk_down order by id
+alter table fk_down disable trigger nosuch
+alter table fk_down enable trigger user
+set session_replication_role = replica
+insert into fk_down values (3, 3)
+set session_replication_role = nothing
+set session_replication_role = origin
+insert into fk_down values (4, 4)

@@ -16,6 +16,7 @@ use crate::pg::{Oid, Severity, SqlError, SqlState};
 use crate::sql::catalog::{
     Attribute, Constraint, ConstraintKind, Identity, Relation, RelationKind, Sequence, split_order,
 };
+use crate::sql::translate::access::superuser;
 use crate::sql::translate::returning::type_of;
 use crate::sql::translate::returning::undefined_column;
 use crate::sql::translate::{Translator, names, syntax, translated};
@@ -265,6 +266,12 @@ impl Translator<'_> {
             AlterTableOperation::OwnerTo { .. } => {
                 Err(SqlError::unsupported("OWNER TO beside other actions"))
             }
+            AlterTableOperation::DisableTrigger { name } => {
+                self.switch_triggers(change, &names::fold(name), true)
+            }
+            AlterTableOperation::EnableTrigger { name } => {
+                self.switch_triggers(change, &names::fold(name), false)
+            }
             // How PostgreSQL stores it makes no difference here.
             operation if is_of_storage(operation) => Ok(()),
             // Rows were held against it when it was added, NOT VALID or not.
@@ -284,6 +291,46 @@ impl Translator<'_> {
             }
             other => Err(SqlError::unsupported(format_args!("ALTER TABLE … {other}"))),
         }
+    }
+
+    /// DISABLE TRIGGER and ENABLE TRIGGER. The only triggers are those of foreign keys.
+    fn switch_triggers(
+        &mut self,
+        change: &mut Change,
+        which: &str,
+        off: bool,
+    ) -> Result<(), SqlError> {
+        let relation = &mut change.draft.relation;
+        match which {
+            "user" => return Ok(()),
+            "all" => {}
+            name => {
+                let table = self.shown(&relation.name);
+                let text = format!("trigger \"{name}\" for table \"{table}\" does not exist");
+                return Err(SqlError::new(SqlState::UNDEFINED_OBJECT, text));
+            }
+        }
+        if !self.has_key_triggers(relation) || relation.triggers_off == off {
+            return Ok(());
+        }
+        relation.triggers_off = off;
+        let stored = rows::stored_kind(relation);
+        self.demand(superuser("permission denied: foreign keys are held by system triggers"));
+        change.before.push(stored);
+        Ok(())
+    }
+
+    /// Whether a table has foreign keys, or other tables have some to it.
+    fn has_key_triggers(&self, table: &Relation) -> bool {
+        let mut constraints = self.context.catalog.relations.values().flat_map(|relation| {
+            relation.constraints.iter().map(move |constraint| (relation, constraint))
+        });
+        constraints.any(|(relation, constraint)| match &constraint.kind {
+            ConstraintKind::ForeignKey { table: target, .. } => {
+                relation.name == table.name || *target == table.name
+            }
+            _ => false,
+        })
     }
 
     fn add_column(

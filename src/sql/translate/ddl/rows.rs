@@ -81,7 +81,7 @@ pub(super) fn relation(oid: &str, name: &str, kind: char, definition: Option<&st
     )
 }
 
-/// A relation is of another kind, or is populated or not.
+/// A relation is populated or not, or its triggers are on or off.
 pub(super) fn stored_kind(relation: &Relation) -> String {
     format!(
         "UPDATE towline_relation SET kind = '{}' WHERE name = {}",
