@@ -5,6 +5,8 @@ use super::pg_catalog::stored_default;
 use super::printed::Place;
 use super::{Attribute, Catalog, Constraint, ConstraintKind, DomainCheck, Index, PUBLIC, Relation};
 use crate::pg::Oid;
+use crate::pg::types::IntervalStyle;
+use crate::pg::types::interval::Interval;
 use crate::sql::scan::{Scanner, Token};
 use crate::sql::translate::as_written;
 
@@ -157,6 +159,26 @@ pub(super) fn default_definition(
 pub fn pretty(catalog: &Catalog, table: Oid, printed: &str) -> String {
     let place = Place { catalog, relation: catalog.relation(table), value: None };
     place.printed(printed, None, true).unwrap_or_else(|| printed.to_owned())
+}
+
+/// What is printed of an expression, with its intervals in a session's style.
+pub fn with_intervals(printed: &str, style: IntervalStyle) -> String {
+    let mut out = String::with_capacity(printed.len());
+    let mut copied = 0;
+    let mut scanner = Scanner::new(printed);
+    while let Ok(Some(token)) = scanner.next() {
+        let Token::Literal(literal) = token else { continue };
+        let inside = literal.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\''));
+        if scanner.rest().starts_with("::interval")
+            && let Some(Ok(interval)) = inside.map(Interval::parse)
+        {
+            out.push_str(&printed[copied..=scanner.start]);
+            style.print(interval, &mut out);
+            copied = scanner.offset() - 1;
+        }
+    }
+    out.push_str(&printed[copied..]);
+    out
 }
 
 /// Whether it is one string literal, without escapes.

@@ -38,6 +38,7 @@ pub use deferral::Deferral;
 pub use definition::{
     constraint_definition, domain_check_definition, index_definition, index_key_definition, pretty,
     quote_ident, quote_literal, quote_qualified, quote_stored, split_order, view_definition,
+    with_intervals,
 };
 pub use functions::{BuiltinFunction, builtin_function, builtin_functions, keywords};
 pub use pg_catalog::{database_oid, default_setting};

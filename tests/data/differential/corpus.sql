@@ -1500,3 +1500,7 @@ insert into fk_down values (3, 3)
 set session_replication_role = nothing
 set session_replication_role = origin
 insert into fk_down values (4, 4)
+set intervalstyle = iso_8601
+select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 'fk_up'::regclass and adnum = 2
+reset intervalstyle
+select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 'fk_up'::regclass and adnum = 2

@@ -7,11 +7,13 @@ use super::super::call::{Answer, Call, Registry, bad_argument, boolean, integer,
 use super::names::{find_stored, no_relation};
 use super::session::{array_item, environment, lookup_path};
 use crate::log::{Value, ValueRef};
+use crate::pg::types::IntervalStyle;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
     AccessMethod, Catalog, Routine, builtin_function, constraint_definition,
     domain_check_definition, index_column_property, index_definition, index_key_definition,
     keywords, pretty, quote_qualified, system_relation, system_relations, view_definition,
+    with_intervals,
 };
 
 pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
@@ -50,14 +52,8 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
             }),
             ("pg_get_constraintdef", 1, constraintdef),
             ("pg_get_constraintdef", 2, constraintdef),
-            ("pg_get_expr", 2, |call| text(call.text(0)?)),
-            ("pg_get_expr", 3, |call| {
-                let printed = call.text(0)?;
-                match call.boolean(2) {
-                    true => text(pretty(&call.surroundings.catalog(), oid(call, 1)?, &printed)),
-                    false => text(printed),
-                }
-            }),
+            ("pg_get_expr", 2, expression),
+            ("pg_get_expr", 3, expression),
             ("pg_get_function_arguments", 1, function_arguments),
             ("pg_get_function_identity_arguments", 1, |call| {
                 let catalog = call.surroundings.catalog();
@@ -204,6 +200,19 @@ fn indexdef(call: &Call<'_, '_>) -> Answer {
     let number = usize::try_from(number).unwrap_or(usize::MAX);
     let key = index_key_definition(&catalog, relation, index, number, call.boolean(2));
     text(key.unwrap_or_default())
+}
+
+/// `pg_get_expr`: as it was printed, intervals in the session's style.
+fn expression(call: &Call<'_, '_>) -> Answer {
+    let mut printed = call.text(0)?;
+    if call.boolean(2) {
+        printed = pretty(&call.surroundings.catalog(), oid(call, 1)?, &printed).into();
+    }
+    let style = environment(call).settings.get("intervalstyle").cloned().unwrap_or_default();
+    match IntervalStyle::by_name(&style) {
+        IntervalStyle::Postgres => text(printed),
+        style => text(with_intervals(&printed, style)),
+    }
 }
 
 fn viewdef(call: &Call<'_, '_>) -> Answer {
