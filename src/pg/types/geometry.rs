@@ -5,7 +5,7 @@
 //! | type      | text                    | binary                                     |
 //! |-----------|-------------------------|--------------------------------------------|
 //! | `point`   | `(x,y)`                 | x, y                                       |
-//! | `line`    | `{A,B,C}`               | A, B, C                                    |
+//! | `line`    | `{A,B,C}`; two points are read, too | A, B, C                        |
 //! | `lseg`    | `[(x,y),(x,y)]`         | two points                                 |
 //! | `box`     | `(x,y),(x,y)`           | two points, the upper right one first      |
 //! | `path`    | `((x,y),…)`, `[(x,y),…]`| u8: 1 if it is closed, as in round brackets; points |
@@ -15,6 +15,7 @@
 use bytes::{Buf, BufMut, BytesMut};
 
 use super::number::{parse_float8, print_float8};
+use super::shapes::equal;
 use super::{Oid, invalid_binary, invalid_text, type_name};
 use crate::pg::{SqlError, SqlState};
 
@@ -75,15 +76,39 @@ impl Shape {
         }
         let first = trimmed.chars().next().unwrap_or_default();
         let brackets = match first {
-            '[' => matches!(oid, Oid::PATH | Oid::LSEG),
+            '[' => matches!(oid, Oid::PATH | Oid::LSEG | Oid::LINE),
             '{' => oid == Oid::LINE,
             '<' => oid == Oid::CIRCLE,
-            _ => oid != Oid::LINE,
+            _ => true,
         };
         if expects_number || !depth.is_empty() || !brackets {
             return Err(invalid());
         }
+        if oid == Oid::LINE && first != '{' {
+            let [x1, y1, x2, y2] = numbers[..] else { return Err(invalid()) };
+            return Self::line_through((x1, y1), (x2, y2));
+        }
         Self { numbers, closed: first != '[' }.checked(oid).ok_or_else(invalid)?
+    }
+
+    /// The line through two points.
+    fn line_through((x1, y1): (f64, f64), (x2, y2): (f64, f64)) -> Result<Self, SqlError> {
+        let numbers = match (equal(x1, x2), equal(y1, y2)) {
+            (true, true) => {
+                return Err(SqlError::new(
+                    SqlState::INVALID_TEXT_REPRESENTATION,
+                    "invalid line specification: must be two distinct points",
+                ));
+            }
+            (true, false) => vec![-1.0, 0.0, x1],
+            (false, true) => vec![0.0, -1.0, y1],
+            (false, false) => {
+                let slope = (y1 - y2) / (x1 - x2);
+                // Zero without its sign.
+                vec![slope, -1.0, y1 - slope * x1 + 0.0]
+            }
+        };
+        Ok(Self { numbers, closed: true })
     }
 
     /// As the type wants it; `None` if the count of numbers is wrong.

@@ -9,7 +9,7 @@ const EPSILON: f64 = 1e-6;
 type Point = (f64, f64);
 type Order = fn(f64, f64) -> bool;
 
-fn equal(left: f64, right: f64) -> bool {
+pub(super) fn equal(left: f64, right: f64) -> bool {
     left == right || (left - right).abs() <= EPSILON
 }
 

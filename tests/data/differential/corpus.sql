@@ -1504,3 +1504,5 @@ set intervalstyle = iso_8601
 select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 'fk_up'::regclass and adnum = 2
 reset intervalstyle
 select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 'fk_up'::regclass and adnum = 2
+select '(2.0, 3), (4.0, 6.0)'::line, '[(1,2),(1,5)]'::line, '1,2,7,2'::line
+select '(1,2),(1,2)'::line
