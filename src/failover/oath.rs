@@ -263,8 +263,9 @@ impl Oath {
             OathInput::Failed { term } => {
                 if term == self.bound.term && self.role() != Role::Follower {
                     out.push(OathCommand::EndLease);
-                    self.become_follower(None, out);
+                    // Before the report that it follows, which does not say why.
                     out.push(OathCommand::SteppedDown { term });
+                    self.become_follower(None, out);
                 }
             }
             OathInput::Tick => self.maybe_open(now, out),

@@ -235,7 +235,7 @@ impl Cluster {
                 if self.is_leader(node, *term) =>
             {
                 let reason = format!("leader {node} ended its term: {reason}");
-                Some(Cause::automatic(Rule::Trigger, reason))
+                self.unless_flapping(now, Cause::automatic(Rule::Trigger, reason), out)
             }
             Input::Operator { id, operator: Operator::Failover { allow_data_loss } } => {
                 self.failover(now, *id, *allow_data_loss, out)
@@ -255,17 +255,13 @@ impl Cluster {
                 && (report.led == self.state.term && report.term == report.led || came_back)
         });
         if gave_up {
-            let sentence = self.flapping(now);
-            if let Some(sentence) = sentence {
-                self.block(Rule::AntiFlap, sentence, out);
-                return None;
-            }
             let leader = self.state.leader()?;
             let reason = format!("leader {leader} came back as a follower");
             // Rule 10: it was waited for, so that it leads on if it holds everything.
             let waited = self.options.restart_grace > Duration::ZERO;
             let preferred = waited.then(|| leader.clone());
-            return Some(Cause::automatic(Rule::Restarted, reason).preferring(preferred));
+            let cause = Cause::automatic(Rule::Restarted, reason).preferring(preferred);
+            return self.unless_flapping(now, cause, out);
         }
         match self.suspect(now) {
             Suspicion::Confirmed(reason) => Some(Cause::automatic(Rule::Suspicion, reason)),
@@ -278,6 +274,18 @@ impl Cluster {
                 None
             }
         }
+    }
+
+    /// Rule 28: an election that nobody wished for, unless there were too many lately.
+    fn unless_flapping(
+        &mut self,
+        now: Moment,
+        cause: Cause,
+        out: &mut Vec<Command>,
+    ) -> Option<Cause> {
+        let Some(sentence) = self.flapping(now) else { return Some(cause) };
+        self.block(Rule::AntiFlap, sentence, out);
+        None
     }
 
     fn failover(
