@@ -176,8 +176,8 @@ fn translate_kind(error: &SqliteError, plan: &Plan, params: &[Value]) -> SqlErro
             tracing::error!(%error, "the database can't be read or written");
             SqlError::new(SqlState::IO_ERROR, "the database can't be read or written")
         }
+        // The readers, or the writer, say it of the file.
         SqliteErrorKind::Corrupt => {
-            tracing::error!(%error, "the database is damaged");
             SqlError::new(SqlState::DATA_CORRUPTED, "the database is damaged")
         }
         SqliteErrorKind::Statement => statement(message),

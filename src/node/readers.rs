@@ -145,8 +145,7 @@ impl Readers {
 
     /// Another connection to that file found it to be damaged.
     pub(super) fn note_damage(&self, file: u64) {
-        let idle = self.pool.idle();
-        self.pool.damaged.fetch_or(idle.file == file, Ordering::Relaxed);
+        self.pool.note_damage(&self.pool.idle(), file);
     }
 
     /// Whether a reader found the file to be damaged.
@@ -170,6 +169,13 @@ impl Readers {
 impl Pool {
     fn idle(&self) -> MutexGuard<'_, Idle> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says so once of a file.
+    fn note_damage(&self, idle: &Idle, file: u64) {
+        if idle.file == file && !self.damaged.swap(true, Ordering::Relaxed) {
+            tracing::error!(path = %idle.path.display(), "the database file is damaged");
+        }
     }
 
     fn enders(&self) -> MutexGuard<'_, Vec<Ender>> {
@@ -209,8 +215,8 @@ impl Drop for Reader {
             && (!sqlite.in_transaction() || sqlite.execute_batch("ROLLBACK").is_ok());
         let surplus = {
             let mut idle = self.pool.idle();
-            if sqlite.found_damage() && idle.file == self.file {
-                self.pool.damaged.store(true, Ordering::Relaxed);
+            if sqlite.found_damage() {
+                self.pool.note_damage(&idle, self.file);
             }
             if clean && idle.file == self.file {
                 idle.connections.push(sqlite);

@@ -170,6 +170,11 @@ fn a_damaged_file_is_seeded_anew() {
         demo.wait_until_well();
         demo.assert_equal_content();
         assert_eq!(read(&damaged), "20000|5120000\n");
+        // However many statements came upon it.
+        let log = std::fs::read_to_string(demo.dir().join(format!("logs/{damaged}.log")));
+        let said =
+            log.expect("the node's log").matches("ERROR the database file is damaged").count();
+        assert_eq!(said, 1);
         assert_success("towline verify", &demo.towline(&["verify"]));
     }
 }

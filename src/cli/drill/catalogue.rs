@@ -412,7 +412,7 @@ pub(super) const CATALOGUE: &[Drill] = &[
         needs: &[Need::Sqlite3],
         clean: true,
         run: |stage| Box::pin(lag::apply_stopped(stage)),
-        expects: &[GONE, &["cannot apply the log error=SQLite: database is locked"]],
+        expects: &[GONE, &["cannot apply the log: SQLite: database is locked"]],
         ..LAG
     },
     Drill {

@@ -4,7 +4,7 @@ use super::client::Client;
 use super::{READERS, TestNode};
 use crate::cluster::{Position, Role};
 use crate::gateway::Mode;
-use crate::log::{ClientToken, Lsn, Term};
+use crate::log::{ClientToken, Entry, Lsn, Term, Transaction};
 use crate::node::replicate::FollowerNews;
 use crate::replication::message::Ack;
 use crate::storage::sqlite::{ConnectionKind, Sqlite};
@@ -435,6 +435,31 @@ async fn another_effect_than_the_leaders_quarantines_the_node() {
     let said = follower.client().query("select count(*) from t").await;
     assert!(said.starts_with("refused: this node can't serve now"), "{said}");
     assert!(follower.hub().reason.borrow().contains("quarantined"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_of_newer_functions_waits_for_an_upgrade_and_status_says_so() {
+    let (leader, follower) = (TestNode::leading().await, TestNode::new());
+    let newer = Transaction {
+        id: 0,
+        database: 0,
+        functions: u16::MAX,
+        token: None,
+        outcome: None,
+        statements: Vec::new(),
+        effect: 0,
+    };
+    let frame = {
+        let mut log = crate::node::writer::lock(&leader.running().log);
+        log.append(Term(1), &[Entry::Transaction(newer)]).expect("appended")[0]
+    };
+    follower.receive_log(&leader);
+    follower.hub().commit.send_replace(frame.end);
+    let mut reason = follower.hub().reason.subscribe();
+    let told = reason.wait_for(|reason| reason.ends_with("of a newer version; upgrade this node"));
+    tokio::time::timeout(super::PATIENCE, told).await.expect("in time").expect("told");
+    assert!(*follower.hub().applied.borrow() <= frame.start);
+    assert_eq!(*follower.hub().quarantine.borrow(), None);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

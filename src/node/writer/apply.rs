@@ -76,7 +76,7 @@ pub(super) enum ApplyError {
     #[error("SQLite: {0}")]
     Sqlite(#[from] SqliteError),
     /// This node's content differs from the leader's.
-    #[error("quarantined")]
+    #[error("the databases can't be trusted")]
     Quarantined,
     #[error("frame {0} needs functions of a newer version; upgrade this node")]
     NewerFunctions(Lsn),
@@ -378,8 +378,10 @@ impl Writer {
     /// Whether SQLite came upon damage in the databases, and there is somebody to have them
     /// from. A node without goes on with what can be read of them.
     fn is_damaged(&mut self) -> bool {
-        let damaged = self.readers.found_damage() || self.sqlite().found_damage();
-        damaged && self.hub.has_source()
+        if self.sqlite().found_damage() {
+            self.readers.note_damage(self.readers.file());
+        }
+        self.readers.found_damage() && self.hub.has_source()
     }
 
     fn damaged(&mut self) {

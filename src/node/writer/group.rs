@@ -251,11 +251,11 @@ impl Writer {
     /// What is told where no transaction could be begun. A leader whose databases can't
     /// be trusted ends its term; another runs what was asked.
     pub(super) fn not_begun(&self, term: Term, error: &ApplyError) -> UnitError {
-        tracing::error!(%error, "a transaction could not be begun");
         if matches!(error, ApplyError::Quarantined) {
             self.journal.fail(term, error);
             return self.not_leading().into();
         }
+        tracing::error!(%error, "a transaction could not be begun");
         SqlError::new(SqlState::IO_ERROR, "the database can't be written now").into()
     }
 

@@ -195,10 +195,16 @@ impl Journal {
         });
     }
 
-    /// Reports that the term can't go on, so that `control` ends it.
+    /// Reports that the term can't go on, so that `control` ends it. The first cause counts.
     pub(super) fn fail(&self, term: Term, cause: &dyn std::fmt::Display) {
-        tracing::error!(%term, %cause, "the leadership can't go on");
-        self.hub.failed.send_replace(Some((term, cause.to_string())));
+        self.hub.failed.send_if_modified(|failed| {
+            let is_news = failed.as_ref().is_none_or(|(known, _)| *known != term);
+            if is_news {
+                tracing::error!(%term, %cause, "the leadership can't go on");
+                *failed = Some((term, cause.to_string()));
+            }
+            is_news
+        });
     }
 }
 

@@ -123,6 +123,7 @@ pub(super) fn spawn(
         applier: Applier::new(term, applied),
         applied_at: Instant::now(),
         watched_at: Instant::now(),
+        trouble: String::new(),
         journal: Journal::new(Arc::clone(&hub), log, handle.clone(), stop.clone()),
         hub,
         reader,
@@ -155,6 +156,8 @@ struct Writer {
     applied_at: Instant,
     /// When the databases were last looked at for another program's changes.
     watched_at: Instant,
+    /// Why the log can't be applied, as told; empty while it can.
+    trouble: String,
     queue: mpsc::Receiver<Job>,
     /// Taken off the queue and not begun.
     next: Option<Job>,
@@ -205,13 +208,11 @@ impl Writer {
         self.pace();
         self.shorten_wal();
         let bound = self.bound();
-        let patience = match self.apply(bound) {
-            Ok(()) => None,
-            Err(apply::ApplyError::Quarantined) => None,
-            Err(error) => {
-                tracing::error!(%error, "cannot apply the log");
-                Some(Self::RETRY)
-            }
+        let applied = self.apply(bound);
+        self.tell_trouble(applied.as_ref().err());
+        let patience = match applied {
+            Ok(()) | Err(apply::ApplyError::Quarantined) => None,
+            Err(_) => Some(Self::RETRY),
         };
         let more = !self.shared.quarantined.load(Ordering::Relaxed)
             && self.applier.scanned() < self.bound();
@@ -226,6 +227,26 @@ impl Writer {
             Wake::Reopen(reopen) => self.reopen(reopen),
             Wake::Look => {}
         }
+    }
+
+    /// Says why the log can't be applied, once, and in `status` for as long as that lasts.
+    fn tell_trouble(&mut self, error: Option<&apply::ApplyError>) {
+        let error = error.filter(|error| !matches!(error, apply::ApplyError::Quarantined));
+        let trouble = error.map_or_else(String::new, |it| format!("cannot apply the log: {it}"));
+        if trouble == self.trouble {
+            return;
+        }
+        if error.is_some() {
+            tracing::error!("{trouble}");
+        }
+        let before = std::mem::replace(&mut self.trouble, trouble.clone());
+        self.hub.reason.send_if_modified(|held| {
+            let ours = *held == before;
+            if ours {
+                *held = trouble;
+            }
+            ours
+        });
     }
 
     /// Waits, for a moment, for more to apply; not where a session waits for it.
@@ -287,6 +308,7 @@ impl Writer {
             self.journal.fail(term, &error);
             return self.pause(Role::Opening, term);
         }
+        self.tell_trouble(None);
         if self.applier.scanned() < end {
             return;
         }
