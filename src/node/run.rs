@@ -42,7 +42,7 @@ use crate::net::{NetError, PeerListener, PeerTls, Refusals};
 use crate::storage::control_file::{Control, ControlError, ControlFile};
 use crate::storage::fs::{Fs, Op, RealFs};
 use crate::storage::log_store::{LogError, LogOptions, LogStore};
-use crate::storage::seal::Seal;
+use crate::storage::seal::{Held, Seal};
 use crate::storage::sqlite::{ConnectionKind, Sqlite, SqliteError};
 use crate::supervisor::Supervisor;
 
@@ -63,6 +63,9 @@ const CHECKPOINT_EVERY: Duration = Duration::from_millis(500);
 const WAL_LONG: u64 = 64 << 20;
 /// How many checkpoints in a row are left to the writer.
 const LEFT_TO_THE_WRITER: u32 = 10;
+/// What is said of a file that is too large to be compared at a start.
+const TOUCHED: &str = "the database file was written or copied while this node was down, and is \
+                       too large to be compared at its start: `towline verify` tells which";
 /// Free pages that the next rows may have.
 const FREE_PAGES_KEPT: u64 = 4096;
 /// Free pages up to this part of the file stay where they are.
@@ -107,8 +110,8 @@ pub(super) struct Opened {
     /// Recorded as committed.
     commit: Lsn,
     applied: Lsn,
-    /// Another program wrote into the database while the node was down.
-    edited: bool,
+    /// What the database is that the node left when it went down.
+    left: Held,
     /// Of its log something is gone that may have been acknowledged, and what that is.
     pub lost: Option<String>,
 }
@@ -136,8 +139,10 @@ pub async fn run(
     if let Some(lost) = &opened.lost {
         hub.notice(Rule::Unproven, None, lost.clone());
     }
-    if opened.edited {
-        quarantine_edited(&hub, opened.applied);
+    match opened.left {
+        Held::Same => {}
+        Held::Edited => quarantine_edited(&hub, opened.applied),
+        Held::Touched => hub.notice(Rule::Drift, Some(opened.applied), TOUCHED.to_owned()),
     }
     let mut tasks = Tasks::start(&config, &opened, &hub, tls, listener, &supervisor).await?;
     supervisor.ready();
@@ -366,7 +371,7 @@ pub(super) fn open(config: &NodeConfig) -> Result<Opened, NodeError> {
     replicate::settle(data, control.get())?;
 
     let mut lost = None;
-    let mut edited = take_seal(config, &mut control)?;
+    let mut left = take_seal(config, &mut control)?;
     let (mut database, mut applied) = open_database(config, control.get().generation)?;
     let log_dir = data.join("log");
     let options = |floor| LogOptions { segment_bytes: config.segment_bytes, floor };
@@ -384,7 +389,7 @@ pub(super) fn open(config: &NodeConfig) -> Result<Opened, NodeError> {
                 control.commit = Lsn(0);
             })?;
             LogStore::discard(&log_dir)?;
-            edited = false;
+            left = Held::Same;
             (database, applied) = open_database(config, control.get().generation)?;
             LogStore::open(&log_dir, options(Lsn(0)))?
         }
@@ -402,21 +407,23 @@ pub(super) fn open(config: &NodeConfig) -> Result<Opened, NodeError> {
         database,
         commit,
         applied,
-        edited,
+        left,
         lost,
     })
 }
 
 /// Whether the database file is another than the node left it, by the seal that it put on
 /// it when it ended; from here on it has none. A file that was removed is made anew.
-fn take_seal(config: &NodeConfig, control: &mut ControlFile) -> Result<bool, NodeError> {
-    let Some(seal) = control.get().sealed else { return Ok(false) };
+fn take_seal(config: &NodeConfig, control: &mut ControlFile) -> Result<Held, NodeError> {
+    let Some(seal) = control.get().sealed else { return Ok(Held::Same) };
     let path = database_path(config, control.get().generation);
-    let edited = seal.generation == control.get().generation
-        && path.exists()
-        && !seal.holds(&path).map_err(|source| NodeError::Io { path, source })?;
+    let held = if seal.generation == control.get().generation && path.exists() {
+        seal.compare(&path).map_err(|source| NodeError::Io { path, source })?
+    } else {
+        Held::Same
+    };
     control.update(|control| control.sealed = None)?;
-    Ok(edited)
+    Ok(held)
 }
 
 /// Serves nothing of a file that another program wrote into, where others can replace it.
@@ -443,7 +450,7 @@ fn seal(config: &NodeConfig, control: &Mutex<ControlFile>) {
     match Seal::of(&path, generation) {
         Ok(sealed) => {
             if sealed.is_none() {
-                tracing::info!(path = %path.display(), "is left without a seal: something reads it, or it is too large");
+                tracing::info!(path = %path.display(), "is left without a seal: something reads it");
             }
             if let Err(error) = lock(control).update(|control| control.sealed = sealed) {
                 tracing::warn!(%error, "how the database was left can't be recorded");

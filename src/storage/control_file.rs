@@ -290,7 +290,7 @@ mod tests {
     }
 
     const LARGEST: Seal =
-        Seal { generation: u64::MAX, length: u64::MAX, written_ns: i64::MIN, hash: u64::MAX };
+        Seal { generation: u64::MAX, length: u64::MAX, written_ns: i64::MIN, hash: Some(u64::MAX) };
 
     fn control() -> impl Strategy<Value = Control> {
         let words = any::<(u64, u64, u64, u64)>();

@@ -4,7 +4,7 @@
 //! Only a file that is whole without a WAL is sealed: the node moves everything into it
 //! when it ends. A node that is killed leaves no seal, and asks nothing at its next start.
 //! A file that is as long and as old as it was is taken to be the same; of one that is not,
-//! as after copying a directory elsewhere, the content decides.
+//! as after copying a directory elsewhere, the content decides, unless there is too much of it.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -14,8 +14,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::Xxh3;
 
-/// The largest file that is sealed, bytes: its content is read when the node ends.
-pub const SEALED_MAX: u64 = 1 << 30;
+/// The largest file whose content is read when the node ends, bytes.
+const HASHED_MAX: u64 = 1 << 30;
 
 /// A file as it was.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, Serialize, Deserialize)]
@@ -27,22 +27,31 @@ pub struct Seal {
     pub length: u64,
     /// When it was last written, nanoseconds since 1970.
     pub written_ns: i64,
-    /// XXH3 of its content.
-    pub hash: u64,
+    /// XXH3 of its content; `None` where it was too large.
+    pub hash: Option<u64>,
+}
+
+/// What a file is, against its seal.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Held {
+    Same,
+    Edited,
+    /// Written since, or copied; it is too large to tell.
+    Touched,
 }
 
 impl Seal {
-    /// Seals a file that nobody writes; `None` where a WAL belongs to it, and where it
-    /// is too large.
+    /// Seals a file that nobody writes; `None` where a WAL belongs to it.
     ///
     /// # Errors
     /// When it can't be read.
     pub fn of(file: &Path, generation: u64) -> io::Result<Option<Self>> {
         let (length, written_ns) = stat(file)?;
-        if length > SEALED_MAX || has_wal(file) {
+        if has_wal(file) {
             return Ok(None);
         }
-        Ok(Some(Self { generation, length, written_ns, hash: hash(file)? }))
+        let hash = (length <= HASHED_MAX).then(|| hash(file)).transpose()?;
+        Ok(Some(Self { generation, length, written_ns, hash }))
     }
 
     /// Whether the file, which no connection of this node has used since, holds what it
@@ -50,12 +59,17 @@ impl Seal {
     ///
     /// # Errors
     /// When it can't be read.
-    pub fn holds(&self, file: &Path) -> io::Result<bool> {
+    pub fn compare(&self, file: &Path) -> io::Result<Held> {
         let (length, written_ns) = stat(file)?;
         if has_wal(file) || length != self.length {
-            return Ok(false);
+            return Ok(Held::Edited);
         }
-        Ok(written_ns == self.written_ns || hash(file)? == self.hash)
+        Ok(match self.hash {
+            _ if written_ns == self.written_ns => Held::Same,
+            None => Held::Touched,
+            Some(held) if hash(file)? == held => Held::Same,
+            Some(_) => Held::Edited,
+        })
     }
 }
 
@@ -107,19 +121,23 @@ mod tests {
         let dir = tempfile::tempdir().expect("a directory");
         let path = database(dir.path());
         let seal = Seal::of(&path, 3).expect("read").expect("no WAL");
-        let holds = || seal.holds(&path).expect("read");
-        assert!(holds());
+        let compare = |seal: &Seal| seal.compare(&path).expect("read");
+        // Of a file that is too large.
+        let bare = Seal { hash: None, ..seal };
+        assert_eq!(compare(&seal), Held::Same);
         shell(&path, "select * from t; pragma integrity_check");
-        assert!(holds(), "it was read");
+        assert_eq!([&seal, &bare].map(compare), [Held::Same; 2], "it was read");
         let earlier = SystemTime::now() - Duration::from_secs(1000);
         File::options()
             .append(true)
             .open(&path)
             .and_then(|it| it.set_modified(earlier))
             .expect("set");
-        assert!(holds(), "it was copied");
+        assert_eq!([&seal, &bare].map(compare), [Held::Same, Held::Touched], "it was copied");
         shell(&path, "update t set a = 2");
-        assert!(!holds());
+        assert_eq!([&seal, &bare].map(compare), [Held::Edited, Held::Touched]);
+        shell(&path, "create table u (a)");
+        assert_eq!(compare(&bare), Held::Edited, "it is longer");
     }
 
     #[test]
@@ -130,6 +148,6 @@ mod tests {
         let mut sqlite = Sqlite::open(&path, ConnectionKind::Writer).expect("opens");
         sqlite.execute_batch("insert into t values (2)").expect("runs");
         assert_eq!(Seal::of(&path, 3).expect("read"), None);
-        assert!(!seal.holds(&path).expect("read"));
+        assert_eq!(seal.compare(&path).expect("read"), Held::Edited);
     }
 }
