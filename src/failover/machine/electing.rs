@@ -421,7 +421,6 @@ impl Appointing {
                     return Promising::begin(now, cause, cluster, out);
                 }
             }
-            Input::Connected { node } if *node == self.node => self.appoint(now, cluster, out),
             Input::Tick => self.appoint(now, cluster, out),
             Input::Operator { id, operator: Operator::Failover { allow_data_loss } } => {
                 if *allow_data_loss {
