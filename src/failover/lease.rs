@@ -110,7 +110,9 @@ mod tests {
             Lease::new(Duration::from_nanos(100), others(&["b", "c", "d", "e"]), Moment(0));
         lease.peer_granted(node("b"), Moment(20));
         lease.peer_granted(node("c"), Moment(30));
-        assert_eq!(lease.until(), None, "the leader has not asked");
+        let mut unasked = lease.clone();
+        unasked.peer_granted(node("d"), Moment(30));
+        assert_eq!(unasked.until(), None, "the leader has not asked");
         lease.asked_members(Moment(40));
         assert_eq!(lease.until(), Some(Moment(120)), "the oldest of the three counts");
         lease.peer_granted(node("d"), Moment(40));

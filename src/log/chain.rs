@@ -327,6 +327,48 @@ mod tests {
         assert_eq!(frame_beyond(&log[first + 181..], Lsn(first as u64 + 181)), None);
     }
 
+    /// Each is sound by itself, and has a checksum that says so.
+    #[test]
+    fn a_sound_frame_that_does_not_continue_the_log_is_refused() {
+        let (mut chain, mut log) = (Chain::default(), BytesMut::new());
+        chain.start_segment(&mut log, Term(2), 400, 100);
+        let sealed = |chain: &Chain, body: &[u8], kind, term, hash| {
+            let mut frame = BytesMut::zeroed(HEADER_LEN);
+            frame.put_slice(body);
+            frame::seal(&mut frame, 0, kind, term, chain.lsn, hash);
+            let before = chain.clone();
+            let mut chain = chain.clone();
+            let accepted = chain.accept(&frame).map(|_| ());
+            assert!(accepted.is_ok() || chain == before);
+            accepted
+        };
+        let kind = FrameKind::Configuration;
+        assert_eq!(sealed(&chain, &[7; 60], kind, Term(2), chain.hash), Ok(()));
+        assert_eq!(sealed(&chain, &[7; 60], kind, Term(2), chain.hash ^ 1), Err(FrameError::Hash));
+        let error = FrameError::TermRegressed { said: Term(1), expected: Term(2) };
+        assert_eq!(sealed(&chain, &[7; 60], kind, Term(1), chain.hash), Err(error));
+        let mut padding = vec![0; chain.padding() - HEADER_LEN];
+        let kind = FrameKind::Padding;
+        assert_eq!(sealed(&chain, &padding, kind, Term(2), chain.hash), Ok(()));
+        padding[9] = 1;
+        let error = FrameError::Body(WireError::Malformed("padding"));
+        assert_eq!(sealed(&chain, &padding, kind, Term(2), chain.hash), Err(error));
+        // A segment says what the log before led to.
+        chain.end_segment(&mut log, Term(2));
+        let others = [
+            Chain { hash: chain.hash ^ 1, ..chain.clone() },
+            Chain { term: Term(3), ..chain.clone() },
+            Chain { history: TermHistory::default(), ..chain.clone() },
+        ];
+        for (place, of) in [chain.clone()].iter().chain(&others).enumerate() {
+            let (hash, term, history) = (of.hash, of.term, of.history.clone());
+            let mut body = BytesMut::new();
+            SegmentStart { capacity: 400, hash, term, history }.encode(&mut body);
+            let said = sealed(&chain, &body, FrameKind::SegmentStart, Term(3), chain.hash);
+            assert_eq!(said.is_ok(), place == 0, "{place}: {said:?}");
+        }
+    }
+
     #[test]
     fn a_frame_that_no_segment_holds_gets_its_own() {
         let (chain, _) = build(200, &[(5000, false)]);

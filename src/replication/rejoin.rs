@@ -145,6 +145,18 @@ mod tests {
         Ok(history)
     }
 
+    /// What it acknowledged beyond counts no more.
+    #[test]
+    fn who_gets_a_snapshot_holds_no_more_than_is_common() {
+        let (at, end) = (Lsn(10), Lsn(30));
+        let released = SnapshotReason::Released { needed: at, first: Lsn(20) };
+        let beyond = SnapshotReason::AppliedBeyond { applied: Lsn(25), at };
+        assert_eq!((released.held(end), beyond.held(end)), (at, at));
+        assert_eq!((released.held(Lsn(5)), SnapshotReason::Asked.held(end)), (Lsn(5), end));
+        assert_eq!(SnapshotReason::Unrelated.held(end), Lsn(0));
+        assert_eq!(SnapshotReason::Differs { at }.held(end), Lsn(0));
+    }
+
     impl goldenscript::Runner for Runner {
         type Command = Command;
 

@@ -230,8 +230,12 @@ mod tests {
         ControlFile::open_in(fs, Path::new(PATH))
     }
 
+    /// Changes more than one sector of a slot.
     fn promise(file: &mut ControlFile, term: u64) -> Result<(), ControlError> {
-        file.update(|control| control.promised = Some((Term(term), 1)))
+        file.update(|control| {
+            control.promised = Some((Term(term), 1));
+            control.cluster = term.to_string().repeat(1500 / term.to_string().len());
+        })
     }
 
     #[test]
@@ -272,6 +276,21 @@ mod tests {
             let held = open(&fs).expect("opens").get().promised.map_or(0, |(term, _)| term.0);
             assert!(held >= told.unwrap_or(0) && held <= asked);
         }
+    }
+
+    #[test]
+    fn a_file_that_was_made_is_there_and_one_that_failed_says_nothing_more() {
+        let fs = SimulatedFs::new(1);
+        let mut file = open(&fs).expect("created");
+        promise(&mut file, 3).expect("written");
+        fs.lose_power_and_caches();
+        let mut file = open(&fs).expect("it is there");
+        assert_eq!(file.get().promised, Some((Term(3), 1)));
+        fs.fail_after(Op::WriteControl, 0);
+        promise(&mut file, 4).expect_err("not written");
+        fs.heal();
+        promise(&mut file, 5).expect_err("what is on the disk is unknown");
+        assert_eq!(file.get().promised, Some((Term(3), 1)));
     }
 
     #[test]

@@ -90,6 +90,9 @@ enum Script {
         leader: Option<NodeId>,
         #[arg(key)]
         end: Option<String>,
+        /// If that is less than its end.
+        #[arg(key)]
+        durable: Option<u64>,
         /// How long ago it heard from the leader.
         #[arg(key)]
         seen: Option<u64>,
@@ -253,6 +256,7 @@ impl goldenscript::Runner for Runner {
                 led,
                 leader,
                 end,
+                durable,
                 seen,
                 unproven,
                 incarnation,
@@ -275,7 +279,7 @@ impl goldenscript::Runner for Runner {
                     leader: leader.clone(),
                     led: Term(led.unwrap_or_default()),
                     end,
-                    durable: end.lsn,
+                    durable: durable.map_or(end.lsn, Lsn),
                     commit: end.lsn,
                     applied: end.lsn,
                     acks: acks.unwrap_or(1),

@@ -128,3 +128,70 @@ impl Replication {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::{Configuration, Member, Roll};
+    use crate::log::LogEnd;
+    use crate::node::Leadership;
+
+    fn node(name: &str) -> NodeId {
+        name.parse().expect("a name")
+    }
+
+    fn member(name: &str) -> Member {
+        Member { name: node(name), peer: String::new(), priority: 1, counts: true }
+    }
+
+    /// It leads n2 and n3 in term 2, which began at 60, and holds the log up to 100.
+    fn leading(policy: &str) -> Hub {
+        let members = ["n1", "n2", "n3"].map(|name| (node(name), String::new(), 1));
+        let roll = Roll::new(Configuration::initial(members));
+        let end = LogEnd { term: Term(2), lsn: Lsn(100) };
+        let hub = Hub::new(node("n1"), roll, policy.parse().expect("a policy"), end, Lsn(50));
+        let leader = Some(node("n1"));
+        hub.leadership.send_replace(Leadership { term: Term(2), role: Role::Leader, leader });
+        hub.term_start.send_replace((Term(2), Lsn(60)));
+        hub.count(None);
+        hub
+    }
+
+    fn ack(hub: &Hub, term: u64, from: &str, lsn: u64) {
+        let (term, durable) = (Term(term), Lsn(lsn));
+        let ack = Ack { term, durable, applied: Lsn(0), written: durable };
+        hub.count(Some(FollowerNews::Acked(&node(from), ack)));
+    }
+
+    #[test]
+    fn news_of_another_term_counts_for_nothing() {
+        let hub = leading("any 1");
+        ack(&hub, 1, "n2", 90);
+        assert_eq!(*hub.commit.borrow(), Lsn(50));
+        ack(&hub, 2, "n2", 80);
+        assert_eq!(*hub.commit.borrow(), Lsn(80));
+        hub.count(Some(FollowerNews::Rejoined(Term(1), &node("n2"), Lsn(10))));
+        assert_eq!((hub.held(), hub.take_notices().len()), (Some(Lsn(80)), 0));
+        // Of the first named it is waited for until it leaves.
+        let hub = leading("first 1 (n2, n3)");
+        for name in ["n2", "n3"] {
+            hub.count(Some(FollowerNews::Rejoined(Term(2), &node(name), Lsn(0))));
+        }
+        ack(&hub, 2, "n3", 90);
+        hub.count(Some(FollowerNews::Left(Term(1), &node("n2"))));
+        assert_eq!(*hub.commit.borrow(), Lsn(50));
+        hub.count(Some(FollowerNews::Left(Term(2), &node("n2"))));
+        assert_eq!(*hub.commit.borrow(), Lsn(90));
+    }
+
+    #[test]
+    fn what_a_node_acknowledged_before_it_joined_counts_for_nothing() {
+        let hub = leading("any 1");
+        ack(&hub, 2, "n4", 90);
+        hub.roll.send_if_modified(|roll| roll.tell(roll.newest().with(member("n4"))));
+        hub.count(None);
+        assert_eq!(*hub.commit.borrow(), Lsn(50));
+        ack(&hub, 2, "n4", 90);
+        assert_eq!(*hub.commit.borrow(), Lsn(90));
+    }
+}

@@ -1,5 +1,7 @@
 //! What a node does over time: crashes, replays, ends of leadership.
 
+use std::sync::Arc;
+
 use super::client::Client;
 use super::{READERS, TestNode};
 use crate::cluster::{Position, Role};
@@ -7,6 +9,8 @@ use crate::gateway::Mode;
 use crate::log::{ClientToken, Entry, Lsn, Term, Transaction};
 use crate::node::replicate::FollowerNews;
 use crate::replication::message::Ack;
+use crate::storage::fs::Op;
+use crate::storage::fs::simulated::SimulatedFs;
 use crate::storage::sqlite::{ConnectionKind, Sqlite};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -513,6 +517,28 @@ async fn nothing_is_seen_or_told_before_it_is_committed() {
     node.commit(true);
     node.lead(3).await;
     assert_eq!(node.client().value("select count(*) from t").await, "1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_may_have_left_the_node_is_never_told_as_failed() {
+    // Appended in part, or not synced: a unit of its own, and a transaction on loan.
+    for op in [Op::Append, Op::SyncLog] {
+        for unit in ["insert into t values (1)", "begin; insert into t values (1); commit"] {
+            let fs = SimulatedFs::new(1);
+            let mut node = TestNode::new();
+            node.stop();
+            node.start_in(Arc::new(fs.clone()), Lsn(0));
+            node.lead(1).await;
+            let mut client = node.client();
+            client.query("create table t (id int primary key)").await;
+            fs.fail_after(op, 0);
+            let said = client.query(unit).await;
+            assert!(said.ends_with("refused: the outcome is unknown\n"), "{op} {unit}: {said}");
+            let failed = node.hub().failed.borrow().clone();
+            assert!(matches!(&failed, Some((Term(1), _))), "{op} {unit}: {failed:?}");
+            assert_eq!(node.client().value("select count(*) from t").await, "0");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -28,6 +28,7 @@ use super::writer::{self, WriterOptions};
 use crate::cluster::{Configuration, NodeId, Policy, Role, Roll};
 use crate::gateway::{LocalNode, SessionParams};
 use crate::log::{Lsn, Term};
+use crate::storage::fs::{Fs, RealFs};
 use crate::storage::log_store::{LogOptions, LogStore};
 
 /// Connections of a node's pool.
@@ -94,8 +95,14 @@ impl TestNode {
 
     /// Starts, with `commit` recorded as committed.
     fn start_from(&mut self, commit: Lsn) {
+        self.start_in(Arc::new(RealFs), commit);
+    }
+
+    /// As [`TestNode::start_from`], with its log in the given file system.
+    fn start_in(&mut self, fs: Arc<dyn Fs>, commit: Lsn) {
         let options = LogOptions { segment_bytes: 1 << 20, floor: commit };
-        let log = LogStore::open(&self.dir.path().join("log"), options).expect("the log opens");
+        let dir = self.dir.path().join("log");
+        let log = LogStore::open_in(fs, &dir, options).expect("the log opens");
         let me: NodeId = "n1".parse().expect("a name");
         // Under a sync policy nothing commits by itself: the test says when.
         let member = |name: &str| (name.parse().expect("a name"), String::new(), 1);

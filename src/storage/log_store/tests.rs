@@ -184,6 +184,77 @@ fn a_cut_removes_exactly_what_is_beyond() {
 }
 
 #[test]
+fn a_reader_and_the_syncs_know_of_a_cut() {
+    let fs = SimulatedFs::new(1);
+    let mut log = opened(&fs);
+    let spans = log.append(Term(1), &[insert(1), insert(2), insert(3)]).expect("appended");
+    log.syncer().sync().expect("synced");
+    let reader = log.reader();
+    // It has read ahead of where it is.
+    let read = |from| reader.entry(from).expect("readable").map(|(_, entry)| entry);
+    assert_eq!(read(spans[0].start), Some(insert(1)));
+    log.cut(spans[0].end).expect("cut");
+    assert_eq!(log.durable(), spans[0].end);
+    log.append(Term(2), &[insert(7), insert(8)]).expect("appended");
+    assert_eq!(read(spans[0].end), Some(insert(7)));
+    assert_eq!(log.durable(), spans[0].end);
+    let end = log.end();
+    assert_eq!(log.syncer().sync().expect("synced"), end.lsn);
+    drop(log);
+    fs.lose_power_and_caches();
+    assert_eq!(opened(&fs).end(), end);
+}
+
+/// What a killed process left in the operating system's caches is taken for durable by its
+/// next life, and so is made so.
+#[test]
+fn what_is_found_on_opening_is_made_durable() {
+    let fs = SimulatedFs::new(1);
+    let mut log = opened(&fs);
+    for n in 0..30 {
+        log.append(Term(1), &[insert(n)]).expect("appended");
+    }
+    let end = log.end();
+    assert!(log.durable() < end.lsn);
+    drop(log);
+    assert_eq!(opened(&fs).durable(), end.lsn);
+    fs.lose_power_and_caches();
+    assert_eq!((opened(&fs).end(), opened(&fs).opened()), (end, Opened::default()));
+}
+
+/// A segment is durable before the next has frames: what is missing in front of them was
+/// damaged, whatever is known of what was durable.
+#[test]
+fn a_segment_without_its_end_before_others_is_damage() {
+    let fs = SimulatedFs::new(1);
+    let mut log = opened(&fs);
+    for n in 0..30 {
+        log.append(Term(1), &[insert(n)]).expect("appended");
+    }
+    log.syncer().sync().expect("synced");
+    drop(log);
+    let (path, bytes) = segment_files(&fs).into_iter().next().expect("a segment");
+    let file = fs.open(Op::ReadLog, &path).expect("opened");
+    file.write_all_at(Op::Append, &vec![0; bytes.len() - 300], 300).expect("written");
+    fs.remove(Op::NoteDurable, &Path::new(DIR).join("durable")).expect("removed");
+    let error = open(&fs, 1024, Lsn(0)).err().expect("refused");
+    assert!(matches!(error, LogError::Damaged { .. }), "{error}");
+}
+
+#[test]
+fn a_log_that_is_made_anew_has_lost_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = LogOptions { segment_bytes: 1024, floor: Lsn(0) };
+    let mut log = LogStore::open(dir.path(), options.clone()).expect("opens");
+    log.append(Term(1), &[start("a"), insert(1)]).expect("appended");
+    log.syncer().sync().expect("synced");
+    drop(log);
+    LogStore::discard(dir.path()).expect("discarded");
+    let log = LogStore::open(dir.path(), options).expect("opens");
+    assert_eq!((log.end(), log.opened()), (LogEnd::default(), Opened::default()));
+}
+
+#[test]
 fn released_segments_are_gone_and_the_rest_opens() {
     let fs = SimulatedFs::new(1);
     let mut log = opened(&fs);
