@@ -469,7 +469,7 @@ impl Writer {
         if patience.is_none() && self.queue.is_empty() && self.give_back() {
             return Wake::Look;
         }
-        let Self { queue, reopens, stop, handle, .. } = self;
+        let Self { queue, reopens, stop, handle, sqlite, .. } = self;
         let patience = patience.unwrap_or(Self::WATCH_EVERY);
         handle.block_on(async {
             tokio::select! {
@@ -482,7 +482,11 @@ impl Writer {
                 _ = commit.changed(), if following && !quarantined => Wake::Look,
                 _ = durable.changed(), if following && !quarantined => Wake::Look,
                 _ = verified.changed(), if following && !quarantined => Wake::Look,
-                () = tokio::time::sleep(patience) => Wake::Look,
+                () = tokio::time::sleep(patience) => {
+                    // Who has nothing to do needs no pages at hand.
+                    sqlite.iter().for_each(Sqlite::release_memory);
+                    Wake::Look
+                }
                 () = stop.cancelled() => Wake::Look,
             }
         })

@@ -170,7 +170,7 @@ const CACHED_TEXT_BYTES_MAX: usize = 16 * 1024;
 
 /// Page caches, in KiB. Filled as pages are used; what a query sorts in memory is bound by
 /// the same.
-const WRITER_CACHE_KIB: u32 = 16 * 1024;
+const WRITER_CACHE_KIB: u32 = 64 * 1024;
 const READER_CACHE_KIB: u32 = 32 * 1024;
 /// To what the WAL is truncated once it could be restarted.
 const WAL_BYTES_KEPT: u32 = 64 * 1024 * 1024;

@@ -29,6 +29,18 @@ use super::hooks::{self, Hooks, Traits};
 use super::refusals::Action;
 use super::vtab::table::{Cursor, Table, owned};
 
+/// Gives what the C library has free back to the system.
+fn return_free_memory() {
+    #[cfg(target_env = "gnu")]
+    {
+        unsafe extern "C" {
+            fn malloc_trim(pad: usize) -> c_int;
+        }
+        // SAFETY: glibc's function takes a size and touches free memory alone.
+        unsafe { malloc_trim(0) };
+    }
+}
+
 /// The name of the VFS with the frozen clock.
 const VFS_NAME: &CStr = c"towline";
 
@@ -189,10 +201,18 @@ impl Database {
         unsafe { ffi::sqlite3_limit(self.db.as_ptr(), limit, value) };
     }
 
-    /// Frees the pages in its caches that nothing uses.
+    /// Frees the pages in its caches that nothing uses. Where those were many, the memory
+    /// goes back to the system, too, of which the C library would keep what other blocks
+    /// lie around.
     pub(super) fn release_memory(&self) {
+        const MANY: u64 = 1 << 20;
+        let held = || self.cache_bytes().unwrap_or(0);
+        let before = held();
         // SAFETY: the handle is open.
         unsafe { ffi::sqlite3_db_release_memory(self.db.as_ptr()) };
+        if before.saturating_sub(held()) >= MANY {
+            return_free_memory();
+        }
     }
 
     pub(super) fn autocommit(&self) -> bool {
