@@ -102,10 +102,12 @@ pub(super) fn is_volatile(function: &str) -> bool {
         || matches!(
             function,
             "clock_timestamp"
+                | "gen_random_bytes"
                 | "gen_random_uuid"
                 | "random"
                 | "timeofday"
                 | "uuid_generate_v1"
+                | "uuid_generate_v1mc"
                 | "uuid_generate_v4"
         )
 }

@@ -1506,3 +1506,13 @@ reset intervalstyle
 select pg_get_expr(adbin, adrelid) from pg_attrdef where adrelid = 'fk_up'::regclass and adnum = 2
 select '(2.0, 3), (4.0, 6.0)'::line, '[(1,2),(1,5)]'::line, '1,2,7,2'::line
 select '(1,2),(1,2)'::line
+create extension pgcrypto
+create extension "uuid-ossp"
+select digest('abc', 'sha1'), digest('abc'::bytea, 'MD5'), encode(digest('', 'sha512'), 'hex')
+select digest('abc', 'sha0')
+select hmac('data', 'key', 'sha256'), hmac('\x00ff'::bytea, repeat('k', 200)::bytea, 'sha384'), digest(null, 'md5')
+select length(gen_random_bytes(16)), pg_typeof(gen_random_bytes(1)), gen_random_bytes(8) = gen_random_bytes(8)
+select gen_random_bytes(1025)
+select uuid_generate_v3(uuid_ns_dns(), 'a.example'), uuid_generate_v5(uuid_ns_url(), 'http://a.example/'), uuid_nil()
+select uuid_generate_v5('6ba7b812-9dad-11d1-80b4-00c04fd430c8', 'x') = uuid_generate_v5(uuid_ns_oid(), 'x'), uuid_ns_x500()
+select substr(uuid_generate_v1()::text, 15, 1), substr(uuid_generate_v1mc()::text, 15, 1), uuid_generate_v1() = uuid_generate_v1()

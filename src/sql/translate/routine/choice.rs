@@ -8,6 +8,7 @@ use super::Argument;
 use super::body::parameter_in;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Routine, RoutineType, Said, Volatility, builtin_functions};
+use crate::sql::determinism::is_volatile;
 use crate::sql::translate::cast::How;
 use crate::sql::translate::function::variadic_argument;
 use crate::sql::translate::place::Place;
@@ -191,7 +192,7 @@ impl<'a> Translator<'a> {
                 && routine.said.volatility == Volatility::Volatile
         });
         let known = builtin_functions().iter().any(|f| f.name == name && f.volatility == "v");
-        made || known || name == "uuid_generate_v4"
+        made || known || is_volatile(&name)
     }
 
     /// Whether an expression calls a function of a client's that gives rows.

@@ -117,6 +117,33 @@ fn register_randomness(registry: Registry<'_>) -> rusqlite::Result<()> {
             Ok(Uuid::to_string(&uuid))
         })?;
     }
+    for name in ["uuid_generate_v1", "uuid_generate_v1mc"] {
+        let draw = registry.surroundings.clone();
+        registry.connection.create_scalar_function(name, 0, IMPURE, move |_| {
+            // Ticks of 100 ns since the Gregorian calendar began.
+            let ticks = draw.clock_us().cast_unsigned() * 10 + 0x01b2_1dd2_1381_4000;
+            let mut place = [0; 8];
+            draw.fill_random(&mut place);
+            let [c, d, node @ ..] = place;
+            // No network card has a multicast address.
+            let node = [node[0] | 1, node[1], node[2], node[3], node[4], node[5]];
+            let counter = u16::from_be_bytes([c, d]);
+            let uuid = uuid::Builder::from_gregorian_timestamp(ticks, counter, &node).into_uuid();
+            Ok(Uuid::to_string(&uuid))
+        })?;
+    }
+    let draw = registry.surroundings.clone();
+    registry.connection.create_scalar_function("gen_random_bytes", 1, IMPURE, move |context| {
+        let length = context.get::<Option<i64>>(0)?;
+        let Some(length) = length else { return Ok(None) };
+        if !(1..=1024).contains(&length) {
+            let state = SqlState("39000");
+            return Err(draw.raise(SqlError::new(state, "Length not in range")));
+        }
+        let mut bytes = vec![0; usize::try_from(length).unwrap_or(1)];
+        draw.fill_random(&mut bytes);
+        Ok(Some(bytes))
+    })?;
     Ok(())
 }
 

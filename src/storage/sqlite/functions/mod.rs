@@ -44,6 +44,7 @@ mod casts;
 mod datetime;
 mod degrees;
 mod determinism;
+mod digests;
 mod extents;
 mod json;
 mod json_parts;
@@ -96,6 +97,7 @@ pub(super) fn register_all(
     casts::register(registry)?;
     extents::register(registry)?;
     text::register(registry)?;
+    digests::register(registry)?;
     arrays::register(registry)?;
     aggregates::register(registry)?;
     regression::register(registry)?;

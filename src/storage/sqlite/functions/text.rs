@@ -5,10 +5,8 @@
 
 use std::borrow::Cow;
 
-use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use md5::{Digest as _, Md5};
 
 use super::PURE;
 use super::call::{
@@ -49,7 +47,6 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
             ("ltrim", 2, |call| trim(call, true, false)),
             ("lpad", 2, |call| pad(call, true)),
             ("lpad", 3, |call| pad(call, true)),
-            ("md5", 1, md5),
             ("overlay", 3, overlay),
             ("overlay", 4, overlay),
             ("parse_ident", 1, parse_ident),
@@ -66,10 +63,6 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
             ("rtrim", 2, |call| trim(call, false, true)),
             ("set_bit", 3, |call| bit(call, Some(call.integer(2)?))),
             ("set_byte", 3, set_byte),
-            ("sha224", 1, |call| hash(call, &digest::SHA224)),
-            ("sha256", 1, |call| hash(call, &digest::SHA256)),
-            ("sha384", 1, |call| hash(call, &digest::SHA384)),
-            ("sha512", 1, |call| hash(call, &digest::SHA512)),
             ("split_part", 3, split_part),
             ("starts_with", 2, |call| boolean(call.text(0)?.starts_with(call.text(1)?.as_ref()))),
             ("strpos", 2, strpos),
@@ -389,18 +382,10 @@ fn bit(call: &Call<'_, '_>, set: Option<i64>) -> Answer {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |nibble: u8| char::from(DIGITS[usize::from(nibble)]);
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
-fn md5(call: &Call<'_, '_>) -> Answer {
-    text(hex(&Md5::digest(call.bytes(0)?.as_ref())))
-}
-
-fn hash(call: &Call<'_, '_>, algorithm: &'static digest::Algorithm) -> Answer {
-    Ok(Value::Blob(digest::digest(algorithm, &call.bytes(0)?).as_ref().to_vec()))
 }
 
 fn encode(call: &Call<'_, '_>) -> Answer {
@@ -705,12 +690,6 @@ mod tests {
             ("translate('12345', '143', 'ax')", "a2x5"),
             ("to_hex(2147483647)", "7fffffff"),
             ("to_hex(-1)", "ffffffff"),
-            ("md5('abc')", "900150983cd24fb0d6963f7d28e17f72"),
-            ("md5(x'616263')", "900150983cd24fb0d6963f7d28e17f72"),
-            (
-                "sha256('abc')",
-                "\\xba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
-            ),
             ("encode(x'3132330001', 'base64')", "MTIzAAE="),
             ("encode(x'31320001', 'hex')", "31320001"),
             ("encode(x'31320001ff', 'escape')", "12\\000\u{1}\\377"),
