@@ -2,8 +2,8 @@
 //! DISTINCT ON and WITH TIES.
 
 use sqlparser::ast::{
-    Expr, GroupByExpr, Ident, LimitClause, OrderBy, OrderByExpr, OrderByKind, OrderBySort, Query,
-    UnaryOperator, Value,
+    Expr, GroupByExpr, Ident, LimitClause, OrderBy, OrderByExpr, OrderByKind, OrderByOptions,
+    OrderBySort, Query, UnaryOperator, Value,
 };
 
 use super::place::{self, Place};
@@ -226,7 +226,8 @@ impl Translator<'_> {
             partition.push(self.distinct(&typed));
             texts.push(typed.sql);
         }
-        self.check_distinct_on(&texts, &items, tail)?;
+        let ordered = self.ordered_by_keys(keys, &texts, &items, tail)?;
+        let tail = Tail { query: &ordered };
         let limit = self.limit(tail.query)?;
         self.numbered(items, rest, tail, wish, |order| {
             // A window sorts by its partition first: upwards, NULL before all.
@@ -240,19 +241,21 @@ impl Translator<'_> {
         })
     }
 
-    /// What DISTINCT ON names must come first in ORDER BY, in whatever order.
-    fn check_distinct_on(
+    /// The query in the order in which DISTINCT ON gives its rows: what it names must come
+    /// first in ORDER BY, in whatever order, and comes behind where it does not.
+    fn ordered_by_keys(
         &mut self,
+        named: &[Expr],
         keys: &[String],
         items: &[Item],
         tail: Tail<'_>,
-    ) -> Result<(), SqlError> {
-        let Some(OrderBy { kind: OrderByKind::Expressions(exprs), .. }) = &tail.query.order_by
-        else {
-            return Ok(());
+    ) -> Result<Query, SqlError> {
+        let mut exprs = match &tail.query.order_by {
+            Some(OrderBy { kind: OrderByKind::Expressions(exprs), .. }) => exprs.clone(),
+            _ => Vec::new(),
         };
         let mut order = Vec::with_capacity(exprs.len());
-        for item in exprs {
+        for item in &exprs {
             order.push(match output_item(&item.expr, items) {
                 Some(item) => item.typed.sql.clone(),
                 None => self.settled(&item.expr)?.sql,
@@ -267,7 +270,14 @@ impl Translator<'_> {
                 "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
             ));
         }
-        Ok(())
+        let missing = named.iter().zip(keys).filter(|(_, key)| !first.contains(key));
+        exprs.extend(missing.map(|(expr, _)| OrderByExpr {
+            expr: expr.clone(),
+            options: OrderByOptions::default(),
+            with_fill: None,
+        }));
+        let order_by = OrderBy { kind: OrderByKind::Expressions(exprs), interpolate: None };
+        Ok(Query { order_by: Some(order_by), ..tail.query.clone() })
     }
 
     /// FETCH FIRST … WITH TIES: also the rows that are no further behind than the last.

@@ -1516,3 +1516,7 @@ select gen_random_bytes(1025)
 select uuid_generate_v3(uuid_ns_dns(), 'a.example'), uuid_generate_v5(uuid_ns_url(), 'http://a.example/'), uuid_nil()
 select uuid_generate_v5('6ba7b812-9dad-11d1-80b4-00c04fd430c8', 'x') = uuid_generate_v5(uuid_ns_oid(), 'x'), uuid_ns_x500()
 select substr(uuid_generate_v1()::text, 15, 1), substr(uuid_generate_v1mc()::text, 15, 1), uuid_generate_v1() = uuid_generate_v1()
+select distinct on (a) a, b from (values (2, 1), (null, 2), (1, 3)) t (a, b)
+select distinct on (a, b) a, b from (values (2, 1), (1, null), (1, 3), (2, 0)) t (a, b) order by b desc
+select distinct on (2, a || 'x') a, b from (values ('b', 1), ('a', 1), ('b', 0)) t (a, b) limit 2
+select a from (select distinct on (lower(a)) a from (values ('b'), ('C'), ('A')) t (a)) s
