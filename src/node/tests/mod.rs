@@ -5,6 +5,7 @@ mod activity;
 mod client;
 mod cluster;
 mod databases;
+mod order;
 mod privileges;
 mod roles;
 mod scripts;

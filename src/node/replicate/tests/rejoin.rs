@@ -53,3 +53,38 @@ async fn what_is_applied_and_diverged_is_replaced() {
     a.stop().await;
     b.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_committed_is_not_cut_whoever_says_so() {
+    let (_cluster, [a, b]) = Cluster::led(["a", "b"]).await;
+    let known = a.write(1, 1).await;
+    let end = a.write(1, 2).await;
+    b.until_bound(end).await;
+    // Not applied yet, but it may be at any moment.
+    let request = b.replication.request(Term(1)).expect("durable");
+    assert_eq!(request.applied, end);
+    b.replication.join(&request, known, end).expect_err("below what is committed");
+    assert_eq!(lock(&b.log).end().lsn, end);
+    a.stop().await;
+    b.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_told_as_committed_reaches_no_further_than_the_log() {
+    let mut cluster = Cluster::new(&["a", "b"]).await;
+    let a = cluster.start("a");
+    a.lead(1);
+    let kept = a.append(1, &[insert(1)]);
+    a.append(1, &[insert(2)]);
+    a.sync();
+    a.set_leadership(2, Role::Follower, None);
+    let beyond = Lsn(1 << 40);
+    a.hub.commit.send_replace(beyond);
+    let request = a.replication.request(Term(2)).expect("durable");
+    a.replication.join(&request, kept, Lsn(0)).expect("cut");
+    assert_eq!((lock(&a.log).end().lsn, a.hub.apply_bound()), (kept, kept));
+    assert_eq!(*a.hub.commit.borrow(), kept);
+    a.replication.raise_commit(beyond, kept);
+    assert_eq!(*a.hub.commit.borrow(), kept);
+    a.stop().await;
+}
