@@ -57,7 +57,7 @@ impl Rights {
         Some(Self(1 << at))
     }
 
-    fn of_letters(letters: &str) -> Self {
+    pub fn of_letters(letters: &str) -> Self {
         let bit = |letter| RIGHTS.iter().position(|(known, _)| *known == letter);
         Self(letters.chars().filter_map(bit).fold(0, |rights, at| rights | 1 << at))
     }

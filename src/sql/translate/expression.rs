@@ -254,16 +254,18 @@ impl Translator<'_> {
             None if name == "current_schema" && ident.quote_style.is_none() => {
                 self.call("current_schema", Vec::new())
             }
-            None if name == "tableoid" => self.table_oid(None).ok_or_else(|| missing_column(&name)),
             None => self
-                .whole_row(&name)
+                .system_column(None, &name)
+                .or_else(|| self.whole_row(&name))
                 .or_else(|| self.named_argument(&name))
                 .ok_or_else(|| self.at(missing_column(&name), ident)),
         }
     }
 
-    /// The OID of the table that a row is from: the named one, or the first in FROM.
-    fn table_oid(&self, table: Option<&str>) -> Option<Typed> {
+    /// A system column of the named table, or of the first in FROM: the OID of the table
+    /// that a row is from, and in the catalogs the transaction that made the row. What is
+    /// in them is always as new as the query, so that who looks for changes looks again.
+    fn system_column(&self, table: Option<&str>, name: &str) -> Option<Typed> {
         let source = self
             .scopes
             .iter()
@@ -271,7 +273,14 @@ impl Translator<'_> {
             .flat_map(|scope| &scope.sources)
             .find(|source| table.is_none_or(|table| source.alias == table))?;
         let oid = source.columns.first()?.origin.0;
-        (oid.0 != 0).then(|| Typed::plain(oid.0.to_string(), Oid::OID).named("tableoid"))
+        let typed = match name {
+            "tableoid" if oid.0 != 0 => Typed::plain(oid.0.to_string(), Oid::OID),
+            "xmin" if (1..16_384).contains(&oid.0) => {
+                Typed::plain(format!("({THIS_TRANSACTION})"), Oid::XID)
+            }
+            _ => return None,
+        };
+        Some(typed.named(name))
     }
 
     fn qualified_column(&mut self, idents: &[Ident]) -> Result<Typed, SqlError> {
@@ -285,9 +294,7 @@ impl Translator<'_> {
         };
         let found = match scope::find_qualified(&self.scopes, schema, table, name) {
             Ok(found) => found,
-            Err(error) if name == "tableoid" => {
-                return self.table_oid(Some(table)).ok_or(error);
-            }
+            Err(_) if let Some(typed) = self.system_column(Some(table), name) => return Ok(typed),
             Err(error)
                 if let [first, last] = folded.as_slice()
                     && !self.frames.is_empty() =>
@@ -718,6 +725,9 @@ impl Translator<'_> {
 fn is_current_role(ident: &Ident) -> bool {
     ident.quote_style.is_none() && ident.value.eq_ignore_ascii_case("current_role")
 }
+
+/// The transaction's number, as far as an xid tells it.
+pub(super) const THIS_TRANSACTION: &str = "txid_current() % 4294967296";
 
 fn missing_column(name: &str) -> SqlError {
     scope::missing_column(name, format_args!("\"{name}\""))

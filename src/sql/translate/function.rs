@@ -6,6 +6,7 @@ use sqlparser::ast::{
 };
 
 use super::cast::How;
+use super::expression::THIS_TRANSACTION;
 use super::known::{self, Known, Returns, Takes};
 use super::large_object::is_of_large_objects;
 use super::place::{Place, check_plain};
@@ -237,6 +238,17 @@ impl Translator<'_> {
         }
         if let ("num_nulls" | "num_nonnulls", []) = (name, arguments.as_slice()) {
             return Err(self.undefined(name, &[]));
+        }
+        if let ("age", [number]) = (name, arguments.as_slice())
+            && number.oid() == Oid::XID
+        {
+            // The numbers go round.
+            let half = 1_u32 << 31;
+            let sql = format!(
+                "(({THIS_TRANSACTION} - {} + 3 * {half}) % (2 * {half}) - {half})",
+                number.operand()
+            );
+            return Ok(Typed::plain(sql, Oid::INT4).named(name));
         }
         let arguments = match (name, arguments.as_slice()) {
             // Since midnight of today.

@@ -38,6 +38,7 @@ pub(in crate::sql) fn is_set_returning(name: &str) -> bool {
             | "regexp_split_to_table"
             | "string_to_table"
             | "_pg_expandarray"
+            | "aclexplode"
             | "pg_get_keywords"
             | "pg_options_to_table"
             | "pg_partition_ancestors"
@@ -62,6 +63,18 @@ fn json_value(name: &str, json: Oid, alias: &str) -> Typed {
         false => Typed::plain(format!("{alias}.value"), json),
     }
 }
+
+/// The fields of the JSON arrays that are a `json_each`'s values.
+fn fields(alias: &str, fields: &[(&str, Oid)]) -> Vec<Typed> {
+    let field = |(at, (name, oid)): (usize, &(&str, Oid))| {
+        let field = format!("towline_row_field({alias}.value, {at})");
+        cast::from_array_element(field, *oid).named(*name)
+    };
+    fields.iter().enumerate().map(field).collect()
+}
+
+/// `aclitem[]`.
+const ACL: Oid = Oid(1034);
 
 impl Translator<'_> {
     /// Spells a set-returning function.
@@ -123,18 +136,32 @@ impl Translator<'_> {
                 Ok(counted(columns, cast::array_rows(&options, Oid::TEXT, alias)))
             }
             "pg_get_keywords" => {
-                let names = ["word", "catcode", "barelabel", "catdesc", "baredesc"];
-                let columns = names.iter().enumerate().map(|(at, name)| {
-                    let oid = match *name {
-                        "catcode" => Oid::CHAR,
-                        "barelabel" => Oid::BOOL,
-                        _ => Oid::TEXT,
-                    };
-                    let field = format!("towline_row_field({alias}.value, {at})");
-                    cast::from_array_element(field, oid).named(*name)
-                });
-                let sql = format!("json_each(towline_keywords()) AS {alias}");
-                Ok(counted(columns.collect(), sql))
+                let columns = fields(
+                    alias,
+                    &[
+                        ("word", Oid::TEXT),
+                        ("catcode", Oid::CHAR),
+                        ("barelabel", Oid::BOOL),
+                        ("catdesc", Oid::TEXT),
+                        ("baredesc", Oid::TEXT),
+                    ],
+                );
+                Ok(counted(columns, format!("json_each(towline_keywords()) AS {alias}")))
+            }
+            "aclexplode" => {
+                let Some(acl) = arguments.next() else { return wrong() };
+                let acl = self.coerce(acl, Type::plain(ACL))?;
+                let columns = fields(
+                    alias,
+                    &[
+                        ("grantor", Oid::OID),
+                        ("grantee", Oid::OID),
+                        ("privilege_type", Oid::TEXT),
+                        ("is_grantable", Oid::BOOL),
+                    ],
+                );
+                let sql = format!("json_each(towline_acl_rows({})) AS {alias}", acl.sql);
+                Ok(counted(columns, sql))
             }
             "pg_partition_ancestors" => {
                 let Some(relation) = arguments.next() else { return wrong() };

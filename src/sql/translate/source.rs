@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use sqlparser::ast::{
-    FunctionArg, GroupByExpr, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select,
+    FunctionArg, GroupByExpr, Ident, Join, JoinConstraint, JoinOperator, ObjectName, Query, Select,
     SetExpr, TableAlias, TableFactor, TableWithJoins,
 };
 
@@ -482,6 +482,16 @@ impl Translator<'_> {
             return Ok(text);
         }
         let function = function::function_name(name)?;
+        if let (Some(view), false) = (view_of(&function), with_ordinality) {
+            let own = TableAlias {
+                explicit: true,
+                name: names::ident(&function),
+                columns: Vec::new(),
+                at: None,
+            };
+            let view = ObjectName::from(vec![Ident::new("pg_catalog"), Ident::new(view)]);
+            return self.named_table(&view, Some(alias.unwrap_or(&own)));
+        }
         if json::gives_records(&function) {
             return self.json_records(&function, arguments, alias);
         }
@@ -724,6 +734,20 @@ impl Translator<'_> {
             None => sql,
         }
     }
+}
+
+/// The view of `pg_catalog` whose rows a function gives.
+fn view_of(function: &str) -> Option<&'static str> {
+    Some(match function {
+        "pg_available_extensions" => "pg_available_extensions",
+        "pg_cursor" => "pg_cursors",
+        "pg_lock_status" => "pg_locks",
+        "pg_prepared_statement" => "pg_prepared_statements",
+        "pg_show_all_settings" => "pg_settings",
+        "pg_timezone_abbrevs" => "pg_timezone_abbrevs",
+        "pg_timezone_names" => "pg_timezone_names",
+        _ => return None,
+    })
 }
 
 /// The function that is called by a keyword without parentheses, if a name in FROM is one.

@@ -9,6 +9,7 @@
 //! | `INTERVAL(2) '…'`                   | `CAST('…' AS INTERVAL(2))`                   |
 //! | `SUBSTRING(a SIMILAR b ESCAPE c)`   | `SUBSTRING(a, b, c)`                         |
 //! | `SUBSTRING(a FOR b FROM c)`         | `SUBSTRING(a FROM c FOR b)`                  |
+//! | `pg_catalog.substring(a, b)`        | `pg_catalog."substring"(a, b)`               |
 //! | `a ISNULL`                          | `a IS NULL`                                  |
 //! | `ROWS FROM (f(a))`                  | `f(a)`                                       |
 //! | `INSERT INTO t (WITH …)`            | `INSERT INTO t WITH …`                       |
@@ -101,6 +102,12 @@ pub(super) fn tokens(text: &str) -> Result<Tokens, TokenizerError> {
             Keyword::ON => inference(&mut tokens, at),
             Keyword::OPERATOR => compared_with_any(&mut tokens, at),
             Keyword::ROWS => rows_from(&mut tokens, at),
+            Keyword::SUBSTRING | Keyword::TRIM
+                if at > 0 && tokens[at - 1].token == Token::Period =>
+            {
+                let name = fold(&word.value);
+                tokens[at].token = Token::make_word(&name, Some('"'));
+            }
             Keyword::SUBSTRING => {
                 similar_pattern(&mut tokens, at);
                 length_first(&mut tokens, at);
@@ -626,6 +633,10 @@ mod tests {
         told(
             "SELECT substring(a FOR 1 + (2) FROM b), substring(a FROM 1 FOR 2), substring(a FOR 1)",
             "SELECT substring(a FROM b FOR 1 + (2)), substring(a FROM 1 FOR 2), substring(a FOR 1)",
+        );
+        told(
+            "SELECT pg_catalog.Substring(a, b), c.trim",
+            "SELECT pg_catalog.\"substring\"(a, b), c.\"trim\"",
         );
         told("SELECT f(a, VARIADIC b)", "SELECT f(a, towline_variadic => b)");
     }

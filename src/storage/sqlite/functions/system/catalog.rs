@@ -2,15 +2,16 @@
 
 use std::borrow::Cow;
 
-use super::super::IMPURE;
 use super::super::call::{Answer, Call, Registry, bad_argument, boolean, integer, text};
-use super::names::{find_stored, no_relation};
+use super::super::surroundings::fold_name;
+use super::super::{IMPURE, array_text};
+use super::names::{find_stored, no_relation, role_named};
 use super::session::{array_item, environment, lookup_path};
 use crate::log::{Value, ValueRef};
 use crate::pg::types::IntervalStyle;
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
-    AccessMethod, Catalog, Routine, builtin_function, constraint_definition,
+    AccessMethod, Catalog, Rights, Routine, builtin_function, constraint_definition,
     domain_check_definition, index_column_property, index_definition, index_key_definition,
     keywords, pretty, quote_qualified, system_relation, system_relations, view_definition,
     with_intervals,
@@ -112,6 +113,7 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
                 boolean(relation)
             }),
             ("pg_size_pretty", 1, size_pretty),
+            ("towline_acl_rows", 1, acl_rows),
             ("towline_keywords", 0, |_| text(keywords())),
             ("pg_table_is_visible", 1, table_is_visible),
             ("pg_type_is_visible", 1, type_is_visible),
@@ -271,6 +273,34 @@ pub(super) fn role_name(call: &Call<'_, '_>, oid: i64) -> String {
         .ok()
         .and_then(|oid| catalog.roles.name(Oid(oid), &environment.owner).map(str::to_owned));
     known.unwrap_or_else(|| format!("unknown (OID={oid})"))
+}
+
+/// The rights in an `aclitem[]`, one by one: a JSON array of arrays of grantor, grantee,
+/// keyword and whether it may be granted.
+fn acl_rows(call: &Call<'_, '_>) -> Answer {
+    let mut rows = Vec::new();
+    for item in array_text::texts(&call.text(0)?)?.into_iter().flatten() {
+        let malformed = || {
+            let message = format!("malformed aclitem: \"{item}\"");
+            SqlError::new(SqlState::INVALID_TEXT_REPRESENTATION, message)
+        };
+        let (grantee, rest) = item.split_once('=').ok_or_else(malformed)?;
+        let (letters, grantor) = rest.split_once('/').ok_or_else(malformed)?;
+        let role = |name: &str| {
+            let oid = role_named(call, &fold_name(name)).map_or(0, |oid| oid.0);
+            oid.to_string()
+        };
+        let (grantor, grantee) = (role(grantor), role(grantee));
+        let mut letters = letters.chars().peekable();
+        while let Some(letter) = letters.next() {
+            let right = Rights::of_letters(letter.encode_utf8(&mut [0; 4]));
+            let grantable = if letters.next_if_eq(&'*').is_some() { "t" } else { "f" };
+            for name in right.names() {
+                rows.push([&*grantor, &*grantee, name, grantable].map(str::to_owned));
+            }
+        }
+    }
+    text(serde_json::Value::from(rows.into_iter().map(Vec::from).collect::<Vec<_>>()).to_string())
 }
 
 /// The rights to an object of a kind that nobody has changed: its owner's, and those of
