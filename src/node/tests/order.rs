@@ -1,6 +1,7 @@
 //! The order that makes a write safe: when it is applied, shown and told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::TestNode;
 use crate::gateway::Mode;
@@ -8,6 +9,9 @@ use crate::log::{ClientToken, Entry, FrameSpan, Lsn, Term, Transaction};
 use crate::storage::fs::Op;
 use crate::storage::fs::simulated::SimulatedFs;
 use crate::storage::sqlite::{ConnectionKind, Sqlite};
+
+/// In this time whoever may go on has done so.
+const SOON: Duration = Duration::from_millis(100);
 
 /// Has a frame without statements committed, which no leader would log.
 fn feed(leader: &TestNode, follower: &TestNode, id: u64, functions: u16) -> FrameSpan {
@@ -140,14 +144,14 @@ async fn no_reply_leaves_without_a_lease() {
             let mut writing = node.client();
             let mut applied = node.hub().applied.subscribe();
             let before = *applied.borrow_and_update();
-            let write = tokio::spawn(async move { writing.query(unit).await });
+            let mut write = tokio::spawn(async move { writing.query(unit).await });
             let committed = applied.wait_for(|applied| *applied > before);
             tokio::time::timeout(super::PATIENCE, committed)
                 .await
                 .expect("in time")
                 .expect("lives");
-            tokio::task::yield_now().await;
-            assert!(!write.is_finished());
+            let told = tokio::time::timeout(SOON, &mut write).await;
+            assert!(told.is_err(), "{unit}: {told:?}");
             if renewed {
                 node.hub().set_lease_until(i64::MAX);
             } else {
@@ -191,11 +195,10 @@ async fn a_write_that_comes_twice_at_once_is_carried_out_once() {
         tokio::spawn(async move { client.query("insert into t values (1)").await })
     });
     // Both come to wait for the writer, which takes them together.
-    for _ in 0..1000 {
-        tokio::task::yield_now().await;
-    }
+    let [mut first, second] = writes;
+    tokio::time::timeout(SOON, &mut first).await.expect_err("it waits");
     node.hub().frozen.send_replace(false);
-    for write in writes {
+    for write in [first, second] {
         assert_eq!(write.await.expect("no panic"), "done INSERT 0 1\nready, idle\n");
     }
     assert_eq!(node.client().value("select count(*) from t").await, "1");
