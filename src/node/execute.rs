@@ -21,6 +21,7 @@ use super::rows::{RowBuffer, RowFormat};
 use crate::log::{self, Context, Value, ValueRef};
 use crate::pg::types::Display;
 use crate::pg::{SqlError, SqlState};
+use crate::sql::catalog::{ConstraintKind, RelationKind};
 use crate::sql::{Counts, Kind, Tag};
 use crate::storage::sqlite::{
     Environment, NEEDS_ROWS, NotificationMade, SettingMade, Shipped, Sqlite, SqliteError,
@@ -573,19 +574,30 @@ pub(super) fn needed_range(error: &SqliteError) -> Option<String> {
     (raised.state.0 == NEEDS_RANGE).then(|| raised.message.clone())
 }
 
-/// After a rebuild with enforcement off: no row may refer to a missing one.
+/// After a rebuild with enforcement off: no row may refer to a missing one, of the tables
+/// that it names and those that refer to them.
 fn check_foreign_keys(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<(), Failure> {
-    let violated = sqlite.foreign_key_check().map_err(|error| failure(sqlite, work, error))?;
-    match violated {
-        None => Ok(()),
-        Some((table, _)) => Err(Failure::Statement(SqlError {
-            table: Some(table.clone()),
-            ..SqlError::new(
-                SqlState::FOREIGN_KEY_VIOLATION,
-                format!("table \"{table}\" has rows that violate a foreign key constraint"),
-            )
-        })),
+    let Plan { translated, catalog, .. } = work.plan;
+    let named = |name: &str| translated.statements.iter().any(|step| step.text.contains(name));
+    for relation in catalog.relations.values() {
+        let refers = relation.constraints.iter().any(|constraint| match &constraint.kind {
+            ConstraintKind::ForeignKey { table, .. } => named(table),
+            _ => false,
+        });
+        if relation.kind != RelationKind::Table || !(refers || named(&relation.name)) {
+            continue;
+        }
+        let violated = sqlite.foreign_key_check(Some(&relation.name));
+        if let Some((table, _)) = violated.map_err(|error| failure(sqlite, work, error))? {
+            let table = catalog.bare(&table).to_owned();
+            let text = format!("table \"{table}\" has rows that violate a foreign key constraint");
+            return Err(Failure::Statement(SqlError {
+                table: Some(table),
+                ..SqlError::new(SqlState::FOREIGN_KEY_VIOLATION, text)
+            }));
+        }
     }
+    Ok(())
 }
 
 /// Fails where a statement that has ended broke a constraint that is not deferred.

@@ -573,9 +573,15 @@ impl Sqlite {
         self.trusted(|sqlite| sqlite.execute_batch(text))
     }
 
-    /// The first row found that violates a foreign key, as (table, referenced table).
-    pub fn foreign_key_check(&mut self) -> Result<Option<(String, String)>, SqliteError> {
-        let mut check = self.prepare("PRAGMA main.foreign_key_check")?;
+    /// The first row found, of a table or of any, that violates a foreign key, as (table,
+    /// referenced table).
+    pub fn foreign_key_check(
+        &mut self,
+        table: Option<&str>,
+    ) -> Result<Option<(String, String)>, SqliteError> {
+        let of = table.map(|name| format!("(\"{}\")", name.replace('"', "\"\"")));
+        let text = format!("PRAGMA main.foreign_key_check{}", of.unwrap_or_default());
+        let mut check = self.prepare(&text)?;
         if !check.step()? {
             return Ok(None);
         }

@@ -52,7 +52,7 @@ pub fn import(from: &Path, to: &Path, at: (Term, Lsn)) -> Result<Imported, Impor
     let mut copy = Sqlite::open(to, ConnectionKind::Writer).map_err(of(to))?;
     let (tables, views) = check_readable(&mut copy, from)?;
     let shrinks = make_shrinkable(&mut copy).map_err(of(to))?;
-    let violated = copy.foreign_key_check().map_err(of(to))?;
+    let violated = copy.foreign_key_check(None).map_err(of(to))?;
     let record = |copy: &mut Sqlite| {
         copy.execute_batch("BEGIN IMMEDIATE")?;
         copy.set_applied(at.0, at.1)?;

@@ -176,15 +176,15 @@ fn violations_of_deferred_keys_show_before_the_commit() {
     sqlite.set_foreign_keys(false).expect("off");
     run(&mut sqlite, "DROP TABLE parent");
     assert_eq!(one(&mut sqlite, "SELECT count(*) FROM child"), Value::Integer(1));
-    let violation = sqlite.foreign_key_check();
+    let violation = sqlite.foreign_key_check(None);
     assert!(violation.is_err() || violation.is_ok_and(|found| found.is_some()));
     run(&mut sqlite, "CREATE TABLE parent (id INTEGER PRIMARY KEY)");
     assert_eq!(
-        sqlite.foreign_key_check().expect("checks"),
+        sqlite.foreign_key_check(None).expect("checks"),
         Some(("child".to_owned(), "parent".to_owned()))
     );
     run(&mut sqlite, "INSERT INTO parent VALUES (1)");
-    assert_eq!(sqlite.foreign_key_check().expect("checks"), None);
+    assert_eq!(sqlite.foreign_key_check(None).expect("checks"), None);
     sqlite.set_foreign_keys(true).expect("on");
     sqlite.execute_batch("RELEASE m; COMMIT").expect("commits");
 }
