@@ -574,11 +574,19 @@ pub(super) fn needed_range(error: &SqliteError) -> Option<String> {
     (raised.state.0 == NEEDS_RANGE).then(|| raised.message.clone())
 }
 
+/// Whether a text has a name in it, quoted or not.
+fn mentions(text: &str, name: &str) -> bool {
+    let goes_on = |char: Option<char>| char.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    text.match_indices(name).any(|(at, _)| {
+        !goes_on(text[..at].chars().next_back()) && !goes_on(text[at + name.len()..].chars().next())
+    })
+}
+
 /// After a rebuild with enforcement off: no row may refer to a missing one, of the tables
 /// that it names and those that refer to them.
 fn check_foreign_keys(sqlite: &mut Sqlite, work: &Work<'_>) -> Result<(), Failure> {
     let Plan { translated, catalog, .. } = work.plan;
-    let named = |name: &str| translated.statements.iter().any(|step| step.text.contains(name));
+    let named = |name: &str| translated.statements.iter().any(|step| mentions(&step.text, name));
     for relation in catalog.relations.values() {
         let refers = relation.constraints.iter().any(|constraint| match &constraint.kind {
             ConstraintKind::ForeignKey { table, .. } => named(table),
