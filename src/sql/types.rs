@@ -403,6 +403,12 @@ pub(super) fn resolve(data_type: &DataType) -> Result<Type, SqlError> {
 
 fn custom(name: &ObjectName, modifiers: &[String]) -> Result<Type, SqlError> {
     let Some(last) = names::last(name) else { return Err(undefined(&name.to_string())) };
+    let schema = name.0.first().and_then(|part| part.as_ident()).map(names::fold);
+    if let Some(domain) = of_information_schema(&last)
+        && schema.as_deref() == Some("information_schema")
+    {
+        return Ok(domain);
+    }
     // `pg_catalog.char` is the one-byte type; a bare `char` never gets here.
     let Some(oid) = by_name(&last) else { return Err(undefined(&last)) };
     let number = |at: usize| modifiers.get(at).and_then(|text| text.trim().parse::<i32>().ok());
@@ -415,6 +421,18 @@ fn custom(name: &ObjectName, modifiers: &[String]) -> Result<Type, SqlError> {
         _ => -1,
     };
     Ok(Type { oid, typmod })
+}
+
+/// What the domains of `information_schema` are made of.
+fn of_information_schema(domain: &str) -> Option<Type> {
+    Some(match domain {
+        "cardinal_number" => Type::plain(Oid::INT4),
+        "character_data" => Type::plain(Oid::VARCHAR),
+        "sql_identifier" => Type::plain(Oid::NAME),
+        "time_stamp" => Type { oid: Oid::TIMESTAMPTZ, typmod: 2 },
+        "yes_or_no" => Type { oid: Oid::VARCHAR, typmod: 3 + 4 },
+        _ => return None,
+    })
 }
 
 fn with_zone(zone: TimezoneInfo) -> bool {
