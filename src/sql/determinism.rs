@@ -8,8 +8,14 @@
 //! | arguments, tables, frozen clock, seeded random numbers | any node | its text |
 //! | sequences, notifications                    | leader    | its text (draws are in the context) |
 //! | advisory locks                              | leader's readers | row changes |
+//! | names, as the session's search path and user find and show them | any node | row changes |
 //! | the session: settings, user, backend         | any node | row changes |
 //! | the node: positions, role, activity, sizes   | any node | row changes |
+//! | relations of `pg_catalog` and `information_schema` | any node | row changes |
+//!
+//! A function that is not here finds no surroundings to ask when it is called.
+
+use std::borrow::Cow;
 
 use super::scan::{Scanner, Token};
 
@@ -22,6 +28,9 @@ pub(super) enum Reads {
     Leader,
     /// Advisory locks, which are the leader's too, and in no database.
     Locks,
+    /// The search path and user of the session that runs it: the same as long as a
+    /// statement is.
+    Names,
     /// The session that runs it.
     Session,
     /// The node that runs it.
@@ -29,6 +38,26 @@ pub(super) enum Reads {
 }
 
 const LEADER: &[&str] = &["currval", "lastval", "nextval", "pg_notify", "setval"];
+
+const NAMES: &[&str] = &[
+    "format_type",
+    "pg_function_is_visible",
+    "pg_get_constraintdef",
+    "pg_get_expr",
+    "pg_get_serial_sequence",
+    "pg_get_userbyid",
+    "pg_get_viewdef",
+    "pg_has_role",
+    "pg_index_column_has_property",
+    "pg_index_has_property",
+    "pg_table_is_visible",
+    "pg_type_is_visible",
+    "towline_acl_rows",
+];
+
+/// Types whose values are read and printed as names.
+const NAMED: &[&str] =
+    &["regclass", "regnamespace", "regproc", "regprocedure", "regrole", "regtype"];
 
 const SESSION: &[&str] = &[
     "acldefault",
@@ -87,6 +116,8 @@ pub(super) fn function_reads(function: &str) -> Reads {
         Reads::Locks
     } else if must_see_leader(function) {
         Reads::Leader
+    } else if NAMES.binary_search(&function).is_ok() || reads_names(function) {
+        Reads::Names
     } else if SESSION.binary_search(&function).is_ok() {
         Reads::Session
     } else if NODE.binary_search(&function).is_ok() || function.starts_with("pg_stat_") {
@@ -114,34 +145,60 @@ pub(super) fn is_volatile(function: &str) -> bool {
 
 /// Whether what `function` (in lower case) answers differs between nodes or sessions.
 pub fn function_is_local(function: &str) -> bool {
-    matches!(function_reads(function), Reads::Locks | Reads::Session | Reads::Node)
+    !matches!(function_reads(function), Reads::Frozen | Reads::Leader)
 }
 
-/// Whether a text has the name of such a function, in any case.
-pub fn mentions_local(text: &str) -> bool {
-    mentions(text, function_is_local)
+/// Whether such a function answers the same when its statement is run again.
+pub fn function_repeats(function: &str) -> bool {
+    function_reads(function) == Reads::Names
 }
 
-/// Whether a text has the name of a function that asks what the session drew from sequences.
-pub fn mentions_drawn(text: &str) -> bool {
-    mentions(text, |name| matches!(name, "currval" | "lastval"))
+/// Whether `function` (in lower case) may ask for the surroundings of a session.
+pub fn asks_for_surroundings(function: &str) -> bool {
+    function_is_local(function) || matches!(function, "currval" | "lastval" | "pg_notify")
+}
+
+/// Whether a text, of SQLite's or a client's, may ask for the surroundings of a session:
+/// by a function, or a system relation. Errs on the side of yes.
+pub fn mentions_surroundings(text: &str) -> bool {
+    let asks = |name: &str| {
+        name.starts_with("pg_") || name == "information_schema" || asks_for_surroundings(name)
+    };
+    mentions(text, true, asks)
+}
+
+/// Whether `function` is a type whose values are names, or goes from or to one.
+fn reads_names(function: &str) -> bool {
+    let rest = function.strip_prefix("towline_").unwrap_or(function);
+    let kind = ["text_", "to_"].iter().find_map(|prefix| rest.strip_prefix(prefix));
+    NAMED.contains(&kind.unwrap_or(rest))
 }
 
 /// Whether a text has the name of a function that belongs on the leader, in any case.
 pub(super) fn mentions_leader(text: &str) -> bool {
-    mentions(text, must_see_leader)
+    mentions(text, false, must_see_leader)
 }
 
-fn mentions(text: &str, is: fn(&str) -> bool) -> bool {
+/// Whether a name in a text is such a one; `unread` is the answer where the text ends in
+/// the middle of a token.
+fn mentions(text: &str, unread: bool, is: impl Fn(&str) -> bool) -> bool {
     let mut scanner = Scanner::new(text);
-    while let Ok(Some(token)) = scanner.next() {
-        if let Token::Word(word) = token
-            && is(&word.to_ascii_lowercase())
-        {
+    loop {
+        let name = match scanner.next() {
+            Ok(Some(Token::Word(word))) => word,
+            Ok(Some(Token::Quoted(quoted))) => quoted.trim_matches('"'),
+            Ok(Some(_)) => continue,
+            Ok(None) => return false,
+            Err(_) => return unread,
+        };
+        let folded = match name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+            true => Cow::Owned(name.to_ascii_lowercase()),
+            false => Cow::Borrowed(name),
+        };
+        if is(&folded) {
             return true;
         }
     }
-    false
 }
 
 /// Whether a call of `function`, in any case, belongs on the leader.
@@ -159,8 +216,8 @@ pub(super) fn must_see_leader(function: &str) -> bool {
     }
 }
 
-/// Whether the contents of system relation `name` differ between nodes or sessions.
-pub fn relation_is_local(name: &str) -> bool {
+/// Whether the contents of system relation `name` may change within a transaction.
+pub fn relation_is_live(name: &str) -> bool {
     name.starts_with("pg_stat_")
         || name.starts_with("pg_statio_")
         || matches!(
@@ -179,12 +236,9 @@ mod tests {
 
     #[test]
     fn the_tables_are_sorted() {
-        for table in [LEADER, NODE] {
+        for table in [LEADER, NAMES, NODE, SESSION] {
             assert!(table.is_sorted());
         }
-        let mut sorted = SESSION.to_vec();
-        sorted.sort_unstable();
-        assert_eq!(sorted, SESSION);
     }
 
     #[test]
@@ -199,6 +253,9 @@ mod tests {
             ("clock_timestamp", Reads::Frozen),
             ("gen_random_uuid", Reads::Frozen),
             ("current_user", Reads::Session),
+            ("to_regclass", Reads::Names),
+            ("towline_text_regtype", Reads::Names),
+            ("towline_regex", Reads::Frozen),
             ("pg_backend_pid", Reads::Session),
             ("pg_stat_get_activity", Reads::Node),
             ("pg_is_in_recovery", Reads::Node),
@@ -208,9 +265,29 @@ mod tests {
         }
         assert!(must_see_leader("NextVal"));
         assert!(is_volatile("random") && is_volatile("nextval") && !is_volatile("now"));
-        assert!(mentions_local("lower(CURRENT_USER)"));
-        assert!(!mentions_local("lower('current_user') || now()"));
-        assert!(relation_is_local("pg_stat_activity"));
-        assert!(!relation_is_local("pg_class"));
+    }
+
+    #[test]
+    fn a_text_that_may_ask_for_surroundings_is_told_from_one_that_does_not() {
+        for asking in [
+            "lower(CURRENT_USER)",
+            "SELECT current_setting('x')",
+            "SELECT format_type(?1, NULL)",
+            "SELECT has_table_privilege('t', 'select')",
+            "SELECT towline_text_regclass(r) FROM t",
+            "SELECT \"Current_User\"()",
+            "SELECT relname FROM pg_catalog.\"pg_class\"",
+            "SELECT $1::regrole",
+            "SELECT 'never closed",
+        ] {
+            assert!(mentions_surroundings(asking), "{asking}");
+        }
+        for fine in [
+            "SELECT abalance FROM accounts WHERE aid = ?1",
+            "lower('current_user') || now()",
+            "SELECT towline_regex(a, 'x'), nextval('s') FROM users",
+        ] {
+            assert!(!mentions_surroundings(fine), "{fine}");
+        }
     }
 }

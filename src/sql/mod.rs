@@ -15,7 +15,10 @@ mod translated;
 mod types;
 
 pub use classify::{Class, Isolation, TransactionModes, classify, is_definition};
-pub use determinism::{function_is_local, mentions_drawn, mentions_local, relation_is_local};
+pub use determinism::{
+    asks_for_surroundings, function_is_local, function_repeats, mentions_surroundings,
+    relation_is_live,
+};
 pub use shape::{Shape, shape};
 pub use split::split;
 pub use temporary::may_be_temporary;

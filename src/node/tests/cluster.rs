@@ -224,6 +224,22 @@ async fn a_write_by_what_only_the_session_knows_reaches_a_follower_as_rows() {
         client.value("select string_agg(id::text, ' ') from t where v in ('one', 'two')").await,
         "8 9"
     );
+    for statement in [
+        "create schema a; create table a.here (x int); create table found (n text, o oid, r text)",
+        "set search_path = a, public",
+        "insert into found select n, to_regclass(n), to_regclass(n)::text \
+         from (values ('here'), ('t')) names (n)",
+        "insert into found select n, n::regclass, format_type(23, null) \
+         from (values ('here'), ('found')) names (n)",
+        "insert into found select rolname, oid from pg_roles",
+        "insert into found select table_catalog from information_schema.tables",
+        "select setval(pg_get_serial_sequence('t', 'id'), 40)",
+        "insert into t (v) values ('later')",
+    ] {
+        let said = client.query(statement).await;
+        assert!(!said.contains("error"), "{statement}: {said}");
+    }
+    assert_eq!(client.value("select id from t where v = 'later'").await, "41");
 
     let follower = TestNode::new();
     follower.receive(&leader);

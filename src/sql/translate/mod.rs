@@ -463,7 +463,7 @@ impl<'a> Translator<'a> {
             self.demand(access::superuser(message));
         }
         match determinism::function_reads(function) {
-            Reads::Frozen | Reads::Session | Reads::Node => {}
+            Reads::Frozen | Reads::Names | Reads::Session | Reads::Node => {}
             Reads::Leader => self.leader = true,
             Reads::Locks => self.advisory = true,
         }

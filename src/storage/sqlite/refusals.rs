@@ -2,6 +2,7 @@
 //! change how the node keeps it, or give other results on other nodes.
 
 use crate::pg::{SqlError, SqlState};
+use crate::sql::asks_for_surroundings;
 
 /// What a statement contains, as SQLite's authorizer tells it.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -112,21 +113,9 @@ fn judge_function(name: &str) -> Result<(), SqlError> {
 
 /// Whether a function reads the catalog of its connection's surroundings.
 pub(super) fn needs_catalog(name: &str) -> bool {
-    const PREFIXES: [&str; 10] = [
-        "pg_",
-        "to_reg",
-        "towline_reg",
-        "towline_text_reg",
-        "towline_cast_reg",
-        "format_type",
-        "has_",
-        "obj_desc",
-        "col_desc",
-        "current_schema",
-    ];
-    PREFIXES.iter().any(|prefix| {
-        name.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix))
-    })
+    const PREFIXES: [&str; 4] = ["pg_", "has_", "obj_desc", "col_desc"];
+    let name = name.to_ascii_lowercase();
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || asks_for_surroundings(&name)
 }
 
 /// Whether a function may take long however few rows it is called for.

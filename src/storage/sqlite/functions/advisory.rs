@@ -103,7 +103,7 @@ fn unlock(call: &Call<'_, '_>, shared: bool) -> Answer {
 }
 
 fn carry_out(call: &Call<'_, '_>, asked: AdvisoryCall) -> bool {
-    call.surroundings.environment().advisory.call(asked)
+    call.environment().advisory.call(asked)
 }
 
 fn key(call: &Call<'_, '_>) -> Result<AdvisoryKey, SqlError> {

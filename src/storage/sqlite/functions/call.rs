@@ -14,7 +14,8 @@ use super::{PURE, Surroundings};
 use crate::log::{Value, ValueRef};
 use crate::pg::types::number::{parse_float8, print_float8};
 use crate::pg::{SqlError, SqlState};
-use crate::sql::function_is_local;
+use crate::sql::{asks_for_surroundings, function_is_local, function_repeats};
+use crate::storage::sqlite::Environment;
 
 /// A function's result, or the error that its caller's client reads.
 pub(super) type Answer = Result<Value, SqlError>;
@@ -89,11 +90,12 @@ impl Registry<'_> {
         body: impl Fn(&Call<'_, '_>) -> Answer + Send + 'static,
     ) -> rusqlite::Result<()> {
         let surroundings = self.surroundings.clone();
-        let local = function_is_local(name);
+        let (local, repeats) = (function_is_local(name), function_repeats(name));
+        let asks = asks_for_surroundings(name);
         self.connection.create_scalar_function(name, arity, flags, move |context| {
-            let call = Call { context, surroundings: &surroundings };
+            let call = Call { context, surroundings: &surroundings, asks };
             if local {
-                surroundings.note_local()?;
+                surroundings.note_local(repeats)?;
             }
             if strict && (0..call.len()).any(|at| call.is_null(at)) {
                 return Ok(Output(Value::Null, None));
@@ -127,11 +129,19 @@ impl SqlFnOutput for Output {
 pub(super) struct Call<'a, 'c> {
     context: &'a Context<'c>,
     pub(super) surroundings: &'a Surroundings,
+    /// The function is known to ask for the session's surroundings.
+    asks: bool,
 }
 
 impl<'a, 'c> Call<'a, 'c> {
     pub(super) fn new(context: &'a Context<'c>, surroundings: &'a Surroundings) -> Self {
-        Self { context, surroundings }
+        Self { context, surroundings, asks: false }
+    }
+
+    /// What the session has set. A function that [`asks_for_surroundings`] does not name
+    /// finds nothing: what is there would be another session's.
+    pub(super) fn environment(&self) -> Arc<Environment> {
+        if self.asks { self.surroundings.environment() } else { self.surroundings.unasked() }
     }
 
     /// What a query of one number gives on the connection that calls.

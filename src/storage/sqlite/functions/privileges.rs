@@ -4,7 +4,7 @@
 
 use super::IMPURE;
 use super::call::{Answer, Call, Registry, boolean};
-use super::system::{environment, find_relation, role_named};
+use super::system::{find_relation, role_named};
 use crate::log::{Value, ValueRef};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
@@ -57,7 +57,7 @@ fn asked_role(call: &Call<'_, '_>, fixed: usize) -> Result<Oid, SqlError> {
     if call.len() > fixed {
         return role_at(call, 0);
     }
-    Ok(role_named(call, &environment(call).user).unwrap_or(EVERYBODY))
+    Ok(role_named(call, &call.environment().user).unwrap_or(EVERYBODY))
 }
 
 fn is_null(call: &Call<'_, '_>) -> bool {
@@ -150,7 +150,7 @@ fn on(call: &Call<'_, '_>, kind: ObjectKind) -> Answer {
                     Some(catalog.schema_oid(&name)).filter(|oid| *oid != 0)
                 }
                 _ => {
-                    let environment = environment(call);
+                    let environment = call.environment();
                     // Where nothing tells the first one's name, it is the session's.
                     let first = match environment.first_database.as_str() {
                         "" => &environment.database,

@@ -32,6 +32,9 @@ struct Shared {
     /// State of the SplitMix64 generator.
     random: AtomicU64,
     environment: Mutex<Arc<Environment>>,
+    /// A function asked for it that is not known to.
+    #[cfg(test)]
+    asked_unknown: AtomicBool,
     catalog: Mutex<Arc<Catalog>>,
     /// The number of the database that `catalog` is of.
     database: AtomicU32,
@@ -44,7 +47,8 @@ struct Shared {
     ended: AtomicBool,
     /// A [`Shipped`], as its number.
     shipped: AtomicU8,
-    /// A function or relation was asked for what other nodes don't have.
+    /// A function or relation was asked for what other nodes don't have, and may be
+    /// another when it is asked again.
     read_local: AtomicBool,
     raised: Mutex<Option<Box<SqlError>>>,
     /// What `set_config` was asked to set, for the session to take over.
@@ -142,6 +146,8 @@ impl Surroundings {
             changes: AtomicI64::new(0),
             random: AtomicU64::new(rand::random()),
             environment: Mutex::default(),
+            #[cfg(test)]
+            asked_unknown: AtomicBool::new(false),
             catalog: Mutex::default(),
             database: AtomicU32::new(FIRST_DATABASE),
             catalog_generation: AtomicU64::new(0),
@@ -221,6 +227,19 @@ impl Surroundings {
     /// The session's surroundings, as set before the statement.
     pub(in crate::storage::sqlite) fn environment(&self) -> Arc<Environment> {
         lock(&self.0.environment).clone()
+    }
+
+    /// What a function finds that is not known to ask.
+    pub(super) fn unasked(&self) -> Arc<Environment> {
+        tracing::error!("a function asks for surroundings that nobody set");
+        #[cfg(test)]
+        self.0.asked_unknown.store(true, Ordering::Relaxed);
+        Arc::default()
+    }
+
+    #[cfg(test)]
+    pub(in crate::storage::sqlite) fn take_asked_unknown(&self) -> bool {
+        self.0.asked_unknown.swap(false, Ordering::Relaxed)
     }
 
     pub(in crate::storage::sqlite) fn set_environment(&self, environment: Arc<Environment>) {
@@ -332,14 +351,18 @@ impl Surroundings {
         lock(&self.0.touched).get(table.as_bytes()).is_some_and(|rows| rows.contains(&row))
     }
 
-    /// Whether what other nodes don't have was read since the context was set.
+    /// Whether what other nodes don't have, and may change, was read since the context was
+    /// set.
     pub(in crate::storage::sqlite) fn read_local(&self) -> bool {
         self.0.read_local.load(Ordering::Relaxed)
     }
 
     /// Something is read that other nodes don't have: fails where they would have to.
-    pub(in crate::storage::sqlite) fn note_local(&self) -> rusqlite::Result<()> {
-        self.0.read_local.store(true, Ordering::Relaxed);
+    /// With `repeats`, who runs the statement again in its session reads the same.
+    pub(in crate::storage::sqlite) fn note_local(&self, repeats: bool) -> rusqlite::Result<()> {
+        if !repeats {
+            self.0.read_local.store(true, Ordering::Relaxed);
+        }
         if self.0.shipped.load(Ordering::Relaxed) != Shipped::AsText as u8 {
             return Ok(());
         }

@@ -488,6 +488,9 @@ fn a_text_that_other_nodes_would_not_repeat_asks_to_be_shipped_as_rows() {
         "INSERT INTO t SELECT a, 3 FROM mine",
         "INSERT INTO t SELECT name, 4 FROM pg_settings",
         "INSERT INTO t VALUES (has_table_privilege('t', 'select'), 5)",
+        "INSERT INTO t VALUES (to_regclass('t'), 6)",
+        "INSERT INTO t VALUES (towline_text_regtype(23), 7)",
+        "INSERT INTO t SELECT relname, now() FROM pg_class",
     ] {
         pair.leader.set_context(&Context::default());
         match query(&mut pair.leader, sql, &[]) {
@@ -497,6 +500,6 @@ fn a_text_that_other_nodes_would_not_repeat_asks_to_be_shipped_as_rows() {
         }
     }
     pair.leader.set_context(&Context::default());
-    run(&mut pair.leader, "INSERT INTO t SELECT relname, now() FROM pg_class");
+    run(&mut pair.leader, "INSERT INTO t VALUES (now(), 1)");
     assert!(!pair.leader.read_local());
 }

@@ -20,7 +20,7 @@ use crate::pg::types::datetime::UNIX_EPOCH;
 use crate::sql::catalog::{
     Catalog, Facts, HIDDEN_COLUMNS, NamedRow, SystemRelation, system_relation, system_rows,
 };
-use crate::sql::relation_is_local;
+use crate::sql::relation_is_live;
 
 /// The rows of relations about the running node, such as `pg_stat_replication`: made
 /// when a statement reads them, by whoever knows.
@@ -133,10 +133,10 @@ impl Table for SystemTable {
 
     fn open(&self) -> SystemCursor {
         SystemCursor {
+            relation: self.relation,
             rows: self.rows(),
             walk: Walk::All,
             at: 0,
-            local: relation_is_local(self.relation.name),
             surroundings: self.surroundings.clone(),
         }
     }
@@ -218,11 +218,10 @@ fn key(value: &Value, affinity: &str) -> Option<Key> {
 }
 
 pub(in crate::storage::sqlite) struct SystemCursor {
+    relation: &'static SystemRelation,
     rows: Arc<Rows>,
     walk: Walk,
     at: usize,
-    /// Whether other nodes have other rows.
-    local: bool,
     surroundings: Surroundings,
 }
 
@@ -257,9 +256,8 @@ impl SystemCursor {
 
 impl Cursor for SystemCursor {
     fn filter(&mut self, plan: c_int, values: Vec<Value>) -> rusqlite::Result<()> {
-        if self.local {
-            self.surroundings.note_local()?;
-        }
+        // The rows are the session's: they have its database's name, and its user's.
+        self.surroundings.note_local(!relation_is_live(self.relation.name))?;
         self.at = 0;
         self.walk = Walk::All;
         let column = usize::try_from(plan).ok().and_then(|plan| plan.checked_sub(1));

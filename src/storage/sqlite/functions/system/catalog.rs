@@ -6,7 +6,7 @@ use super::super::call::{Answer, Call, Registry, bad_argument, boolean, integer,
 use super::super::surroundings::fold_name;
 use super::super::{IMPURE, array_text};
 use super::names::{find_stored, no_relation, role_named};
-use super::session::{array_item, environment, lookup_path};
+use super::session::{array_item, lookup_path};
 use crate::log::{Value, ValueRef};
 use crate::pg::types::IntervalStyle;
 use crate::pg::{Oid, SqlError, SqlState};
@@ -210,7 +210,7 @@ fn expression(call: &Call<'_, '_>) -> Answer {
     if call.boolean(2) {
         printed = pretty(&call.surroundings.catalog(), oid(call, 1)?, &printed).into();
     }
-    let style = environment(call).settings.get("intervalstyle").cloned().unwrap_or_default();
+    let style = call.environment().settings.get("intervalstyle").cloned().unwrap_or_default();
     match IntervalStyle::by_name(&style) {
         IntervalStyle::Postgres => text(printed),
         style => text(with_intervals(&printed, style)),
@@ -268,7 +268,7 @@ fn serial_sequence(call: &Call<'_, '_>) -> Answer {
 }
 
 pub(super) fn role_name(call: &Call<'_, '_>, oid: i64) -> String {
-    let (catalog, environment) = (call.surroundings.catalog(), environment(call));
+    let (catalog, environment) = (call.surroundings.catalog(), call.environment());
     let known = u32::try_from(oid)
         .ok()
         .and_then(|oid| catalog.roles.name(Oid(oid), &environment.owner).map(str::to_owned));

@@ -13,7 +13,6 @@ mod tests;
 use super::call::Registry;
 use super::privileges;
 pub(super) use names::{find_relation, role_named};
-pub(super) use session::environment;
 pub use session::{CANCEL, CANCEL_REQUEST, Orders, TERMINATE, bare_channel, scoped_channel};
 
 pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {

@@ -3,7 +3,7 @@
 use super::super::call::{Answer, Call, Registry, integer, text};
 use super::super::{IMPURE, fold_name};
 use super::catalog::{oid, relation_name, role_name};
-use super::session::{environment, lookup_path};
+use super::session::lookup_path;
 use crate::log::{Value, ValueRef};
 use crate::pg::types::{type_by_name, type_name};
 use crate::pg::{Oid, SqlError, SqlState};
@@ -259,7 +259,7 @@ pub(in crate::storage::sqlite::functions) fn role_named(
     call: &Call<'_, '_>,
     name: &str,
 ) -> Option<Oid> {
-    match name == environment(call).owner {
+    match name == call.environment().owner {
         true => Some(BOOTSTRAP_ROLE),
         false => call.surroundings.catalog().roles.oid(name),
     }

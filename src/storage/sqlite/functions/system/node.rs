@@ -5,7 +5,6 @@ use std::time::{Duration, SystemTime};
 
 use super::super::IMPURE;
 use super::super::call::{Answer, Call, Registry, boolean, integer, text};
-use super::session::environment;
 use crate::log::{Lsn, Value};
 use crate::pg::types::datetime::{UNIX_EPOCH, print_timestamptz};
 use crate::pg::types::zone::Zone;
@@ -24,7 +23,7 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
             ("pg_current_wal_lsn", 0, written_lsn),
             ("pg_current_xact_id", 0, transaction_number),
             ("pg_current_xact_id_if_assigned", 0, |_| Ok(Value::Null)),
-            ("pg_is_in_recovery", 0, |call| boolean(environment(call).in_recovery)),
+            ("pg_is_in_recovery", 0, |call| boolean(call.environment().in_recovery)),
             ("pg_is_wal_replay_paused", 0, |_| boolean(false)),
             // Notifications are read from the log, which does not end.
             ("pg_notification_queue_usage", 0, |_| Ok(Value::Real(0.0))),
@@ -91,7 +90,7 @@ fn started() -> Answer {
 }
 
 fn written_lsn(call: &Call<'_, '_>) -> Answer {
-    let environment = environment(call);
+    let environment = call.environment();
     if environment.in_recovery {
         return Err(SqlError::new(
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -107,7 +106,7 @@ fn replayed(
     call: &Call<'_, '_>,
     position: fn(&crate::storage::sqlite::Environment) -> Lsn,
 ) -> Answer {
-    let environment = environment(call);
+    let environment = call.environment();
     if environment.in_recovery { text(position(&environment).to_string()) } else { Ok(Value::Null) }
 }
 

@@ -12,24 +12,24 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
     registry.define(
         IMPURE,
         &[
-            ("current_catalog", 0, |call| text(environment(call).database.clone())),
-            ("current_database", 0, |call| text(environment(call).database.clone())),
-            ("current_role", 0, |call| text(environment(call).user.clone())),
+            ("current_catalog", 0, |call| text(call.environment().database.clone())),
+            ("current_database", 0, |call| text(call.environment().database.clone())),
+            ("current_role", 0, |call| text(call.environment().user.clone())),
             ("current_schema", 0, current_schema),
             ("current_schemas", 1, current_schemas),
             ("current_setting", 1, current_setting),
             ("current_setting", 2, current_setting),
-            ("current_user", 0, |call| text(environment(call).user.clone())),
-            ("inet_client_addr", 0, |call| match environment(call).client {
+            ("current_user", 0, |call| text(call.environment().user.clone())),
+            ("inet_client_addr", 0, |call| match call.environment().client {
                 Some(client) => text(client.ip().to_string()),
                 None => Ok(Value::Null),
             }),
-            ("inet_client_port", 0, |call| match environment(call).client {
+            ("inet_client_port", 0, |call| match call.environment().client {
                 Some(client) => integer(client.port().into()),
                 None => Ok(Value::Null),
             }),
-            ("pg_backend_pid", 0, |call| integer(environment(call).backend_pid.into())),
-            ("session_user", 0, |call| text(environment(call).session_user.clone())),
+            ("pg_backend_pid", 0, |call| integer(call.environment().backend_pid.into())),
+            ("session_user", 0, |call| text(call.environment().session_user.clone())),
             // The session takes the value over when the statement has ended.
             ("set_config", 3, set_config),
             // Sent when the transaction has been committed.
@@ -66,7 +66,7 @@ fn notify(call: &Call<'_, '_>) -> Answer {
     }
     let refused = refused("channel name cannot be empty");
     let channel = scoped_channel(call.surroundings.database(), &channel).ok_or(refused)?;
-    let pid = environment(call).backend_pid;
+    let pid = call.environment().backend_pid;
     call.surroundings.make_notification(super::super::NotificationMade { pid, channel, payload });
     text("")
 }
@@ -133,22 +133,16 @@ fn order(call: &Call<'_, '_>, channel: &'static str) -> Answer {
         ValueRef::Null => return Ok(Value::Null),
         _ => call.text(0)?.trim().parse().ok(),
     };
-    let environment = environment(call);
+    let environment = call.environment();
     if let Some(pid) = pid {
         environment.orders.give(channel, pid);
     }
     boolean(pid.is_some())
 }
 
-pub(in crate::storage::sqlite::functions) fn environment(
-    call: &Call<'_, '_>,
-) -> Arc<crate::storage::sqlite::Environment> {
-    call.surroundings.environment()
-}
-
 /// The schemas of the search path that exist, in order.
 fn search_path(call: &Call<'_, '_>) -> Vec<String> {
-    let environment = environment(call);
+    let environment = call.environment();
     let written =
         if environment.search_path.is_empty() { PUBLIC } else { environment.search_path.as_str() };
     let catalog = call.surroundings.catalog();
@@ -159,7 +153,7 @@ fn search_path(call: &Call<'_, '_>) -> Vec<String> {
 
 /// The schemas in which an unqualified name is looked for: the session's own first.
 pub(super) fn lookup_path(call: &Call<'_, '_>) -> Vec<String> {
-    let environment = environment(call);
+    let environment = call.environment();
     let own = environment.settings.get("towline.temporary_schema");
     let own = own.filter(|schema| !schema.is_empty());
     own.cloned().into_iter().chain(search_path(call)).collect()
@@ -190,7 +184,7 @@ pub(super) fn array_item(name: &str) -> String {
 
 pub(super) fn current_setting(call: &Call<'_, '_>) -> Answer {
     let Some(name) = call.optional_text(0)? else { return Ok(Value::Null) };
-    let environment = environment(call);
+    let environment = call.environment();
     let set = environment.settings.iter().find(|(set, _)| set.eq_ignore_ascii_case(&name));
     if let Some((_, value)) = set {
         return text(value.clone());

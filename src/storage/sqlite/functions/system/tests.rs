@@ -3,7 +3,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::call::tests::evaluate_on;
-use crate::log::Lsn;
+use crate::log::{Lsn, ValueRef};
 use crate::storage::sqlite::{ConnectionKind, Environment, Sqlite};
 
 fn open() -> Sqlite {
@@ -164,4 +164,31 @@ fn sizes_print_as_in_postgresql() {
             ("pg_size_pretty(1234567890123)", "1150 GB"),
         ],
     );
+}
+
+#[test]
+fn who_asks_for_its_surroundings_is_known_to() {
+    let mut sqlite = open();
+    let mut functions = Vec::new();
+    let listed = "SELECT DISTINCT name, narg FROM pragma_function_list WHERE type = 's' AND \
+                  builtin = 0 AND narg >= 0 AND name NOT LIKE 'pg_sleep%'";
+    let mut statement = sqlite.prepare(listed).expect("prepares");
+    while statement.step().expect("steps") {
+        let (ValueRef::Text(name), ValueRef::Integer(count)) =
+            (statement.column(0), statement.column(1))
+        else {
+            panic!("no function");
+        };
+        functions.push((name.to_owned(), count));
+    }
+    drop(statement);
+    assert!(functions.len() > 500, "{}", functions.len());
+    for (name, count) in functions {
+        for argument in ["'parent'", "16385", "'r'", "'{a}'"] {
+            let arguments = vec![argument; usize::try_from(count).expect("a count")].join(", ");
+            let call = format!("\"{name}\"({arguments})");
+            evaluate_on(&mut sqlite, &call);
+            assert!(!sqlite.handle.surroundings().take_asked_unknown(), "{call}");
+        }
+    }
 }
