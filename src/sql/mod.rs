@@ -24,11 +24,11 @@ pub use split::split;
 pub use temporary::may_be_temporary;
 pub use translate::{
     add_member, create_database, drop_database, forget_role, oid_of_role, remove_member,
-    rename_database, rename_settings, role_change, translate, write_access, write_default_access,
-    write_role, write_start_setting,
+    rename_database, rename_settings, role_change, translate, write_access, write_column_access,
+    write_default_access, write_role, write_start_setting,
 };
 pub use translated::{
-    Argument, Column, CopyFormat, CopyOptions, Counts, CurrentOf, DatabaseChange, Demand, Grantee,
-    Kind, Movement, Owned, Password, RoleChange, RoleName, RoleOptions, SettingChange,
-    SqliteStatement, Tag, TranslateContext, Translated,
+    Argument, Column, ColumnRights, CopyFormat, CopyOptions, Counts, CurrentOf, DatabaseChange,
+    Demand, Grantee, Kind, Movement, Owned, Password, RoleChange, RoleName, RoleOptions,
+    SettingChange, SqliteStatement, Tag, TranslateContext, Translated,
 };

@@ -1,6 +1,7 @@
 //! What a translation says: the statements for SQLite, and everything about them
 //! that the session needs.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use super::TransactionModes;
@@ -51,6 +52,9 @@ pub struct CurrentOf {
 pub enum Demand {
     /// All these rights on an object; on a table also to look into its schema.
     Rights { kind: ObjectKind, object: Oid, rights: Rights },
+    /// For `Rights` on a table the right on these columns of it is enough, which are all
+    /// that it is needed for.
+    Columns { table: Oid, right: Rights, numbers: BTreeSet<i16> },
     /// At least one of these rights on an object.
     OneOf { kind: ObjectKind, object: Oid, rights: Rights },
     /// To own it. Messages call it by `word` and `name`.
@@ -272,6 +276,14 @@ pub struct Owned {
     pub name: String,
 }
 
+/// Rights on columns that GRANT or REVOKE names.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct ColumnRights {
+    /// `None` is all that there are.
+    pub rights: Option<Rights>,
+    pub columns: Vec<String>,
+}
+
 /// What becomes of roles, and of the settings with which sessions begin.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub enum RoleChange {
@@ -281,6 +293,7 @@ pub enum RoleChange {
         objects: Vec<Owned>,
         /// `None` is all that there are.
         rights: Option<Rights>,
+        columns: Vec<ColumnRights>,
         grantees: Vec<Grantee>,
         /// To hand on: with the rights, or those alone.
         option: bool,

@@ -140,7 +140,6 @@ async fn a_table_is_used_as_far_as_was_granted() {
         .await;
     run(&mut bob, &["select nextval('s'), setval('s', 9)"]).await;
     refused(&mut bob, "select currval('s')", DENIED, "permission denied for sequence s").await;
-    refused(&mut root, "grant select (v) on t to bob", "0A000", "privileges on columns").await;
     refused(&mut root, "grant usage on t to bob", "0LP01", "invalid privilege type USAGE").await;
 }
 
@@ -331,4 +330,118 @@ async fn new_objects_have_the_privileges_that_were_said() {
     refused(&mut bob, "select * from w", DENIED, "table w").await;
     let left = "select string_agg(defaclobjtype::text, ',') from pg_default_acl";
     assert_eq!(root.value(left).await, "S");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_column_is_used_as_far_as_was_granted() {
+    let node = TestNode::leading().await;
+    let mut root = node.client();
+    run(
+        &mut root,
+        &[
+            "create table t (id int primary key, v text, secret text)",
+            "create table u (id int primary key, secret text)",
+            "insert into t values (1, 'a', 'x')",
+            "create user bob",
+            "grant create on schema public to bob",
+            "grant select (id, v), update (v), references (id) on t to bob",
+            "grant insert (id, v) on t to bob",
+            "grant select (id) on u to public",
+        ],
+    )
+    .await;
+    let mut bob = node.client_of("bob");
+    run(
+        &mut bob,
+        &[
+            "select id, v from t where v = 'a' order by id",
+            "select count(*) from t",
+            "select q.v from (select id, v from t) q join u using (id)",
+            "select 1 from t natural join (select id from u) w",
+            "insert into t (id, v) values (2, 'b'), (3, 'c')",
+            "insert into t values (4, 'd')",
+            "insert into t (id) values (1) on conflict (id) do update set v = excluded.v || t.v",
+            "insert into t (id) values (1) on conflict do nothing",
+            "update t set v = 'y' where id = 2 returning id, v",
+            "merge into t using (select 1 as id) s on t.id = s.id when matched then \
+             update set v = 'm' when not matched then insert (id) values (9)",
+            "copy t (id, v) to stdout",
+            "select id from t for update",
+            "create table other (id int references t)",
+            "create view seen as select v from t",
+            "drop table other",
+        ],
+    )
+    .await;
+    for statement in [
+        "select * from t",
+        "table t",
+        "select t from t",
+        "select to_json(t) from t",
+        "select t.* from t",
+        "select id from t where secret = 'x'",
+        "select id from t order by secret",
+        "select max(secret) from t",
+        "select (select secret from t limit 1)",
+        "select 1 from t join u using (id, secret)",
+        "select 1 from t natural join u",
+        "with q as (select secret from t) select 1 from q",
+        "insert into t values (5, 'e', 'z')",
+        "insert into t select * from t",
+        "insert into t select 6, 'f', 'z'",
+        "insert into t (id, v) values (1, 'e') on conflict (id) do update set secret = 'z'",
+        "insert into t (id) values (6) returning secret",
+        "update t set secret = 'z'",
+        "update t set v = secret",
+        "update t set (v, secret) = (select 'a', 'b')",
+        "merge into t using (select 1 as id) s on t.id = s.id when matched then \
+         update set secret = 'm'",
+        "copy t to stdout",
+        "copy t from stdin",
+        "delete from t",
+        "lock table t",
+        "create view all_of_it as select * from t",
+        "select secret from u",
+    ] {
+        refused(&mut bob, statement, DENIED, "").await;
+    }
+    for (question, answer) in [
+        ("has_table_privilege('bob', 't', 'select')", "f"),
+        ("has_column_privilege('bob', 't', 'v', 'select')", "t"),
+        ("has_column_privilege('bob', 't', 3::int2, 'select')", "f"),
+        ("has_column_privilege('bob', 't', 'v', 'update with grant option')", "f"),
+        ("has_any_column_privilege('bob', 't', 'insert')", "t"),
+        ("has_any_column_privilege('bob', 'u', 'update')", "f"),
+        (
+            "(select attacl::text from pg_attribute where attrelid = 't'::regclass and attnum = 2)",
+            "{bob=arw/test}",
+        ),
+        (
+            "(select string_agg(column_name || ' ' || privilege_type, ', ' order by column_name, \
+             privilege_type) from information_schema.column_privileges where grantee = 'bob' and table_name = 't')",
+            "id INSERT, id REFERENCES, id SELECT, v INSERT, v SELECT, v UPDATE",
+        ),
+    ] {
+        assert_eq!(root.value(&format!("select {question}")).await, answer, "{question}");
+    }
+    let unknown = "select has_column_privilege('bob', 't', 'w', 'select')";
+    refused(&mut root, unknown, "42703", "column \"w\" of relation \"t\" does not exist").await;
+    refused(&mut root, "grant select (w) on t to bob", "42703", "column \"w\" of relation").await;
+    refused(&mut root, "grant delete (v) on t to bob", "0LP01", "invalid privilege type DELETE")
+        .await;
+    refused(&mut root, "grant select (v) on sequence s to bob", "42P01", "").await;
+    refused(&mut bob, "grant select (v) on t to public", DENIED, "permission denied for column")
+        .await;
+    refused(&mut root, "drop role bob", "2BP01", "some objects depend on it").await;
+    // Columns move up, and keep their rights under another name.
+    run(&mut root, &["drop view seen; alter table t drop column id cascade"]).await;
+    run(&mut root, &["alter table t rename v to w"]).await;
+    run(&mut bob, &["select w from t"]).await;
+    refused(&mut bob, "select secret from t", DENIED, "table t").await;
+    run(&mut root, &["revoke select on t from bob"]).await;
+    refused(&mut bob, "select w from t", DENIED, "table t").await;
+    run(&mut bob, &["update t set w = 'z'"]).await;
+    run(&mut root, &["revoke all (w) on t from bob", "revoke all on schema public from bob"]).await;
+    refused(&mut bob, "update t set w = 'z'", DENIED, "table t").await;
+    run(&mut root, &["drop table t, u", "drop role bob"]).await;
 }

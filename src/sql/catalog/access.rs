@@ -66,6 +66,11 @@ impl Rights {
         self.each().map(|(letter, _)| letter).collect()
     }
 
+    /// Each right by itself.
+    pub fn singly(self) -> impl Iterator<Item = Self> {
+        (0..RIGHTS.len()).map(|at| Self(1 << at)).filter(move |one| self.0 & one.0 != 0)
+    }
+
     fn each(self) -> impl Iterator<Item = (char, &'static str)> {
         let has = move |(at, _): &(usize, _)| self.0 & (1 << at) != 0;
         RIGHTS.into_iter().enumerate().filter(has).map(|(_, right)| right)
@@ -76,7 +81,7 @@ impl Rights {
         self.each().map(|(_, name)| name)
     }
 
-    pub fn with(self, other: Self) -> Self {
+    pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
 
@@ -248,7 +253,7 @@ impl Catalog {
     }
 
     /// Whether `role` has the privileges of `other`.
-    fn has_role(&self, role: Oid, other: Oid) -> bool {
+    pub(super) fn has_role(&self, role: Oid, other: Oid) -> bool {
         let roles: &Roles = &self.roles;
         roles.is_superuser(role)
             || roles.is_member(role, other, true)

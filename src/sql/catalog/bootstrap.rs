@@ -123,6 +123,12 @@ CREATE TABLE towline_access (
     grants TEXT,
     PRIMARY KEY (class, object)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE towline_column_access (
+    relation INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    grants TEXT NOT NULL,
+    PRIMARY KEY (relation, number)
+) STRICT, WITHOUT ROWID;
 CREATE TABLE towline_default_access (
     database INTEGER NOT NULL,
     role INTEGER NOT NULL,

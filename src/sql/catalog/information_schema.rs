@@ -9,6 +9,7 @@ use super::rows::{Facts, Rows, row};
 use super::types::{builtin_type, format_type};
 use super::{
     Attribute, ConstraintKind, EVERYBODY, Grant, Identity, ObjectKind, Relation, RelationKind,
+    Rights,
 };
 use crate::pg::Oid;
 
@@ -257,26 +258,35 @@ fn add_element_types(rows: &mut Rows, facts: &Facts<'_>) {
     }
 }
 
+/// Those on a column alone besides those on its table.
 fn add_column_privileges(rows: &mut Rows, facts: &Facts<'_>) {
     for relation in facts.catalog.relations.values() {
-        for (grant, attribute) in grants(facts, relation)
-            .iter()
-            .flat_map(|grant| relation.attributes.iter().map(move |attribute| (grant, attribute)))
-        {
-            for privilege in ["INSERT", "SELECT", "UPDATE", "REFERENCES"] {
-                if grant.rights.names().all(|name| name != privilege) {
-                    continue;
+        let on_table = grants(facts, relation);
+        for (number, attribute) in (1..).zip(&relation.attributes) {
+            let own = facts.catalog.grants_on_column(relation.oid, number);
+            for (at, grant) in on_table.iter().chain(own).enumerate() {
+                for right in grant.rights.and(Rights::ON_COLUMNS).singly() {
+                    let grantable = |grant: &Grant| is_grantable(facts, relation, grant, right);
+                    let said_twice = at >= on_table.len()
+                        && on_table.iter().any(|other| {
+                            (other.grantor, other.grantee) == (grant.grantor, grant.grantee)
+                                && other.rights.and(right) == right
+                                && grantable(other) == grantable(grant)
+                        });
+                    if said_twice {
+                        continue;
+                    }
+                    row!(rows,
+                        "grantor" => role_name(facts, grant.grantor),
+                        "grantee" => role_name(facts, grant.grantee),
+                        "table_catalog" => facts.database,
+                        "table_schema" => facts.catalog.split_name(&relation.name).0,
+                        "table_name" => facts.catalog.bare(&relation.name),
+                        "column_name" => &attribute.name,
+                        "privilege_type" => right.names().next(),
+                        "is_grantable" => yes(grantable(grant)),
+                    );
                 }
-                row!(rows,
-                    "grantor" => role_name(facts, grant.grantor),
-                    "grantee" => role_name(facts, grant.grantee),
-                    "table_catalog" => facts.database,
-                    "table_schema" => facts.catalog.split_name(&relation.name).0,
-                    "table_name" => facts.catalog.bare(&relation.name),
-                    "column_name" => &attribute.name,
-                    "privilege_type" => privilege,
-                    "is_grantable" => yes(is_grantable(facts, relation, grant, privilege)),
-                );
             }
         }
     }
@@ -285,7 +295,8 @@ fn add_column_privileges(rows: &mut Rows, facts: &Facts<'_>) {
 fn add_table_privileges(rows: &mut Rows, facts: &Facts<'_>) {
     for relation in facts.catalog.relations.values() {
         for grant in &grants(facts, relation) {
-            for privilege in grant.rights.names() {
+            for right in grant.rights.singly() {
+                let privilege = right.names().next().unwrap_or_default();
                 row!(rows,
                     "grantor" => role_name(facts, grant.grantor),
                     "grantee" => role_name(facts, grant.grantee),
@@ -293,7 +304,7 @@ fn add_table_privileges(rows: &mut Rows, facts: &Facts<'_>) {
                     "table_schema" => facts.catalog.split_name(&relation.name).0,
                     "table_name" => facts.catalog.bare(&relation.name),
                     "privilege_type" => privilege,
-                    "is_grantable" => yes(is_grantable(facts, relation, grant, privilege)),
+                    "is_grantable" => yes(is_grantable(facts, relation, grant, right)),
                     "with_hierarchy" => yes(privilege == "SELECT"),
                 );
             }
@@ -306,9 +317,9 @@ fn grants(facts: &Facts<'_>, relation: &Relation) -> Vec<Grant> {
 }
 
 /// An owner may grant what it has.
-fn is_grantable(facts: &Facts<'_>, relation: &Relation, grant: &Grant, privilege: &str) -> bool {
+fn is_grantable(facts: &Facts<'_>, relation: &Relation, grant: &Grant, right: Rights) -> bool {
     facts.catalog.owner_of(ObjectKind::Table, relation.oid) == grant.grantee
-        || grant.options.names().any(|name| name == privilege)
+        || grant.options.and(right) == right
 }
 
 fn role_name<'a>(facts: &'a Facts<'_>, role: Oid) -> &'a str {

@@ -5,6 +5,7 @@
 mod access;
 mod access_method;
 mod bootstrap;
+mod column_access;
 mod database;
 mod default_access;
 mod deferral;

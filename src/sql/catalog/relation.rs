@@ -18,6 +18,8 @@ pub struct Catalog {
     /// Owners and privileges, where they are not those of a new object, by the catalog
     /// that lists the object and its OID.
     pub access: BTreeMap<(u32, Oid), Access>,
+    /// Privileges on columns by themselves, by their table and number.
+    pub column_access: BTreeMap<(Oid, i64), Vec<Grant>>,
     /// The privileges of objects that are yet to be made.
     pub default_access: BTreeMap<DefaultAccessKey, Vec<Grant>>,
     /// SQLite's schema version, the cache key of everything derived.

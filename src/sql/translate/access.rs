@@ -4,6 +4,8 @@
 //! Demands are noted where names are resolved, and held against the user by the node when
 //! the statement runs; what a view reads was demanded of its maker.
 
+use std::collections::BTreeSet;
+
 use sqlparser::ast::{Expr, ObjectType, visit_expressions};
 
 use super::ddl::{About, nothing, routine_in};
@@ -15,14 +17,16 @@ use crate::sql::catalog::{
 };
 use crate::sql::scan::{self, Scanner, Token};
 use crate::sql::translated::{
-    Counts, Demand, Grantee, Kind, Owned, RoleChange, SqliteStatement, Tag, TranslateContext,
-    Translated,
+    ColumnRights, Counts, Demand, Grantee, Kind, Owned, RoleChange, SqliteStatement, Tag,
+    TranslateContext, Translated,
 };
 
 /// How a statement begins that allots OIDs, before the count.
 const ALLOTS: &str = "UPDATE towline_oid SET next = next + ";
 /// The role that may stop what other sessions do.
 const SIGNALS_BACKENDS: Oid = Oid(4200);
+/// The first OID that is not PostgreSQL's own.
+const FIRST_MADE: Oid = Oid(16_384);
 /// OIDs from here on follow from the names of what came with a file.
 const HASHED: u32 = 0x4000_0000;
 
@@ -90,6 +94,13 @@ pub(super) fn own(translated: &mut Translated, context: &TranslateContext<'_>) {
                 .to_owned(),
         ));
     }
+    if drops && !context.catalog.column_access.is_empty() {
+        translated.statements.push(uncounted(
+            "DELETE FROM towline_column_access WHERE relation NOT IN (SELECT oid FROM \
+             towline_relation)"
+                .to_owned(),
+        ));
+    }
     if (drops || allotted > 0) && !context.catalog.access.is_empty() {
         translated.statements.push(uncounted(format!(
             "DELETE FROM towline_access WHERE object BETWEEN 16384 AND {} AND class <> {} AND \
@@ -124,6 +135,37 @@ impl Translator<'_> {
 
     pub(super) fn demand_table(&self, relation: &Relation, rights: Rights) {
         self.demand(Demand::Rights { kind: ObjectKind::Table, object: relation.oid, rights });
+    }
+
+    /// A column, by its table's OID and its number, for which a right on its table is
+    /// needed; other places are passed over.
+    pub(super) fn demand_column(&self, (table, number): (Oid, i16), wanted: Rights) {
+        if self.defining || table < FIRST_MADE || number <= 0 {
+            return;
+        }
+        let mut demands = self.demands.borrow_mut();
+        let known = demands.iter_mut().find_map(|demand| match demand {
+            Demand::Columns { table: known, right, numbers } => {
+                (*known == table && *right == wanted).then_some(numbers)
+            }
+            _ => None,
+        });
+        match known {
+            Some(numbers) => drop(numbers.insert(number)),
+            None => {
+                let numbers = BTreeSet::from([number]);
+                demands.push(Demand::Columns { table, right: wanted, numbers });
+            }
+        }
+    }
+
+    /// Columns of a table by their names.
+    pub(super) fn demand_columns(&self, relation: &Relation, names: &[String], wanted: Rights) {
+        for (number, attribute) in (1..).zip(&relation.attributes) {
+            if names.contains(&attribute.name) {
+                self.demand_column((relation.oid, number), wanted);
+            }
+        }
     }
 
     pub(super) fn demand_sequence(&self, stored: &str, rights: Rights) {
@@ -389,7 +431,7 @@ pub(super) fn change(
     context: &TranslateContext<'_>,
 ) -> Result<Translated, SqlError> {
     let tag = if grants { "GRANT" } else { "REVOKE" };
-    let (mut option, rights) = rights(words, grants)?;
+    let (mut option, rights, columns) = rights(words, grants)?;
     let all = words.take("all");
     let mut ahead = words.scanner;
     let kind = match ahead.next() {
@@ -433,9 +475,16 @@ pub(super) fn change(
     }
     let grantees = grantees(words, grants, &mut option)?;
     for object in &objects {
-        check_fit(rights, object.kind, object.kind.word())?;
+        check_fit(rights, object.kind.rights(), object.kind.word())?;
+        if !columns.is_empty() && object.kind != ObjectKind::Table {
+            let message = "column privileges are only valid for relations";
+            return Err(SqlError::new(SqlState("0LP01"), message));
+        }
     }
-    let change = RoleChange::Rights { grants, objects, rights, grantees, option };
+    for listed in &columns {
+        check_fit(listed.rights, Rights::ON_COLUMNS, "column")?;
+    }
+    let change = RoleChange::Rights { grants, objects, rights, columns, grantees, option };
     words.done(Kind::Role(change), tag)
 }
 
@@ -473,29 +522,26 @@ pub(super) fn grantees(
     Ok(grantees)
 }
 
-/// `[GRANT OPTION FOR] … ON`: whether the option alone is taken, and which rights; `ALL
-/// [PRIVILEGES]` is `None`.
+/// `[GRANT OPTION FOR] … ON`: whether the option alone is taken, which rights, and which on
+/// columns alone; `ALL [PRIVILEGES]` is `None`.
 pub(super) fn rights(
     words: &mut Words<'_>,
     grants: bool,
-) -> Result<(bool, Option<Rights>), SqlError> {
+) -> Result<(bool, Option<Rights>, Vec<ColumnRights>), SqlError> {
     let option = !grants && words.take("grant");
     if option {
         words.expect("option")?;
         words.expect("for")?;
     }
-    let rights = listed_rights(words)?;
+    let (rights, columns) = listed_rights(words)?;
     words.expect("on")?;
-    Ok((option, rights))
+    Ok((option, rights, columns))
 }
 
-/// Refuses rights that objects of a kind have none of; `word` is how the error calls them.
-pub(super) fn check_fit(
-    rights: Option<Rights>,
-    kind: ObjectKind,
-    word: &str,
-) -> Result<(), SqlError> {
-    let unfit = rights.map(|rights| rights.without(kind.rights()));
+/// Refuses rights that objects of a kind, which has `known`, have none of; `word` is how the
+/// error calls them.
+pub(super) fn check_fit(rights: Option<Rights>, known: Rights, word: &str) -> Result<(), SqlError> {
+    let unfit = rights.map(|rights| rights.without(known));
     match unfit.and_then(|rights| rights.names().next()) {
         Some(what) => {
             let message = format!("invalid privilege type {what} for {word}");
@@ -505,10 +551,13 @@ pub(super) fn check_fit(
     }
 }
 
-fn listed_rights(words: &mut Words<'_>) -> Result<Option<Rights>, SqlError> {
+fn listed_rights(words: &mut Words<'_>) -> Result<(Option<Rights>, Vec<ColumnRights>), SqlError> {
+    let mut columns = Vec::new();
     if words.take("all") {
         words.take("privileges");
-        return Ok(None);
+        let Some(listed) = column_list(words)? else { return Ok((None, columns)) };
+        columns.push(ColumnRights { rights: None, columns: listed });
+        return Ok((Some(Rights::NONE), columns));
     }
     let mut rights = Rights::NONE;
     loop {
@@ -517,12 +566,27 @@ fn listed_rights(words: &mut Words<'_>) -> Result<Option<Rights>, SqlError> {
             let message = format!("unrecognized privilege type \"{name}\"");
             SqlError::new(SqlState::SYNTAX_ERROR, message)
         })?;
-        if matches!(words.scanner.peek(), Some(Token::Symbol(b'('))) {
-            return Err(SqlError::unsupported("privileges on columns"));
+        match column_list(words)? {
+            Some(listed) => columns.push(ColumnRights { rights: Some(right), columns: listed }),
+            None => rights = rights.with(right),
         }
-        rights = rights.with(right);
         if !words.scanner.take_symbol(b',') {
-            return Ok(Some(rights));
+            return Ok((Some(rights), columns));
         }
+    }
+}
+
+/// `(column, …)`, if it stands here.
+fn column_list(words: &mut Words<'_>) -> Result<Option<Vec<String>>, SqlError> {
+    if !words.scanner.take_symbol(b'(') {
+        return Ok(None);
+    }
+    let mut columns = vec![words.name()?];
+    while words.scanner.take_symbol(b',') {
+        columns.push(words.name()?);
+    }
+    match words.scanner.take_symbol(b')') {
+        true => Ok(Some(columns)),
+        false => Err(words.syntax_error()),
     }
 }

@@ -79,7 +79,8 @@ pub(super) fn translate(
     };
     let attributes = copied_columns(relation, listed.as_deref())?;
     let from = copy.scanner.take_word("from");
-    translator.demand_table(relation, if from { Rights::INSERT } else { Rights::SELECT });
+    let needed = if from { Rights::INSERT } else { Rights::SELECT };
+    translator.demand_table(relation, needed);
     if !from && !copy.scanner.take_word("to") {
         return Err(copy.syntax_error());
     }
@@ -91,6 +92,7 @@ pub(super) fn translate(
     }
     let columns: Vec<String> =
         attributes.iter().map(|(_, attribute)| attribute.name.clone()).collect();
+    translator.demand_columns(relation, &columns, needed);
     let options = said.resolve(&columns)?;
     let translated = if from {
         copy_in(&mut translator, relation, &attributes, options, condition.as_deref())?

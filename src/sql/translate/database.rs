@@ -179,6 +179,7 @@ pub fn drop_database(catalog: &Catalog) -> Translated {
         "DELETE FROM towline_access WHERE object IN ({})",
         objects.join(" UNION ALL ")
     ));
+    statements.push(format!("DELETE FROM towline_column_access WHERE {relation}"));
     statements.push(format!("DELETE FROM towline_default_access WHERE database = {number}"));
     for table in ["attribute", "constraint", "index"] {
         statements.push(format!("DELETE FROM towline_{table} WHERE {relation}"));

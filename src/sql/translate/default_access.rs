@@ -37,7 +37,11 @@ pub(super) fn change(
     if !grants {
         words.expect("revoke")?;
     }
-    let (mut option, rights) = rights(words, grants)?;
+    let (mut option, rights, columns) = rights(words, grants)?;
+    if !columns.is_empty() {
+        let message = "default privileges cannot be set for columns";
+        return Err(SqlError::new(SqlState("0LP01"), message));
+    }
     let (kind, word) = match words.name()?.as_str() {
         "tables" => (ObjectKind::Table, "relation"),
         "sequences" => (ObjectKind::Sequence, "sequence"),
@@ -50,7 +54,7 @@ pub(super) fn change(
         let message = "cannot use IN SCHEMA clause when using GRANT/REVOKE ON SCHEMAS";
         return Err(SqlError::new(SqlState("0LP01"), message));
     }
-    check_fit(rights, kind, word)?;
+    check_fit(rights, kind.rights(), word)?;
     let grantees = grantees(words, grants, &mut option)?;
     let change = RoleChange::Defaults { roles, schemas, grants, kind, rights, grantees, option };
     words.done(Kind::Role(change), TAG)

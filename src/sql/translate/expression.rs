@@ -13,6 +13,7 @@ use super::scope::{self, Found};
 use super::{Form, Translator, Typed, existence, function, names, one_row, operator};
 use crate::pg::types::bits::parse_bits;
 use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::catalog::Rights;
 use crate::sql::types::{self, Type};
 
 impl Translator<'_> {
@@ -249,7 +250,7 @@ impl Translator<'_> {
     fn column(&mut self, ident: &Ident) -> Result<Typed, SqlError> {
         let name = names::fold(ident);
         match scope::find(&self.scopes, &name).map_err(|error| self.at(error, ident))? {
-            Some(found) => Ok(found_column(&found, &name, false)),
+            Some(found) => Ok(self.read_column(&found, &name, false)),
             // The SQL standard writes it without parentheses.
             None if name == "current_schema" && ident.quote_style.is_none() => {
                 self.call("current_schema", Vec::new())
@@ -311,7 +312,13 @@ impl Translator<'_> {
             }
             Err(error) => return Err(self.at(error, &idents[0])),
         };
-        Ok(found_column(&found, name, true))
+        Ok(self.read_column(&found, name, true))
+    }
+
+    fn read_column(&self, found: &Found<'_>, name: &str, qualify: bool) -> Typed {
+        let typed = found_column(found, name, qualify);
+        self.demand_column(typed.origin, Rights::SELECT);
+        typed
     }
 
     /// A literal.

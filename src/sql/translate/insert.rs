@@ -31,7 +31,11 @@ fn inserting(insert: &Insert) -> Rights {
     };
     let replaces = insert.replace_into || insert.or.is_some();
     let mut rights = Rights::INSERT;
-    if updates || insert.returning.is_some() || insert.on.is_some() {
+    let infers = match &insert.on {
+        Some(OnInsert::OnConflict(conflict)) => conflict.conflict_target.is_some(),
+        _ => false,
+    };
+    if infers || insert.returning.is_some() {
         rights = rights.with(Rights::SELECT);
     }
     if updates {
@@ -60,6 +64,13 @@ impl Translator<'_> {
             let part = |name| assigned_part(&target, name);
             insert.columns.iter().map(part).collect::<Result<_, _>>()?
         };
+        let given = match insert.source.as_deref().map(|query| &*query.body) {
+            None | Some(SetExpr::Values(_)) if insert.columns.is_empty() => width(insert),
+            _ => listed.len(),
+        };
+        for part in listed.iter().take(given) {
+            self.demand_column(target.origin(part.attribute), Rights::INSERT);
+        }
         for (at, part) in listed.iter().enumerate() {
             if listed[..at].iter().any(|other| {
                 other.attribute.name == part.attribute.name
@@ -308,6 +319,14 @@ impl Translator<'_> {
         Ok((columns, sql))
     }
 
+    /// To read the columns by which a conflict is told.
+    fn demand_arbiter(&self, changed: &Target<'_>, columns: &[String]) {
+        let arbiters = changed.table.attributes.iter();
+        for attribute in arbiters.filter(|attribute| columns.contains(&attribute.name)) {
+            self.demand_column(changed.origin(attribute), Rights::SELECT);
+        }
+    }
+
     fn on_conflict(
         &mut self,
         conflict: &OnConflict,
@@ -351,6 +370,7 @@ impl Translator<'_> {
                     })
                 };
                 let columns: Vec<String> = columns.iter().map(column).collect::<Result<_, _>>()?;
+                self.demand_arbiter(changed, &columns);
                 let mut wanted: Vec<&String> = columns.iter().collect();
                 wanted.sort();
                 let unique = |names: &[String]| {
@@ -388,6 +408,7 @@ impl Translator<'_> {
                         )
                     })?;
                 deferrable(&|key| key.name == name)?;
+                self.demand_arbiter(changed, &constraint.columns);
                 arbiter(&constraint.columns, constraint.nulls_equal)
             }
         };

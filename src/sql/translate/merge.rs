@@ -166,6 +166,9 @@ impl Translator<'_> {
                         let part = |name| assigned_part(&target, name);
                         insert.columns.iter().map(part).collect::<Result<_, _>>()?
                     };
+                    let given: Vec<String> =
+                        listed.iter().map(|part| part.attribute.name.clone()).collect();
+                    self.demand_columns(relation, &given, Rights::INSERT);
                     let MergeInsertKind::Values(values) = &insert.kind else {
                         return Err(SqlError::unsupported("this INSERT in MERGE"));
                     };

@@ -85,7 +85,7 @@ pub use self::database::{create_database, drop_database, rename_database};
 pub use self::default_access::write_default_access;
 pub use self::role::{
     add_member, forget_role, oid_of_role, remove_member, rename_settings, role_change,
-    write_access, write_role, write_start_setting,
+    write_access, write_column_access, write_role, write_start_setting,
 };
 
 use std::cell::RefCell;

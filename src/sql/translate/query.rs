@@ -15,6 +15,7 @@ use super::{
 };
 use crate::pg::types::type_info;
 use crate::pg::{Oid, SqlError, SqlState};
+use crate::sql::catalog::Rights;
 use crate::sql::translated::{Kind, Tag, Translated};
 use crate::sql::types::{self, Family, Type, family};
 
@@ -187,6 +188,9 @@ impl Translator<'_> {
                 let from = from?;
                 let columns: Vec<OutputColumn> =
                     scope.sources.iter().flat_map(|source| &source.columns).map(output).collect();
+                for column in &columns {
+                    self.demand_column(column.origin, Rights::SELECT);
+                }
                 self.with_tail(Selected { sql: format!("SELECT * FROM {from}"), columns }, tail)
             }
             SetExpr::Insert(_) | SetExpr::Update(_) | SetExpr::Delete(_) | SetExpr::Merge(_) => {
@@ -489,7 +493,7 @@ impl Translator<'_> {
                     self.note_star(said, None);
                     let scope = self.scopes.last();
                     for source in scope.map_or(&[][..], |scope| &scope.sources) {
-                        items.extend(expand(source, true));
+                        items.extend(self.read_all(source, true));
                     }
                     if before == items.len() && scope.is_none_or(|scope| scope.sources.is_empty()) {
                         return Err(SqlError::new(
@@ -516,7 +520,7 @@ impl Translator<'_> {
                                 format!("missing FROM-clause entry for table \"{table}\""),
                             )
                         })?;
-                    items.extend(expand(source, false));
+                    items.extend(self.read_all(source, false));
                 }
                 other => {
                     return Err(SqlError::unsupported(format_args!("{other} in a select list")));
@@ -574,6 +578,17 @@ impl Item {
             not_null: matches!(typed.form, Form::Column { not_null: true }),
         };
         Self { typed, column }
+    }
+}
+
+impl Translator<'_> {
+    /// As [`expand`], for a statement that so reads every column.
+    fn read_all(&self, source: &super::scope::Source, bare: bool) -> Vec<Item> {
+        let items = expand(source, bare);
+        for item in &items {
+            self.demand_column(item.typed.origin, Rights::SELECT);
+        }
+        items
     }
 }
 

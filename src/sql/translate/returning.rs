@@ -9,7 +9,7 @@ use super::scope::{Scope, Source};
 use super::target::Target;
 use super::{Form, OutputColumn, Translator, Typed, names, one_row, source};
 use crate::pg::{SqlError, SqlState};
-use crate::sql::catalog::{Attribute, Catalog, Identity, Relation, RelationKind};
+use crate::sql::catalog::{Attribute, Catalog, Identity, Relation, RelationKind, Rights};
 use crate::sql::types::{self, Type};
 
 /// A changed row's text and result.
@@ -206,6 +206,7 @@ impl Translator<'_> {
         target: &Target<'r>,
     ) -> Result<(), SqlError> {
         let Part { attribute, steps } = assigned_part(target, name)?;
+        self.demand_column(target.origin(attribute), Rights::UPDATE);
         let before = set.iter_mut().find(|set| set.attribute.name == attribute.name);
         if before.as_ref().is_some_and(|before| steps.is_empty() || before.whole) {
             return Err(SqlError::new(
@@ -265,6 +266,7 @@ impl Translator<'_> {
             if !part.steps.is_empty() {
                 return Err(SqlError::unsupported("a part of a column that a subquery assigns to"));
             }
+            self.demand_column(target.origin(part.attribute), Rights::UPDATE);
             attributes.push(part.attribute);
         }
         let wanted: Vec<Type> = attributes.iter().map(|attribute| type_of(attribute)).collect();

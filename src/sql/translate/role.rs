@@ -416,6 +416,22 @@ pub fn write_access(class: u32, object: Oid, owner: Oid, grants: Option<&[Grant]
     )
 }
 
+/// Keeps what is granted on a column by itself.
+pub fn write_column_access(table: Oid, number: i64, grants: &[Grant]) -> String {
+    match grants {
+        [] => format!(
+            "DELETE FROM towline_column_access WHERE relation = {} AND number = {number}",
+            table.0
+        ),
+        grants => format!(
+            "INSERT OR REPLACE INTO towline_column_access (relation, number, grants) VALUES ({}, \
+             {number}, {})",
+            table.0,
+            names::quote_literal(&write_grants(grants))
+        ),
+    }
+}
+
 /// A change of roles, as one logged statement.
 pub fn role_change(tag: &'static str, mut statements: Vec<String>) -> Translated {
     statements.extend(touch());

@@ -14,7 +14,7 @@ use super::scope::{Source, SourceColumn};
 use super::{Form, Translator, Typed, cast, names};
 use crate::pg::types::made::Made;
 use crate::pg::{Oid, SqlError, SqlState};
-use crate::sql::catalog::{Catalog, Relation, RelationKind};
+use crate::sql::catalog::{Catalog, Relation, RelationKind, Rights};
 use crate::sql::types::{self, Type};
 
 /// The fields of rows that are of no composite type.
@@ -80,6 +80,9 @@ impl Translator<'_> {
         let source = sources.find(|source| source.alias == name && !source.open)?.clone();
         let items = super::query::expand(&source, false);
         let fields: Vec<Typed> = items.into_iter().map(|item| item.typed).collect();
+        for field in &fields {
+            self.demand_column(field.origin, Rights::SELECT);
+        }
         let ty = self.row_type(source.relation, &fields);
         let text = cast::record_text(&fields);
         let sql = match &source.missing {

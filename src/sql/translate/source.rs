@@ -261,6 +261,9 @@ impl Translator<'_> {
             own_names &= left_own && right_own;
             pairs.push(((left, left_sql), (right, right_sql)));
         }
+        for column in pairs.iter().flat_map(|((left, _), (right, _))| [left, right]) {
+            self.demand_column(column.origin, Rights::SELECT);
+        }
         let mut conditions = Vec::with_capacity(columns.len());
         for ((left, left_sql), (right, right_sql)) in pairs {
             if alike(left.ty.oid, right.ty.oid) {

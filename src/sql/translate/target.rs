@@ -9,7 +9,7 @@ use sqlparser::ast::ObjectName;
 use super::query::Wish;
 use super::scope::{Scope, Source, SourceColumn};
 use super::{Form, Translator, names, source};
-use crate::pg::{SqlError, SqlState};
+use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
     Attribute, Catalog, CheckOption, Relation, RelationKind, Rights, SimpleView,
 };
@@ -109,6 +109,14 @@ impl<'a> Target<'a> {
                 format!("column \"{column}\" of relation \"{}\" does not exist", self.shown),
             )),
         }
+    }
+
+    /// By which OID and number what the statement names has a column of the table; no
+    /// number where it has none.
+    pub(super) fn origin(&self, attribute: &Attribute) -> (Oid, i16) {
+        let stands = |at: &usize| self.table.attributes[*at].name == attribute.name;
+        let at = self.columns.iter().position(|(_, at)| at.as_ref().is_some_and(stands));
+        (self.named.oid, at.and_then(|at| i16::try_from(at + 1).ok()).unwrap_or(0))
     }
 
     fn fixed(&self, column: &str) -> SqlError {

@@ -28,6 +28,7 @@ pub(super) fn load(sqlite: &mut Sqlite, database: u32) -> Result<Catalog, Sqlite
         databases: databases(sqlite)?,
         roles: roles(sqlite)?,
         access: access(sqlite, database)?,
+        column_access: column_access(sqlite)?,
         default_access: default_access(sqlite, database)?,
         schemas: schemas(sqlite, database)?,
         types: user_types(sqlite)?,
@@ -125,6 +126,14 @@ fn access(sqlite: &mut Sqlite, database: u32) -> Result<BTreeMap<(u32, Oid), Acc
         object => Some(((class, object), access)),
     });
     Ok(here.collect())
+}
+
+fn column_access(sqlite: &mut Sqlite) -> Result<BTreeMap<(Oid, i64), Vec<Grant>>, SqliteError> {
+    let found =
+        rows(sqlite, "SELECT relation, number, grants FROM main.towline_column_access", |row| {
+            Some(((oid(row, 0), integer(row, 1)), parse_grants(&text(row, 2))?))
+        })?;
+    Ok(found.into_iter().flatten().collect())
 }
 
 fn default_access(

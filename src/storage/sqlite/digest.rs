@@ -126,7 +126,8 @@ pub(super) fn catalog_version(catalog: &Catalog) -> u64 {
     let mut sink = Sink(Xxh3::new());
     // Writing to the sink does not fail.
     let _ = write!(sink, "{}@{}{:?}", catalog.version, catalog.database, catalog.relations);
-    let _ = write!(sink, "{:?}{:?}{:?}", catalog.access, catalog.schemas, catalog.types);
+    let _ = write!(sink, "{:?}{:?}", catalog.access, catalog.column_access);
+    let _ = write!(sink, "{:?}{:?}", catalog.schemas, catalog.types);
     for sequence in catalog.sequences.values() {
         let mut sequence = sequence.clone();
         sequence.reserved = None;

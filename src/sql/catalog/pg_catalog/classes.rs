@@ -93,7 +93,8 @@ pub(super) fn add_attribute(rows: &mut Rows, catalog: &Catalog, column: &Column<
     );
 }
 
-pub(super) fn add_attributes(rows: &mut Rows, catalog: &Catalog) {
+pub(super) fn add_attributes(rows: &mut Rows, facts: &Facts<'_>) {
+    let catalog = facts.catalog;
     for relation in catalog.relations.values() {
         for (number, attribute) in numbered(relation) {
             let identity = match attribute.identity {
@@ -117,6 +118,10 @@ pub(super) fn add_attributes(rows: &mut Rows, catalog: &Catalog) {
                     generated: if attribute.generated.is_some() { "s" } else { "" },
                 },
             );
+            let grants = catalog.grants_on_column(relation.oid, number);
+            if !grants.is_empty() {
+                rows.amend("attacl", catalog.print_grants(grants, facts.owner));
+            }
         }
         for index in &relation.indexes {
             add_index_attributes(rows, catalog, relation, index);

@@ -48,7 +48,7 @@ pub(super) fn add_rows(rows: &mut Rows, facts: &Facts<'_>) {
     match rows.relation.name {
         "pg_am" => add_access_methods(rows),
         "pg_attrdef" => add_defaults(rows, catalog),
-        "pg_attribute" => add_attributes(rows, catalog),
+        "pg_attribute" => add_attributes(rows, facts),
         "pg_authid" | "pg_roles" | "pg_auth_members" | "pg_db_role_setting" | "pg_group"
         | "pg_user" | "pg_shadow" => role_rows::add_rows(rows, facts),
         "pg_class" => add_classes(rows, facts),

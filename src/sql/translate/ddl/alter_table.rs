@@ -456,7 +456,7 @@ impl Translator<'_> {
         reading.retain(|view| !change.gone.contains(&view.name));
         let doomed: Vec<&Relation> = reading.iter().collect();
         change.before.extend(self.drop_views_with(&doomed, &mut change.gone));
-        change.before.extend(rows::forget_comment(&table, at + 1));
+        change.before.extend(rows::forget_said(&table, at + 1));
         let stood = self.context.catalog.relations.get(&table).and_then(|old| old.number(column));
         change.removed.extend(stood.and_then(|number| usize::try_from(number - 1).ok()));
         let relation = &mut change.draft.relation;

@@ -424,6 +424,9 @@ impl Translator<'_> {
                     )
                 })?;
         }
+        if target != draft.relation.name {
+            self.demand_columns(referenced, &target_columns, Rights::REFERENCES);
+        }
         if target_columns.len() != columns.len() {
             return Err(SqlError::new(
                 SqlState("42830"),

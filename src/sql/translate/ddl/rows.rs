@@ -233,15 +233,23 @@ pub(super) fn forget_owned(table: &str, column: &str) -> String {
     )
 }
 
-/// Forgets the comment on a column that goes; those behind it move up.
-pub(super) fn forget_comment(table: &str, number: usize) -> [String; 2] {
-    let of_table = format!("object = {} AND class = {PG_CLASS}", oid_of(table));
-    [
-        format!("DELETE FROM towline_comment WHERE {of_table} AND number = {number}"),
-        format!(
-            "UPDATE towline_comment SET number = number - 1 WHERE {of_table} AND number > {number}"
-        ),
-    ]
+/// Forgets the comment on a column that goes, and the rights on it; those behind it move
+/// up.
+pub(super) fn forget_said(table: &str, number: usize) -> Vec<String> {
+    let oid = oid_of(table);
+    let of_table = [
+        ("comment", format!("object = {oid} AND class = {PG_CLASS}")),
+        ("column_access", format!("relation = {oid}")),
+    ];
+    let forget = |(table, of): (&str, String)| {
+        [
+            format!("DELETE FROM towline_{table} WHERE {of} AND number = {number}"),
+            format!(
+                "UPDATE towline_{table} SET number = number - 1 WHERE {of} AND number > {number}"
+            ),
+        ]
+    };
+    of_table.into_iter().flat_map(forget).collect()
 }
 
 /// Forgets a relation and all that hangs on it.

@@ -1,6 +1,4 @@
 //! `has_table_privilege` and kin: what a role may do, as the catalog has it.
-//!
-//! Privileges on a column are those on its table: none are granted on columns alone.
 
 use super::IMPURE;
 use super::call::{Answer, Call, Registry, boolean};
@@ -24,10 +22,10 @@ pub(super) fn register(registry: Registry<'_>) -> rusqlite::Result<()> {
             ("has_table_privilege", 3, |call| on_relation(call, 3)),
             ("has_sequence_privilege", 2, |call| on_relation(call, 2)),
             ("has_sequence_privilege", 3, |call| on_relation(call, 3)),
-            ("has_any_column_privilege", 2, |call| on_relation(call, 2)),
-            ("has_any_column_privilege", 3, |call| on_relation(call, 3)),
-            ("has_column_privilege", 3, |call| on_relation(call, 2)),
-            ("has_column_privilege", 4, |call| on_relation(call, 3)),
+            ("has_any_column_privilege", 2, |call| on_columns(call, 2, false)),
+            ("has_any_column_privilege", 3, |call| on_columns(call, 3, false)),
+            ("has_column_privilege", 3, |call| on_columns(call, 2, true)),
+            ("has_column_privilege", 4, |call| on_columns(call, 3, true)),
             ("has_schema_privilege", 2, |call| on(call, ObjectKind::Schema)),
             ("has_schema_privilege", 3, |call| on(call, ObjectKind::Schema)),
             ("has_database_privilege", 2, |call| on(call, ObjectKind::Database)),
@@ -65,7 +63,7 @@ fn is_null(call: &Call<'_, '_>) -> bool {
 }
 
 /// Each privilege of a list, and whether it is asked for with its grant option.
-fn wanted(call: &Call<'_, '_>, kind: ObjectKind) -> Result<Vec<(Rights, bool)>, SqlError> {
+fn wanted(call: &Call<'_, '_>, known: Rights) -> Result<Vec<(Rights, bool)>, SqlError> {
     let text = call.text(call.len() - 1)?;
     let one = |word: &str| {
         let word = word.trim().to_ascii_uppercase();
@@ -73,7 +71,7 @@ fn wanted(call: &Call<'_, '_>, kind: ObjectKind) -> Result<Vec<(Rights, bool)>, 
             Some(name) => (name.trim_end(), true),
             None => (word.as_str(), false),
         };
-        let right = Rights::named(name).filter(|right| right.without(kind.rights()).is_empty());
+        let right = Rights::named(name).filter(|right| right.without(known).is_empty());
         right.map(|right| (right, option)).ok_or_else(|| unrecognized(&text))
     };
     text.split(',').map(one).collect()
@@ -92,11 +90,11 @@ fn holds(
     kind: ObjectKind,
     object: Oid,
     wanted: &[(Rights, bool)],
-) -> Answer {
-    boolean(wanted.iter().any(|(right, option)| match option {
+) -> bool {
+    wanted.iter().any(|(right, option)| match option {
         true => catalog.may_grant(role, kind, object, *right) == *right,
         false => catalog.lacks(role, kind, object, *right).is_empty(),
-    }))
+    })
 }
 
 /// On a table, view or sequence; of so many arguments besides a column's.
@@ -104,10 +102,24 @@ fn on_relation(call: &Call<'_, '_>, arguments: usize) -> Answer {
     if is_null(call) {
         return Ok(Value::Null);
     }
+    let (role, object) = asked_relation(call, arguments)?;
+    let catalog = call.surroundings.catalog();
+    let is_sequence = catalog.sequences.values().any(|sequence| sequence.oid == object);
+    let kind = if is_sequence { ObjectKind::Sequence } else { ObjectKind::Table };
+    let wanted = wanted(call, kind.rights())?;
+    if !is_sequence && catalog.relation(object).is_none() {
+        // PostgreSQL's own are there for everybody to read.
+        let reads = wanted.iter().any(|(right, option)| *right == Rights::SELECT && !option);
+        return boolean(reads || catalog.roles.is_superuser(role));
+    }
+    boolean(holds(&catalog, role, kind, object, &wanted))
+}
+
+/// Who is asked about, and a table, view or sequence, of so many arguments besides a column.
+fn asked_relation(call: &Call<'_, '_>, arguments: usize) -> Result<(Oid, Oid), SqlError> {
     // Without a role's name, the current user.
     let role = if arguments == 3 { role_at(call, 0)? } else { asked_role(call, call.len())? };
     let at = arguments - 2;
-    let catalog = call.surroundings.catalog();
     let object = match call.value(at) {
         ValueRef::Integer(oid) => Oid(u32::try_from(oid).unwrap_or(0)),
         _ => {
@@ -118,15 +130,48 @@ fn on_relation(call: &Call<'_, '_>, arguments: usize) -> Answer {
             })?
         }
     };
-    let is_sequence = catalog.sequences.values().any(|sequence| sequence.oid == object);
-    let kind = if is_sequence { ObjectKind::Sequence } else { ObjectKind::Table };
-    let wanted = wanted(call, kind)?;
-    if !is_sequence && catalog.relation(object).is_none() {
-        // PostgreSQL's own are there for everybody to read.
+    Ok((role, object))
+}
+
+/// On one column of a table or view, or on any.
+fn on_columns(call: &Call<'_, '_>, arguments: usize, one: bool) -> Answer {
+    if is_null(call) {
+        return Ok(Value::Null);
+    }
+    let (role, object) = asked_relation(call, arguments)?;
+    let catalog = call.surroundings.catalog();
+    let wanted = wanted(call, Rights::ON_COLUMNS)?;
+    let Some(relation) = catalog.relation(object) else {
         let reads = wanted.iter().any(|(right, option)| *right == Rights::SELECT && !option);
         return boolean(reads || catalog.roles.is_superuser(role));
+    };
+    let mut numbers: Vec<i64> = (1..).take(relation.attributes.len()).collect();
+    if one {
+        let at = arguments - 1;
+        let number = match call.value(at) {
+            ValueRef::Integer(number) => numbers.contains(&number).then_some(number),
+            _ => {
+                let name = call.text(at)?;
+                let found = relation.attributes.iter().position(|column| column.name == *name);
+                Some(found.map(|at| numbers[at]).ok_or_else(|| {
+                    let table = catalog.bare(&relation.name);
+                    let message =
+                        format!("column \"{name}\" of relation \"{table}\" does not exist");
+                    SqlError::new(SqlState::UNDEFINED_COLUMN, message)
+                })?)
+            }
+        };
+        let Some(number) = number else { return Ok(Value::Null) };
+        numbers = vec![number];
     }
-    holds(&catalog, role, kind, object, &wanted)
+    let kind = ObjectKind::Table;
+    boolean(wanted.iter().any(|(right, option)| {
+        holds(&catalog, role, kind, object, &[(*right, *option)])
+            || numbers.iter().any(|number| match option {
+                true => catalog.may_grant_column(role, object, *number, *right) == *right,
+                false => catalog.lacks_on_column(role, object, *number, *right).is_empty(),
+            })
+    }))
 }
 
 /// On a schema or database.
@@ -171,7 +216,7 @@ fn on(call: &Call<'_, '_>, kind: ObjectKind) -> Answer {
         };
         return Err(SqlError::new(state, format!("{word} \"{name}\" does not exist")));
     };
-    holds(&catalog, role, kind, Oid(object), &wanted(call, kind)?)
+    boolean(holds(&catalog, role, kind, Oid(object), &wanted(call, kind.rights())?))
 }
 
 /// `pg_has_role([user,] role, privilege)`: MEMBER over any step, USAGE where privileges
