@@ -12,21 +12,39 @@ use crate::pg::Oid;
 use crate::sql::translate::{calls_routine, statements_of_body};
 
 /// System catalogs, by their OIDs.
-const ATTRDEF: i64 = 2604;
-const CLASS: i64 = 1259;
-const CONSTRAINT: i64 = 2606;
-const PROC: i64 = 1255;
+pub(super) const ATTRDEF: i64 = 2604;
+pub(super) const CLASS: i64 = 1259;
+pub(super) const CONSTRAINT: i64 = 2606;
+pub(super) const NAMESPACE: i64 = 2615;
+pub(super) const PROC: i64 = 1255;
 const REWRITE: i64 = 2618;
-const TYPE: i64 = 1247;
+pub(super) const TYPE: i64 = 1247;
 
 /// An object, by the catalog that lists it, its OID there, and a column's number or 0.
-pub(super) type Object = (i64, i64, i64);
+pub(in crate::sql) type Object = (i64, i64, i64);
 
 /// The first depends on the second, in the way that `deptype` has a letter for.
 pub(super) type Dependency = (Object, Object, &'static str);
 
-fn object(class: i64, oid: Oid) -> Object {
+pub(super) fn object(class: i64, oid: Oid) -> Object {
     (class, i64::from(oid.0), 0)
+}
+
+/// A table, view, sequence or index.
+pub(in crate::sql) fn class_of(oid: Oid) -> Object {
+    object(CLASS, oid)
+}
+
+pub(in crate::sql) fn constraint_object(oid: Oid) -> Object {
+    object(CONSTRAINT, oid)
+}
+
+pub(in crate::sql) fn routine_object(oid: Oid) -> Object {
+    object(PROC, oid)
+}
+
+pub(in crate::sql) fn schema_object(oid: i64) -> Object {
+    (NAMESPACE, oid, 0)
 }
 
 /// All dependencies among what clients have made.
@@ -140,6 +158,19 @@ impl Catalog {
             }
         });
         drawing.next()
+    }
+}
+
+impl Catalog {
+    /// Whether a column's default draws from a sequence.
+    pub(in crate::sql) fn draws(
+        &self,
+        relation: &Relation,
+        attribute: &Attribute,
+        sequence: Oid,
+    ) -> bool {
+        let default = attribute.default.as_ref();
+        default.is_some_and(|default| drawn_from(self, relation, default) == Some(sequence))
     }
 }
 

@@ -11,6 +11,7 @@ mod default_access;
 mod deferral;
 mod definition;
 mod dependency;
+mod dependent;
 mod functions;
 mod information_schema;
 mod pg_catalog;
@@ -40,6 +41,9 @@ pub use definition::{
     constraint_definition, domain_check_definition, index_definition, index_key_definition, pretty,
     quote_ident, quote_literal, quote_qualified, quote_stored, split_order, view_definition,
     with_intervals,
+};
+pub(in crate::sql) use dependency::{
+    Object, class_of, constraint_object, routine_object, schema_object,
 };
 pub use functions::{BuiltinFunction, builtin_function, builtin_functions, keywords};
 pub use pg_catalog::{database_oid, default_setting};

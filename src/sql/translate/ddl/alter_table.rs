@@ -14,7 +14,8 @@ use super::rename::redefinitions;
 use super::rows::{self, Oids};
 use crate::pg::{Oid, Severity, SqlError, SqlState};
 use crate::sql::catalog::{
-    Attribute, Constraint, ConstraintKind, Identity, Relation, RelationKind, Sequence, split_order,
+    Attribute, Constraint, ConstraintKind, Identity, Object, Relation, RelationKind, Sequence,
+    class_of, constraint_object, split_order,
 };
 use crate::sql::translate::access::superuser;
 use crate::sql::translate::returning::type_of;
@@ -211,8 +212,19 @@ impl Translator<'_> {
                 self.draft_constraint(&mut change.draft, constraint)?;
                 self.check_constraint(change, old)
             }
-            AlterTableOperation::DropConstraint { if_exists, name, .. } => {
+            AlterTableOperation::DropConstraint { if_exists, name, drop_behavior } => {
                 let name = names::fold(name);
+                let key = old.constraints.iter().find(|constraint| constraint.name == name);
+                if let Some(key) = key {
+                    let path = self.path();
+                    let dropped = constraint_object(key.oid);
+                    let found = self.context.catalog.dependents(&[dropped], &path);
+                    if *drop_behavior == Some(DropBehavior::Cascade) && !found.is_empty() {
+                        let text = "DROP CONSTRAINT CASCADE of a referenced key";
+                        return Err(SqlError::unsupported(text));
+                    }
+                    self.cascade_to(self.context.catalog.described(dropped, &path), found, false)?;
+                }
                 let relation = &mut change.draft.relation;
                 let before = relation.constraints.len();
                 relation.constraints.retain(|constraint| constraint.name != name);
@@ -404,6 +416,40 @@ impl Translator<'_> {
         Ok(())
     }
 
+    /// Foreign keys that refer to a column, and don't go with it as its own.
+    fn keys_referring(&self, table: &str, column: &str) -> Vec<Object> {
+        let referring = self.referencing(table).into_iter().filter(|(other, constraint)| {
+            let names = |columns: &[String]| columns.iter().any(|name| name == column);
+            let own = other.name == table && names(&constraint.columns);
+            !own && matches!(&constraint.kind, ConstraintKind::ForeignKey { columns, .. }
+                if names(columns))
+        });
+        referring.map(|(_, constraint)| constraint_object(constraint.oid)).collect()
+    }
+
+    /// What depends on a column, as messages tell it: keys, views, and what depends on those.
+    fn dependents_of_column(
+        &self,
+        what: &str,
+        keys: Vec<Object>,
+        views: &[Relation],
+    ) -> Vec<(String, String)> {
+        let (catalog, path) = (self.context.catalog, self.path());
+        let mut direct = keys;
+        direct.extend(views.iter().map(|view| class_of(view.oid)));
+        direct.sort_by_key(|(_, oid, _)| *oid);
+        let mut told: Vec<(String, String)> = Vec::new();
+        for object in direct {
+            let itself = catalog.described(object, &path).map(|shown| (shown, what.to_owned()));
+            for dependent in itself.into_iter().chain(catalog.dependents(&[object], &path)) {
+                if told.iter().all(|(known, _)| *known != dependent.0) {
+                    told.push(dependent);
+                }
+            }
+        }
+        told
+    }
+
     fn drop_column(
         &mut self,
         change: &mut Change,
@@ -425,33 +471,14 @@ impl Translator<'_> {
             return Err(undefined_column(relation, column));
         };
         let table = relation.name.clone();
-        let referenced = self.context.catalog.relations.values().any(|other| {
-            other.constraints.iter().any(|constraint| {
-                matches!(&constraint.kind, ConstraintKind::ForeignKey { table: target, columns, .. }
-                    if *target == table && columns.iter().any(|name| name == column))
-            })
-        });
-        if referenced {
-            if !cascade {
-                return Err(SqlError::new(
-                    SqlState("2BP01"),
-                    format!(
-                        "cannot drop column {column} of table {table} because other objects depend on it"
-                    ),
-                ));
-            }
-            return Err(SqlError::unsupported("DROP COLUMN CASCADE of a referenced column"));
-        }
         let mut reading = self.views_reading(&table, column);
-        if let Some(view) = reading.first()
-            && !cascade
-        {
-            let what = format!("column {column} of table {}", self.shown(&table));
-            let text = format!("cannot drop {what} because other objects depend on it");
-            let detail = format!("view {} depends on {what}", self.shown(&view.name));
-            return Err(SqlError::new(SqlState("2BP01"), text)
-                .with_detail(detail)
-                .with_hint("Use DROP ... CASCADE to drop the dependent objects too."));
+        let keys = self.keys_referring(&table, column);
+        let referenced = !keys.is_empty();
+        let what = format!("column {column} of table {}", self.shown(&table));
+        let dependents = self.dependents_of_column(&what, keys, &reading);
+        self.cascade_to(Some(what), dependents, cascade)?;
+        if referenced {
+            return Err(SqlError::unsupported("DROP COLUMN CASCADE of a referenced column"));
         }
         reading.retain(|view| !change.gone.contains(&view.name));
         let doomed: Vec<&Relation> = reading.iter().collect();
@@ -744,6 +771,10 @@ impl Translator<'_> {
                         })?
                     }
                 };
+                if before.identity.is_some() {
+                    let options = format!("as {}", types::display_name(ty.oid));
+                    self.change_identity(change, at, &options)?;
+                }
                 change.fills[at] = Fill::Expression(fill.sql);
                 let attribute = &mut change.draft.relation.attributes[at];
                 attribute.oid = ty.oid;

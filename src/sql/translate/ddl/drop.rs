@@ -4,10 +4,14 @@ use sqlparser::ast::{ObjectType, Statement};
 
 use super::nothing;
 use super::rows;
-use crate::pg::{SqlError, SqlState};
-use crate::sql::catalog::{Attribute, Relation, RelationKind};
+use crate::pg::{Severity, SqlError, SqlState};
+use crate::sql::catalog::{Attribute, Object, Relation, RelationKind, class_of};
+use crate::sql::translate::returning::is_rowid;
 use crate::sql::translate::{Translator, names, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
+
+/// How many dependent objects a client is told of.
+const TOLD_MAX: usize = 100;
 
 impl Translator<'_> {
     pub(super) fn drop(&mut self, statement: &Statement) -> Result<Translated, SqlError> {
@@ -87,39 +91,44 @@ impl Translator<'_> {
         if doomed.is_empty() {
             return Ok(nothing(tag));
         }
-        let is_doomed =
-            |doomed: &[&Relation], name: &str| doomed.iter().any(|relation| relation.name == name);
+        let dropped: Vec<Object> = doomed.iter().map(|relation| class_of(relation.oid)).collect();
+        self.cascade(&dropped, cascade)?;
+        self.drop_all(&doomed, cascade)
+    }
+
+    /// Drops relations of one kind and what depends on them, which is told already.
+    pub(super) fn drop_all(
+        &mut self,
+        doomed: &[&Relation],
+        cascade: bool,
+    ) -> Result<Translated, SqlError> {
+        let tag = match doomed.first().map(|relation| relation.kind) {
+            Some(RelationKind::View) => "DROP VIEW",
+            Some(RelationKind::MaterializedView) => "DROP MATERIALIZED VIEW",
+            _ => "DROP TABLE",
+        };
+        let is_doomed = |name: &str| doomed.iter().any(|relation| relation.name == name);
         // Views go first, those that read others before them.
         let mut views: Vec<String> = Vec::new();
         let mut constraints = Vec::new();
-        for relation in &doomed {
+        for relation in doomed {
             for view in self.views_over(&relation.name) {
-                if is_doomed(&doomed, &view.name) || views.contains(&view.name) {
+                if is_doomed(&view.name) || views.contains(&view.name) {
                     continue;
                 }
                 if !cascade {
-                    return Err(depended_on(word, self.shown(&relation.name)).with_detail(
-                        format!(
-                            "{} {} depends on {word} {}",
-                            view.kind.word(),
-                            self.shown(&view.name),
-                            self.shown(&relation.name)
-                        ),
-                    ));
+                    // It reads it by a function whose body it holds.
+                    let (word, shown) = (relation.kind.word(), self.shown(&relation.name));
+                    let view = format!("{} {}", view.kind.word(), self.shown(&view.name));
+                    return Err(depended_on(word, shown)
+                        .with_detail(format!("{view} depends on {word} {shown}")));
                 }
                 views.push(view.name.clone());
             }
             for (other, constraint) in self.referencing(&relation.name) {
-                if is_doomed(&doomed, &other.name) {
-                    continue;
+                if !is_doomed(&other.name) {
+                    constraints.push((other.name.clone(), constraint.name.clone()));
                 }
-                if !cascade {
-                    return Err(depended_on(word, &relation.name).with_detail(format!(
-                        "constraint {} on table {} depends on table {}",
-                        constraint.name, other.name, relation.name
-                    )));
-                }
-                constraints.push((other.name.clone(), constraint.name.clone()));
             }
         }
         let mut statements = Vec::new();
@@ -145,7 +154,11 @@ impl Translator<'_> {
                 statements.extend(self.rebuilt_as(relation, &without, &views)?);
             }
         }
-        for relation in &doomed {
+        let dropped: Vec<Object> = doomed.iter().map(|relation| class_of(relation.oid)).collect();
+        for routine in self.context.catalog.routines_gone_with(&dropped) {
+            statements.extend(rows::forget_routine(routine));
+        }
+        for relation in doomed {
             let verb = drop_verb(Some(relation));
             statements.push(format!("{verb} {}", names::quote(&relation.name)));
             statements.extend(rows::forget_relation(&relation.name));
@@ -177,6 +190,54 @@ impl Translator<'_> {
         doomed.retain(|name| !gone.contains(name));
         gone.extend(doomed.iter().cloned());
         doomed.iter().rev().flat_map(|view| self.drop_view(view)).collect()
+    }
+
+    /// Tells what goes with objects that are dropped, or refuses to drop them for it.
+    pub(super) fn cascade(&mut self, dropped: &[Object], cascade: bool) -> Result<(), SqlError> {
+        let (catalog, path) = (self.context.catalog, self.path());
+        let what = match dropped {
+            [only] => catalog.described(*only, &path),
+            _ => None,
+        };
+        self.cascade_to(what, catalog.dependents(dropped, &path), cascade)
+    }
+
+    /// As [`Self::cascade`], of one object or of several, and each that depends on what.
+    pub(super) fn cascade_to(
+        &mut self,
+        dropped: Option<String>,
+        dependents: Vec<(String, String)>,
+        cascade: bool,
+    ) -> Result<(), SqlError> {
+        let listed = |line: &dyn Fn(&(String, String)) -> String| {
+            let mut lines: Vec<String> = dependents.iter().take(TOLD_MAX).map(line).collect();
+            match dependents.len().saturating_sub(TOLD_MAX) {
+                0 => {}
+                1 => lines.push("and 1 other object (see server log for list)".to_owned()),
+                more => lines.push(format!("and {more} other objects (see server log for list)")),
+            }
+            lines.join("\n")
+        };
+        if dependents.is_empty() {
+            return Ok(());
+        }
+        if !cascade {
+            let detail = listed(&|(object, on)| format!("{object} depends on {on}"));
+            let (what, it) = match &dropped {
+                Some(what) => (what.as_str(), "it"),
+                None => ("desired object(s)", "them"),
+            };
+            return Err(refused(what, it).with_detail(detail));
+        }
+        let detail = listed(&|(object, _)| format!("drop cascades to {object}"));
+        let state = SqlState::SUCCESSFUL_COMPLETION;
+        let notice = match dependents.len() {
+            1 => SqlError::new(state, detail),
+            count => SqlError::new(state, format!("drop cascades to {count} other objects"))
+                .with_detail(detail),
+        };
+        self.notices.push(SqlError { severity: Severity::Notice, ..notice });
+        Ok(())
     }
 
     pub(super) fn skip_missing(&mut self, word: &str, name: &str) {
@@ -231,17 +292,20 @@ impl Translator<'_> {
         if_exists: bool,
         cascade: bool,
     ) -> Result<Translated, SqlError> {
-        let mut statements = Vec::new();
+        let (mut statements, mut dropped) = (Vec::new(), Vec::new());
         for name in wanted {
             match self.context.catalog.sequences.get(name) {
                 None if if_exists => self.skip_missing("sequence", name),
                 None => return Err(undefined("sequence", self.context.catalog.bare(name))),
                 Some(sequence) => {
                     if let Some((table, column)) = self.context.catalog.drawing(sequence)
-                        && !cascade
+                        && column.identity.is_some()
                     {
-                        return Err(drawn_by(self.shown(name), self.shown(&table.name), column));
+                        let column =
+                            format!("column {} of table {}", column.name, self.shown(&table.name));
+                        return Err(required(self.shown(name), &column));
                     }
+                    dropped.push(class_of(sequence.oid));
                     statements.push(format!(
                         "DELETE FROM towline_sequence WHERE name = {}",
                         names::quote_literal(name)
@@ -249,30 +313,53 @@ impl Translator<'_> {
                 }
             }
         }
+        self.cascade(&dropped, cascade)?;
         if statements.is_empty() {
             return Ok(nothing("DROP SEQUENCE"));
         }
+        let (rebuild, without) = self.without_drawing(wanted)?;
+        statements.extend(without);
         statements.extend(rows::touch());
-        Ok(translated(
-            Kind::Ddl { rebuild: false },
-            Tag::Fixed("DROP SEQUENCE"),
-            Vec::new(),
-            statements,
-        ))
+        let tag = Tag::Fixed("DROP SEQUENCE");
+        Ok(translated(Kind::Ddl { rebuild }, tag, Vec::new(), statements))
+    }
+
+    /// What takes from columns the defaults that draw from sequences which go, and whether
+    /// tables are rebuilt for it.
+    fn without_drawing(&mut self, sequences: &[String]) -> Result<(bool, Vec<String>), SqlError> {
+        let catalog = self.context.catalog;
+        let (mut rebuild, mut statements) = (false, Vec::new());
+        let gone = || sequences.iter().filter_map(|name| catalog.sequences.get(name));
+        for relation in catalog.relations.values() {
+            let mut changed = relation.clone();
+            for attribute in &mut changed.attributes {
+                if !gone().any(|sequence| catalog.draws(relation, attribute, sequence.oid)) {
+                    continue;
+                }
+                attribute.default = None;
+                rebuild |= !is_rowid(relation, &attribute.name);
+                statements.push(format!(
+                    "UPDATE towline_attribute SET default_expr = NULL WHERE relation = {} AND \
+                     name = {}",
+                    rows::oid_of(&relation.name),
+                    names::quote_literal(&attribute.name)
+                ));
+            }
+            let same = |(old, new): (&Attribute, &Attribute)| {
+                old.default == new.default || is_rowid(relation, &old.name)
+            };
+            if !relation.attributes.iter().zip(&changed.attributes).all(same) {
+                statements.extend(self.rebuilt_as(relation, &changed, &[])?);
+            }
+        }
+        Ok((rebuild, statements))
     }
 }
 
-/// The refusal to drop a sequence that a column draws from.
-fn drawn_by(sequence: &str, table: &str, column: &Attribute) -> SqlError {
-    let of_identity = column.identity.is_some();
-    let column = format!("column {} of table {table}", column.name);
-    if of_identity {
-        let text = format!("cannot drop sequence {sequence} because {column} requires it");
-        return SqlError::new(SqlState("2BP01"), text)
-            .with_hint(format!("You can drop {column} instead."));
-    }
-    let detail = format!("default value for {column} depends on sequence {sequence}");
-    depended_on("sequence", sequence).with_detail(detail)
+/// The refusal to drop the sequence of an identity column.
+fn required(sequence: &str, column: &str) -> SqlError {
+    let text = format!("cannot drop sequence {sequence} because {column} requires it");
+    SqlError::new(SqlState("2BP01"), text).with_hint(format!("You can drop {column} instead."))
 }
 
 /// How SQLite drops a relation: a materialized view is a table to it.
@@ -289,9 +376,11 @@ pub(super) fn undefined(word: &str, name: &str) -> SqlError {
 }
 
 pub(super) fn depended_on(word: &str, name: &str) -> SqlError {
-    SqlError::new(
-        SqlState("2BP01"),
-        format!("cannot drop {word} {name} because other objects depend on it"),
-    )
-    .with_hint("Use DROP ... CASCADE to drop the dependent objects too.")
+    refused(&format!("{word} {name}"), "it")
+}
+
+fn refused(what: &str, it: &str) -> SqlError {
+    let text = format!("cannot drop {what} because other objects depend on {it}");
+    SqlError::new(SqlState("2BP01"), text)
+        .with_hint("Use DROP ... CASCADE to drop the dependent objects too.")
 }

@@ -13,8 +13,8 @@ use sqlparser::tokenizer::{Token, Word};
 use super::rows::{self, Oids};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
-    Attribute, Catalog, ConstraintKind, Mode, Parameter, Relation, RelationKind, Routine,
-    RoutineType, Said, UserTypeKind, Volatility,
+    Attribute, Catalog, ConstraintKind, Mode, Object, Parameter, Relation, RelationKind, Routine,
+    RoutineType, Said, UserTypeKind, Volatility, routine_object,
 };
 use crate::sql::translate::{Translator, names, routine, syntax, translated};
 use crate::sql::translated::{Kind, Tag, TranslateContext, Translated};
@@ -793,6 +793,8 @@ pub(in crate::sql::translate) fn drop_routines(
         let done = translated(Kind::Nothing, tag, Vec::new(), Vec::new());
         return Ok(translator.with_demands(done));
     }
+    let dropped: Vec<Object> = doomed.iter().map(|routine| routine_object(routine.oid)).collect();
+    translator.cascade(&dropped, cascade)?;
     let mut statements = Vec::new();
     for routine in doomed {
         translator.demand_owner_of_routine(routine);
@@ -817,29 +819,18 @@ impl Translator<'_> {
             return Err(super::drop::depended_on(word, name)
                 .with_detail(format!("{user} depends on {shown}")));
         }
-        let mut views = Vec::new();
-        for (view, direct) in self.views_calling(routine) {
-            let kind = view.kind.word();
-            if direct && !cascade {
-                return Err(super::drop::depended_on(word, name)
-                    .with_detail(format!("{kind} {} depends on {shown}", self.shown(&view.name))));
-            }
-            if direct {
-                views.push((view.name.clone(), view.kind));
-            }
-        }
+        let calling = self.views_calling(routine).into_iter().filter(|(_, direct)| *direct);
+        let calling: Vec<Oid> = calling.map(|(view, _)| view.oid).collect();
         let mut statements = Vec::new();
         for kind in [RelationKind::View, RelationKind::MaterializedView] {
-            let of_kind = views.iter().filter(|(_, other)| *other == kind);
-            let wanted: Vec<String> = of_kind.map(|(name, _)| name.clone()).collect();
-            if !wanted.is_empty() {
-                let dropped = self.drop_relations(&wanted, kind, false, true)?;
+            let views = catalog.relations.values().filter(|view| calling.contains(&view.oid));
+            let doomed: Vec<&Relation> = views.filter(|view| view.kind == kind).collect();
+            if !doomed.is_empty() {
+                let dropped = self.drop_all(&doomed, true)?;
                 statements.extend(dropped.statements.iter().map(|s| s.text.to_string()));
             }
         }
-        let oid = routine.oid.0;
-        statements.push(format!("DELETE FROM towline_comment WHERE object = {oid}"));
-        statements.push(format!("DELETE FROM towline_routine WHERE oid = {oid}"));
+        statements.extend(rows::forget_routine(routine.oid));
         Ok(statements)
     }
 }

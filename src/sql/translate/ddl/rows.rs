@@ -1,6 +1,7 @@
 //! The rows that Towline's catalog keeps of an object, as SQL.
 
 use super::comment::PG_CLASS;
+use crate::pg::Oid;
 use crate::sql::catalog::{
     Attribute, CheckOption, Constraint, ConstraintKind, Field, Identity, Index, Relation, Sequence,
 };
@@ -265,6 +266,15 @@ pub(super) fn forget_relation(name: &str) -> Vec<String> {
         format!("DELETE FROM towline_index WHERE relation = {oid}"),
         format!("DELETE FROM towline_sequence WHERE owner_table = {}", quote_literal(name)),
         format!("DELETE FROM towline_relation WHERE name = {}", quote_literal(name)),
+    ]
+}
+
+/// Forgets a function or procedure.
+pub(super) fn forget_routine(routine: Oid) -> [String; 2] {
+    let oid = routine.0;
+    [
+        format!("DELETE FROM towline_comment WHERE object = {oid}"),
+        format!("DELETE FROM towline_routine WHERE oid = {oid}"),
     ]
 }
 

@@ -6,7 +6,8 @@ use super::nothing;
 use super::rows::{self, Oids};
 use crate::pg::{SqlError, SqlState};
 use crate::sql::catalog::{
-    Catalog, FIRST_DATABASE, NAMESPACES, PUBLIC, RelationKind, Rights, split_database,
+    Catalog, FIRST_DATABASE, NAMESPACES, Object, PUBLIC, Relation, RelationKind, Rights,
+    schema_object, split_database,
 };
 use crate::sql::translate::{Translator, names, translated};
 use crate::sql::translated::{Kind, Tag, Translated};
@@ -72,6 +73,13 @@ impl Translator<'_> {
         if_exists: bool,
         cascade: bool,
     ) -> Result<Translated, SqlError> {
+        let there = |schema: &&String| self.context.catalog.has_schema(schema);
+        let dropped: Vec<Object> = wanted
+            .iter()
+            .filter(there)
+            .map(|schema| schema_object(self.context.catalog.schema_oid(schema)))
+            .collect();
+        self.cascade(&dropped, cascade)?;
         let mut statements = Vec::new();
         let mut rebuild = false;
         for schema in wanted {
@@ -97,10 +105,6 @@ impl Translator<'_> {
             }
             self.demand_owner_of_schema(schema);
             let inside = self.objects_of(schema);
-            if !cascade && let Some((word, name)) = inside.first() {
-                return Err(super::drop::depended_on("schema", schema)
-                    .with_detail(format!("{word} {name} depends on schema {schema}")));
-            }
             let of = |kind: &str| -> Vec<String> {
                 inside
                     .iter()
@@ -111,15 +115,19 @@ impl Translator<'_> {
             // Views of views come first, so that each is dropped once.
             let relations =
                 [RelationKind::View, RelationKind::MaterializedView, RelationKind::Table]
-                    .map(|kind| (kind, of(kind.word())));
+                    .map(|kind| of(kind.word()));
             let mut gone: Vec<String> = Vec::new();
-            for (kind, doomed) in relations {
+            for doomed in relations {
                 let doomed: Vec<String> =
                     doomed.into_iter().filter(|name| !gone.contains(name)).collect();
                 if doomed.is_empty() {
                     continue;
                 }
-                let dropped = self.drop_relations(&doomed, kind, true, true)?;
+                let relations: Vec<&Relation> = doomed
+                    .iter()
+                    .filter_map(|name| self.context.catalog.relations.get(name))
+                    .collect();
+                let dropped = self.drop_all(&relations, true)?;
                 rebuild |= matches!(dropped.kind, Kind::Ddl { rebuild: true });
                 gone.extend(doomed);
                 // A view that reads a table of the schema is gone already.

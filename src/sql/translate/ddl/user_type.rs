@@ -329,6 +329,7 @@ impl Translator<'_> {
                 );
                 return Err(super::drop::depended_on("type", self.shown(name)).with_detail(detail));
             }
+            self.check_domains_of(kind, wanted, cascade)?;
             statements.push(format!(
                 "DELETE FROM towline_type WHERE name = {}",
                 names::quote_literal(name)
@@ -339,6 +340,31 @@ impl Translator<'_> {
         }
         statements.extend(rows::touch());
         Ok(translated(Kind::Ddl { rebuild: false }, Tag::Fixed(tag), Vec::new(), statements))
+    }
+}
+
+impl Translator<'_> {
+    /// Refuses to drop a type that domains are over which stay.
+    fn check_domains_of(
+        &mut self,
+        kind: &UserType,
+        wanted: &[String],
+        cascade: bool,
+    ) -> Result<(), SqlError> {
+        let over = |other: &&UserType| {
+            matches!(other.kind, UserTypeKind::Domain { base, .. }
+                if base == kind.oid || base == kind.array)
+        };
+        let catalog = self.context.catalog;
+        let mut domains = catalog.types.values().filter(over);
+        let domain = domains.find(|domain| !wanted.contains(&domain.name));
+        let Some(domain) = domain else { return Ok(()) };
+        if cascade {
+            return Err(SqlError::unsupported("DROP TYPE CASCADE of a type in use"));
+        }
+        let shown = format!("type {}", self.shown(&kind.name));
+        let dependent = format!("type {}", self.shown(&domain.name));
+        self.cascade_to(Some(shown.clone()), vec![(dependent, shown)], false)
     }
 }
 
