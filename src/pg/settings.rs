@@ -199,7 +199,7 @@ pub const KNOWN: &[Known] = &[
     known("shared_preload_libraries", Kind::Restart, ""),
     known("ssl", Kind::Reload, "off"),
     known("ssl_renegotiation_limit", Kind::Text, "0"),
-    reported("standard_conforming_strings", Kind::Choice(&["on"]), "on", "standard_conforming_strings"),
+    reported("standard_conforming_strings", Kind::Bool, "on", "standard_conforming_strings"),
     known("statement_timeout", Kind::Duration, "0"),
     known("superuser_reserved_connections", Kind::Restart, "0"),
     known("synchronize_seqscans", Kind::Bool, "on"),
@@ -270,6 +270,9 @@ pub fn check(name: &str, value: &str) -> Result<String, SqlError> {
     match known.kind {
         Kind::Bool => match value.to_ascii_lowercase().as_str() {
             "on" | "true" | "yes" | "1" | "t" | "y" => Ok("on".to_owned()),
+            "off" | "false" | "no" | "0" | "f" | "n" if ONLY_ON.contains(&known.name) => {
+                Err(SqlError::unsupported(format!("{name} = off")))
+            }
             "off" | "false" | "no" | "0" | "f" | "n" => Ok("off".to_owned()),
             _ => {
                 let message = format!("parameter \"{name}\" requires a Boolean value");
@@ -299,6 +302,9 @@ pub fn check(name: &str, value: &str) -> Result<String, SqlError> {
         Kind::Reload => Err(fixed(name, " now")),
     }
 }
+
+/// Settings that change how texts are read, which nothing here does otherwise.
+const ONLY_ON: [&str; 2] = ["array_nulls", "standard_conforming_strings"];
 
 fn fixed(name: &str, otherwise: &str) -> SqlError {
     let text = format!("parameter \"{name}\" cannot be changed{otherwise}");
@@ -404,6 +410,13 @@ mod tests {
         {
             assert_eq!(check("statement_timeout", given).ok().as_deref(), Some(shown));
         }
+    }
+
+    #[test]
+    fn what_reads_texts_otherwise_is_refused() {
+        assert_eq!(check("standard_conforming_strings", "true").ok().as_deref(), Some("on"));
+        let refused = check("standard_conforming_strings", "off").expect_err("refused");
+        assert_eq!(refused.state, SqlState::FEATURE_NOT_SUPPORTED);
     }
 
     #[test]

@@ -153,7 +153,7 @@ impl EngineSession {
 
     /// The value of an argument of EXECUTE.
     pub(super) async fn evaluate(&mut self, argument: &str, oid: Oid) -> Result<Value, Stop> {
-        let of = self.catalog().await?.format_type(oid, None);
+        let of = self.catalog().await?.format_type(oid, Some(-1));
         let text = format!("SELECT ({argument})::{of}");
         let plan = self.plan(&text, &[]).await?;
         self.check_allowed(&plan).await?;

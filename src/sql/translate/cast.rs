@@ -3,6 +3,7 @@
 //! constant in the type's stored form; everything else by the functions of
 //! `storage::sqlite::functions::casts`.
 
+use super::ddl::shortened;
 use super::row::has_shape;
 use super::{Form, Translator, Typed, names};
 use crate::log::Value;
@@ -124,14 +125,15 @@ impl Translator<'_> {
 
     /// A string literal read as a type's text form.
     fn literal(&mut self, text: &str, oid: Oid) -> Result<Typed, SqlError> {
-        let quoted = || Typed {
+        let quoted = |text: &str| Typed {
             form: Form::Text(text.to_owned()),
             ..Typed::plain(names::quote_literal(text), oid)
         };
         match family(oid) {
-            Family::String if oid != Oid::CHAR => return Ok(quoted()),
+            Family::String if oid == Oid::NAME => return Ok(quoted(&shortened(text))),
+            Family::String if oid != Oid::CHAR => return Ok(quoted(text)),
             Family::Reference => return Ok(reference(text, oid)),
-            Family::Other | Family::Void if !has_own_form(oid) => return Ok(quoted()),
+            Family::Other | Family::Void if !has_own_form(oid) => return Ok(quoted(text)),
             // The moment of the transaction, not of the translation.
             Family::DateTime => {
                 if let Some(special) = self.special_moment(text, oid)? {
@@ -141,7 +143,7 @@ impl Translator<'_> {
             _ => {}
         }
         if matches!(oid, Oid::INT2VECTOR | Oid::OIDVECTOR) {
-            return Ok(quoted());
+            return Ok(quoted(text));
         }
         let value = decode(text.as_bytes(), oid, Format::Text, &self.display())?;
         Ok(match value {
@@ -219,10 +221,14 @@ impl Translator<'_> {
         let explicit = how == How::Explicit;
         match (source, target) {
             (Family::String, Family::String) => match (from, to) {
-                (Oid::BPCHAR, Oid::TEXT | Oid::VARCHAR | Oid::NAME) => {
+                (Oid::BPCHAR, Oid::TEXT | Oid::VARCHAR) => {
                     Ok(Typed::plain(format!("rtrim({}, ' ')", typed.sql), to))
                 }
+                (Oid::BPCHAR, Oid::NAME) => {
+                    Ok(Typed::plain(format!("towline_cast_name(rtrim({}, ' '))", typed.sql), to))
+                }
                 (_, Oid::CHAR) => call("towline_cast_char"),
+                (_, Oid::NAME) => call("towline_cast_name"),
                 _ => same(typed),
             },
             (Family::Other, Family::String) if how >= How::Assignment && self.is_enum(from) => {
@@ -342,6 +348,7 @@ impl Translator<'_> {
                     return Ok(Typed::plain(format!("towline_vector_array({})", typed.sql), to));
                 }
                 let textual = family(a) == Family::String && family(b) == Family::String;
+                let textual = textual && b != Oid::NAME;
                 if textual || (is_integer(a) && is_integer(b) && types::wider_number(a, b) == b) {
                     return same(typed);
                 }

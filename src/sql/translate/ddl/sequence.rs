@@ -6,6 +6,7 @@ use super::rows::{self, Oids};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{Sequence, format_type};
 use crate::sql::scan::{self, Scanner, Token};
+use crate::sql::translate::returning::undefined_column;
 use crate::sql::translate::{Translator, names, syntax, translated};
 use crate::sql::translated::{Kind, Tag, TranslateContext, Translated};
 use crate::sql::types;
@@ -88,6 +89,15 @@ pub(in crate::sql::translate) fn alter_sequence(
     let said = reader.options()?;
     let mut sets = Vec::new();
     let (mut rebuild, mut redrawn) = (false, Vec::new());
+    if said.owner.is_some()
+        && let Some((table, column)) = context.catalog.drawing(old)
+        && column.identity.is_some()
+    {
+        let (sequence, table) = (context.catalog.bare(&name), context.catalog.bare(&table.name));
+        let message = "cannot change ownership of identity sequence";
+        return Err(SqlError::new(SqlState::FEATURE_NOT_SUPPORTED, message)
+            .with_detail(format!("Sequence \"{sequence}\" is linked to table \"{table}\".")));
+    }
     match &said.owner {
         None => {}
         Some(None) => sets.push("owner_table = NULL, owner_column = NULL".to_owned()),
@@ -124,6 +134,9 @@ fn owning_column(
 ) -> Result<(String, String), SqlError> {
     let (schema, table) = translator.qualified_parts(table)?;
     match translator.find_relation(schema.as_deref(), &table) {
+        Some(relation) if relation.attribute(&column).is_none() => {
+            Err(undefined_column(relation, &column))
+        }
         Some(relation) => Ok((relation.name.clone(), column)),
         None => Err(SqlError::new(
             SqlState::UNDEFINED_TABLE,

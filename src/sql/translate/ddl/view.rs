@@ -10,7 +10,8 @@ use sqlparser::ast::{
 use super::rows::{self, Oids};
 use crate::pg::{Oid, SqlError, SqlState};
 use crate::sql::catalog::{
-    Attribute, CheckOption, ObjectKind, PUBLIC, Relation, RelationKind, Rights, SimpleView,
+    Attribute, CheckOption, Index, ObjectKind, PUBLIC, Relation, RelationKind, Rights, SimpleView,
+    quote_qualified, split_order,
 };
 use crate::sql::scan::{self, Scanner};
 use crate::sql::translate::query::Wish;
@@ -303,6 +304,22 @@ pub(in crate::sql::translate) fn refresh(
         return Err(SqlError::new(
             SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
             "CONCURRENTLY cannot be used when the materialized view is not populated",
+        ));
+    }
+    let tells_apart = |index: &Index| {
+        index.unique && index.predicate.is_none() && {
+            index.columns.iter().all(|column| view.attribute(split_order(column).0).is_some())
+        }
+    };
+    if concurrently && !view.indexes.iter().any(tells_apart) {
+        let shown = quote_qualified(context.catalog, &view.name);
+        return Err(SqlError::new(
+            SqlState::OBJECT_NOT_IN_PREREQUISITE_STATE,
+            format!("cannot refresh materialized view \"{shown}\" concurrently"),
+        )
+        .with_hint(
+            "Create a unique index with no WHERE clause on one or more columns of the \
+             materialized view.",
         ));
     }
     let mut statements = vec![format!("DELETE FROM {}", names::quote(&view.name))];

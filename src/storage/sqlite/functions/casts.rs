@@ -58,6 +58,7 @@ const FROM_TEXT: &[(&str, Oid)] = &[
     ("xid8", Oid::XID8),
     ("cid", Oid::CID),
     ("char", Oid::CHAR),
+    ("name", Oid::NAME),
     ("inet", Oid::INET),
     ("cidr", Oid::CIDR),
     ("macaddr", Oid::MACADDR),
