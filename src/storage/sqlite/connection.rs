@@ -579,8 +579,16 @@ impl Sqlite {
         &mut self,
         table: Option<&str>,
     ) -> Result<Option<(String, String)>, SqliteError> {
-        let of = table.map(|name| format!("(\"{}\")", name.replace('"', "\"\"")));
-        let text = format!("PRAGMA main.foreign_key_check{}", of.unwrap_or_default());
+        let text = match table {
+            None => "PRAGMA main.foreign_key_check".to_owned(),
+            // None that is gone.
+            Some(name) => format!(
+                "SELECT held.* FROM main.sqlite_schema AS known, \
+                 pragma_foreign_key_check(known.name, 'main') AS held \
+                 WHERE known.type = 'table' AND known.name = '{}'",
+                name.replace('\'', "''")
+            ),
+        };
         let mut check = self.prepare(&text)?;
         if !check.step()? {
             return Ok(None);
