@@ -102,13 +102,28 @@ use super::translated::{
 };
 use super::types::{self, Family, Type};
 use crate::pg::{Oid, Severity, SqlError, SqlState};
-use crate::sql::catalog::Relation;
+use crate::sql::catalog::{Catalog, Relation};
 
 /// Translates one statement.
 pub fn translate(statement: &str, context: &TranslateContext<'_>) -> Result<Translated, SqlError> {
-    let mut translated = translate_plainly(statement, context)?;
+    let mut translated = translate_plainly(statement, context)
+        .map_err(|error| with_bare_names(error, context.catalog))?;
     access::own(&mut translated, context);
     Ok(translated)
+}
+
+/// Messages name what exists without the schema under which it is stored.
+fn with_bare_names(mut error: SqlError, catalog: &Catalog) -> SqlError {
+    let shorten = |text: &mut String| {
+        let quoted = text.split('"').enumerate().map(|(at, part)| match at % 2 == 1 {
+            true if part.contains('.') && catalog.is_stored(part) => catalog.bare(part),
+            _ => part,
+        });
+        *text = quoted.collect::<Vec<_>>().join("\"");
+    };
+    shorten(&mut error.message);
+    [&mut error.detail, &mut error.hint].into_iter().flatten().for_each(shorten);
+    error
 }
 
 fn translate_plainly(

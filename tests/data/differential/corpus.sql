@@ -1533,10 +1533,6 @@ create table referring_key (k int references referred_key, l int)
 alter table referred_key drop constraint referred_key_pkey
 drop table referred_key
 drop sequence counted_by_n_seq
-create domain under as int
-create domain over_it as under
-drop domain under
-drop domain over_it, under
 create materialized view refreshed as select 1 as one
 refresh materialized view concurrently refreshed
 create unique index on refreshed (one)
