@@ -3,6 +3,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::fetching::Fetching;
+use super::known::NOT_YET;
 use super::watching::Watching;
 use super::{Appointed, Asked, Candidate, Cluster, Command, Input, Operator, Phase};
 use crate::cluster::{NodeId, Role};
@@ -199,6 +200,37 @@ impl Promising {
         counted.map(|(node, _)| node.clone()).collect()
     }
 
+    /// What the election still needs, and what an operator can do.
+    fn shortage(
+        &self,
+        shortfall: &Shortfall,
+        last: Option<&NodeId>,
+        counted: &BTreeSet<NodeId>,
+        cluster: &Cluster,
+    ) -> String {
+        let needed = match (shortfall.needed, last) {
+            (Some(needed), _) => format!("{needed} promises"),
+            (None, Some(last)) => {
+                format!("the report of the last leader {last}, or of every member")
+            }
+            (None, None) => "the report of every member".to_owned(),
+        };
+        let missing = missing(cluster.electors().iter(), counted).into_iter();
+        let missing = missing.map(|node| match self.promises.contains_key(&node) {
+            true => format!("{node} ({NOT_YET})"),
+            false => node.to_string(),
+        });
+        format!(
+            "the election of term {} needs {needed} (rule {}), {} count: missing {}; start what \
+             is down, or accept the loss of what only they hold with `towline failover \
+             --allow-data-loss`",
+            cluster.state.term,
+            shortfall.rule,
+            counted.len(),
+            missing.collect::<Vec<_>>().join(", "),
+        )
+    }
+
     fn maybe_choose(self, now: Moment, cluster: &mut Cluster, out: &mut Vec<Command>) -> Phase {
         let counted = self.counted(cluster);
         let last = cluster.state.appointed.as_ref().map(|appointed| appointed.node.clone());
@@ -211,7 +243,7 @@ impl Promising {
             Err(_) if self.forced => !counted.is_empty(),
             Err(shortfall) => {
                 if now.since(self.since) >= cluster.options.timing.heartbeat * 2 {
-                    let sentence = shortage(&shortfall, last.as_ref(), &counted, cluster);
+                    let sentence = self.shortage(&shortfall, last.as_ref(), &counted, cluster);
                     cluster.block(shortfall.rule, sentence, out);
                 }
                 false
@@ -456,29 +488,6 @@ impl Appointing {
 }
 
 /// Names, for a sentence.
-/// What an election still needs, and what an operator can do.
-fn shortage(
-    shortfall: &Shortfall,
-    last: Option<&NodeId>,
-    counted: &BTreeSet<NodeId>,
-    cluster: &Cluster,
-) -> String {
-    let needed = match (shortfall.needed, last) {
-        (Some(needed), _) => format!("{needed} promises"),
-        (None, Some(last)) => format!("the report of the last leader {last}, or of every member"),
-        (None, None) => "the report of every member".to_owned(),
-    };
-    let missing = missing(cluster.electors().iter(), counted);
-    format!(
-        "the election of term {} needs {needed} (rule {}), {} count: missing {}; start them, or accept the loss of what \
-         only they hold with `towline failover --allow-data-loss`",
-        cluster.state.term,
-        shortfall.rule,
-        counted.len(),
-        list(&missing),
-    )
-}
-
 fn list<'a>(nodes: impl IntoIterator<Item = &'a NodeId>) -> String {
     nodes.into_iter().map(NodeId::as_str).collect::<Vec<_>>().join(", ")
 }

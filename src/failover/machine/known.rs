@@ -47,6 +47,9 @@ pub(super) enum Suspicion {
     Blocked(Rule, String),
 }
 
+/// What is said of a node that answers and is unproven.
+pub(super) const NOT_YET: &str = "counts for no election yet, rule 16a";
+
 impl Cluster {
     /// Takes in who is there and what was heard. True if the nodes obey a newer monitor
     /// than this one has been: it has become a new incarnation.
@@ -168,7 +171,7 @@ impl Cluster {
                 return Some(format!("{node} ({})", known.absence(now)));
             }
             let unproven = known.report.as_ref().is_some_and(|report| report.unproven);
-            unproven.then(|| format!("{node} (counts for no election yet, rule 16a)"))
+            unproven.then(|| format!("{node} ({NOT_YET})"))
         });
         absent.collect::<Vec<_>>().join(", ")
     }
