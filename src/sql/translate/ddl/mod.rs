@@ -18,6 +18,7 @@ mod drop;
 mod identity;
 mod index;
 mod like;
+mod rebuild;
 mod refuse;
 mod rename;
 mod routine;
