@@ -114,6 +114,10 @@ pub fn translate(statement: &str, context: &TranslateContext<'_>) -> Result<Tran
 
 /// Messages name what exists without the schema under which it is stored.
 fn with_bare_names(mut error: SqlError, catalog: &Catalog) -> SqlError {
+    // PostgreSQL names the schema in this one alone.
+    if error.message.starts_with("cannot refresh materialized view") {
+        return error;
+    }
     let shorten = |text: &mut String| {
         let quoted = text.split('"').enumerate().map(|(at, part)| match at % 2 == 1 {
             true if part.contains('.') && catalog.is_stored(part) => catalog.bare(part),
